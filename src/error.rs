@@ -17,7 +17,7 @@ pub enum Error {
     NoSteps,
 
     /// A variance β_t that is not a number strictly between 0 and 1.
-    #[error("β_{t} is {beta} at T = {steps}; every β must lie in (0, 1): {remedy}")]
+    #[error("β_{t} is {beta} at T = {steps}; every β must lie in (0, 1): {}", if *beta >= 1.0 { "use a smaller one" } else { "use a larger one" })]
     Beta {
         /// The step, from 1 to T.
         t: usize,
@@ -25,8 +25,6 @@ pub enum Error {
         beta: f64,
         /// The number of steps T.
         steps: usize,
-        /// What to do about it.
-        remedy: String,
     },
 
     /// A parameter outside of its bounds.

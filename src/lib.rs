@@ -12,6 +12,16 @@
 //! - **Information** is in nats, summed over the D dimensions of a point, unless a name says bits or per dimension.
 //! - **Randomness** comes from a generator that the caller seeds; nothing here asks the operating system for it.
 
+pub mod bound;
+pub mod denoiser;
 pub mod error;
+pub mod forward;
+pub mod gaussian;
+pub mod metrics;
+pub mod objective;
+pub mod posterior;
+pub mod reverse;
+pub mod sampler;
+pub mod schedule;
 
 pub use error::{Error, Result};

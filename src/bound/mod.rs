@@ -1,0 +1,125 @@
+//! The variational bound −log p_θ(x_0) ≤ L_T + Σ_{t>1} L_{t−1} + L_0, term by term.
+//!
+//! Terms are in nats, summed over the coordinates of a point; [`bits_per_dim`] converts.
+
+mod dense;
+pub mod derivation;
+pub mod world;
+
+use crate::{
+    denoiser::Denoiser,
+    forward::{diffuse, standard_normal},
+    gaussian::{DiagonalGaussian, kl_divergence},
+    posterior::{posterior_mean, posterior_variance},
+    reverse::{FixedVariance, p_mean_variance},
+    schedule::Schedule,
+};
+use ndarray::{Array1, Array2, Axis};
+use ndarray_rand::rand::Rng;
+use std::f64::consts::LN_2;
+
+// ANCHOR: bits_per_dim
+/// Nats per point to bits per dimension: divide by D ln 2.
+pub fn bits_per_dim(nats: f64, dimension: usize) -> f64 {
+    nats / (dimension as f64 * LN_2)
+}
+// ANCHOR_END: bits_per_dim
+
+/// A reverse process p_θ: a denoiser under a schedule, and how its answer becomes a Gaussian.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'a, D> {
+    /// The schedule.
+    pub schedule: &'a Schedule,
+    /// The denoiser.
+    pub denoiser: D,
+    /// The variance where the denoiser learned none.
+    pub variance: FixedVariance,
+    /// Clips x̂_0 to [−c, c].
+    pub clip: Option<f64>,
+}
+
+impl<D: Denoiser> Model<'_, D> {
+    /// p_θ(x_{t−1} | x_t) for `x_t` of shape (N, D): see [`p_mean_variance`].
+    pub fn reverse(&self, x_t: &Array2<f64>, t: usize) -> DiagonalGaussian {
+        p_mean_variance(self.schedule, &self.denoiser, x_t, t, self.variance, self.clip)
+    }
+}
+
+// ANCHOR: prior_term
+/// L_T of each point: KL(q(x_T | x_0) ‖ N(0, I)), in nats. Shapes: (N, D) to (N).
+///
+/// Source: Ho et al. 2020, Eq. (5). Nothing in it can be learned: it asks whether T steps were enough.
+pub fn prior_term(schedule: &Schedule, x_0: &Array2<f64>) -> Array1<f64> {
+    let alpha_bar = schedule.alpha_bar(schedule.steps());
+    x_0.mapv(|x| kl_divergence(alpha_bar.sqrt() * x, 1.0 - alpha_bar, 0.0, 1.0)).sum_axis(Axis(1)) // (N)
+}
+// ANCHOR_END: prior_term
+
+/// L_T in bits per dimension for data whose coordinates have the mean square `second_moment`.
+///
+/// ½ [ᾱ_T (E[x_0²] − 1) − ln(1 − ᾱ_T)]/ln 2
+pub fn prior_bits_per_dim(schedule: &Schedule, second_moment: f64) -> f64 {
+    let alpha_bar = schedule.alpha_bar(schedule.steps());
+    0.5 * (alpha_bar * (second_moment - 1.0) - (-alpha_bar).ln_1p()) / LN_2
+}
+
+// ANCHOR: denoising_term
+/// L_{t−1} of each point, for t = 2 … T: KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(x_{t−1} | x_t)), in nats.
+///
+/// Source: Ho et al. 2020, Eq. (5). `noise` makes x_t from x_0. The target is the forward process's *posterior*, not
+/// the forward step q(x_t | x_{t−1}). Shapes: (N, D) to (N).
+///
+/// # Panics
+/// If t lies outside of 2…T: t = 1 belongs to [`reconstruction_term`].
+#[track_caller]
+pub fn denoising_term(
+    model: &Model<impl Denoiser>,
+    x_0: &Array2<f64>,
+    t: usize,
+    noise: &Array2<f64>,
+) -> Array1<f64> {
+    assert!(t >= 2, "L_{{t−1}} starts at t = 2; at t = 1 stands L_0");
+    let schedule = model.schedule;
+    let x_t = diffuse(x_0, schedule.alpha_bar(t), noise);
+    let target = posterior_mean(schedule, t, x_0, &x_t);
+    DiagonalGaussian::isotropic(target, posterior_variance(schedule, t))
+        .kl_divergence(&model.reverse(&x_t, t))
+}
+// ANCHOR_END: denoising_term
+
+// ANCHOR: reconstruction_term
+/// L_0 of each point: −log p_θ(x_0 | x_1), a log-density in nats. Shapes: (N, D) to (N).
+///
+/// Source: Ho et al. 2020, Eq. (5). For continuous data, and so it may be negative; images of whole numbers use the
+/// probability of a bin instead (Eq. 13). Where σ_1² = β̃_1 = 0 would make it infinite, β̃_2 stands in.
+pub fn reconstruction_term(
+    model: &Model<impl Denoiser>,
+    x_0: &Array2<f64>,
+    noise: &Array2<f64>,
+) -> Array1<f64> {
+    let x_1 = diffuse(x_0, model.schedule.alpha_bar(1), noise);
+    -model.reverse(&x_1, 1).log_density(x_0.view())
+}
+// ANCHOR_END: reconstruction_term
+
+// ANCHOR: variational_bound
+/// All terms of the bound for each point, with one draw of x_t per term: entry (i, t) is L_t of point i, t = 0 … T.
+///
+/// Source: Ho et al. 2020, Eq. (5). The sum of a row is an unbiased estimate of the bound at that point.
+/// Shapes: (N, D) to (N, T + 1); nats.
+pub fn variational_bound(model: &Model<impl Denoiser>, x_0: &Array2<f64>, rng: &mut impl Rng) -> Array2<f64> {
+    let steps = model.schedule.steps();
+    let mut terms = Array2::zeros((x_0.nrows(), steps + 1));
+    for t in 1..=steps {
+        let noise = standard_normal(x_0.nrows(), x_0.ncols(), rng);
+        let term = if t == 1 {
+            reconstruction_term(model, x_0, &noise)
+        } else {
+            denoising_term(model, x_0, t, &noise)
+        };
+        terms.column_mut(t - 1).assign(&term);
+    }
+    terms.column_mut(steps).assign(&prior_term(model.schedule, x_0));
+    terms
+}
+// ANCHOR_END: variational_bound

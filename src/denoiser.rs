@@ -1,0 +1,86 @@
+//! The denoiser: what a trained network, or an exact formula, says about the noise in x_t.
+
+use crate::schedule::Schedule;
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+
+/// What a denoiser says about a batch x_t of shape (N, D).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// The predicted noise ε_θ(x_t, t), of shape (N, D).
+    pub eps: Array2<f64>,
+    /// The variance Σ_θ(x_t, t) along each axis, of shape (N, D), if the denoiser learned one: a *variance*, neither
+    /// its logarithm nor its root.
+    pub variance: Option<Array2<f64>>,
+}
+
+/// Predicts the noise in x_t. One batch shares one t, as in sampling and in the bound.
+pub trait Denoiser {
+    /// The prediction for `x_t` of shape (N, D) at step t = 1 … T.
+    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction;
+}
+
+impl<T: Denoiser + ?Sized> Denoiser for &T {
+    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+        (**self).predict(x_t, t)
+    }
+}
+
+/// Data whose posterior mean E[x_0 | x_t] is known in closed form.
+pub trait PosteriorMean {
+    /// E[x_0 | x_t] for one point x_t = `signal` · x_0 + √`variance` · ε of D coordinates.
+    fn posterior_mean(&self, x_t: ArrayView1<f64>, signal: f64, variance: f64) -> Array1<f64>;
+}
+
+/// The best denoiser there is for known data: ε*(x_t, t) = E[ε | x_t].
+///
+/// No network can have a smaller mean squared error, since the conditional mean minimises it.
+#[derive(Debug, Clone, Copy)]
+pub struct ExactDenoiser<'a, P: ?Sized> {
+    schedule: &'a Schedule,
+    data: &'a P,
+}
+
+impl<'a, P: PosteriorMean + ?Sized> ExactDenoiser<'a, P> {
+    /// The exact denoiser of `data` under `schedule`.
+    pub fn new(schedule: &'a Schedule, data: &'a P) -> Self {
+        ExactDenoiser { schedule, data }
+    }
+}
+
+impl<P: PosteriorMean + ?Sized> Denoiser for ExactDenoiser<'_, P> {
+    // ANCHOR: exact_denoiser
+    /// ε*(x_t, t) = (x_t − √ᾱ_t E[x_0 | x_t]) / √(1 − ᾱ_t)
+    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+        let (signal, variance) = (self.schedule.alpha_bar(t).sqrt(), 1.0 - self.schedule.alpha_bar(t));
+        let mut eps = x_t.to_owned(); // (N, D)
+        for (mut eps, x_t) in eps.axis_iter_mut(Axis(0)).zip(x_t.rows()) {
+            eps.scaled_add(-signal, &self.data.posterior_mean(x_t, signal, variance)); // (D)
+        }
+        Prediction { eps: eps / variance.sqrt(), variance: None }
+    }
+    // ANCHOR_END: exact_denoiser
+}
+
+/// Data from one Gaussian N(mean, variance · I) in D dimensions: the smallest world in which everything is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GaussianData {
+    /// The mean, of shape (D).
+    pub mean: Array1<f64>,
+    /// The variance of each coordinate.
+    pub variance: f64,
+}
+
+impl GaussianData {
+    /// The share k of the surprise x_t − √ᾱ_t m that E[x_0 | x_t] = m + k (x_t − √ᾱ_t m) believes.
+    ///
+    /// k = √ᾱ_t v/(ᾱ_t v + 1 − ᾱ_t), where `signal` = √ᾱ_t and `variance` = 1 − ᾱ_t.
+    pub fn regression(&self, signal: f64, variance: f64) -> f64 {
+        signal * self.variance / (signal.powi(2) * self.variance + variance)
+    }
+}
+
+impl PosteriorMean for GaussianData {
+    fn posterior_mean(&self, x_t: ArrayView1<f64>, signal: f64, variance: f64) -> Array1<f64> {
+        &self.mean + self.regression(signal, variance) * (&x_t - signal * &self.mean)
+    }
+}

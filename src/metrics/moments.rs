@@ -1,0 +1,90 @@
+//! Moments, correlations, quantiles.
+
+use ndarray::{Array1, Array2, ArrayView1, Axis};
+
+/// The mean of `values`; NaN where there are none.
+pub fn mean(values: ArrayView1<f64>) -> f64 {
+    values.sum() / values.len() as f64
+}
+
+/// The standard error of the mean of independent `values`: √(s²/N), with s² over N − 1.
+pub fn standard_error(values: ArrayView1<f64>) -> f64 {
+    (values.var(1.0) / values.len() as f64).sqrt()
+}
+
+/// The covariance matrix of the rows of `x`, over N − 1. Shapes: (N, D) to (D, D).
+pub fn covariance(x: &Array2<f64>) -> Array2<f64> {
+    let centred = x - &x.sum_axis(Axis(0)).mapv(|sum| sum / x.nrows() as f64); // (N, D)
+    centred.t().dot(&centred) / (x.nrows() as f64 - 1.0) // (D, D)
+}
+
+/// The excess kurtosis of `values`, E[(x − μ)⁴]/σ⁴ − 3: 0 for a Gaussian, −1.2 for a uniform.
+pub fn excess_kurtosis(values: ArrayView1<f64>) -> f64 {
+    let centred = values.mapv(|value| value - mean(values));
+    mean(centred.mapv(|c| c.powi(4)).view()) / mean(centred.mapv(|c| c.powi(2)).view()).powi(2) - 3.0
+}
+
+// ANCHOR: partial_correlation
+/// The correlation of `a` and `b` that is left once each has been regressed on `given`.
+///
+/// ρ_ab·c = (ρ_ab − ρ_ac ρ_bc)/√((1 − ρ_ac²)(1 − ρ_bc²))
+///
+/// Zero for jointly Gaussian a and b that are independent given c; its null standard error is about 1/√N.
+pub fn partial_correlation(a: ArrayView1<f64>, b: ArrayView1<f64>, given: ArrayView1<f64>) -> f64 {
+    let (ab, ac, bc) = (correlation(a, b), correlation(a, given), correlation(b, given));
+    (ab - ac * bc) / ((1.0 - ac * ac) * (1.0 - bc * bc)).sqrt()
+}
+// ANCHOR_END: partial_correlation
+
+fn correlation(a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
+    let (a, b) = (a.mapv(|x| x - mean(a)), b.mapv(|x| x - mean(b)));
+    a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt()
+}
+
+/// The `q`-quantile of `values`, interpolated linearly between order statistics.
+///
+/// # Panics
+/// If there are no values, or q lies outside of [0, 1].
+#[track_caller]
+pub fn quantile(values: &[f64], q: f64) -> f64 {
+    assert!(!values.is_empty() && (0.0..=1.0).contains(&q), "the {q}-quantile of {} values", values.len());
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let position = q * (sorted.len() - 1) as f64;
+    let (low, high) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
+    low + position.fract() * (high - low)
+}
+
+/// Means and covariances of a point set, with the standard error of each entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moments {
+    /// The mean, of shape (D).
+    pub mean: Array1<f64>,
+    /// Standard errors of the mean, of shape (D).
+    pub mean_error: Array1<f64>,
+    /// The covariance, of shape (D, D).
+    pub covariance: Array2<f64>,
+    /// Standard errors of the covariance, of shape (D, D).
+    pub covariance_error: Array2<f64>,
+}
+
+impl Moments {
+    /// Measures them on the rows of `x`, of shape (N, D).
+    ///
+    /// The covariance's errors come from the scatter of the products (x_i − μ_i)(x_j − μ_j), so that they hold for data
+    /// of any shape.
+    pub fn of(x: &Array2<f64>) -> Self {
+        let (rows, dimension) = x.dim();
+        let mean = x.sum_axis(Axis(0)) / rows as f64;
+        let centred = x - &mean;
+        let covariance_error = Array2::from_shape_fn((dimension, dimension), |(i, j)| {
+            standard_error((&centred.column(i) * &centred.column(j)).view())
+        });
+        Moments {
+            mean_error: x.columns().into_iter().map(standard_error).collect(),
+            covariance: covariance(x),
+            covariance_error,
+            mean,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Bayes' rule on a grid: the route that knows nothing of Gaussians.
+
+use crate::{forward::Kernel, gaussian};
+use ndarray::Array1;
+
+/// A density tabulated at equally spaced points; it sums, times the spacing, to one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GridDensity {
+    /// The points, equally spaced and rising.
+    pub x: Array1<f64>,
+    /// The density at each of them.
+    pub density: Array1<f64>,
+}
+
+impl GridDensity {
+    /// Normalises exp(`log_density(x)`) over `points` equally spaced values from `low` to `high`.
+    pub fn normalized(low: f64, high: f64, points: usize, log_density: impl Fn(f64) -> f64) -> GridDensity {
+        let x = Array1::linspace(low, high, points);
+        let logs = x.mapv(log_density);
+        let top = logs.fold(f64::NEG_INFINITY, |top, &log| top.max(log));
+        let unscaled = logs.mapv(|log| (log - top).exp());
+        let spacing = (high - low) / (points as f64 - 1.0);
+        GridDensity { density: &unscaled / (unscaled.sum() * spacing), x }
+    }
+
+    fn spacing(&self) -> f64 {
+        self.x[1] - self.x[0]
+    }
+
+    /// The mean, a Riemann sum.
+    pub fn mean(&self) -> f64 {
+        (&self.x * &self.density).sum() * self.spacing()
+    }
+
+    /// The variance, a Riemann sum.
+    pub fn variance(&self) -> f64 {
+        let mean = self.mean();
+        self.x.iter().zip(&self.density).map(|(x, p)| (x - mean).powi(2) * p).sum::<f64>() * self.spacing()
+    }
+
+    /// The number of local maxima that stand out by at least `share` of the highest one over both of their valleys.
+    pub fn humps(&self, share: f64) -> usize {
+        let threshold = share * self.density.fold(0.0, |top: f64, &p| top.max(p));
+        let (mut humps, mut low, mut high, mut rising) = (0, 0.0, 0.0, true);
+        for &p in self.density.iter().chain([&0.0]) {
+            (low, high) = if rising { (low, f64::max(high, p)) } else { (f64::min(low, p), high) };
+            if rising && p <= high - threshold {
+                (humps, rising, low) = (humps + 1, false, p);
+            } else if !rising && p >= low + threshold {
+                (rising, high) = (true, p);
+            }
+        }
+        humps
+    }
+
+    /// KL(self ‖ N(mean, variance)) to the Gaussian of the same mean and variance, the nearest one; nats.
+    pub fn kl_to_nearest_gaussian(&self) -> f64 {
+        let (mean, variance) = (self.mean(), self.variance());
+        let integrand = |x: f64, p: f64| {
+            if p > 0.0 { p * (p.ln() - gaussian::log_density(x, mean, variance)) } else { 0.0 }
+        };
+        self.x.iter().zip(&self.density).map(|(&x, &p)| integrand(x, p)).sum::<f64>() * self.spacing()
+    }
+}
+
+// ANCHOR: posterior_on_grid
+/// Bayes' rule on a grid: q(x_{t−1} | x_t) ∝ q(x_t | x_{t−1}) · prior(x_{t−1}), normalised by summation.
+///
+/// The prior's log-density may be anything: q(x_{t−1} | x_0) gives the posterior *with* x_0; the marginal q(x_{t−1})
+/// of a whole data set gives the one *without*, which need not be Gaussian at all. `signal` and `variance` are those
+/// of the kernel from x_{t−1} to x_t: √α_t and β_t for one step, or of a bigger jump.
+pub fn posterior_on_grid(
+    x_t: f64,
+    kernel: Kernel,
+    log_prior: impl Fn(f64) -> f64,
+    (low, high, points): (f64, f64, usize),
+) -> GridDensity {
+    GridDensity::normalized(low, high, points, |x| {
+        gaussian::log_density(x_t, kernel.signal * x, kernel.variance) + log_prior(x)
+    })
+}
+// ANCHOR_END: posterior_on_grid

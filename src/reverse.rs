@@ -1,0 +1,180 @@
+//! The reverse process p_θ(x_{t−1} | x_t): from a predicted noise to a mean and a variance.
+
+use crate::{
+    Error, Result,
+    denoiser::Denoiser,
+    gaussian::DiagonalGaussian,
+    posterior::{posterior_log_variance, posterior_mean, posterior_variance},
+    schedule::Schedule,
+};
+use ndarray::{Array2, ArrayView2, Axis};
+use std::{fmt, str::FromStr};
+
+// ANCHOR: predict_x_0
+/// The clean image that a noise ε in x_t speaks of: Eq. (4) solved for x_0.
+///
+/// Source: Ho et al. 2020, Eq. (15).
+///
+/// x̂_0 = (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t
+///
+/// Shapes: all (N, D).
+#[track_caller]
+pub fn predict_x_0(schedule: &Schedule, t: usize, x_t: &Array2<f64>, eps: &Array2<f64>) -> Array2<f64> {
+    let alpha_bar = schedule.alpha_bar(t);
+    (x_t - (1.0 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+}
+// ANCHOR_END: predict_x_0
+
+// ANCHOR: mean_from_eps
+/// The reverse mean μ_θ(x_t, t) from a predicted noise.
+///
+/// Source: Ho et al. 2020, Eq. (11).
+///
+/// μ_θ = (x_t − β_t/√(1 − ᾱ_t) ε_θ)/√α_t
+///
+/// Equal to the posterior mean μ̃_t(x_t, x̂_0) at [`predict_x_0`], as long as x̂_0 is not clipped. Shapes: all (N, D).
+#[track_caller]
+pub fn mean_from_eps(schedule: &Schedule, t: usize, x_t: &Array2<f64>, eps: &Array2<f64>) -> Array2<f64> {
+    let (beta, alpha_bar) = (schedule.beta(t), schedule.alpha_bar(t));
+    (x_t - beta / (1.0 - alpha_bar).sqrt() * eps) / schedule.alpha(t).sqrt()
+}
+// ANCHOR_END: mean_from_eps
+
+// ANCHOR: eps_from_mean
+/// The noise that a reverse mean speaks of: Eq. (11) solved for ε. For t = 1 … T.
+///
+/// ε = (x_t − √α_t μ) √(1 − ᾱ_t)/β_t
+///
+/// A network that predicts the mean itself becomes one that predicts ε. Shapes: all (N, D).
+#[track_caller]
+pub fn eps_from_mean(schedule: &Schedule, t: usize, x_t: &Array2<f64>, mean: &Array2<f64>) -> Array2<f64> {
+    let (beta, alpha_bar) = (schedule.beta(t), schedule.alpha_bar(t));
+    (x_t - schedule.alpha(t).sqrt() * mean) * ((1.0 - alpha_bar).sqrt() / beta)
+}
+// ANCHOR_END: eps_from_mean
+
+/// The two fixed choices for the reverse variance σ_t², Ho et al. 2020, §3.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum FixedVariance {
+    /// σ_t² = β_t: the best choice for x_0 ~ N(0, I).
+    #[default]
+    Beta,
+    /// σ_t² = β̃_t: the best choice for an x_0 that is one known point.
+    Posterior,
+}
+
+impl fmt::Display for FixedVariance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Beta => "beta",
+            Self::Posterior => "posterior",
+        })
+    }
+}
+
+impl FromStr for FixedVariance {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "beta" => Ok(Self::Beta),
+            "posterior" => Ok(Self::Posterior),
+            _ => Err(Error::Parameter {
+                name: "variance",
+                value: name.into(),
+                bound: "name a fixed variance",
+                remedy: "use beta (σ² = β) or posterior (σ² = β̃)".into(),
+            }),
+        }
+    }
+}
+
+// ANCHOR: fixed_variance
+/// The variance σ_t² with which a sampler draws x_{t−1}, for t = 1 … T: β_t or β̃_t.
+///
+/// β̃_1 = 0 is left as it is. Where a density needs σ_1², see [`density_variance`].
+#[track_caller]
+pub fn fixed_variance(schedule: &Schedule, t: usize, choice: FixedVariance) -> f64 {
+    match choice {
+        FixedVariance::Beta => schedule.beta(t),
+        FixedVariance::Posterior => posterior_variance(schedule, t),
+    }
+}
+// ANCHOR_END: fixed_variance
+
+// ANCHOR: density_variance
+/// The variance of p_θ(x_{t−1} | x_t) as a density, for t = 1 … T: β_t, or exp of [`posterior_log_variance`].
+///
+/// It differs from [`fixed_variance`] only for β̃ at t = 1, where a density of variance 0 would make L_0 infinite and
+/// β̃_2 stands in.
+#[track_caller]
+pub fn density_variance(schedule: &Schedule, t: usize, choice: FixedVariance) -> f64 {
+    match choice {
+        FixedVariance::Beta => schedule.beta(t),
+        FixedVariance::Posterior => posterior_log_variance(schedule, t).exp(),
+    }
+}
+// ANCHOR_END: density_variance
+
+// ANCHOR: interpolated_variance
+/// A learned variance between β̃_t and β_t, on the log scale.
+///
+/// Source: Nichol & Dhariwal 2021, Eq. (15).
+///
+/// Σ_θ = exp(v ln β_t + (1 − v) ln β̃_t)
+///
+/// where v is what the network says: 0 means β̃_t, 1 means β_t, and nothing keeps it from leaving that range. At t = 1
+/// ln β̃_2 stands in for ln β̃_1. Shapes: (N, D).
+#[track_caller]
+pub fn interpolated_variance(schedule: &Schedule, t: usize, v: &Array2<f64>) -> Array2<f64> {
+    let (upper, lower) = (schedule.beta(t).ln(), posterior_log_variance(schedule, t));
+    v.mapv(|v| (v * upper + (1.0 - v) * lower).exp())
+}
+// ANCHOR_END: interpolated_variance
+
+// ANCHOR: split_mean_log_variance
+/// Splits a network's output of shape (N, 2 D) into a mean and a log-variance, each of shape (N, D).
+///
+/// Split into two *halves*. A well-known snippet asks for pieces *of size two* and is right only for D = 2; it also
+/// computes the variance and then returns the logarithm.
+///
+/// # Panics
+/// If the number of columns is odd.
+#[track_caller]
+pub fn split_mean_log_variance(output: ArrayView2<f64>) -> (Array2<f64>, Array2<f64>) {
+    assert!(output.ncols().is_multiple_of(2), "{} columns do not split into two halves", output.ncols());
+    let (mean, log_variance) = output.split_at(Axis(1), output.ncols() / 2);
+    (mean.to_owned(), log_variance.to_owned())
+}
+// ANCHOR_END: split_mean_log_variance
+
+// ANCHOR: p_mean_variance
+/// p_θ(x_{t−1} | x_t) as N Gaussians: the mean from the predicted noise, the variance learned or fixed.
+///
+/// Source: Ho et al. 2020, §3.2, and the function of the same name in their code.
+///
+/// `x_t` has shape (N, D), t lies in 1…T. Where the denoiser learned a variance, `choice` is not asked. With
+/// `clip = Some(c)`, x̂_0 is clipped to [−c, c] before the posterior mean is taken; without, the mean is Eq. (11).
+#[track_caller]
+pub fn p_mean_variance(
+    schedule: &Schedule,
+    denoiser: &impl Denoiser,
+    x_t: &Array2<f64>,
+    t: usize,
+    choice: FixedVariance,
+    clip: Option<f64>,
+) -> DiagonalGaussian {
+    let prediction = denoiser.predict(x_t.view(), t);
+    let mean = match clip {
+        None => mean_from_eps(schedule, t, x_t, &prediction.eps),
+        Some(c) => {
+            let x_0 = predict_x_0(schedule, t, x_t, &prediction.eps).mapv(|x| x.clamp(-c, c));
+            posterior_mean(schedule, t, &x_0, x_t)
+        }
+    };
+    match prediction.variance {
+        Some(variance) => DiagonalGaussian { mean, variance },
+        None => DiagonalGaussian::isotropic(mean, density_variance(schedule, t, choice)),
+    }
+}
+// ANCHOR_END: p_mean_variance

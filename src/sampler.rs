@@ -1,0 +1,120 @@
+//! Samplers: from noise back to data.
+//!
+//! A step of any sampler is a few scalars and a clipping rule, computed once in `f64` from the schedule. Whoever holds
+//! the arrays (ndarray here, a tensor library for images) only multiplies and adds.
+
+use crate::{
+    denoiser::Denoiser,
+    forward::standard_normal,
+    posterior::posterior_mean_coefficients,
+    reverse::{FixedVariance, fixed_variance},
+    schedule::Schedule,
+};
+use ndarray::{Array2, Zip};
+use ndarray_rand::rand::Rng;
+
+/// One step of a sampler: x_{t−1} = `x_t`·x_t + `eps`·ε_θ + `x_0`·x̂_0 + `noise`·z.
+///
+/// where x̂_0 = [`x_0_from_x_t`](Self::x_0_from_x_t)·x_t + [`x_0_from_eps`](Self::x_0_from_eps)·ε_θ, clipped to [−c, c]
+/// if [`clip`](Self::clip) says so, and z ~ N(0, I).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// The step t at which the denoiser is asked.
+    pub t: usize,
+    /// The factor of x_t.
+    pub x_t: f64,
+    /// The factor of the predicted noise ε_θ(x_t, t).
+    pub eps: f64,
+    /// The factor of the predicted x̂_0.
+    pub x_0: f64,
+    /// The factor of fresh noise; exactly 0 at t = 1.
+    pub noise: f64,
+    /// The factor of x_t in x̂_0.
+    pub x_0_from_x_t: f64,
+    /// The factor of ε_θ in x̂_0.
+    pub x_0_from_eps: f64,
+    /// Clips x̂_0 to [−c, c].
+    pub clip: Option<f64>,
+}
+
+// ANCHOR: ancestral_step
+/// Step t of Algorithm 2 (ancestral sampling): a draw from p_θ(x_{t−1} | x_t).
+///
+/// Source: Ho et al. 2020, Algorithm 2, line 4.
+///
+/// x_{t−1} = (x_t − β_t/√(1 − ᾱ_t) ε_θ)/√α_t + σ_t z, with z = 0 at t = 1
+///
+/// With `clip` the mean is μ̃_t(x_t, x̂_0) at the clipped x̂_0 instead; without, the two are equal. Ho et al.'s code
+/// clips images to [−1, 1], the paper does not say so.
+///
+/// # Panics
+/// If t lies outside of 1…T.
+#[track_caller]
+pub fn ancestral_step(schedule: &Schedule, t: usize, choice: FixedVariance, clip: Option<f64>) -> Step {
+    let (alpha, beta, alpha_bar) = (schedule.alpha(t), schedule.beta(t), schedule.alpha_bar(t));
+    let sigma_of_x_t = (1.0 - alpha_bar).sqrt();
+    let (x_0, x_t, eps) = match clip {
+        Some(_) => {
+            let (of_x_0, of_x_t) = posterior_mean_coefficients(schedule, t);
+            (of_x_0, of_x_t, 0.0)
+        }
+        None => (0.0, 1.0 / alpha.sqrt(), -beta / (sigma_of_x_t * alpha.sqrt())),
+    };
+    Step {
+        t,
+        x_t,
+        eps,
+        x_0,
+        noise: if t > 1 { fixed_variance(schedule, t, choice).sqrt() } else { 0.0 },
+        x_0_from_x_t: 1.0 / alpha_bar.sqrt(),
+        x_0_from_eps: -sigma_of_x_t / alpha_bar.sqrt(),
+        clip,
+    }
+}
+// ANCHOR_END: ancestral_step
+
+/// All T steps of Algorithm 2, from t = T down to t = 1.
+pub fn ancestral(schedule: &Schedule, choice: FixedVariance, clip: Option<f64>) -> Vec<Step> {
+    (1..=schedule.steps()).rev().map(|t| ancestral_step(schedule, t, choice, clip)).collect()
+}
+
+// ANCHOR: apply
+/// Applies one step to a batch: x_t of shape (N, D) to x_{t−1} of shape (N, D).
+///
+/// `noise` is z ~ N(0, I). A variance that the denoiser learned replaces the step's own, but never wakes the noise of
+/// the last step.
+pub fn apply(step: &Step, denoiser: &impl Denoiser, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
+    let prediction = denoiser.predict(x_t.view(), step.t);
+    let limit = step.clip.unwrap_or(f64::INFINITY);
+    let mut x_previous = Zip::from(x_t).and(&prediction.eps).map_collect(|&x_t, &eps| {
+        let x_0 = (step.x_0_from_x_t * x_t + step.x_0_from_eps * eps).clamp(-limit, limit);
+        step.x_t * x_t + step.eps * eps + step.x_0 * x_0
+    });
+    match prediction.variance {
+        Some(variance) if step.noise > 0.0 => x_previous += &(variance.sqrt() * noise),
+        _ => x_previous.scaled_add(step.noise, noise),
+    }
+    x_previous
+}
+// ANCHOR_END: apply
+
+// ANCHOR: sample
+/// Runs a sampler from `x` = x_T ~ N(0, I) of shape (N, D) down to x_0, asking the denoiser once a step.
+///
+/// `watch` sees every (t, x_t) on the way, x_T and x_0 included.
+pub fn sample(
+    steps: &[Step],
+    denoiser: &impl Denoiser,
+    mut x: Array2<f64>,
+    rng: &mut impl Rng,
+    mut watch: impl FnMut(usize, &Array2<f64>),
+) -> Array2<f64> {
+    for step in steps {
+        watch(step.t, &x);
+        let noise = standard_normal(x.nrows(), x.ncols(), rng);
+        x = apply(step, denoiser, &x, &noise);
+    }
+    watch(0, &x);
+    x
+}
+// ANCHOR_END: sample

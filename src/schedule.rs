@@ -1,0 +1,292 @@
+//! Noise schedules: how much of the signal each step forgets.
+//!
+//! A schedule is the list β_1 … β_T and what follows from it: α_t = 1 − β_t and ᾱ_t = α_1 α_2 ⋯ α_t. Tables have
+//! T + 1 entries and index = t; entry 0 is the clean image, with β_0 = 0 and ᾱ_0 = 1.
+
+use crate::{Error, Result};
+use ndarray::Array1;
+use std::{f64::consts::FRAC_PI_2, fmt, str::FromStr};
+
+/// β_1 of the linear schedule; source: Ho et al. 2020, §4.
+pub const BETA_START: f64 = 1e-4;
+/// β_T of the linear schedule; source: Ho et al. 2020, §4.
+pub const BETA_END: f64 = 0.02;
+/// The offset s that keeps the cosine schedule's first steps from vanishing; source: Nichol & Dhariwal 2021, §3.2.
+pub const COSINE_OFFSET: f64 = 0.008;
+/// The largest β_t of the cosine schedule; source: Nichol & Dhariwal 2021, §3.2.
+pub const COSINE_MAX_BETA: f64 = 0.999;
+/// Where the sigmoid schedule cuts the logistic curve: at −6 and 6.
+pub const SIGMOID_LIMIT: f64 = 6.0;
+
+/// The fraction (t − 1) / (T − 1) of the way from t = 1 to t = T; 0 where T = 1.
+fn progress(t: usize, steps: usize) -> f64 {
+    if steps > 1 { (t as f64 - 1.0) / (steps as f64 - 1.0) } else { 0.0 }
+}
+
+/// A table of T + 1 entries: β_0 = 0, then `beta(t)` for t = 1 … T.
+fn table(steps: usize, beta: impl Fn(usize) -> f64) -> Array1<f64> {
+    (0..=steps).map(|t| if t == 0 { 0.0 } else { beta(t) }).collect()
+}
+
+// ANCHOR: linear_betas
+/// The linear schedule: β_t rises in equal steps from `beta_start` to `beta_end`.
+///
+/// Source: Ho et al. 2020, §4, with β_1 = 10⁻⁴, β_T = 0.02 and T = 1000.
+///
+/// β_t = β_1 + (t − 1)/(T − 1) · (β_T − β_1), for t = 1 … T
+///
+/// Returns T + 1 entries; entry 0 is β_0 = 0. Nothing is checked here: [`Schedule::from_betas`] does.
+pub fn linear_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64> {
+    table(steps, |t| beta_start + progress(t, steps) * (beta_end - beta_start))
+}
+// ANCHOR_END: linear_betas
+
+// ANCHOR: quad_betas
+/// The quadratic schedule: √β_t rises in equal steps.
+///
+/// Take the root of both ends first, then square the whole line. Squaring the ends instead, as one well-known notebook
+/// does, leaves ᾱ_T ≈ 1: no noise at all.
+///
+/// β_t = (√β_1 + (t − 1)/(T − 1) · (√β_T − √β_1))², for t = 1 … T
+///
+/// Returns T + 1 entries; entry 0 is β_0 = 0.
+pub fn quad_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64> {
+    let (root_start, root_end) = (beta_start.sqrt(), beta_end.sqrt());
+    table(steps, |t| (root_start + progress(t, steps) * (root_end - root_start)).powi(2))
+}
+// ANCHOR_END: quad_betas
+
+// ANCHOR: sigmoid_betas
+/// The sigmoid schedule: β_t follows the logistic curve from −6 to 6.
+///
+/// β_t = β_start + (β_end − β_start) · σ(−6 + 12 (t − 1)/(T − 1)), for t = 1 … T
+///
+/// where σ(z) = 1/(1 + e⁻ᶻ). Since σ(−6) = 0.0025 is not 0, β_1 is a little more than `beta_start`, and β_T a little
+/// less than `beta_end`. Returns T + 1 entries; entry 0 is β_0 = 0.
+pub fn sigmoid_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64> {
+    table(steps, |t| {
+        let z = SIGMOID_LIMIT * (2.0 * progress(t, steps) - 1.0);
+        beta_start + (beta_end - beta_start) / (1.0 + (-z).exp())
+    })
+}
+// ANCHOR_END: sigmoid_betas
+
+// ANCHOR: cosine_betas
+/// The cosine schedule: ᾱ_t follows a squared cosine, and β_t is what that takes, up to `max_beta`.
+///
+/// Source: Nichol & Dhariwal 2021, Eq. (17), with s = 0.008 and β ≤ 0.999.
+///
+/// ᾱ_t = f(t)/f(0), f(t) = cos²((t/T + s)/(1 + s) · π/2), β_t = min(1 − ᾱ_t/ᾱ_{t−1}, β_max)
+///
+/// Returns T + 1 entries; entry 0 is β_0 = 0. The cap acts at t = T, where f(T) = 0 would ask for β_T = 1.
+pub fn cosine_betas(steps: usize, offset: f64, max_beta: f64) -> Array1<f64> {
+    let f = |t: usize| ((t as f64 / steps as f64 + offset) / (1.0 + offset) * FRAC_PI_2).cos().powi(2);
+    table(steps, |t| (1.0 - f(t) / f(t - 1)).min(max_beta))
+}
+// ANCHOR_END: cosine_betas
+
+// ANCHOR: alpha_bars
+/// The cumulative products ᾱ_t: how much of the signal's variance is left after t steps.
+///
+/// Source: Ho et al. 2020, above Eq. (4).
+///
+/// ᾱ_t = ∏_{s=1}^{t} (1 − β_s), ᾱ_0 = 1
+///
+/// `betas` has T + 1 entries with β_0 = 0; so has the result.
+pub fn alpha_bars(betas: &Array1<f64>) -> Array1<f64> {
+    let mut product = 1.0;
+    betas.mapv(|beta| {
+        product *= 1.0 - beta;
+        product
+    })
+}
+// ANCHOR_END: alpha_bars
+
+/// A noise schedule, checked: every β_t lies in (0, 1).
+///
+/// ```
+/// # fn main() -> ddpm::Result<()> {
+/// let schedule = ddpm::schedule::Schedule::linear(1000, 1e-4, 0.02)?;
+/// assert!((schedule.alpha_bar(1000).sqrt() - 0.0063528).abs() < 1e-7);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    betas: Array1<f64>,
+    alpha_bars: Array1<f64>,
+}
+
+impl Schedule {
+    /// A schedule from β_0 = 0, β_1 … β_T: T + 1 entries, as the `*_betas` functions of this room return them.
+    ///
+    /// # Errors
+    /// T = 0, a β_0 that is not 0, or a β_t that is NaN or outside of (0, 1).
+    pub fn from_betas(betas: Array1<f64>) -> Result<Self> {
+        let steps = betas.len().saturating_sub(1);
+        if steps == 0 {
+            return Err(Error::NoSteps);
+        }
+        if betas[0] != 0.0 {
+            let remedy = "entry 0 is the clean image, before any noise: put a 0 before β_1".into();
+            return Err(Error::Parameter {
+                name: "β_0", value: betas[0].to_string(), bound: "be 0", remedy
+            });
+        }
+        match betas.iter().enumerate().skip(1).find(|&(_, &beta)| !inside(beta)) {
+            Some((t, &beta)) => Err(Error::Beta { t, beta, steps }),
+            None => Ok(Schedule { alpha_bars: alpha_bars(&betas), betas }),
+        }
+    }
+
+    /// The linear schedule ([`linear_betas`]).
+    ///
+    /// # Errors
+    /// T = 0, or an end that is NaN or outside of (0, 1).
+    pub fn linear(steps: usize, beta_start: f64, beta_end: f64) -> Result<Self> {
+        check_ends(beta_start, beta_end)?;
+        Self::from_betas(linear_betas(steps, beta_start, beta_end))
+    }
+
+    /// The quadratic schedule ([`quad_betas`]).
+    ///
+    /// # Errors
+    /// T = 0, or an end that is NaN or outside of (0, 1).
+    pub fn quad(steps: usize, beta_start: f64, beta_end: f64) -> Result<Self> {
+        check_ends(beta_start, beta_end)?;
+        Self::from_betas(quad_betas(steps, beta_start, beta_end))
+    }
+
+    /// The sigmoid schedule ([`sigmoid_betas`]).
+    ///
+    /// # Errors
+    /// T = 0, or an end that is NaN or outside of (0, 1).
+    pub fn sigmoid(steps: usize, beta_start: f64, beta_end: f64) -> Result<Self> {
+        check_ends(beta_start, beta_end)?;
+        Self::from_betas(sigmoid_betas(steps, beta_start, beta_end))
+    }
+
+    /// The cosine schedule ([`cosine_betas`]).
+    ///
+    /// # Errors
+    /// T = 0, or an offset or cap that is NaN or lets a β leave (0, 1).
+    pub fn cosine(steps: usize, offset: f64, max_beta: f64) -> Result<Self> {
+        Self::from_betas(cosine_betas(steps, offset, max_beta))
+    }
+
+    /// The number of steps T.
+    pub fn steps(&self) -> usize {
+        self.betas.len() - 1
+    }
+
+    /// β_t, the variance of the noise that step t adds, for t = 0 … T.
+    ///
+    /// # Panics
+    /// If t > T; so do the other look-ups.
+    #[track_caller]
+    pub fn beta(&self, t: usize) -> f64 {
+        self.look_up(&self.betas, t)
+    }
+
+    /// α_t = 1 − β_t.
+    #[track_caller]
+    pub fn alpha(&self, t: usize) -> f64 {
+        1.0 - self.beta(t)
+    }
+
+    /// ᾱ_t = α_1 ⋯ α_t, the share of the signal's variance that is left at t.
+    #[track_caller]
+    pub fn alpha_bar(&self, t: usize) -> f64 {
+        self.look_up(&self.alpha_bars, t)
+    }
+
+    /// The log signal-to-noise ratio ln(ᾱ_t/(1 − ᾱ_t)); infinite at t = 0.
+    ///
+    /// Source: Kingma et al. 2021 (Variational Diffusion Models), §3.1.
+    #[track_caller]
+    pub fn log_snr(&self, t: usize) -> f64 {
+        let alpha_bar = self.alpha_bar(t);
+        alpha_bar.ln() - (1.0 - alpha_bar).ln()
+    }
+
+    #[track_caller]
+    fn look_up(&self, table: &Array1<f64>, t: usize) -> f64 {
+        assert!(t < table.len(), "t = {t} lies outside of 0…{}", self.steps());
+        table[t]
+    }
+}
+
+/// Refuses an end outside of (0, 1) by the name that the reader knows it by.
+fn check_ends(beta_start: f64, beta_end: f64) -> Result<()> {
+    for (name, value) in [("beta_start", beta_start), ("beta_end", beta_end)] {
+        if !inside(value) {
+            let direction = if value <= 0.0 { "larger" } else { "smaller" };
+            return Err(Error::Parameter {
+                name,
+                value: value.to_string(),
+                bound: "lie in (0, 1), as every β must",
+                remedy: format!("use a {direction} {name}"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether β lies in (0, 1); NaN does not.
+fn inside(beta: f64) -> bool {
+    beta > 0.0 && beta < 1.0
+}
+
+/// The four schedules by name, with the parameters of their sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ScheduleName {
+    /// [`linear_betas`] from 10⁻⁴ to 0.02.
+    Linear,
+    /// [`quad_betas`] from 10⁻⁴ to 0.02.
+    Quad,
+    /// [`sigmoid_betas`] between 10⁻⁴ and 0.02.
+    Sigmoid,
+    /// [`cosine_betas`] with s = 0.008 and β ≤ 0.999.
+    Cosine,
+}
+
+impl ScheduleName {
+    /// All of them, in the order in which the course presents them.
+    pub const ALL: [ScheduleName; 4] = [Self::Linear, Self::Quad, Self::Sigmoid, Self::Cosine];
+
+    /// The schedule of this name with T = `steps`; the ends stay the same whatever T is.
+    ///
+    /// # Errors
+    /// T = 0.
+    pub fn schedule(self, steps: usize) -> Result<Schedule> {
+        match self {
+            Self::Linear => Schedule::linear(steps, BETA_START, BETA_END),
+            Self::Quad => Schedule::quad(steps, BETA_START, BETA_END),
+            Self::Sigmoid => Schedule::sigmoid(steps, BETA_START, BETA_END),
+            Self::Cosine => Schedule::cosine(steps, COSINE_OFFSET, COSINE_MAX_BETA),
+        }
+    }
+}
+
+impl fmt::Display for ScheduleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Linear => "linear",
+            Self::Quad => "quad",
+            Self::Sigmoid => "sigmoid",
+            Self::Cosine => "cosine",
+        })
+    }
+}
+
+impl FromStr for ScheduleName {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|schedule| schedule.to_string() == name).ok_or_else(|| Error::Parameter {
+            name: "schedule",
+            value: name.into(),
+            bound: "name a schedule",
+            remedy: "use linear, quad, sigmoid or cosine".into(),
+        })
+    }
+}
