@@ -248,7 +248,7 @@ fn merging_steps_gives_the_closed_form() {
 fn two_merged_gaussians_keep_one_variance() {
     let (first, second) = (Kernel { signal: 0.9, variance: 0.3 }, Kernel { signal: 0.6, variance: 0.5 });
     let n = 100_000;
-    let mut noise = || standard_normal::<f64>(n, 1, &mut rng(9));
+    let noise = || standard_normal::<f64>(n, 1, &mut rng(9));
     let x = 2.0 * first.signal + first.variance.sqrt() * noise();
     let x = second.signal * x + second.variance.sqrt() * standard_normal::<f64>(n, 1, &mut rng(10));
     let (measured, merged) = (Moments::of(&x), merge(first, second));

@@ -20,7 +20,7 @@ pub fn covariance(x: &Array2<f64>) -> Array2<f64> {
 
 /// The excess kurtosis of `values`, E[(x − μ)⁴]/σ⁴ − 3: 0 for a Gaussian, −1.2 for a uniform.
 pub fn excess_kurtosis(values: ArrayView1<f64>) -> f64 {
-    let centred = values.mapv(|value| value - mean(values));
+    let centred = centred(values);
     mean(centred.mapv(|c| c.powi(4)).view()) / mean(centred.mapv(|c| c.powi(2)).view()).powi(2) - 3.0
 }
 
@@ -36,8 +36,13 @@ pub fn partial_correlation(a: ArrayView1<f64>, b: ArrayView1<f64>, given: ArrayV
 }
 // ANCHOR_END: partial_correlation
 
+/// The values less their mean.
+fn centred(values: ArrayView1<f64>) -> Array1<f64> {
+    &values - mean(values)
+}
+
 fn correlation(a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
-    let (a, b) = (a.mapv(|x| x - mean(a)), b.mapv(|x| x - mean(b)));
+    let (a, b) = (centred(a), centred(b));
     a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt()
 }
 

@@ -1,0 +1,262 @@
+//! ch02_vlb: the derivation of the bound, line by line, in a world where every density is known.
+
+mod common;
+
+use common::{assert_close, assert_relative, rng};
+use ddpm::{
+    bound::{
+        Model, bits_per_dim, denoising_term,
+        derivation::{LINES, LogDensities},
+        prior_bits_per_dim, prior_term, reconstruction_term, variational_bound,
+        world::GaussianWorld,
+    },
+    denoiser::{Denoiser, GaussianData},
+    forward::{chain, standard_normal},
+    gaussian,
+    metrics::{mean, standard_error},
+    reverse::FixedVariance,
+    schedule::Schedule,
+};
+use ndarray::{Array1, Array2, Axis, array};
+
+/// A model that believes in the wrong Gaussian, so that no term of the bound vanishes.
+fn world(steps: usize, dimension: usize, variance: FixedVariance) -> GaussianWorld {
+    let ramp = |from: f64, by: f64| Array1::from_shape_fn(dimension, |d| from + by * d as f64);
+    GaussianWorld {
+        schedule: Schedule::linear(steps, 0.01, 0.3).unwrap(),
+        data: GaussianData { mean: ramp(0.5, 0.25), variance: 0.6 },
+        belief: GaussianData { mean: ramp(0.3, -0.1), variance: 0.8 },
+        variance,
+    }
+}
+
+const WORLDS: [(usize, usize, FixedVariance); 5] = [
+    (1, 1, FixedVariance::Beta),
+    (2, 2, FixedVariance::Posterior),
+    (5, 3, FixedVariance::Beta),
+    (10, 1, FixedVariance::Posterior),
+    (20, 2, FixedVariance::Beta),
+];
+
+fn trajectories(world: &GaussianWorld, n: usize, seed: u64) -> Vec<Array2<f64>> {
+    let x_0 = &world.data.mean
+        + &(world.data.variance.sqrt() * standard_normal::<f64>(n, world.data.mean.len(), &mut rng(seed)));
+    chain(&x_0, &world.schedule, &mut rng(seed + 1))
+}
+
+#[test]
+fn every_line_is_equal_on_every_trajectory() {
+    for (steps, dimension, variance) in WORLDS {
+        let world = world(steps, dimension, variance);
+        let chain = trajectories(&world, 50, 1);
+        let densities = LogDensities::along(&world.model(), &chain);
+        for i in 0..50 {
+            let rows: Vec<_> = chain.iter().map(|x| x.row(i)).collect();
+            let trajectory = ndarray::stack(Axis(0), &rows).unwrap(); // (T + 1, D)
+            // line 1 comes from dense joint Gaussians, which know of no chain
+            let line_1 = world.line_joints(&trajectory);
+            for (name, line) in LINES {
+                let what = format!("T = {steps}, D = {dimension}, trajectory {i}, line {name}");
+                assert_close(&what, line(&densities)[i], line_1, 1e-9 * (1.0 + line_1.abs()));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_closed_forms_of_the_world_are_the_library_s_terms_on_average() {
+    let n = 20_000;
+    for (steps, dimension, variance) in WORLDS {
+        let world = world(steps, dimension, variance);
+        let x_0 = Array1::from_shape_fn(dimension, |d| 1.0 - 0.7 * d as f64);
+        let batch = Array2::from_shape_fn((n, dimension), |(_, d)| x_0[d]);
+        let terms = variational_bound(&world.model(), &batch, &mut rng(2));
+        assert_eq!(terms.dim(), (n, steps + 1));
+        for (t, &expected) in world.terms(x_0.view()).iter().enumerate() {
+            let column = terms.column(t);
+            let tolerance = 4.5 * standard_error(column) + 1e-12; // some of the 43 terms scatter by more than 4
+            assert_close(&format!("T = {steps}, D = {dimension}: L_{t}"), mean(column), expected, tolerance);
+        }
+    }
+}
+
+#[test]
+fn the_world_s_reverse_process_is_the_library_s() {
+    for (steps, dimension, variance) in WORLDS {
+        let world = world(steps, dimension, variance);
+        let x_t = standard_normal::<f64>(7, dimension, &mut rng(3));
+        for t in 1..=steps {
+            let (p, linear) = (world.model().reverse(&x_t, t), world.reverse(t));
+            common::assert_all_close(
+                &format!("t = {t}: mean"),
+                &p.mean,
+                &(linear.gain * &x_t + &linear.offset),
+                1e-12,
+            );
+            assert_close(&format!("t = {t}: variance"), p.variance[(0, 0)], linear.variance, 1e-15);
+        }
+    }
+}
+
+#[test]
+fn the_bound_exceeds_the_likelihood_by_the_kl_that_it_should() {
+    for (steps, dimension, variance) in WORLDS {
+        let world = world(steps, dimension, variance);
+        for shift in [-2.0, 0.0, 3.0] {
+            let x_0 = Array1::from_elem(dimension, shift);
+            let (bound, exact) = (world.terms(x_0.view()).sum(), world.negative_log_likelihood(x_0.view()));
+            let gap = world.gap(x_0.view());
+            assert!(gap > 0.0, "KL is {gap}");
+            assert_relative(
+                &format!("T = {steps}, x_0 = {shift}: bound − (−log p)"),
+                bound - exact,
+                gap,
+                1e-8,
+            );
+        }
+    }
+}
+
+#[test]
+fn the_likelihood_is_what_sampling_finds() {
+    // −log p(x_0) of the closed form against the moments of 100 000 draws by Algorithm 2, with σ² = β at every step but
+    // the last, where the sampler adds no noise: so its variance lacks σ_1².
+    let world = world(10, 2, FixedVariance::Beta);
+    let steps = ddpm::sampler::ancestral(&world.schedule, FixedVariance::Beta, None);
+    let x_t = standard_normal(100_000, 2, &mut rng(4));
+    let drawn = ddpm::sampler::sample(&steps, &world.model().denoiser, x_t, &mut rng(5), |_, _| ());
+    let (moments, p) = (ddpm::metrics::Moments::of(&drawn), &world.model_marginals()[0]);
+    for d in 0..2 {
+        assert_close("mean", moments.mean[d], p.mean[d], 4.0 * moments.mean_error[d]);
+        let variance = p.variance - world.schedule.beta(1);
+        assert_close(
+            "variance",
+            moments.covariance[(d, d)],
+            variance,
+            4.0 * moments.covariance_error[(d, d)],
+        );
+    }
+}
+
+#[test]
+fn a_perfect_model_leaves_only_what_the_steps_cost() {
+    // With the right belief and T → ∞ the reverse Gaussians become exact: the gap falls like 1/T.
+    let gap = |steps: usize| {
+        let end = 16.0 / steps as f64;
+        let right = GaussianData { mean: array![0.5], variance: 0.5 };
+        let schedule = Schedule::linear(steps, end / 100.0, end).unwrap();
+        let world = GaussianWorld {
+            schedule,
+            data: right.clone(),
+            belief: right,
+            variance: FixedVariance::Posterior,
+        };
+        world.gap(array![1.0].view())
+    };
+    let ratio = gap(1600) / gap(400);
+    assert!((0.15..0.4).contains(&ratio), "gap {} at T = 400, {} at T = 1600", gap(400), gap(1600));
+}
+
+#[test]
+fn one_step_is_a_vae() {
+    // T = 1: KL(q(z | x) ‖ p(z)) − E log p(x | z) with z = x_1, no middle term.
+    let world = world(1, 2, FixedVariance::Beta);
+    let x_0 = array![0.4, -1.0];
+    let terms = world.terms(x_0.view());
+    assert_eq!(terms.len(), 2);
+    assert_close("L_T", terms[1], world.latent_kl(x_0.view()), 1e-12);
+}
+
+#[test]
+fn the_whole_chain_as_one_latent_gives_the_vae_s_two_terms() {
+    for (steps, dimension, variance) in WORLDS {
+        let world = world(steps, dimension, variance);
+        let x_0 = Array1::from_elem(dimension, 0.7);
+        let terms = world.terms(x_0.view());
+        let regularization: f64 = terms.iter().skip(1).sum();
+        assert_relative("KL of the chain", world.latent_kl(x_0.view()), regularization, 1e-8);
+    }
+}
+
+#[test]
+fn the_prior_term_is_the_known_number() {
+    // field notes: E[x_0²] = 1, linear 1e-4 … 0.02
+    for (steps, expected, digits) in [(50, 0.67, 5e-3), (200, 0.10, 5e-3), (1000, 2.9e-5, 5e-7)] {
+        let schedule = Schedule::linear(steps, 1e-4, 0.02).unwrap();
+        assert_close(&format!("L_T at T = {steps}"), prior_bits_per_dim(&schedule, 1.0), expected, digits);
+        // ±1 has the mean square 1: the per-point term gives the same number
+        let points = array![[1.0, -1.0], [-1.0, -1.0]];
+        let per_point = prior_term(&schedule, &points);
+        assert_eq!(per_point.len(), 2);
+        for nats in per_point {
+            assert_relative("per point", bits_per_dim(nats, 2), prior_bits_per_dim(&schedule, 1.0), 1e-9);
+        }
+        let far = prior_term(&schedule, &array![[3.0, 0.0]]);
+        assert_relative("E[x_0²] = 4.5", bits_per_dim(far[0], 2), prior_bits_per_dim(&schedule, 4.5), 1e-9);
+    }
+}
+
+#[test]
+fn the_prior_term_is_a_kl() {
+    // KL(q(x_T | x_0) ‖ p(x_T)) by sampling x_T
+    let (schedule, x_0, n) = (Schedule::linear(20, 1e-3, 0.3).unwrap(), 1.7, 100_000);
+    let bar = schedule.alpha_bar(20);
+    let x_t = bar.sqrt() * x_0 + (1.0 - bar).sqrt() * standard_normal::<f64>(n, 1, &mut rng(6));
+    let ratios = x_t
+        .column(0)
+        .mapv(|x| gaussian::log_density(x, bar.sqrt() * x_0, 1.0 - bar) - gaussian::log_density(x, 0.0, 1.0));
+    let expected = prior_term(&schedule, &array![[x_0]])[0];
+    assert_close("L_T", mean(ratios.view()), expected, 4.0 * standard_error(ratios.view()));
+}
+
+#[test]
+fn bits_are_nats_over_ln_2() {
+    assert_close("3 dimensions", bits_per_dim(3.0 * std::f64::consts::LN_2, 3), 1.0, 1e-15);
+}
+
+#[test]
+fn at_t_1_the_variance_of_t_2_stands_in() {
+    let world = world(5, 1, FixedVariance::Posterior);
+    let x_0 = array![[0.3]];
+    let noise = array![[0.2]];
+    let term = reconstruction_term(&world.model(), &x_0, &noise)[0];
+    assert!(term.is_finite());
+    let x_1 = ddpm::forward::diffuse(&x_0, world.schedule.alpha_bar(1), &noise);
+    let p = world.model().reverse(&x_1, 1);
+    assert_relative(
+        "σ_1²",
+        p.variance[(0, 0)],
+        ddpm::posterior::posterior_variance(&world.schedule, 2),
+        1e-12,
+    );
+    assert_close("L_0", term, -gaussian::log_density(0.3, p.mean[(0, 0)], p.variance[(0, 0)]), 1e-12);
+}
+
+#[test]
+#[should_panic(expected = "starts at t = 2")]
+fn the_denoising_terms_start_at_2() {
+    let world = world(5, 1, FixedVariance::Beta);
+    denoising_term(&world.model(), &array![[0.0]], 1, &array![[0.0]]);
+}
+
+#[test]
+#[should_panic(expected = "T + 1 points")]
+fn a_trajectory_has_t_plus_one_points() {
+    let world = world(5, 1, FixedVariance::Beta);
+    LogDensities::along(&world.model(), &[array![[0.0]], array![[0.0]]]);
+}
+
+#[test]
+fn clipping_changes_the_model() {
+    let world = world(5, 1, FixedVariance::Beta);
+    let model = world.model();
+    let clipped = Model {
+        schedule: model.schedule,
+        denoiser: &model.denoiser,
+        variance: model.variance,
+        clip: Some(0.1),
+    };
+    let x_t = array![[2.0]];
+    assert_ne!(model.reverse(&x_t, 3).mean, clipped.reverse(&x_t, 3).mean);
+    assert_eq!(model.denoiser.predict(x_t.view(), 3), clipped.denoiser.predict(x_t.view(), 3));
+}

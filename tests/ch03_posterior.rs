@@ -1,0 +1,185 @@
+//! ch03_posterior: four routes to μ̃_t and β̃_t.
+
+mod common;
+
+use common::{assert_close, assert_relative, rng};
+use ddpm::{
+    forward::{Kernel, forward_step, standard_normal},
+    gaussian::{log_density, product},
+    posterior::{
+        GridDensity, complete_the_square, posterior_by_precisions, posterior_log_variance, posterior_mean,
+        posterior_mean_coefficients, posterior_on_grid, posterior_variance, three_gaussians,
+    },
+    schedule::{Schedule, ScheduleName},
+};
+use ndarray::array;
+
+const X_0: f64 = 0.8;
+const X_T: f64 = -0.4;
+
+fn closed_form(schedule: &Schedule, t: usize) -> (f64, f64) {
+    (posterior_mean(schedule, t, &array![[X_0]], &array![[X_T]])[(0, 0)], posterior_variance(schedule, t))
+}
+
+#[test]
+fn completing_the_square_gives_the_closed_form() {
+    for name in ScheduleName::ALL {
+        for steps in [2, 50, 1000] {
+            let schedule = name.schedule(steps).unwrap();
+            for t in 2..=steps {
+                let (mean, variance) = closed_form(&schedule, t);
+                let (a, b) = three_gaussians(&schedule, t, X_0, X_T);
+                // 1 − ᾱ_{t−1} is a difference of numbers near 1: 2⁻⁵³/β_1 = 1e-12 at worst
+                assert_relative(&format!("{name}, T = {steps}, t = {t}: 1/β̃_{t}"), a, 1.0 / variance, 1e-10);
+                let (square_mean, square_variance) = complete_the_square(a, b);
+                assert_close(&format!("{name}, T = {steps}, t = {t}: μ̃_{t}"), square_mean, mean, 1e-10);
+                assert_relative(
+                    &format!("{name}, T = {steps}, t = {t}: β̃_{t}"),
+                    square_variance,
+                    variance,
+                    1e-10,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn adding_precisions_gives_the_closed_form() {
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    for t in 2..=1000 {
+        let ((mean, variance), (by_mean, by_variance)) =
+            (closed_form(&schedule, t), posterior_by_precisions(&schedule, t, X_0, X_T));
+        assert_close(&format!("μ̃_{t}"), by_mean, mean, 1e-10);
+        assert_relative(&format!("1/β̃_{t}"), 1.0 / by_variance, 1.0 / variance, 1e-10);
+    }
+}
+
+#[test]
+fn bayes_rule_on_a_grid_gives_the_closed_form() {
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    for t in [2, 3, 10, 100, 500, 1000] {
+        let (mean, variance) = closed_form(&schedule, t);
+        let before = Kernel::from_start(&schedule, t - 1);
+        let around = 10.0 * variance.sqrt();
+        let grid = posterior_on_grid(
+            X_T,
+            Kernel::step(&schedule, t),
+            |x| log_density(x, before.signal * X_0, before.variance),
+            (mean - around, mean + around, 2001),
+        );
+        // the Riemann sum of a Gaussian over ±10 σ in steps of σ/100 is exact to rounding
+        assert_close(&format!("μ̃_{t}"), grid.mean(), mean, 1e-9);
+        assert_relative(&format!("β̃_{t}"), grid.variance(), variance, 1e-8);
+        assert_close(&format!("t = {t}: it is Gaussian"), grid.kl_to_nearest_gaussian(), 0.0, 1e-8);
+    }
+}
+
+#[test]
+fn conditioning_a_simulated_chain_gives_the_closed_form() {
+    // Draw (x_{t−1}, x_t) from the chain, keep the pairs whose x_t falls next to X_T.
+    let schedule = Schedule::linear(10, 0.05, 0.4).unwrap();
+    let (t, n, width) = (4, 2_000_000, 0.01);
+    let before = Kernel::from_start(&schedule, t - 1);
+    let x_before = before.signal * X_0 + before.variance.sqrt() * standard_normal::<f64>(n, 1, &mut rng(1));
+    let x_t = forward_step(&x_before, schedule.beta(t), &standard_normal(n, 1, &mut rng(2)));
+    let kept: Vec<[f64; 1]> =
+        x_before.iter().zip(&x_t).filter(|(_, x)| (**x - X_T).abs() < width).map(|(x, _)| [*x]).collect();
+    let measured = ddpm::metrics::Moments::of(&ndarray::Array2::from(kept));
+    let (mean, variance) = closed_form(&schedule, t);
+    // the bin's width moves the mean by less than 0.01 · its slope and is far below the standard error
+    assert_close("μ̃_4", measured.mean[0], mean, 4.0 * measured.mean_error[0]);
+    assert_close("β̃_4", measured.covariance[(0, 0)], variance, 4.0 * measured.covariance_error[(0, 0)]);
+}
+
+#[test]
+fn at_t_1_nothing_is_left_to_draw() {
+    for name in ScheduleName::ALL {
+        let schedule = name.schedule(100).unwrap();
+        let (of_x_0, of_x_t) = posterior_mean_coefficients(&schedule, 1);
+        assert_close(&format!("{name}: factor of x_0"), of_x_0, 1.0, 1e-12);
+        assert_eq!(of_x_t, 0.0, "{name}: factor of x_1");
+        assert_eq!(posterior_variance(&schedule, 1), 0.0, "{name}: β̃_1");
+        assert_eq!(
+            posterior_log_variance(&schedule, 1),
+            posterior_variance(&schedule, 2).ln(),
+            "{name}: ln β̃_1"
+        );
+        assert_eq!(
+            posterior_log_variance(&schedule, 2),
+            posterior_variance(&schedule, 2).ln(),
+            "{name}: ln β̃_2"
+        );
+        assert_eq!(posterior_log_variance(&schedule, 100), posterior_variance(&schedule, 100).ln());
+    }
+    let one = Schedule::linear(1, 0.3, 0.3).unwrap();
+    assert_eq!(posterior_log_variance(&one, 1), 0.3f64.ln(), "a chain of one step");
+}
+
+#[test]
+fn the_posterior_variance_lies_below_beta() {
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    for t in 2..=1000 {
+        let (tilde, beta) = (posterior_variance(&schedule, t), schedule.beta(t));
+        assert!(tilde > 0.0 && tilde < beta, "t = {t}: β̃ = {tilde}, β = {beta}");
+    }
+    // known number: 1/β̃_2 = α_2/β_2 + 1/β_1
+    let expected = schedule.alpha(2) / schedule.beta(2) + 1.0 / schedule.beta(1);
+    assert_relative("1/β̃_2", 1.0 / posterior_variance(&schedule, 2), expected, 1e-10);
+}
+
+#[test]
+#[should_panic(expected = "t = 0 has no posterior")]
+fn t_0_has_no_posterior_variance() {
+    posterior_variance(&Schedule::linear(10, 0.1, 0.2).unwrap(), 0);
+}
+
+#[test]
+#[should_panic(expected = "t = 0 has no posterior")]
+fn t_0_has_no_posterior_mean() {
+    posterior_mean_coefficients(&Schedule::linear(10, 0.1, 0.2).unwrap(), 0);
+}
+
+#[test]
+fn a_product_of_gaussians_is_a_gaussian() {
+    let (mean, variance) = product(1.0, 0.5, -2.0, 2.0);
+    let grid =
+        GridDensity::normalized(-8.0, 8.0, 4001, |x| log_density(x, 1.0, 0.5) + log_density(x, -2.0, 2.0));
+    assert_close("mean", grid.mean(), mean, 1e-9);
+    assert_close("variance", grid.variance(), variance, 1e-9);
+}
+
+#[test]
+fn grids_measure_what_is_known() {
+    // the mean of a uniform on [0, 1] is 1/2, its variance 1/12, its divergence from N(1/2, 1/12) is
+    // ½ ln(2π/12) + ½ (a second route: cross-entropy minus an entropy of 0)
+    let uniform = GridDensity::normalized(0.0, 1.0, 20_001, |_| 0.0);
+    assert_close("mean", uniform.mean(), 0.5, 1e-12);
+    assert_close("variance", uniform.variance(), 1.0 / 12.0, 2e-5);
+    let expected = 0.5 * (std::f64::consts::TAU / 12.0).ln() + 0.5;
+    assert_close("KL", uniform.kl_to_nearest_gaussian(), expected, 1e-3);
+
+    let humps = |means: &[f64], share| {
+        let log = |x: f64| means.iter().map(|m| log_density(x, *m, 0.1).exp()).sum::<f64>().ln();
+        GridDensity::normalized(-6.0, 6.0, 1001, log).humps(share)
+    };
+    assert_eq!(humps(&[0.0], 0.05), 1);
+    assert_eq!(humps(&[-2.0, 2.0], 0.05), 2);
+    assert_eq!(humps(&[-3.0, 0.0, 3.0], 0.05), 3);
+    assert_eq!(humps(&[-0.2, 0.2], 0.05), 1, "two that are too close make one");
+    assert_eq!(humps(&[-2.0, 2.0, 2.0, 2.0], 0.5), 1, "a third of the highest does not stand out by half");
+}
+
+#[test]
+fn without_x_0_the_posterior_is_many_humped_after_a_big_jump_only() {
+    // x_0 = ±1 with a little width; x_{t−1} = x_0; a jump that keeps little signal leaves both humps
+    let log_prior = |x: f64| (log_density(x, -1.0, 0.01).exp() + log_density(x, 1.0, 0.01).exp()).ln();
+    let posterior = |beta: f64| {
+        let kernel = Kernel { signal: (1.0 - beta).sqrt(), variance: beta };
+        posterior_on_grid(0.3, kernel, log_prior, (-3.0, 3.0, 6001))
+    };
+    assert_eq!(posterior(0.9).humps(0.05), 2);
+    assert_eq!(posterior(1e-3).humps(0.05), 1);
+    assert!(posterior(0.9).kl_to_nearest_gaussian() > 0.5);
+    assert!(posterior(1e-4).kl_to_nearest_gaussian() < 1e-3);
+}

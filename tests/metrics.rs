@@ -1,0 +1,201 @@
+//! The measuring instruments, measured: known values, invariances, null distributions.
+
+mod common;
+
+use common::{assert_close, assert_relative, rng};
+use ddpm::{
+    forward::standard_normal,
+    metrics::{
+        Moments, covariance, coverage, excess_kurtosis, median_distance, mmd_squared, partial_correlation,
+        precision, quantile, sliced_wasserstein, standard_error,
+    },
+};
+use ndarray::{Array1, Array2, array};
+
+#[test]
+fn moments_of_four_points() {
+    let x = array![[1.0, 2.0], [3.0, 2.0], [1.0, 6.0], [3.0, 6.0]];
+    let moments = Moments::of(&x);
+    assert_eq!(moments.mean, array![2.0, 4.0]);
+    assert_close("variance", moments.covariance[(0, 0)], 4.0 / 3.0, 1e-15);
+    assert_close("variance", moments.covariance[(1, 1)], 16.0 / 3.0, 1e-15);
+    assert_close("covariance", moments.covariance[(0, 1)], 0.0, 1e-15);
+    assert_eq!(covariance(&x), moments.covariance);
+    // standard error of {1, 3, 1, 3}: √((4/3)/4)
+    assert_close("standard error", standard_error(x.column(0)), (1.0f64 / 3.0).sqrt(), 1e-15);
+    assert_close("standard error", moments.mean_error[0], (1.0f64 / 3.0).sqrt(), 1e-15);
+}
+
+#[test]
+fn standard_errors_are_the_scatter_of_repeated_measurements() {
+    let repeated: Vec<Moments> =
+        (0..400).map(|seed| Moments::of(&standard_normal(200, 2, &mut rng(seed)))).collect();
+    let scatter =
+        |value: &dyn Fn(&Moments) -> f64| repeated.iter().map(value).collect::<Array1<f64>>().std(1.0);
+    // the scatter of 400 repetitions is known to 1/√800 = 3.5 %
+    assert_relative("mean", scatter(&|m| m.mean[0]), 1.0 / 200f64.sqrt(), 0.15);
+    assert_relative(
+        "variance",
+        scatter(&|m| m.covariance[(0, 0)]),
+        repeated[0].covariance_error[(0, 0)],
+        0.3,
+    );
+    assert_relative(
+        "covariance",
+        scatter(&|m| m.covariance[(0, 1)]),
+        repeated[0].covariance_error[(0, 1)],
+        0.3,
+    );
+}
+
+#[test]
+fn kurtosis_tells_a_normal_from_a_uniform() {
+    let grid = Array1::linspace(0.0, 1.0, 10_001);
+    assert_close("uniform", excess_kurtosis(grid.view()), -1.2, 1e-3);
+    assert_close("two points", excess_kurtosis(array![-1.0, 1.0, -1.0, 1.0].view()), -2.0, 1e-12);
+}
+
+#[test]
+fn partial_correlation_is_the_correlation_of_residuals() {
+    let x = standard_normal::<f64>(500, 3, &mut rng(1));
+    let (c, a, b) =
+        (x.column(0), &x.column(1) + &x.column(0), 0.5 * &x.column(2) - &x.column(0) + &x.column(1));
+    let residual = |y: &Array1<f64>| {
+        let (y, c) = (y - y.sum() / 500.0, &c - c.sum() / 500.0);
+        &y - y.dot(&c) / c.dot(&c) * &c
+    };
+    let (ra, rb) = (residual(&a), residual(&b));
+    let expected = ra.dot(&rb) / (ra.dot(&ra) * rb.dot(&rb)).sqrt();
+    assert_close("partial correlation", partial_correlation(a.view(), b.view(), c), expected, 1e-12);
+}
+
+#[test]
+fn quantiles_interpolate() {
+    let values = [4.0, 1.0, 3.0, 2.0];
+    for (q, expected) in [(0.0, 1.0), (0.5, 2.5), (1.0, 4.0), (0.9, 3.7)] {
+        assert_close(&format!("{q}"), quantile(&values, q), expected, 1e-12);
+    }
+}
+
+#[test]
+#[should_panic(expected = "of 0 values")]
+fn nothing_has_no_quantile() {
+    quantile(&[], 0.5);
+}
+
+#[test]
+fn a_shift_moves_points_by_its_length() {
+    // A translation by v has SW² = mean of ⟨v, θ⟩² = ‖v‖²/2, exactly, for two or more equally spaced directions.
+    let a = standard_normal::<f64>(301, 2, &mut rng(2));
+    let b = &a + &array![[3.0, 4.0]];
+    assert_close("shift", sliced_wasserstein(&a, &b, 64), (25.0f64 / 2.0).sqrt(), 1e-12);
+    assert_close("itself", sliced_wasserstein(&a, &a, 64), 0.0, 1e-15);
+    // doubling a set changes nothing: two steps of half the height
+    let doubled = ndarray::concatenate![ndarray::Axis(0), a, a];
+    assert_close("doubled", sliced_wasserstein(&doubled, &b, 64), (25.0f64 / 2.0).sqrt(), 1e-9);
+    assert_close(
+        "symmetric",
+        sliced_wasserstein(&b, &doubled, 64),
+        sliced_wasserstein(&doubled, &b, 64),
+        1e-12,
+    );
+}
+
+#[test]
+fn sets_of_different_sizes_pair_by_mass() {
+    // {0, 0, 6} against {0, 6} on the x-axis: the quantile functions differ by 6 on (1/2, 2/3), so W² = 36/6 = 6;
+    // directions average cos² to 1/2.
+    let (a, b) = (array![[0.0, 0.0], [0.0, 0.0], [6.0, 0.0]], array![[0.0, 0.0], [6.0, 0.0]]);
+    assert_close("3 against 2", sliced_wasserstein(&a, &b, 32), 3.0f64.sqrt(), 1e-12);
+}
+
+#[test]
+#[should_panic(expected = "not 2-D")]
+fn sliced_wasserstein_is_for_2_d_points() {
+    sliced_wasserstein(&Array2::zeros((2, 2)), &Array2::zeros((2, 3)), 4);
+}
+
+#[test]
+#[should_panic(expected = "empty set")]
+fn an_empty_set_has_no_distance() {
+    sliced_wasserstein(&Array2::zeros((2, 2)), &Array2::zeros((0, 2)), 4);
+}
+
+#[test]
+fn mmd_is_zero_in_the_mean_and_large_for_other_data() {
+    let h = 1.0;
+    let null: Array1<f64> = (0..60)
+        .map(|i| {
+            mmd_squared(
+                &standard_normal(100, 2, &mut rng(2 * i)),
+                &standard_normal(100, 2, &mut rng(2 * i + 1)),
+                h,
+            )
+        })
+        .collect();
+    assert_close("null mean", null.sum() / 60.0, 0.0, 4.0 * standard_error(null.view()));
+    // closed form for N(0, I) and N(v, I) in two dimensions: 2 · h²/(h² + 2) · (1 − exp(−‖v‖²/(2 (h² + 2))))
+    let shifted: Array1<f64> = (0..60)
+        .map(|i| {
+            let b = standard_normal::<f64>(100, 2, &mut rng(2 * i + 1)) + array![[1.0, 0.5]];
+            mmd_squared(&standard_normal(100, 2, &mut rng(2 * i)), &b, h)
+        })
+        .collect();
+    let expected = 2.0 / 3.0 * (1.0 - (-1.25f64 / 6.0).exp());
+    assert_close("shifted", shifted.sum() / 60.0, expected, 4.0 * standard_error(shifted.view()));
+}
+
+#[test]
+fn the_median_distance_of_known_points() {
+    assert_eq!(median_distance(&array![[0.0, 0.0]], &array![[3.0, 4.0], [0.0, 1.0], [6.0, 8.0]]), 5.0);
+}
+
+#[test]
+fn coverage_sees_a_missing_mode_and_precision_sees_strays() {
+    let mode = |shift: f64, seed| standard_normal::<f64>(100, 2, &mut rng(seed)) * 0.1 + shift;
+    let data = ndarray::concatenate![ndarray::Axis(0), mode(0.0, 1), mode(10.0, 2)];
+    let full = ndarray::concatenate![ndarray::Axis(0), mode(0.0, 3), mode(10.0, 4)];
+    let half = ndarray::concatenate![ndarray::Axis(0), mode(0.0, 5), mode(0.0, 6)];
+    let stray = ndarray::concatenate![ndarray::Axis(0), mode(0.0, 7), mode(5.0, 8)];
+    assert!(coverage(&data, &full, 5) > 0.9);
+    assert!((0.4..=0.5).contains(&coverage(&data, &half, 5)));
+    assert!(precision(&data, &full, 5) > 0.9);
+    assert!((0.4..=0.5).contains(&precision(&data, &stray, 5)));
+}
+
+#[test]
+fn coverage_by_hand() {
+    // radii to the nearest other data point: 1, 1, 3; samples at 0.5 and 9
+    let data = array![[0.0, 0.0], [1.0, 0.0], [4.0, 0.0]];
+    let samples = array![[0.5, 0.0], [9.0, 0.0]];
+    assert_close("coverage", coverage(&data, &samples, 1), 2.0 / 3.0, 1e-15);
+    assert_close("precision", precision(&data, &samples, 1), 0.5, 1e-15);
+    // with the second neighbour the radii are 4, 3, 4: all are covered, and 9 is still outside
+    assert_close("coverage, k = 2", coverage(&data, &samples, 2), 1.0, 1e-15);
+    // a sample exactly on the rim is inside
+    assert_close("on the rim", precision(&data, &array![[7.0, 0.0]], 1), 1.0, 1e-15);
+}
+
+#[test]
+fn coverage_of_the_same_distribution_is_what_its_source_says() {
+    // Naeem et al. 2020, Lemma 2: E coverage = 1 − ∏_{i=0}^{k−1} (n − 1 − i)/(2 n − 1 − i) for n points each
+    let (n, k) = (300, 3);
+    let expected = 1.0 - (0..k).map(|i| f64::from(n - 1 - i) / f64::from(2 * n - 1 - i)).product::<f64>();
+    let measured: Array1<f64> = (0..20)
+        .map(|i| {
+            let n = n as usize;
+            coverage(
+                &standard_normal(n, 2, &mut rng(100 + i)),
+                &standard_normal(n, 2, &mut rng(200 + i)),
+                k as usize,
+            )
+        })
+        .collect();
+    assert_close("coverage", measured.sum() / 20.0, expected, 4.0 * standard_error(measured.view()));
+}
+
+#[test]
+#[should_panic(expected = "have no 3-th neighbour")]
+fn too_few_points_have_no_neighbour() {
+    coverage(&Array2::zeros((3, 2)), &Array2::zeros((3, 2)), 3);
+}
