@@ -145,12 +145,8 @@ fn a_perfect_model_leaves_only_what_the_steps_cost() {
         let end = 16.0 / steps as f64;
         let right = GaussianData { mean: array![0.5], variance: 0.5 };
         let schedule = Schedule::linear(steps, end / 100.0, end).unwrap();
-        let world = GaussianWorld {
-            schedule,
-            data: right.clone(),
-            belief: right,
-            variance: FixedVariance::Posterior,
-        };
+        let world =
+            GaussianWorld { schedule, data: right.clone(), belief: right, variance: FixedVariance::Beta };
         world.gap(array![1.0].view())
     };
     let ratio = gap(1600) / gap(400);
