@@ -10,18 +10,36 @@ use crate::{
 use ndarray::{Array2, ArrayView2, Axis};
 use std::{fmt, str::FromStr};
 
-// ANCHOR: predict_x_0
-/// The clean image that a noise ε in x_t speaks of: Eq. (4) solved for x_0.
+// ANCHOR: x_0_coefficients
+/// The factors of x_t and of ε in x̂_0 = (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t, in this order: Eq. (4) solved for x_0.
 ///
 /// Source: Ho et al. 2020, Eq. (15).
+#[track_caller]
+pub fn x_0_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) {
+    let alpha_bar = schedule.alpha_bar(t);
+    (1.0 / alpha_bar.sqrt(), -(1.0 - alpha_bar).sqrt() / alpha_bar.sqrt())
+}
+// ANCHOR_END: x_0_coefficients
+
+// ANCHOR: mean_coefficients
+/// The factors of x_t and of ε_θ in the reverse mean μ_θ = (x_t − β_t/√(1 − ᾱ_t) ε_θ)/√α_t, in this order.
 ///
-/// x̂_0 = (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t
+/// Source: Ho et al. 2020, Eq. (11). For t = 1 … T.
+#[track_caller]
+pub fn mean_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) {
+    let of_x_t = 1.0 / schedule.alpha(t).sqrt();
+    (of_x_t, -of_x_t * schedule.beta(t) / (1.0 - schedule.alpha_bar(t)).sqrt())
+}
+// ANCHOR_END: mean_coefficients
+
+// ANCHOR: predict_x_0
+/// The clean image x̂_0 that a noise ε in x_t speaks of; Ho et al. 2020, Eq. (15), see [`x_0_coefficients`].
 ///
 /// Shapes: all (N, D).
 #[track_caller]
 pub fn predict_x_0(schedule: &Schedule, t: usize, x_t: &Array2<f64>, eps: &Array2<f64>) -> Array2<f64> {
-    let alpha_bar = schedule.alpha_bar(t);
-    (x_t - (1.0 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+    let (of_x_t, of_eps) = x_0_coefficients(schedule, t);
+    of_x_t * x_t + of_eps * eps
 }
 // ANCHOR_END: predict_x_0
 
@@ -35,8 +53,8 @@ pub fn predict_x_0(schedule: &Schedule, t: usize, x_t: &Array2<f64>, eps: &Array
 /// Equal to the posterior mean μ̃_t(x_t, x̂_0) at [`predict_x_0`], as long as x̂_0 is not clipped. Shapes: all (N, D).
 #[track_caller]
 pub fn mean_from_eps(schedule: &Schedule, t: usize, x_t: &Array2<f64>, eps: &Array2<f64>) -> Array2<f64> {
-    let (beta, alpha_bar) = (schedule.beta(t), schedule.alpha_bar(t));
-    (x_t - beta / (1.0 - alpha_bar).sqrt() * eps) / schedule.alpha(t).sqrt()
+    let (of_x_t, of_eps) = mean_coefficients(schedule, t);
+    of_x_t * x_t + of_eps * eps
 }
 // ANCHOR_END: mean_from_eps
 
@@ -48,8 +66,8 @@ pub fn mean_from_eps(schedule: &Schedule, t: usize, x_t: &Array2<f64>, eps: &Arr
 /// A network that predicts the mean itself becomes one that predicts ε. Shapes: all (N, D).
 #[track_caller]
 pub fn eps_from_mean(schedule: &Schedule, t: usize, x_t: &Array2<f64>, mean: &Array2<f64>) -> Array2<f64> {
-    let (beta, alpha_bar) = (schedule.beta(t), schedule.alpha_bar(t));
-    (x_t - schedule.alpha(t).sqrt() * mean) * ((1.0 - alpha_bar).sqrt() / beta)
+    let (of_x_t, of_eps) = mean_coefficients(schedule, t);
+    (mean - of_x_t * x_t) / of_eps
 }
 // ANCHOR_END: eps_from_mean
 

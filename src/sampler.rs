@@ -7,7 +7,7 @@ use crate::{
     denoiser::Denoiser,
     forward::standard_normal,
     posterior::posterior_mean_coefficients,
-    reverse::{FixedVariance, fixed_variance},
+    reverse::{FixedVariance, fixed_variance, mean_coefficients, x_0_coefficients},
     schedule::Schedule,
 };
 use ndarray::{Array2, Zip};
@@ -51,23 +51,22 @@ pub struct Step {
 /// If t lies outside of 1…T.
 #[track_caller]
 pub fn ancestral_step(schedule: &Schedule, t: usize, choice: FixedVariance, clip: Option<f64>) -> Step {
-    let (alpha, beta, alpha_bar) = (schedule.alpha(t), schedule.beta(t), schedule.alpha_bar(t));
-    let sigma_of_x_t = (1.0 - alpha_bar).sqrt();
-    let (x_0, x_t, eps) = match clip {
-        Some(_) => {
-            let (of_x_0, of_x_t) = posterior_mean_coefficients(schedule, t);
-            (of_x_0, of_x_t, 0.0)
-        }
-        None => (0.0, 1.0 / alpha.sqrt(), -beta / (sigma_of_x_t * alpha.sqrt())),
+    let (x_0, x_t, eps) = if clip.is_some() {
+        let (of_x_0, of_x_t) = posterior_mean_coefficients(schedule, t);
+        (of_x_0, of_x_t, 0.0)
+    } else {
+        let (of_x_t, of_eps) = mean_coefficients(schedule, t);
+        (0.0, of_x_t, of_eps)
     };
+    let (x_0_from_x_t, x_0_from_eps) = x_0_coefficients(schedule, t);
     Step {
         t,
         x_t,
         eps,
         x_0,
         noise: if t > 1 { fixed_variance(schedule, t, choice).sqrt() } else { 0.0 },
-        x_0_from_x_t: 1.0 / alpha_bar.sqrt(),
-        x_0_from_eps: -sigma_of_x_t / alpha_bar.sqrt(),
+        x_0_from_x_t,
+        x_0_from_eps,
         clip,
     }
 }

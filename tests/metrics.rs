@@ -58,7 +58,8 @@ fn kurtosis_tells_a_normal_from_a_uniform() {
 #[test]
 fn partial_correlation_is_the_correlation_of_residuals() {
     let x = standard_normal::<f64>(500, 3, &mut rng(1));
-    let (c, a, b) = (x.column(0), &x.column(1) + x.column(0), 0.5 * &x.column(2) - x.column(0) + x.column(1));
+    let (c, a, b) =
+        (x.column(0), x.column(1).to_owned() + x.column(0), 0.5 * &x.column(2) - x.column(0) + x.column(1));
     let residual = |y: &Array1<f64>| {
         let (y, c) = (y - y.sum() / 500.0, &c - c.sum() / 500.0);
         &y - y.dot(&c) / c.dot(&c) * &c

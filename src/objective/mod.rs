@@ -3,6 +3,10 @@
 //! Losses are per point: shapes (N, D) to (N), summed over coordinates. With σ_t² fixed, L_{t−1} = loss + C, where C
 //! (see [`kl_constant`]) has no parameter in it.
 
+mod training;
+
+pub use training::{Batch, HYBRID_WEIGHT, Objective, TrainingLoss, gaussian_term};
+
 use crate::{
     denoiser::Denoiser,
     forward::{diffuse, standard_normal},
