@@ -174,8 +174,8 @@ impl<'a> TrainingLoss<'a> {
         let mut bound = 0.0;
         for d in 0..dimension {
             let log_variance = output[dimension + d] * (upper - lower) + lower;
-            let (loss, _, of_log) =
-                gaussian_term(target[d], target_variance, mean(d, output[d]), log_variance);
+            let mean = of_x_t * batch.x_t[(i, d)] + of_eps * output[d];
+            let (loss, _, of_log) = gaussian_term(target[d], target_variance, mean, log_variance);
             bound += loss;
             output[dimension + d] = lambda * of_log * (upper - lower);
         }
