@@ -12,6 +12,7 @@
 //! - **Information** is in nats, summed over the D dimensions of a point, unless a name says bits or per dimension.
 //! - **Randomness** comes from a generator that the caller seeds; nothing here asks the operating system for it.
 
+pub mod data;
 pub mod error;
 
 pub use error::{Error, Result};
