@@ -14,6 +14,7 @@
 
 pub mod bound;
 pub mod denoiser;
+pub mod data;
 pub mod error;
 pub mod forward;
 pub mod gaussian;

@@ -1,0 +1,193 @@
+//! A density in standardised coordinates, with the way back to its own.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ndarray_rand::rand::Rng;
+
+use super::{DatasetName, Density, Empirical, PixelDensity, Standardization, idx, points};
+use crate::{Error, Result, error::Place};
+
+/// The index of the MNIST training image that stands for “a digit” where nothing else is asked for: a clear one with
+/// thin strokes, about as wide as it is high, so that unit variance on both axes hardly distorts it.
+pub const DEFAULT_DIGIT: usize = 207;
+/// What the image of index [`DEFAULT_DIGIT`] shows.
+pub const DEFAULT_DIGIT_LABEL: u8 = 3;
+
+/// Points to learn from, with zero mean and unit variance per axis.
+///
+/// The moments are those of the density itself, never of a sample, so the standardised density is exact. Everything
+/// a data set says is in standardised coordinates; [`Dataset::standardization`] leads back.
+///
+/// ```
+/// use ddpm::data::{Dataset, DatasetName};
+///
+/// let moons = Dataset::named(DatasetName::Moons, "data/mnist")?;
+/// assert!(moons.density().mean().iter().all(|mean| mean.abs() < 1e-12));
+/// assert!(moons.density().variance().iter().all(|variance| (variance - 1.0).abs() < 1e-12));
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    name: String,
+    density: Density,
+    standardization: Standardization,
+}
+
+impl Dataset {
+    // ANCHOR: standardized
+    /// Brings a density on the plane to zero mean and unit variance per axis.
+    ///
+    /// x ↦ (x − E\[x\]) / √Var\[x\]
+    ///
+    /// # Panics
+    ///
+    /// Where the density is not on the plane, or a variance is not positive and finite.
+    #[track_caller]
+    pub fn new(name: impl Into<String>, density: Density) -> Self {
+        let standardization = Standardization::new(density.mean(), density.variance().sqrt());
+        assert_eq!(standardization.shift().len(), 2, "a data set is one of points on the plane");
+        let density = density.transformed(&standardization);
+        Self { name: name.into(), density, standardization }
+    }
+    // ANCHOR_END: standardized
+
+    /// One of the built-in data sets. `digits` is MNIST's folder or file of training images; only
+    /// [`DatasetName::Digit`] reads it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::digit`], and only for [`DatasetName::Digit`].
+    pub fn named(name: DatasetName, digits: impl AsRef<Path>) -> Result<Self> {
+        match name.density() {
+            Some(density) => Ok(Self::new(name.to_string(), density)),
+            None => Self::digit(digits, DEFAULT_DIGIT),
+        }
+    }
+
+    /// The ink of one MNIST image, from an IDX file of images or the folder that holds `train-images-idx3-ubyte`,
+    /// plain or with `.gz`.
+    ///
+    /// # Errors
+    ///
+    /// As [`idx::read_image`], and [`Error::Content`] where the image has no ink.
+    pub fn digit(path: impl AsRef<Path>, index: usize) -> Result<Self> {
+        let path = training_images(path.as_ref());
+        let ink = idx::read_image(&path, index)?.mapv(f64::from);
+        Self::from_ink(format!("digit {index}"), &path, ink.view(), "choose another index")
+    }
+
+    /// The points of a CSV file, drawn with replacement.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_points`](super::read_points).
+    pub fn points(path: impl AsRef<Path>) -> Result<Self> {
+        let points = points::read_points(&path)?;
+        Ok(Self::new(stem(path.as_ref()), Density::Empirical(Empirical::new(points))))
+    }
+
+    /// The ink of a PNG picture: dark where points are dense.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_picture`](super::read_picture), and [`Error::Content`] where the picture is all white.
+    #[cfg(feature = "plot")]
+    pub fn picture(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let ink = super::read_picture(path)?;
+        Self::from_ink(stem(path), path, ink.view(), "points are drawn where the picture is dark: darken it")
+    }
+
+    fn from_ink(name: String, path: &Path, ink: ArrayView2<f64>, remedy: &str) -> Result<Self> {
+        let pixels = PixelDensity::from_image(ink).ok_or_else(|| Error::Content {
+            path: path.to_path_buf(),
+            place: Place::Whole,
+            found: format!("an image of {} × {} pixels without ink", ink.ncols(), ink.nrows()),
+            expected: "at least one pixel that is not white".into(),
+            remedy: remedy.into(),
+        })?;
+        Ok(Self::new(name, Density::Pixels(pixels)))
+    }
+
+    /// The data set's name, for titles and file names.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The standardised density.
+    pub fn density(&self) -> &Density {
+        &self.density
+    }
+
+    /// The map from the data set's own units to standardised ones.
+    pub fn standardization(&self) -> &Standardization {
+        &self.standardization
+    }
+
+    /// Draws n standardised points: shape (N, 2).
+    pub fn sample(&self, n: usize, rng: &mut impl Rng) -> Array2<f64> {
+        self.density.sample(n, rng)
+    }
+
+    /// ln p(x) in nats, summed over both axes, in standardised coordinates; `None` where it is not known.
+    ///
+    /// # Panics
+    ///
+    /// Where x is not of dimension 2.
+    #[track_caller]
+    pub fn log_density(&self, x: ArrayView1<f64>) -> Option<f64> {
+        self.density.log_density(x)
+    }
+
+    /// The entropy in nats, summed over both axes, in standardised coordinates; `None` where it is not known.
+    ///
+    /// It is the entropy in the data set's own units less Σ ln scale
+    /// ([`Standardization::log_volume`]), which the map shrinks the volume by.
+    pub fn entropy(&self) -> Option<f64> {
+        self.density.entropy()
+    }
+
+    /// ln q(x_t) in nats, see [`Density::diffused_log_density`]; `None` where it is not known.
+    ///
+    /// # Panics
+    ///
+    /// Where x_t is not of dimension 2, or scale or variance is not positive.
+    #[track_caller]
+    pub fn diffused_log_density(&self, x_t: ArrayView1<f64>, scale: f64, variance: f64) -> Option<f64> {
+        self.density.diffused_log_density(x_t, scale, variance)
+    }
+
+    /// E\[x_0 | x_t\], see [`Density::posterior_mean`]; `None` where it is not known.
+    ///
+    /// # Panics
+    ///
+    /// Where x_t is not of dimension 2, or scale or variance is not positive.
+    #[track_caller]
+    pub fn posterior_mean(&self, x_t: ArrayView1<f64>, scale: f64, variance: f64) -> Option<Array1<f64>> {
+        self.density.posterior_mean(x_t, scale, variance)
+    }
+
+    /// All points where they came from a file, in its order and standardised: shape (N, 2).
+    pub fn rows(&self) -> Option<&Array2<f64>> {
+        match &self.density {
+            Density::Empirical(empirical) => Some(empirical.rows()),
+            _ => None,
+        }
+    }
+}
+
+/// The file of training images that a path means.
+fn training_images(path: &Path) -> PathBuf {
+    let names = ["train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"];
+    let mut candidates = names.map(|name| path.join(name)).into_iter();
+    match path.is_dir() {
+        true => candidates.find(|file| file.exists()).unwrap_or_else(|| path.join(names[0])),
+        false => path.to_path_buf(),
+    }
+}
+
+/// A file's name without folder and extension.
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
