@@ -14,4 +14,10 @@
 
 pub mod error;
 
+#[cfg(any(feature = "cli", feature = "plot"))]
+mod files;
+#[cfg(feature = "plot")]
+pub mod plot;
+pub mod report;
+
 pub use error::{Error, Result};
