@@ -25,4 +25,10 @@ pub mod reverse;
 pub mod sampler;
 pub mod schedule;
 
+#[cfg(any(feature = "cli", feature = "plot"))]
+mod files;
+#[cfg(feature = "plot")]
+pub mod plot;
+pub mod report;
+
 pub use error::{Error, Result};

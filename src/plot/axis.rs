@@ -1,0 +1,147 @@
+//! One axis: its range, its scale and its ticks.
+
+use super::font;
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use std::ops::Range;
+
+/// An axis in its own coordinate: the value itself, or its decimal logarithm.
+#[derive(Debug, Clone)]
+pub(super) struct Axis {
+    pub low: f64,
+    pub high: f64,
+    /// Where the ticks are, in the axis's coordinate, and what they say.
+    pub ticks: Vec<(f64, String)>,
+    log: bool,
+}
+
+impl Axis {
+    /// An axis over the `fixed` range, or one that fits the values with a margin of 4 % at both ends. Zero stays an end
+    /// where `grounded`: bars stand on the axis.
+    pub(super) fn new(values: &[f64], fixed: Option<(f64, f64)>, log: bool, grounded: bool) -> Self {
+        let scale = |value: f64| if log { value.log10() } else { value };
+        let (low, high) = fixed.map_or_else(
+            || {
+                let ends = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
+                    (low.min(scale(value)), high.max(scale(value)))
+                });
+                with_margin(ends, grounded)
+            },
+            |(from, to)| (scale(from), scale(to)),
+        );
+        Self { low, high, ticks: Vec::new(), log }
+    }
+
+    /// Sets as many round ticks as fit into `room` steps.
+    pub(super) fn tick(&mut self, room: usize) {
+        self.ticks = if self.log && self.high - self.low >= 1.0 {
+            decades(self.low, self.high, room)
+        } else if self.log {
+            let (low, high) = (10_f64.powf(self.low), 10_f64.powf(self.high));
+            linear(low, high, room).into_iter().map(|(value, text)| (value.log10(), text)).collect()
+        } else {
+            linear(self.low, self.high, room)
+        };
+    }
+
+    pub(super) fn is_log(&self) -> bool {
+        self.log
+    }
+
+    /// A value in the axis's coordinate.
+    pub(super) fn place(&self, value: f64) -> f64 {
+        if self.log { value.log10() } else { value }
+    }
+
+    /// How far along the axis a coordinate lies, from 0 to 1.
+    pub(super) fn share(&self, place: f64) -> f64 {
+        (place - self.low) / (self.high - self.low)
+    }
+
+    /// The width of the widest tick's label, in pixels.
+    pub(super) fn widest(&self, pixels: f64) -> f64 {
+        self.ticks.iter().map(|tick| pixels * font::width(&tick.1)).fold(0.0, f64::max)
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, place: &f64, (first, last): (i32, i32)) -> i32 {
+        (f64::from(first) + self.share(*place) * f64::from(last - first)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.ticks.iter().map(|tick| tick.0).collect()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, place: &f64) -> String {
+        let tick = self.ticks.iter().find(|tick| tick.0 == *place);
+        tick.map_or_else(String::new, |tick| tick.1.clone())
+    }
+}
+
+fn with_margin((low, high): (f64, f64), grounded: bool) -> (f64, f64) {
+    if low > high {
+        return (0.0, 1.0); // nothing asks for room on this axis
+    }
+    let margin = if high > low { 0.04 * (high - low) } else { 0.5 * low.abs().max(1e-3) };
+    match grounded {
+        true if low >= 0.0 => (0.0, high + margin),
+        true if high <= 0.0 => (low - margin, 0.0),
+        _ => (low - margin, high + margin),
+    }
+}
+
+/// Ticks at round multiples of 1, 2, 2.5 or 5 times a power of ten.
+pub(super) fn linear(low: f64, high: f64, room: usize) -> Vec<(f64, String)> {
+    let least = (high - low) / room.max(1) as f64;
+    let power = 10_f64.powf(least.log10().floor());
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| *step >= least);
+    let step = step.unwrap_or(10.0 * power);
+    let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
+    let greatest = low.abs().max(high.abs());
+    (first..=last).map(|i| i as f64 * step).map(|value| (value, number(value, step, greatest))).collect()
+}
+
+/// Ticks at powers of ten.
+fn decades(low: f64, high: f64, room: usize) -> Vec<(f64, String)> {
+    let (first, last) = ((low - 1e-9).ceil() as i32, (high + 1e-9).floor() as i32);
+    let every = ((last - first) as usize / room.max(1) + 1) as i32;
+    let shown = (first..=last).filter(|exponent| exponent.rem_euclid(every) == 0);
+    shown.map(|exponent| (f64::from(exponent), power_of_ten(exponent))).collect()
+}
+
+/// A tick's value to the precision of the step; far from 1 as a multiple of a power of ten.
+fn number(value: f64, step: f64, greatest: f64) -> String {
+    let exponent = greatest.log10().floor() as i32;
+    if value == 0.0 {
+        return "0".into();
+    }
+    let (value, step, tail) = if (-3..5).contains(&exponent) {
+        (value, step, String::new())
+    } else {
+        let unit = 10_f64.powi(exponent);
+        (value / unit, step / unit, format!("·{}", power_of_ten(exponent)))
+    };
+    let decimals = (0..9).find(|&n| is_whole(step * 10_f64.powi(n))).unwrap_or(9) as usize;
+    format!("{value:.decimals$}{tail}").replace('-', "−")
+}
+
+fn is_whole(value: f64) -> bool {
+    (value - value.round()).abs() < 1e-6 * value.abs()
+}
+
+fn power_of_ten(exponent: i32) -> String {
+    let raised = |letter| match letter {
+        '-' => '⁻',
+        digit => ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][digit as usize - '0' as usize],
+    };
+    std::iter::once('1').chain(['0']).chain(exponent.to_string().chars().map(raised)).collect()
+}

@@ -1,0 +1,162 @@
+//! Panels side by side under one title, and their way to a file.
+
+use super::{
+    Panel,
+    canvas::{Area, Drawn, units},
+    draw::draw_panel,
+    font,
+    palette::INK,
+    raster::Picture,
+    svg::svg,
+};
+use crate::{Error, Result, files::write_whole};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters_backend::DrawingBackend;
+use std::path::{Path, PathBuf};
+
+const WIDTH: u32 = 720;
+const TITLE_HEIGHT: u32 = 30;
+
+/// Panels in rows and columns under one title.
+///
+/// Without [`columns`](Self::columns) up to three panels stand side by side; without
+/// [`panel_size`](Self::panel_size) the figure is 720 pixels wide, as wide as a page of the book, so that its text is
+/// as large as the book's.
+///
+/// ```
+/// use ddpm::plot::{Figure, Panel};
+///
+/// # fn main() -> ddpm::Result<()> {
+/// let frame = |t: usize| Panel::new(format!("t = {t}")).points("", [(0.0, t as f64)]).bare();
+/// let strip = Figure::new("A film strip").columns(6).panels([0, 10, 100, 200, 500, 1000].map(frame));
+/// let svg = strip.to_svg()?; // a notebook shows this text as a picture
+/// assert!(svg.contains("t = 1000"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Figure {
+    title: String,
+    panels: Vec<Panel>,
+    columns: Option<usize>,
+    panel_size: Option<(u32, u32)>,
+}
+
+impl Figure {
+    /// A figure without panels; an empty title takes no room.
+    pub fn new(title: impl Into<String>) -> Self {
+        Self { title: title.into(), panels: Vec::new(), columns: None, panel_size: None }
+    }
+
+    /// Adds a panel, row by row.
+    pub fn panel(mut self, panel: Panel) -> Self {
+        self.panels.push(panel);
+        self
+    }
+
+    /// Adds several panels.
+    pub fn panels(mut self, panels: impl IntoIterator<Item = Panel>) -> Self {
+        self.panels.extend(panels);
+        self
+    }
+
+    /// Sets how many panels stand side by side.
+    pub fn columns(mut self, columns: usize) -> Self {
+        self.columns = Some(columns.max(1));
+        self
+    }
+
+    /// Sets the size of each panel with its labels, in pixels.
+    pub fn panel_size(mut self, width: u32, height: u32) -> Self {
+        self.panel_size = Some((width.max(60), height.max(60)));
+        self
+    }
+
+    /// Writes `stem.svg` and, with two pixels for one, `stem.png` into a folder, which it creates.
+    ///
+    /// # Errors
+    /// - [`Error::Parameter`] if there is nothing to draw or something that cannot be drawn: a number that is not
+    ///   finite, a number ≤ 0 on a logarithmic axis, an empty range, a letter that the font has not.
+    /// - [`Error::Plot`] if drawing fails.
+    /// - [`Error::File`] if a file cannot be written.
+    pub fn save(&self, folder: impl AsRef<Path>, stem: &str) -> Result<()> {
+        let path = |extension: &str| folder.as_ref().join(format!("{stem}.{extension}"));
+        let fault = |reason: String| Error::Plot { path: path("png"), reason };
+        let png = Picture::of(self, 2)?.png().map_err(|encoding| fault(encoding.to_string()))?;
+        write_whole(&path("svg"), self.to_svg()?.as_bytes(), "write the plot")?;
+        write_whole(&path("png"), &png, "write the plot")
+    }
+
+    /// The figure as the text of an SVG with its font inside.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save), without files.
+    pub fn to_svg(&self) -> Result<String> {
+        svg(self)
+    }
+
+    /// What the figure is called where it has no file's name.
+    pub(super) fn name(&self) -> PathBuf {
+        let panel_titles = self.panels.iter().map(|panel| &panel.title);
+        let name = std::iter::once(&self.title).chain(panel_titles).find(|title| !title.is_empty());
+        name.map_or("figure", String::as_str).into()
+    }
+
+    /// The number of columns.
+    fn width_in_panels(&self) -> u32 {
+        self.columns.unwrap_or_else(|| self.panels.len().clamp(1, 3)) as u32
+    }
+
+    fn cell(&self) -> (u32, u32) {
+        self.panel_size.unwrap_or_else(|| {
+            let width = WIDTH / self.width_in_panels();
+            let square = self.panels.iter().all(|panel| panel.equal);
+            let height = match (square, width) {
+                (true, ..=200) => width + 20,
+                (true, _) => (width - 20).min(460),
+                (false, ..=400) => width * 4 / 5,
+                (false, _) => 400,
+            };
+            (width, height)
+        })
+    }
+
+    fn top(&self) -> u32 {
+        if self.title.is_empty() { 0 } else { TITLE_HEIGHT }
+    }
+
+    /// The size in pixels.
+    pub(super) fn size(&self) -> (u32, u32) {
+        let (width, height) = self.cell();
+        let rows = (self.panels.len() as u32).div_ceil(self.width_in_panels());
+        (width * self.width_in_panels(), self.top() + height * rows)
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        if self.panels.is_empty() {
+            return Err(Error::Parameter {
+                name: "the number of panels",
+                value: "0".into(),
+                bound: "be at least 1",
+                remedy: format!("add a panel to figure “{}”", self.name().display()),
+            });
+        }
+        font::check(&self.title)?;
+        self.panels.iter().try_for_each(Panel::check)
+    }
+
+    pub(super) fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Drawn<DB> {
+        let (width, height) = self.cell();
+        if !self.title.is_empty() {
+            let style = font::style(15.0, INK).pos(Pos::new(HPos::Center, VPos::Center));
+            area.draw_text(&self.title, &style, (units(f64::from(self.size().0)) / 2, units(17.0)))?;
+        }
+        for (i, panel) in (0..).zip(&self.panels) {
+            let (row, column) = (i / self.width_in_panels(), i % self.width_in_panels());
+            let corner = (units(f64::from(column * width)), units(f64::from(self.top() + row * height)));
+            let size = (units(f64::from(width)), units(f64::from(height)));
+            draw_panel(&area.clone().shrink(corner, size), panel, (f64::from(width), f64::from(height)))?;
+        }
+        Ok(())
+    }
+}

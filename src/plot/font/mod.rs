@@ -1,0 +1,105 @@
+//! The vendored font: its registration, its widths, its outlines, and its form for an SVG.
+
+use super::canvas::UNITS;
+use crate::{Error, Result};
+use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
+use plotters::style::{
+    Color, FontFamily, FontStyle, IntoFont, RGBColor, TextStyle, register_font,
+    text_anchor::{HPos, Pos, VPos},
+};
+use std::sync::LazyLock;
+
+const OUTLINES: &[u8] = include_bytes!("DejaVuSans-subset.ttf");
+
+/// The same outlines, compressed for a browser.
+pub(super) const WOFF2: &[u8] = include_bytes!("DejaVuSans-subset.woff2");
+
+/// The family's name: not that of an installed font, so that the one in the SVG is the one that is used.
+pub(super) const FAMILY: &str = "DejaVu Sans Subset";
+
+/// Plotters and ab_glyph measure a font by its height from descender to ascender, browsers by its em: 2384 to 2048 of
+/// this font's units.
+const HEIGHT_PER_EM: f64 = 2384.0 / 2048.0;
+
+/// The height of a capital letter, 1493 of 2048 units.
+const CAPITAL_PER_EM: f64 = 1493.0 / 2048.0;
+
+/// How far a comma hangs below the line, 240 of 2048 units.
+const DESCENT_PER_EM: f64 = 240.0 / 2048.0;
+
+// The font is part of the program and every test that draws would fail with it, so it cannot be invalid in the field.
+static FONT: LazyLock<FontRef<'static>> =
+    LazyLock::new(|| FontRef::try_from_slice(OUTLINES).expect("the vendored font is valid"));
+
+/// Makes the font known to plotters; more calls change nothing.
+pub(super) fn register() {
+    static REGISTERED: LazyLock<bool> =
+        LazyLock::new(|| register_font(FAMILY, FontStyle::Normal, OUTLINES).is_ok());
+    LazyLock::force(&REGISTERED);
+}
+
+/// A style for text whose em has so many pixels.
+pub(super) fn style(pixels: f64, color: RGBColor) -> TextStyle<'static> {
+    let height = pixels * f64::from(UNITS) * HEIGHT_PER_EM;
+    (FontFamily::Name(FAMILY), height).into_font().color(&color.to_rgba())
+}
+
+/// The em of a style's size.
+pub(super) fn em(size: f64) -> f64 {
+    size / HEIGHT_PER_EM
+}
+
+/// The width of a text whose em is 1.
+pub(super) fn width(text: &str) -> f64 {
+    let font = FONT.as_scaled(PxScale::from(HEIGHT_PER_EM as f32));
+    text.chars().map(|letter| f64::from(font.h_advance(font.glyph_id(letter)))).sum()
+}
+
+/// From the anchor of a text to the left end of its baseline, in units of its em.
+pub(super) fn hang(text: &str, anchor: &Pos) -> (f64, f64) {
+    let left = match anchor.h_pos {
+        HPos::Left => 0.0,
+        HPos::Center => -0.5 * width(text),
+        HPos::Right => -width(text),
+    };
+    let down = match anchor.v_pos {
+        VPos::Top => CAPITAL_PER_EM,
+        VPos::Center => 0.5 * CAPITAL_PER_EM,
+        VPos::Bottom => -DESCENT_PER_EM,
+    };
+    (left, down)
+}
+
+/// Rasterises a text: calls `paint(x, y, coverage)` for each pixel, counted from the left end of the baseline.
+///
+/// Plotters' own rasteriser drops each letter's left bearing, which makes the spacing uneven.
+pub(super) fn rasterise(text: &str, size: f64, mut paint: impl FnMut(i32, i32, f32)) {
+    let font = FONT.as_scaled(PxScale::from(size as f32));
+    let mut pen = 0.0;
+    for letter in text.chars() {
+        let glyph = font.glyph_id(letter).with_scale_and_position(font.scale(), point(pen, 0.0));
+        pen += font.h_advance(glyph.id);
+        if let Some(outline) = font.outline_glyph(glyph) {
+            let corner = outline.px_bounds().min;
+            outline.draw(|x, y, coverage| {
+                paint(corner.x as i32 + x as i32, corner.y as i32 + y as i32, coverage);
+            });
+        }
+    }
+}
+
+/// Checks that the font has every letter of a label.
+///
+/// # Errors
+/// [`Error::Parameter`] with the letter that it has not.
+pub(super) fn check(label: &str) -> Result<()> {
+    match label.chars().find(|&letter| FONT.glyph_id(letter).0 == 0) {
+        None => Ok(()),
+        Some(letter) => Err(Error::Parameter {
+            name: "a plot's label",
+            value: format!("“{label}”"),
+            bound: "have only letters of the vendored font",
+            remedy: format!("write something else for ‘{letter}’ (U+{:04X})", u32::from(letter)),
+        }),
+    }
+}

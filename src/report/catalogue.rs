@@ -1,0 +1,50 @@
+//! The chapters, in their order: their names and the questions they answer.
+
+/// A chapter's name, which is also its command's, and the question it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The name of its program: `ch01_forward`.
+    pub name: &'static str,
+    /// The question it answers, in one line.
+    pub question: &'static str,
+}
+
+/// All chapters, in their order.
+pub const CHAPTERS: &[Entry] = &[
+    entry("ch01_forward", "What does the forward chain do, and is x_T Gaussian for this T?"),
+    entry("ch02_vlb", "Where do L_T, L_{t−1} and L_0 come from, and how tight is their bound?"),
+    entry("ch03_posterior", "Why many small steps, and why is q(x_{t−1}|x_t, x_0) this Gaussian?"),
+    entry("ch04_objective", "How does the KL divergence become ‖ε − ε_θ‖²?"),
+    entry("ch05_training", "How does a hand-written network learn ε_θ, and what does L_simple change?"),
+    entry("ch06_sampling", "How do samples come out of ε_θ, and with which variance?"),
+];
+
+const fn entry(name: &'static str, question: &'static str) -> Entry {
+    Entry { name, question }
+}
+
+/// The chapter of a name.
+///
+/// ```
+/// use ddpm::report::catalogue;
+///
+/// let chapter = catalogue::find("ch01_forward").unwrap();
+/// assert!(chapter.question.contains("forward chain"));
+/// assert!(catalogue::find("ch99_nothing").is_none());
+/// ```
+pub fn find(name: &str) -> Option<&'static Entry> {
+    CHAPTERS.iter().find(|entry| entry.name == name)
+}
+
+/// The question that a chapter's `--help` opens with.
+///
+/// ```
+/// assert!(ddpm::report::catalogue::question("ch01_forward").ends_with('?'));
+/// ```
+///
+/// # Panics
+/// If there is no chapter of this name.
+#[track_caller]
+pub fn question(name: &str) -> &'static str {
+    find(name).unwrap_or_else(|| panic!("{name} is not in the catalogue")).question
+}

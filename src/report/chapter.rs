@@ -1,0 +1,221 @@
+//! The shape that all chapters share.
+
+use super::{
+    Grid, Table, catalogue,
+    text::{WIDTH, print, width, wrap},
+};
+#[cfg(feature = "plot")]
+use crate::plot::{Figure, save_gif};
+use crate::{Error, Result, files::write_whole};
+use std::{
+    fmt::Display,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The arguments that every chapter takes; flatten them into the chapter's own.
+///
+/// ```
+/// use clap::Parser;
+/// use ddpm::report::{Common, catalogue};
+///
+/// #[derive(Parser)]
+/// #[command(about = catalogue::question("ch01_forward"))]
+/// struct Arguments {
+///     #[command(flatten)]
+///     common: Common,
+///     /// The number of steps T.
+///     #[arg(long, default_value_t = 1000)]
+///     steps: usize,
+/// }
+///
+/// let arguments = Arguments::parse_from(["ch01_forward", "--seed", "7", "--quick"]);
+/// assert!(arguments.common.quick && arguments.common.seed == 7 && arguments.steps == 1000);
+/// ```
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Common {
+    /// The seed of all random numbers
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// The folder for the table and the plots [default: out/<chapter>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Shorter training and fewer samples; the table says so
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// A chapter that runs: it prints what it is given, keeps it for the book, and knows at its end whether all was ok.
+///
+/// ```
+/// use ddpm::{plot::{Figure, Panel}, report::{Chapter, Common, Table}};
+///
+/// # fn main() -> ddpm::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let common = Common { out: Some(folder.path().into()), ..Common::default() };
+/// let mut chapter = Chapter::start("ch01_forward", &common)?;
+/// chapter.section("One step");
+/// chapter.say("A step keeps √(1−β) of x_{t−1} and adds noise of variance β.");
+/// chapter.table(Table::new("Variance after a step").close("Var x_t", 1.0, 1.0 - 0.02 + 0.02, 1e-12));
+/// chapter.figure(&Figure::new("").panel(Panel::new("").line("", [(0.0, 0.0), (1.0, 1.0)])), "step")?;
+/// chapter.finish()?; // an error if a row was not ok: the program exits with 1
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Chapter {
+    name: &'static str,
+    out: PathBuf,
+    quick: bool,
+    text: String,
+    plots: Vec<String>,
+    rows: usize,
+    failures: usize,
+    first_failure: Option<String>,
+}
+
+/// The file that the book includes.
+const TABLE: &str = "table.txt";
+
+impl Chapter {
+    /// Opens a chapter of the catalogue: creates its folder and prints its question.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the folder cannot be written, before any work is done.
+    ///
+    /// # Panics
+    /// If there is no chapter of this name.
+    #[track_caller]
+    pub fn start(name: &'static str, common: &Common) -> Result<Self> {
+        let question = catalogue::question(name);
+        let out = common.out.clone().unwrap_or_else(|| Path::new("out").join(name));
+        probe(&out)?;
+        let mut chapter = Self {
+            name,
+            out,
+            quick: common.quick,
+            text: String::new(),
+            plots: Vec::new(),
+            rows: 0,
+            failures: 0,
+            first_failure: None,
+        };
+        let quick = if common.quick { " --quick" } else { "" };
+        chapter.emit(&format!("{name} --seed {}{quick}", common.seed));
+        chapter.emit(question);
+        Ok(chapter)
+    }
+
+    /// The folder that the chapter writes to.
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// Begins a section.
+    pub fn section(&mut self, title: impl AsRef<str>) {
+        let title = title.as_ref();
+        self.emit(&format!("\n{title}\n{}", "═".repeat(width(title).min(WIDTH))));
+    }
+
+    /// Says a sentence or a few, broken into lines between words; line breaks stay.
+    pub fn say(&mut self, text: impl AsRef<str>) {
+        let lines: Vec<String> = text.as_ref().lines().flat_map(|line| wrap(line, WIDTH)).collect();
+        self.emit(&lines.join("\n"));
+    }
+
+    /// Shows a table and keeps its verdict for the end.
+    pub fn table(&mut self, table: Table) {
+        let table = match self.quick {
+            true => table.note("--quick: shorter training and fewer samples"),
+            false => table,
+        };
+        if let Err(Error::Disagreement { title, count, first, .. }) = table.verdict() {
+            self.failures += count;
+            self.first_failure.get_or_insert_with(|| format!("in “{title}”, {first}"));
+        }
+        self.rows += table.rows();
+        self.block(&table);
+    }
+
+    /// Shows a grid.
+    pub fn grid(&mut self, grid: Grid) {
+        self.block(&grid);
+    }
+
+    /// Draws a figure to `stem.svg` and `stem.png` in the chapter's folder.
+    ///
+    /// # Errors
+    /// As [`Figure::save`].
+    #[cfg(feature = "plot")]
+    pub fn figure(&mut self, figure: &Figure, stem: &str) -> Result<()> {
+        figure.save(&self.out, stem)?;
+        self.mention(format!("{stem}.svg"));
+        Ok(())
+    }
+
+    /// Draws figures to `stem.gif` in the chapter's folder, each shown for so many milliseconds.
+    ///
+    /// # Errors
+    /// As [`save_gif`].
+    #[cfg(feature = "plot")]
+    pub fn gif(&mut self, frames: &[Figure], milliseconds: u32, stem: &str) -> Result<()> {
+        let file = format!("{stem}.gif");
+        save_gif(self.out.join(&file), frames, milliseconds)?;
+        self.mention(file);
+        Ok(())
+    }
+
+    /// Closes the chapter: writes all it printed to `table.txt` and says where the plots are.
+    ///
+    /// # Errors
+    /// - [`Error::File`] if the text cannot be written.
+    /// - [`Error::Disagreement`] if a row of a table was not ok.
+    pub fn finish(self) -> Result<()> {
+        write_whole(&self.out.join(TABLE), self.text.as_bytes(), "write the table")?;
+        let files: Vec<&str> = self.plots.iter().map(String::as_str).chain([TABLE]).collect();
+        let list = wrap(&format!("{}: {}", self.out.display(), files.join(", ")), WIDTH);
+        print(&format!("\n{}", list.join("\n")));
+        match self.first_failure {
+            None => Ok(()),
+            Some(first) => Err(Error::Disagreement {
+                title: self.name.into(),
+                count: self.failures,
+                rows: self.rows,
+                first,
+            }),
+        }
+    }
+
+    /// Names a plot: with its path on the terminal, without it in the book.
+    fn mention(&mut self, file: String) {
+        print(&format!("→ {}", self.out.join(&file).display()));
+        self.text.push_str(&format!("→ {file}\n"));
+        self.plots.push(file);
+    }
+
+    fn block(&mut self, block: &impl Display) {
+        self.emit(&format!("\n{block}\n"));
+    }
+
+    fn emit(&mut self, text: &str) {
+        print(text);
+        self.text.push_str(text);
+        self.text.push('\n');
+    }
+}
+
+/// Finds out whether a folder can be written, by writing to it.
+fn probe(folder: &Path) -> Result<()> {
+    let file = folder.join(".probe");
+    let write = || -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        fs::write(&file, "")?;
+        fs::remove_file(&file)
+    };
+    write().map_err(|source| Error::File {
+        path: folder.into(),
+        action: "write to this folder",
+        source,
+        remedy: "choose another with --out".into(),
+    })
+}

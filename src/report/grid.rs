@@ -1,0 +1,119 @@
+//! A plain table of numbers: shown, not judged.
+
+use super::{
+    number::significant,
+    text::{Lean, WIDTH, columns, width, wrap},
+};
+use std::fmt;
+
+/// A table of numbers with a header row and a label column.
+///
+/// ```
+/// use ddpm::report::Grid;
+///
+/// let grid = Grid::new("Schedules", "t", ["linear", "cosine"])
+///     .row("1", [1e-4, 4.1e-5])
+///     .row("1000", [0.02, 0.999]);
+/// assert!(grid.to_string().contains("linear"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Grid {
+    title: String,
+    header: Vec<String>,
+    rows: Vec<Vec<Cell>>,
+    digits: i32,
+    notes: Vec<String>,
+}
+
+/// What stands in a [`Grid`]: a number, a count or a word.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// A number, shown to the grid's digits.
+    Number(f64),
+    /// Anything that is shown as it is.
+    Text(String),
+}
+
+impl From<f64> for Cell {
+    fn from(value: f64) -> Self {
+        Cell::Number(value)
+    }
+}
+
+impl From<usize> for Cell {
+    fn from(value: usize) -> Self {
+        Cell::Text(value.to_string())
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(value: &str) -> Self {
+        Cell::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(value: String) -> Self {
+        Cell::Text(value)
+    }
+}
+
+impl Grid {
+    /// A grid without rows; `corner` heads the labels and `header` the other columns.
+    pub fn new<H: Into<String>>(
+        title: impl Into<String>,
+        corner: impl Into<String>,
+        header: impl IntoIterator<Item = H>,
+    ) -> Self {
+        let header = std::iter::once(corner.into()).chain(header.into_iter().map(Into::into)).collect();
+        Self { title: title.into(), header, rows: Vec::new(), digits: 5, notes: Vec::new() }
+    }
+
+    /// Adds a row.
+    ///
+    /// # Panics
+    /// If it has not as many cells as the header.
+    #[track_caller]
+    pub fn row<C: Into<Cell>>(
+        mut self,
+        label: impl Into<String>,
+        cells: impl IntoIterator<Item = C>,
+    ) -> Self {
+        let label = Cell::Text(label.into());
+        let row: Vec<Cell> = std::iter::once(label).chain(cells.into_iter().map(Into::into)).collect();
+        assert_eq!(row.len(), self.header.len(), "cells in a row and in the header, with the label");
+        self.rows.push(row);
+        self
+    }
+
+    /// Sets how many significant digits numbers show; without it 5.
+    pub fn digits(mut self, digits: usize) -> Self {
+        self.digits = digits.clamp(1, 17) as i32;
+        self
+    }
+
+    /// Adds a line below the grid.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+}
+
+impl fmt::Display for Grid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |cell: &Cell| match cell {
+            Cell::Number(value) => significant(*value, self.digits),
+            Cell::Text(text) => text.clone(),
+        };
+        let rows = self.rows.iter().map(|row| row.iter().map(text).collect());
+        let lines: Vec<Vec<String>> = std::iter::once(self.header.clone()).chain(rows).collect();
+        let mut leans = vec![Lean::Right; self.header.len()];
+        leans[0] = Lean::Left;
+        let mut lines = columns(&lines, &leans);
+        let rule = lines.iter().map(|line| width(line)).max().unwrap_or(0);
+        lines.insert(1, "─".repeat(rule));
+        lines.splice(0..0, wrap(&self.title, WIDTH));
+        lines.extend(self.notes.iter().flat_map(|note| wrap(note, WIDTH)));
+        f.write_str(&lines.join("\n"))
+    }
+}

@@ -1,0 +1,49 @@
+//! Numbers as text: enough digits to see an agreement, and no more.
+
+/// How many digits predictions and measurements show.
+const DIGITS: i32 = 7;
+
+/// A number with so many significant digits: in full if that is short, else with a power of ten.
+pub(super) fn significant(value: f64, digits: i32) -> String {
+    digits_like(value, value, digits)
+}
+
+/// Two numbers that are to be compared, with as many decimals one as the other: the larger has seven digits.
+pub(super) fn alike(a: f64, b: f64) -> (String, String) {
+    let (small, large) = (a.abs().min(b.abs()), a.abs().max(b.abs()));
+    let comparable = large.is_finite() && (small == 0.0 || large / small < 1e3);
+    let scale = |own: f64| if comparable { large } else { own };
+    (digits_like(a, scale(a), DIGITS), digits_like(b, scale(b), DIGITS))
+}
+
+/// A number with so many digits that one of the size of `scale` shows `digits` of them.
+fn digits_like(value: f64, scale: f64, digits: i32) -> String {
+    if value == 0.0 {
+        return "0".into();
+    }
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    let exponent = exponent(scale, digits);
+    if (-4..digits).contains(&exponent) {
+        let decimals = (digits - 1 - exponent).max(0) as usize;
+        format!("{value:.decimals$}")
+    } else {
+        let decimals = (digits - 1).max(0) as usize;
+        format!("{value:.decimals$e}")
+    }
+}
+
+/// The power of ten of a number once it is rounded to so many digits: 0.99999 to three digits is 1.00.
+fn exponent(value: f64, digits: i32) -> i32 {
+    let text = format!("{value:.*e}", (digits - 1).max(0) as usize);
+    text.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0)
+}
+
+/// A number without the zeros that say nothing: for bounds and tolerances, which are chosen.
+pub(super) fn short(value: f64) -> String {
+    if value != 0.0 && value.is_finite() && !(1e-4..1e7).contains(&value.abs()) {
+        return format!("{value:e}");
+    }
+    value.to_string()
+}
