@@ -13,5 +13,6 @@
 //! - **Randomness** comes from a generator that the caller seeds; nothing here asks the operating system for it.
 
 pub mod error;
+pub mod network;
 
 pub use error::{Error, Result};
