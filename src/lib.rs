@@ -30,5 +30,6 @@ mod files;
 #[cfg(feature = "plot")]
 pub mod plot;
 pub mod report;
+pub mod network;
 
 pub use error::{Error, Result};

@@ -1,0 +1,33 @@
+//! The network ε_θ(x_t, t), by hand: layers and their gradients, embeddings, AdamW, EMA, weights on disk.
+//!
+//! Each coordinate of x_t and the time t become a row of sines and cosines; a linear layer, three residual layers
+//! with GELU and a last linear layer follow:
+//!
+//! ```text
+//! x_t (N, 2), t (N) → embeddings (N, 384) → Linear, GELU (N, 128) → 3 × [h + GELU(Linear h)] → Linear (N, outputs)
+//! ```
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`layers`] | linear, GELU and residual layers, forwards and backwards |
+//! | [`embedding`] | sines and cosines of a coordinate or a time |
+//! | [`mlp`] | the network: its shape, its parameters, its output |
+//! | [`pass`] | one training pass: activations kept, gradients of every parameter |
+//! | [`optimizer`] | AdamW, gradient-norm clipping, the exponential moving average, the learning rate's cosine |
+//! | [`weights`] | a network as a safetensors file, and back |
+//! | [`float`] | `f64` to check gradients, `f32` to train |
+
+mod chunk;
+pub mod embedding;
+pub mod float;
+pub mod layers;
+pub mod mlp;
+pub mod optimizer;
+pub mod pass;
+pub mod weights;
+
+pub use embedding::sinusoidal_embedding;
+pub use float::Float;
+pub use mlp::{Mlp, MlpConfig, Tensor};
+pub use optimizer::{AdamW, AdamWConfig, Ema, clip_gradient_norm, cosine_learning_rate};
+pub use pass::Pass;

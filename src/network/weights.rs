@@ -1,0 +1,199 @@
+//! A network as a safetensors file, and back.
+//!
+//! The file holds one tensor for each of [`MlpConfig::tensors`], in the network's own precision, and the shape as text
+//! under the key [`CONFIG_KEY`]. What is read is checked before any network exists: a file is loaded whole or refused.
+
+use super::{Float, Mlp, MlpConfig, Tensor};
+use crate::error::{Error, Place, Result};
+use safetensors::{SafeTensors, tensor::TensorView};
+use std::{
+    collections::HashMap,
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// Where the file's metadata says what network the tensors belong to.
+pub const CONFIG_KEY: &str = "ddpm.mlp";
+
+impl<F: Float> Mlp<F> {
+    /// Writes the network to a file; an older file of that name is replaced at once or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Content`] if a parameter is not finite, [`Error::File`] if the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let tensors = self.config().tensors();
+        for tensor in &tensors {
+            check_finite(path, tensor, &self.parameters()[tensor.range.clone()], DIVERGED)?;
+        }
+        let bytes = self.to_bytes(&tensors).map_err(|error| Error::File {
+            path: path.to_owned(),
+            action: "arrange the weights",
+            source: io::Error::other(error),
+            remedy: "the network's shape is too large for a safetensors file".to_owned(),
+        })?;
+        write_atomically(path, &bytes).map_err(|source| Error::File {
+            path: path.to_owned(),
+            action: "write the weights",
+            source,
+            remedy: "check that the folder exists, may be written to and has room".to_owned(),
+        })
+    }
+
+    fn to_bytes(&self, tensors: &[Tensor]) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+        let mut bytes = Vec::with_capacity(std::mem::size_of_val(self.parameters()));
+        self.parameters().iter().for_each(|p| p.extend_le(&mut bytes));
+        let size = size_of::<F>();
+        let views = tensors
+            .iter()
+            .map(|Tensor { name, shape, range }| {
+                let data = &bytes[range.start * size..range.end * size];
+                Ok((name, TensorView::new(F::DTYPE, shape.clone(), data)?))
+            })
+            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
+        let metadata = HashMap::from([(CONFIG_KEY.to_owned(), describe(self.config()))]);
+        safetensors::serialize(views, Some(metadata))
+    }
+
+    /// Reads a network that [`save`](Self::save) wrote in the same precision.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if the file cannot be read; [`Error::Content`] if it is damaged or of another kind, if a tensor is
+    /// missing, left over or of another shape or precision, or if a parameter is not finite.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes = fs::read(path).map_err(|source| Error::File {
+            path: path.to_owned(),
+            action: "read the weights",
+            source,
+            remedy: "check the path; a training run writes this file".to_owned(),
+        })?;
+        let unreadable = |error: &dyn std::fmt::Display| {
+            content(path, format!("{} bytes with {error}", bytes.len()), "a whole safetensors file", DAMAGED)
+        };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| unreadable(&error))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| unreadable(&error))?;
+        let text = header.metadata().as_ref().and_then(|metadata| metadata.get(CONFIG_KEY));
+        let config = text
+            .ok_or_else(|| {
+                let expected = format!("the key `{CONFIG_KEY}` in the metadata");
+                content(
+                    path,
+                    "none",
+                    &expected,
+                    "this file holds another kind of network; choose one of `Mlp`",
+                )
+            })
+            .and_then(|text| parse(path, text))?;
+
+        let tensors = config.tensors();
+        if let Some(name) = file.names().into_iter().find(|name| tensors.iter().all(|t| t.name != *name)) {
+            return Err(content(path, format!("a tensor `{name}`"), "only the network's own", DAMAGED));
+        }
+        let mut parameters = Vec::new();
+        for tensor in &tensors {
+            read_tensor(path, &file, tensor, &mut parameters)?;
+        }
+        Self::from_parameters(config, parameters)
+    }
+}
+
+/// Appends a tensor's values, once its shape, its precision and every value are as they should be.
+fn read_tensor<F: Float>(
+    path: &Path,
+    file: &SafeTensors,
+    tensor: &Tensor,
+    values: &mut Vec<F>,
+) -> Result<()> {
+    let Tensor { name, shape, .. } = tensor;
+    let view = file.tensor(name).map_err(|_| content(path, format!("no tensor `{name}`"), "one", DAMAGED))?;
+    if view.dtype() != F::DTYPE {
+        let remedy = "load it as the type it was saved as, then `cast`";
+        let found = format!("{} in `{name}`", view.dtype());
+        return Err(content(path, found, &F::DTYPE.to_string(), remedy));
+    }
+    if view.shape() != shape {
+        let found = format!("shape {:?} of `{name}`", view.shape());
+        return Err(content(path, found, &format!("{shape:?}"), DAMAGED));
+    }
+    let start = values.len();
+    values.extend(view.data().chunks_exact(size_of::<F>()).filter_map(F::from_le_slice));
+    check_finite(path, tensor, &values[start..], DAMAGED)
+}
+
+const DAMAGED: &str = "the file is damaged or not of this program; train again, or take a copy of it";
+const DIVERGED: &str = "the training diverged; try a smaller learning rate or clip the gradient";
+
+fn check_finite<F: Float>(path: &Path, tensor: &Tensor, values: &[F], remedy: &str) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(index) => {
+            let found = format!("{} at entry {index} of `{}`", values[index], tensor.name);
+            Err(content(path, found, "finite numbers", remedy))
+        }
+    }
+}
+
+fn content(path: &Path, found: impl Into<String>, expected: &str, remedy: &str) -> Error {
+    Error::Content {
+        path: path.to_owned(),
+        place: Place::Whole,
+        found: found.into(),
+        expected: expected.to_owned(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// The shape as text: `inputs=2 hidden=128 …`.
+fn describe(config: &MlpConfig) -> String {
+    let MlpConfig { inputs, hidden, layers, embedding, outputs, input_scale, time_embedding } = config;
+    format!(
+        "inputs={inputs} hidden={hidden} layers={layers} embedding={embedding} outputs={outputs} \
+         input_scale={input_scale} time_embedding={time_embedding}"
+    )
+}
+
+/// Reads what [`describe`] wrote.
+fn parse(path: &Path, text: &str) -> Result<MlpConfig> {
+    let config = (|| {
+        let mut fields =
+            text.split(' ').map(|field| field.split_once('=')).collect::<Option<HashMap<_, _>>>()?;
+        let config = MlpConfig {
+            inputs: fields.remove("inputs")?.parse().ok()?,
+            hidden: fields.remove("hidden")?.parse().ok()?,
+            layers: fields.remove("layers")?.parse().ok()?,
+            embedding: fields.remove("embedding")?.parse().ok()?,
+            outputs: fields.remove("outputs")?.parse().ok()?,
+            input_scale: fields.remove("input_scale")?.parse().ok()?,
+            time_embedding: fields.remove("time_embedding")?.parse().ok()?,
+        };
+        (fields.is_empty() && config.validate().is_ok()).then_some(config)
+    })();
+    config.ok_or_else(|| {
+        let expected = format!("a shape like `{}`", describe(&MlpConfig::default()));
+        content(path, format!("`{text}` as the network's shape"), &expected, DAMAGED)
+    })
+}
+
+/// Writes beside the file, then renames: whoever reads `path` sees the old content or the new, never a part.
+fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let unique = format!("{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+    let mut name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_owned();
+    name.push(format!(".{unique}.tmp"));
+    let beside: PathBuf = path.with_file_name(name);
+
+    let written = fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // The write's error is the one worth telling; a remainder that cannot be removed either does no harm.
+        fs::remove_file(&beside).ok();
+    }
+    written
+}
