@@ -1,6 +1,9 @@
 //! The denoiser: what a trained network, or an exact formula, says about the noise in x_t.
 
-use crate::schedule::Schedule;
+use crate::{
+    data::{Density, GaussianMixture, PixelDensity},
+    schedule::Schedule,
+};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 /// What a denoiser says about a batch x_t of shape (N, D).
@@ -29,6 +32,27 @@ impl<T: Denoiser + ?Sized> Denoiser for &T {
 pub trait PosteriorMean {
     /// E[x_0 | x_t] for one point x_t = `signal` · x_0 + √`variance` · ε of D coordinates.
     fn posterior_mean(&self, x_t: ArrayView1<f64>, signal: f64, variance: f64) -> Array1<f64>;
+}
+
+impl PosteriorMean for GaussianMixture {
+    fn posterior_mean(&self, x_t: ArrayView1<f64>, signal: f64, variance: f64) -> Array1<f64> {
+        self.posterior_mean(x_t, signal, variance)
+    }
+}
+
+impl PosteriorMean for PixelDensity {
+    fn posterior_mean(&self, x_t: ArrayView1<f64>, signal: f64, variance: f64) -> Array1<f64> {
+        self.posterior_mean(x_t, signal, variance)
+    }
+}
+
+/// The data's posterior mean, if its density is known: of mixtures and pixels, not of curves and files.
+pub fn known_posterior_mean(density: &Density) -> Option<&dyn PosteriorMean> {
+    match density {
+        Density::Mixture(mixture) => Some(mixture),
+        Density::Pixels(pixels) => Some(pixels),
+        Density::Curve(_) | Density::Empirical(_) => None,
+    }
 }
 
 /// The best denoiser there is for known data: ε*(x_t, t) = E[ε | x_t].

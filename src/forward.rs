@@ -31,13 +31,36 @@ pub fn forward_step(x_previous: &Array2<f64>, beta_t: f64, noise: &Array2<f64>) 
 ///
 /// The second route to [`diffuse`], and T times as slow.
 pub fn chain(x_0: &Array2<f64>, schedule: &Schedule, rng: &mut impl Rng) -> Vec<Array2<f64>> {
+    chain_with_noise(x_0, schedule, || standard_normal(x_0.nrows(), x_0.ncols(), rng))
+}
+
+/// The chain with noise from anywhere: `noise` gives an array of shape (N, D) a step. For finding out what the wrong
+/// noise does.
+pub fn chain_with_noise(
+    x_0: &Array2<f64>,
+    schedule: &Schedule,
+    mut noise: impl FnMut() -> Array2<f64>,
+) -> Vec<Array2<f64>> {
     let mut xs = vec![x_0.clone()];
     for t in 1..=schedule.steps() {
-        let noise = standard_normal(x_0.nrows(), x_0.ncols(), rng);
-        xs.push(forward_step(&xs[t - 1], schedule.beta(t), &noise));
+        xs.push(forward_step(&xs[t - 1], schedule.beta(t), &noise()));
     }
     xs
 }
+
+// ANCHOR: moments_after
+/// Mean and variance of a coordinate of x_T, from those of x_0 and of the noise, whatever their distributions.
+///
+/// m_t = √α_t m_{t−1} + √β_t μ, v_t = α_t v_{t−1} + β_t σ²
+///
+/// Normal noise has (μ, σ²) = (0, 1) and leads to (0, 1). Uniform noise has (1/2, 1/12), and leads elsewhere.
+pub fn moments_after(schedule: &Schedule, x_0: (f64, f64), noise: (f64, f64)) -> (f64, f64) {
+    (1..=schedule.steps()).fold(x_0, |(mean, variance), t| {
+        let (alpha, beta) = (schedule.alpha(t), schedule.beta(t));
+        (alpha.sqrt() * mean + beta.sqrt() * noise.0, alpha * variance + beta * noise.1)
+    })
+}
+// ANCHOR_END: moments_after
 
 // ANCHOR: diffuse
 /// A draw from q(x_t | x_0) in one jump.

@@ -13,23 +13,23 @@
 //! - **Randomness** comes from a generator that the caller seeds; nothing here asks the operating system for it.
 
 pub mod bound;
-pub mod denoiser;
 pub mod data;
+pub mod denoiser;
 pub mod error;
 pub mod forward;
 pub mod gaussian;
 pub mod metrics;
+pub mod network;
 pub mod objective;
+#[cfg(feature = "plot")]
+pub mod plot;
 pub mod posterior;
+pub mod report;
 pub mod reverse;
 pub mod sampler;
 pub mod schedule;
 
 #[cfg(any(feature = "cli", feature = "plot"))]
 mod files;
-#[cfg(feature = "plot")]
-pub mod plot;
-pub mod report;
-pub mod network;
 
 pub use error::{Error, Result};

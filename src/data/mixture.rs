@@ -171,6 +171,15 @@ impl GaussianMixture {
         }
     }
 
+    /// KL(p ‖ N(0, I)) in nats; `None` where the entropy is.
+    ///
+    /// −h + ½ Σ (Var\[x\] + E\[x\]²) + D/2 ln 2π: the cross-entropy needs no more than two moments.
+    pub fn divergence_from_standard_normal(&self) -> Option<f64> {
+        let second_moments = self.variance() + self.mean().mapv(|mean| mean * mean);
+        let cross_entropy = 0.5 * second_moments.mapv(|second| second + std::f64::consts::TAU.ln()).sum();
+        Some(cross_entropy - self.entropy()?)
+    }
+
     /// The entropy −E\[ln p(x)\] in nats, summed over the axes; `None` in more than two dimensions.
     ///
     /// Midpoint rule on a box that reaches nine standard deviations beyond every mean, with cells of a quarter of the

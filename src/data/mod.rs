@@ -17,6 +17,8 @@
 //! # Ok::<(), ddpm::Error>(())
 //! ```
 
+#[cfg(feature = "cli")]
+mod arguments;
 mod curve;
 mod dataset;
 mod density;
@@ -32,6 +34,8 @@ mod quadrature;
 mod standardization;
 mod truncated;
 
+#[cfg(feature = "cli")]
+pub use arguments::DataArgs;
 pub use curve::{Curve, NoisyCurve};
 pub use dataset::{DEFAULT_DIGIT, DEFAULT_DIGIT_LABEL, Dataset};
 pub use density::Density;

@@ -22,6 +22,7 @@
 mod animation;
 mod axis;
 mod canvas;
+mod cloud;
 mod draw;
 mod figure;
 mod font;
@@ -36,6 +37,7 @@ mod series;
 mod svg;
 
 pub use animation::save_gif;
+pub use cloud::{film_strip, points_panel};
 pub use figure::Figure;
 pub use heatmap::Heatmap;
 pub use palette::{BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION};

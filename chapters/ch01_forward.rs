@@ -1,0 +1,353 @@
+//! ch01_forward: what does the forward chain do?
+
+use anyhow::Result;
+use clap::Parser;
+use ddpm::{
+    bound::{bits_per_dim, prior_bits_per_dim, prior_term},
+    data::{DataArgs, Dataset, DatasetName, Density, Standardization},
+    forward::{Kernel, chain, chain_with_noise, diffuse, merge, moments_after, standard_normal},
+    metrics::{Moments, excess_kurtosis, partial_correlation, quantile, sliced_wasserstein},
+    plot::{Figure, Panel, film_strip, points_panel},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    schedule::{Schedule, ScheduleName},
+};
+use ndarray::{Array2, Axis, Slice};
+use ndarray_rand::{
+    RandomExt,
+    rand::{SeedableRng, rngs::StdRng},
+};
+use rand_distr::Uniform;
+
+const DIRECTIONS: usize = 64;
+
+#[derive(Parser)]
+#[command(about = catalogue::question("ch01_forward"))]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    data: DataArgs,
+    /// The number of steps T of the chain that is run
+    #[arg(long, default_value_t = 1000)]
+    steps: usize,
+    /// The number of points that walk along the chain
+    #[arg(long, default_value_t = 10_000)]
+    count: usize,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let data = arguments.data.load()?;
+    let schedule = ScheduleName::Linear.schedule(arguments.steps)?;
+    let mut chapter = Chapter::start("ch01_forward", &arguments.common)?;
+    let mut rng = StdRng::seed_from_u64(arguments.common.seed);
+    let count = if arguments.common.quick { 2000.min(arguments.count) } else { arguments.count };
+
+    schedules(&mut chapter)?;
+    let x_0 = data.sample(count, &mut rng); // (N, 2)
+    let walk = chain(&x_0, &schedule, &mut rng);
+    pictures(&mut chapter, &data, &walk)?;
+    merging(&mut chapter, &mut rng)?;
+    chain_and_closed_form(&mut chapter, &schedule, &walk, &mut rng)?;
+    markov(&mut chapter, &walk)?;
+    second_law(&mut chapter, &schedule)?;
+    short_chains(&mut chapter, &x_0)?;
+    uniform_noise(&mut chapter, &schedule, &x_0, &mut rng)?;
+    refusals(&mut chapter)?;
+    Ok(chapter.finish()?)
+}
+
+fn schedules(chapter: &mut Chapter) -> Result<()> {
+    chapter.section("Four schedules");
+    let all = ScheduleName::ALL.map(|name| (name, name.schedule(1000)));
+    let mut panels = [
+        Panel::new("Noise of a step").axes("t", "βₜ").log_y(),
+        Panel::new("Signal that is left").axes("t", "ᾱₜ"),
+        Panel::new("Log signal-to-noise ratio").axes("t", "ln ᾱₜ/(1−ᾱₜ)"),
+    ];
+    for (name, schedule) in all {
+        let schedule = schedule?;
+        let curve =
+            |value: &dyn Fn(usize) -> f64| (1..=1000).map(|t| (t as f64, value(t))).collect::<Vec<_>>();
+        let [beta, alpha_bar, log_snr] = panels;
+        panels = [
+            beta.line(name.to_string(), curve(&|t| schedule.beta(t))),
+            alpha_bar.line(name.to_string(), curve(&|t| schedule.alpha_bar(t))),
+            log_snr.line(name.to_string(), curve(&|t| schedule.log_snr(t))),
+        ];
+    }
+    chapter.figure(&Figure::new("Noise schedules, T = 1000").panels(panels).columns(3), "schedules")?;
+
+    let linear = ScheduleName::Linear.schedule(1000)?;
+    let wrong = Schedule::linear(1000, 1e-1, 0.02)?;
+    chapter.table(
+        Table::new("Linear and sigmoid, T = 1000; predicted: Ho et al. 2020, §4, to seven decimals")
+            .close("√ᾱ_T", 0.006_352_8, linear.alpha_bar(1000).sqrt(), 0.5e-7)
+            .close("1 − ᾱ_T", 0.999_959_6, 1.0 - linear.alpha_bar(1000), 0.5e-7)
+            .close("β_1 of the sigmoid", 1.492e-4, ScheduleName::Sigmoid.schedule(1000)?.beta(1), 0.5e-7)
+            .at_most("√ᾱ_T if β_1 were 10⁻¹, as some notes say", 1e-13, wrong.alpha_bar(1000).sqrt()),
+    );
+    Ok(())
+}
+
+fn pictures(chapter: &mut Chapter, data: &Dataset, walk: &[Array2<f64>]) -> Result<()> {
+    chapter.section("The chain, seen");
+    let steps = walk.len() - 1;
+    let shown = walk[0].nrows().min(2500);
+    let at = |t: usize| walk[t].slice_axis(Axis(0), Slice::from(..shown)).to_owned();
+    let strip = [0, steps / 20, steps / 10, steps / 4, steps / 2, steps].map(|t| (format!("t = {t}"), at(t)));
+    chapter.figure(&film_strip(&format!("The forward chain of “{}”", data.name()), &strip, 3.0), "chain")?;
+    let frames: Vec<Figure> = (0..=40)
+        .map(|frame| {
+            let t = steps * frame * frame / 1600; // slowly at first: the picture dissolves early
+            Figure::new("").panel(points_panel(&format!("t = {t}"), &at(t), 3.0)).panel_size(320, 320)
+        })
+        .collect();
+    chapter.gif(&frames, 100, "chain")?;
+    Ok(())
+}
+
+fn merging(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
+    chapter.section("Two Gaussians become one");
+    chapter.say("Two steps in a row are one step: the signals multiply, the noise variances add.");
+    let schedule = ScheduleName::Linear.schedule(1000)?;
+    let mut table = Table::new("Merging the steps 1 … T against √ᾱ_T and 1 − ᾱ_T").note("linear, T = 1000");
+    let merged =
+        (2..=1000).fold(Kernel::step(&schedule, 1), |so_far, t| merge(so_far, Kernel::step(&schedule, t)));
+    let jump = Kernel::from_start(&schedule, 1000);
+    table = table.close_relative("signal", jump.signal, merged.signal, 1e-11);
+    table = table.close_relative("variance", jump.variance, merged.variance, 1e-11);
+
+    let (first, second) = (Kernel { signal: 0.9, variance: 0.19 }, Kernel { signal: 0.6, variance: 0.64 });
+    let count = 100_000;
+    let [noise_1, noise_2] = [(); 2].map(|()| standard_normal::<f64>(count, 1, rng));
+    let middle = first.signal + first.variance.sqrt() * &noise_1;
+    let sample = Moments::of(&(second.signal * middle + second.variance.sqrt() * &noise_2));
+    let both = merge(first, second);
+    table = table
+        .close("sample: mean from x = 1", both.signal, sample.mean[0], 4.0 * sample.mean_error[0])
+        .close(
+            "sample: variance",
+            both.variance,
+            sample.covariance[(0, 0)],
+            4.0 * sample.covariance_error[(0, 0)],
+        );
+    chapter.table(table);
+    Ok(())
+}
+
+fn chain_and_closed_form(
+    chapter: &mut Chapter,
+    schedule: &Schedule,
+    walk: &[Array2<f64>],
+    rng: &mut StdRng,
+) -> Result<()> {
+    chapter.section("Step by step, or in one jump");
+    let (x_0, steps) = (&walk[0], schedule.steps());
+    let mut jump = |t: usize| diffuse(x_0, schedule.alpha_bar(t), &standard_normal(x_0.nrows(), 2, rng));
+    let mut table = Table::new("Chain against closed form, from the same x_0; tolerance: 4 standard errors");
+    for t in [steps.div_ceil(10), steps.div_ceil(2), steps] {
+        let (predicted, measured) = (Moments::of(&jump(t)), Moments::of(&walk[t]));
+        for d in 0..2 {
+            let tolerance = 4.0 * predicted.mean_error[d].hypot(measured.mean_error[d]);
+            table = table.close(
+                format!("t = {t}: mean {}", d + 1),
+                predicted.mean[d],
+                measured.mean[d],
+                tolerance,
+            );
+        }
+        for at in [(0, 0), (0, 1), (1, 1)] {
+            let tolerance = 4.0 * predicted.covariance_error[at].hypot(measured.covariance_error[at]);
+            let name = format!("t = {t}: covariance {}{}", at.0 + 1, at.1 + 1);
+            table = table.close(name, predicted.covariance[at], measured.covariance[at], tolerance);
+        }
+    }
+    chapter.table(table);
+
+    let t = steps.div_ceil(2);
+    let mut null = Vec::new();
+    for _ in Progress::over("null distances", 0..100) {
+        null.push(sliced_wasserstein(&jump(t), &jump(t), DIRECTIONS));
+    }
+    let distance = sliced_wasserstein(&walk[t], &jump(t), DIRECTIONS);
+    chapter.table(
+        Table::new(format!("Sliced Wasserstein distance at t = {t}, chain to closed form"))
+            .at_most("distance, at most the null’s 99 % quantile", quantile(&null, 0.99), distance)
+            .note("null: 100 pairs of closed-form draws from the same x_0"),
+    );
+    Ok(())
+}
+
+fn markov(chapter: &mut Chapter, walk: &[Array2<f64>]) -> Result<()> {
+    chapter.section("The Markov property");
+    let (steps, count) = (walk.len() - 1, walk[0].nrows() as f64);
+    if steps < 2 {
+        chapter.say("A chain of one step has no past to forget: T ≥ 2 shows something here.");
+        return Ok(());
+    }
+    let mut table = Table::new("Correlation of x_{t+1} and x_{t−1}, once x_t is known");
+    for t in [1, steps.div_ceil(10), steps / 2].into_iter().filter(|&t| t >= 1 && t < steps) {
+        let [before, now, after] = [t - 1, t, t + 1].map(|t| walk[t].column(0));
+        table =
+            table.close(format!("t = {t}"), 0.0, partial_correlation(after, before, now), 4.0 / count.sqrt());
+    }
+    chapter.table(table.note("tolerance: 4 null standard errors of 1/√N"));
+    Ok(())
+}
+
+fn second_law(chapter: &mut Chapter, schedule: &Schedule) -> Result<()> {
+    chapter.section("The second law");
+    chapter.say(
+        "“Disorder grows” is true of one thing only. The divergence from N(0, I) falls at every step, whatever the data. \
+         The entropy itself grows where the data has unit variance, and *falls* for data that is wider than the noise.",
+    );
+    let Density::Mixture(narrow) = Dataset::named(DatasetName::Mixture, "")?.density().clone() else {
+        anyhow::bail!("the data set “mixture” is a mixture of Gaussians");
+    };
+    let wide =
+        narrow.transformed(&Standardization::new(ndarray::arr1(&[0.0, 0.0]), ndarray::arr1(&[1.0 / 3.0; 2])));
+    let grid: Vec<usize> = (0..=25).map(|i| schedule.steps() * i / 25).collect();
+    let mut entropies = Panel::new("Entropy").axes("t", "h(xₜ) in nats");
+    let mut divergences = Panel::new("Distance from the end").axes("t", "KL(q(xₜ) ‖ N(0, I)) in nats");
+    let mut table = Table::new("Entropy along the chain; predicted at t = T: ln 2πe = 2.837877");
+    for (name, data) in [("variance 1", narrow), ("variance 9", wide)] {
+        let mut curves = (Vec::new(), Vec::new());
+        for &t in Progress::over("entropies", grid.iter()) {
+            let kernel = Kernel::from_start(schedule, t);
+            let density = data.diffused(kernel.signal, kernel.variance);
+            let entropy = density.entropy().unwrap_or(f64::NAN);
+            curves.0.push((t as f64, entropy));
+            curves.1.push((t as f64, density.divergence_from_standard_normal().unwrap_or(f64::NAN)));
+        }
+        let largest_rise =
+            |curve: &[(f64, f64)]| curve.windows(2).map(|w| w[1].1 - w[0].1).fold(f64::MIN, f64::max);
+        let change = curves.0[curves.0.len() - 1].1 - curves.0[0].1;
+        table = table.at_most(format!("{name}: largest rise of KL"), 0.0, largest_rise(&curves.1));
+        table = match name {
+            "variance 1" => table.at_least(format!("{name}: change of entropy"), 0.0, change),
+            _ => table.at_most(format!("{name}: change of entropy"), 0.0, change),
+        };
+        if schedule.steps() >= 1000 {
+            table = table.close(
+                format!("{name}: entropy at T"),
+                ddpm::gaussian::entropy(1.0) * 2.0,
+                curves.0[25].1,
+                1e-3,
+            );
+        }
+        entropies = entropies.line(name, curves.0);
+        divergences = divergences.line(name, curves.1);
+    }
+    chapter.table(table);
+    let figure =
+        Figure::new("The second law, on a mixture of Gaussians").panels([entropies, divergences]).columns(2);
+    chapter.figure(&figure, "second_law")?;
+    Ok(())
+}
+
+fn short_chains(chapter: &mut Chapter, x_0: &Array2<f64>) -> Result<()> {
+    chapter.section("Is x_T Gaussian for this T?");
+    let lengths = [50, 100, 200, 250, 1000];
+    let mut grid = Grid::new(
+        "L_T in bits per dimension, E[x_0²] = 1",
+        ["T", "linear", "quad", "sigmoid", "cosine", "linear·1000/T"],
+    );
+    let mut panel = Panel::new("").axes("T", "L_T in bits/dim").log_x().log_y();
+    let mut curves = vec![Vec::new(); ScheduleName::ALL.len()];
+    for steps in lengths {
+        let mut row = Vec::new();
+        for (name, curve) in ScheduleName::ALL.into_iter().zip(&mut curves) {
+            let bits = prior_bits_per_dim(&name.schedule(steps)?, 1.0);
+            row.push(bits);
+            curve.push((steps as f64, bits));
+        }
+        let scale = 1000.0 / steps as f64;
+        row.push(prior_bits_per_dim(&Schedule::linear(steps, 1e-4 * scale, 0.02 * scale)?, 1.0));
+        grid = grid.row(steps.to_string(), row);
+    }
+    for (name, curve) in ScheduleName::ALL.into_iter().zip(curves) {
+        panel = panel.line(name.to_string(), curve);
+    }
+    chapter.grid(grid.digits(3).note(
+        "Above 0.01 the samples start from the wrong place: with the ends kept at 10⁻⁴ and 0.02, every T here but 1000 \
+         is too short for linear, quad and sigmoid. Scale the ends by 1000/T, or use the cosine.",
+    ));
+    chapter.figure(&Figure::new("What a short chain leaves behind").panel(panel), "prior_term")?;
+
+    let mut table = Table::new("L_T of these points, linear; predicted for E[x_0²] = 1");
+    for (steps, known) in [(50, 0.67), (200, 0.10), (1000, 2.9e-5)] {
+        let schedule = ScheduleName::Linear.schedule(steps)?;
+        let predicted = prior_bits_per_dim(&schedule, 1.0);
+        let measured = prior_term(&schedule, x_0);
+        let tolerance = 4.0 * bits_per_dim(ddpm::metrics::standard_error(measured.view()), 2) + 1e-12;
+        table = table
+            .close(
+                format!("T = {steps}: closed form, two digits"),
+                known,
+                predicted,
+                0.005 * 10f64.powf(known.log10().floor() + 1.0),
+            )
+            .close(
+                format!("T = {steps}: mean over the points"),
+                predicted,
+                bits_per_dim(measured.sum() / measured.len() as f64, 2),
+                tolerance,
+            );
+    }
+    chapter.table(table);
+    Ok(())
+}
+
+fn uniform_noise(
+    chapter: &mut Chapter,
+    schedule: &Schedule,
+    x_0: &Array2<f64>,
+    rng: &mut StdRng,
+) -> Result<()> {
+    chapter.section("The wrong noise: rand for randn");
+    let uniform = Uniform::new(0.0, 1.0)?;
+    let walk = chain_with_noise(x_0, schedule, || Array2::random_using(x_0.dim(), uniform, rng));
+    let (last, first) = (&walk[schedule.steps()], &walk[1]);
+    let (mean, variance) = moments_after(schedule, (0.0, 1.0), (0.5, 1.0 / 12.0));
+    let moments = Moments::of(last);
+    let noise = (first - schedule.alpha(1).sqrt() * x_0) / schedule.beta(1).sqrt();
+    let count = x_0.nrows() as f64;
+    chapter.table(
+        Table::new("x_T under uniform noise on [0, 1); a Gaussian would have mean 0, variance 1, kurtosis 0")
+            .close("mean of x_T", mean, moments.mean[0], 4.0 * moments.mean_error[0])
+            .close("variance of x_T", variance, moments.covariance[(0, 0)], 4.0 * moments.covariance_error[(0, 0)])
+            .close("excess kurtosis of a step’s noise", -1.2, excess_kurtosis(noise.column(0)), 4.0 * (24.0 / count).sqrt())
+            .note("after 1000 steps the sum of uniforms looks Gaussian again, around the wrong mean: only moments tell"),
+    );
+    let right = standard_normal::<f64>(x_0.nrows(), 1, rng);
+    let panel = Panel::new("")
+        .axes("first coordinate of x_T", "density")
+        .histogram("N(0, 1)", right.iter().copied(), 40)
+        .histogram("uniform noise", last.column(0).iter().copied(), 40);
+    chapter.figure(
+        &Figure::new("x_T, with the right noise and with the wrong one").panel(panel),
+        "uniform_noise",
+    )?;
+    Ok(())
+}
+
+fn refusals(chapter: &mut Chapter) -> Result<()> {
+    chapter.section("What is refused");
+    let attempts = [
+        ("T = 0", Schedule::linear(0, 1e-4, 0.02)),
+        ("β_T = 1.2", Schedule::linear(10, 1e-4, 1.2)),
+        ("β_1 = NaN", Schedule::linear(10, f64::NAN, 0.02)),
+        ("β scaled by 1000/T at T = 10", Schedule::linear(10, 1e-2, 2.0)),
+        ("a list with β_2 = 0", Schedule::from_betas(ndarray::arr1(&[0.0, 0.1, 0.0]))),
+    ];
+    let mut refused = 0;
+    for (what, attempt) in attempts {
+        if let Err(error) = attempt {
+            refused += 1;
+            chapter.say(format!("{what}: {error}"));
+        }
+    }
+    chapter.table(Table::new("Typed errors instead of NaN").exactly("refused", 5, refused));
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! The data set as the reader names it on the command line.
+
+use super::{Dataset, DatasetName};
+use crate::Result;
+use std::path::PathBuf;
+
+/// Which points to use: a built-in data set, the rows of a file, or the ink of a picture.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DataArgs {
+    /// A built-in data set: digit, gaussians8, mixture, swiss-roll, moons or checkerboard
+    #[arg(long, value_name = "NAME", default_value_t = DatasetName::Digit)]
+    pub data: DatasetName,
+    /// Your own points: a CSV file with two columns
+    #[arg(long, value_name = "FILE.csv", conflicts_with = "data")]
+    pub points: Option<PathBuf>,
+    /// Your own picture: points are drawn from its ink
+    #[cfg(feature = "plot")]
+    #[arg(long, value_name = "FILE.png", conflicts_with_all = ["data", "points"])]
+    pub picture: Option<PathBuf>,
+    /// The folder or file of MNIST's training images, for `--data digit`
+    #[arg(long, value_name = "PATH", default_value = "data/mnist")]
+    pub digits: PathBuf,
+}
+
+impl DataArgs {
+    /// Reads or makes the data set.
+    ///
+    /// # Errors
+    /// As [`Dataset::named`], [`Dataset::points`] and [`Dataset::picture`].
+    pub fn load(&self) -> Result<Dataset> {
+        #[cfg(feature = "plot")]
+        if let Some(path) = &self.picture {
+            return Dataset::picture(path);
+        }
+        match &self.points {
+            Some(path) => Dataset::points(path),
+            None => Dataset::named(self.data, &self.digits),
+        }
+    }
+}

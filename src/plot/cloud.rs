@@ -1,0 +1,23 @@
+//! Point sets as pictures: one cloud, or a strip of them.
+
+use super::{Figure, Panel, Series, pairs};
+use ndarray::Array2;
+
+/// A panel with one point set of shape (N, 2), from −`limit` to `limit` on both axes; small points, no ticks.
+pub fn points_panel(title: &str, points: &Array2<f64>, limit: f64) -> Panel {
+    let inside = pairs(points.view()).into_iter().filter(|(x, y)| x.abs() <= limit && y.abs() <= limit);
+    Panel::new(title)
+        .series(Series::points("", inside).size(1.2))
+        .x_range(-limit, limit)
+        .y_range(-limit, limit)
+        .equal()
+        .bare()
+}
+
+/// A strip of point sets, each of shape (N, 2), side by side under one title, like the frames of a film.
+pub fn film_strip(title: &str, frames: &[(String, Array2<f64>)], limit: f64) -> Figure {
+    Figure::new(title)
+        .panels(frames.iter().map(|(label, points)| points_panel(label, points, limit)))
+        .columns(frames.len())
+        .panel_size(180, 180)
+}
