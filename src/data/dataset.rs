@@ -152,7 +152,7 @@ impl Dataset {
     ///
     /// # Panics
     ///
-    /// Where x_t is not of dimension 2, or scale or variance is not positive.
+    /// Where x_t is not of dimension 2 or, on pixels, scale or variance is not positive.
     #[track_caller]
     pub fn diffused_log_density(&self, x_t: ArrayView1<f64>, scale: f64, variance: f64) -> Option<f64> {
         self.density.diffused_log_density(x_t, scale, variance)
@@ -162,7 +162,7 @@ impl Dataset {
     ///
     /// # Panics
     ///
-    /// Where x_t is not of dimension 2, or scale or variance is not positive.
+    /// Where x_t is not of dimension 2 or, on pixels, scale or variance is not positive.
     #[track_caller]
     pub fn posterior_mean(&self, x_t: ArrayView1<f64>, scale: f64, variance: f64) -> Option<Array1<f64>> {
         self.density.posterior_mean(x_t, scale, variance)

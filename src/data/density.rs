@@ -93,7 +93,7 @@ impl Density {
     ///
     /// # Panics
     ///
-    /// Where x_t has another dimension than the density, or scale or variance is not positive.
+    /// Where x_t has another dimension than the density or, on pixels, scale or variance is not positive.
     #[track_caller]
     pub fn diffused_log_density(&self, x_t: ArrayView1<f64>, scale: f64, variance: f64) -> Option<f64> {
         match self {
@@ -107,7 +107,7 @@ impl Density {
     ///
     /// # Panics
     ///
-    /// Where x_t has another dimension than the density, or scale or variance is not positive.
+    /// Where x_t has another dimension than the density or, on pixels, scale or variance is not positive.
     #[track_caller]
     pub fn posterior_mean(&self, x_t: ArrayView1<f64>, scale: f64, variance: f64) -> Option<Array1<f64>> {
         match self {

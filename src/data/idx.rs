@@ -21,7 +21,7 @@ use crate::{Error, Result, error::Place};
 const IMAGES: u32 = 0x0000_0803;
 const LABELS: u32 = 0x0000_0801;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-const DOWNLOAD: &str = "is the file complete and of this kind? Fetch it again";
+const DOWNLOAD: &str = "is this the right file, and complete? Fetch it again";
 
 /// Reads all images of an IDX file: shape (N, H, W), row 0 at the top, 255 is ink.
 ///
@@ -90,7 +90,7 @@ impl<'a> Idx<'a> {
             path: path.to_path_buf(),
             action: "read the IDX file",
             source,
-            remedy: "check the path; MNIST's files belong into data/mnist".into(),
+            remedy: "check the path; MNIST's files belong in data/mnist".into(),
         };
         let mut file = BufReader::new(File::open(path).map_err(file_error)?);
         let gzipped = file.fill_buf().map_err(file_error)?.starts_with(&GZIP);
@@ -116,8 +116,8 @@ impl<'a> Idx<'a> {
             return Ok(());
         }
         let hint = match found {
-            IMAGES => "; that is a file of images",
-            LABELS => "; that is a file of labels",
+            IMAGES => " (a file of images)",
+            LABELS => " (a file of labels)",
             _ => "",
         };
         Err(self.content(

@@ -125,15 +125,16 @@ impl Csv<'_> {
         for (axis, name) in [(0, "x"), (1, "y")] {
             let column = points.index_axis(Axis(1), axis);
             let (first, variance) = (column[0], column.var(0.0));
-            let found = if column.iter().all(|value| *value == first) {
-                format!("{} points that all have {name} = {first}", points.nrows())
-            } else if !(variance.is_normal()) {
-                format!("points whose variance of {name} is {variance}")
+            let (found, remedy) = if column.iter().all(|value| *value == first) {
+                let found = format!("{} points that all have {name} = {first}", points.nrows());
+                (found, format!("add points that differ in {name}"))
+            } else if !variance.is_normal() {
+                let found = format!("points whose variance of {name} is {variance:e}");
+                (found, format!("rescale {name} to numbers nearer to 1"))
             } else {
                 continue;
             };
             let expected = format!("values of {name} with a finite spread");
-            let remedy = format!("the points must differ in {name}, by neither 10¹⁵⁰ nor 10⁻¹⁵⁰");
             return Err(self.content(Place::Whole, found, expected, remedy));
         }
         Ok(())

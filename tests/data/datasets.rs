@@ -103,6 +103,20 @@ fn curve_moments_match_a_fine_sum() {
 }
 
 #[test]
+fn curve_moments_match_their_closed_forms() {
+    use std::f64::consts::PI;
+    let (roll, moons) = (NoisyCurve::new(Curve::SwissRoll, 0.0), NoisyCurve::new(Curve::Moons, 0.0));
+    // ∫ a cos a da = cos a + a sin a and ∫ a sin a da = sin a − a cos a, from 1.5 π to 4.5 π, over 3 π and over 10.
+    assert_close("roll, mean of x", roll.mean()[0], 0.2, 1e-14);
+    assert_close("roll, mean of y", roll.mean()[1], 0.2 / (3.0 * PI), 1e-14);
+    // On a half circle E[cos] = 0, E[sin] = 2 / π, E[cos²] = E[sin²] = ½.
+    assert_close("moons, mean of x", moons.mean()[0], 0.5, 1e-14);
+    assert_close("moons, mean of y", moons.mean()[1], 0.25, 1e-14);
+    assert_close("moons, variance of x", moons.variance()[0], 0.75, 1e-14);
+    assert_close("moons, variance of y", moons.variance()[1], 0.5625 - 1.0 / PI, 1e-14);
+}
+
+#[test]
 fn names_round_trip_and_a_wrong_one_is_told_the_right_ones() {
     for name in DatasetName::ALL {
         assert_eq!(name.to_string().parse::<DatasetName>().expect("a name"), name);

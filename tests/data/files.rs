@@ -105,11 +105,11 @@ fn numbers_that_are_not_finite() {
 
 #[test]
 fn points_all_equal_on_an_axis() {
-    let parts = ["2 points that all have y = 3", "finite spread", "must differ in y"];
+    let parts = ["2 points that all have y = 3", "finite spread", "add points that differ in y"];
     assert_points_error("1,3\n2,3\n", Place::Whole, parts);
-    let parts = ["3 points that all have x = 0.1", "finite spread", "must differ in x"];
+    let parts = ["3 points that all have x = 0.1", "finite spread", "add points that differ in x"];
     assert_points_error("0.1,3\n0.1,4\n0.1,5\n", Place::Whole, parts);
-    let parts = ["variance of x is inf", "finite spread", "must differ in x"];
+    let parts = ["variance of x is inf", "finite spread", "rescale x"];
     assert_points_error("1e200,3\n-1e200,4\n", Place::Whole, parts);
 }
 
@@ -146,10 +146,10 @@ fn an_idx_file_of_the_wrong_magic() {
     let parts = ["0x01234567", "the magic number 0x00000803 of IDX images", "Fetch it again"];
     assert_content(Dataset::digit(&case.path, 0).expect_err("magic"), &case, Place::Byte(0), parts);
     let case = file("images", images(0x801, 2, 12));
-    let parts = ["0x00000801; that is a file of labels", "0x00000803 of IDX images", "Fetch it again"];
+    let parts = ["0x00000801 (a file of labels)", "0x00000803 of IDX images", "Fetch it again"];
     assert_content(idx::read_images(&case.path).expect_err("magic"), &case, Place::Byte(0), parts);
     let case = file("labels", images(0x803, 2, 12));
-    let parts = ["0x00000803; that is a file of images", "0x00000801 of IDX labels", "Fetch it again"];
+    let parts = ["0x00000803 (a file of images)", "0x00000801 of IDX labels", "Fetch it again"];
     assert_content(idx::read_labels(&case.path).expect_err("magic"), &case, Place::Byte(0), parts);
 }
 
@@ -182,10 +182,13 @@ fn a_header_that_promises_more_than_memory_holds() {
 #[test]
 fn a_damaged_gzip_file() {
     let whole = gzipped(&images(0x803, 3, 18));
-    let case = file("images.gz", &whole[..whole.len() - 9]);
-    let error = idx::read_images(&case.path).expect_err("cut off").to_string();
-    for part in ["images.gz", "byte", "does not unpack", "a complete gzip file", "Fetch it again"] {
-        assert!(error.contains(part), "“{part}” is missing in: {error}");
+    let followed: Vec<u8> = whole.iter().copied().chain(*b"and more").collect();
+    for bytes in [&whole[..whole.len() - 9], &followed] {
+        let case = file("images.gz", bytes);
+        let error = idx::read_images(&case.path).expect_err("damaged").to_string();
+        for part in ["images.gz, byte", "does not unpack", "a complete gzip file", "Fetch it again"] {
+            assert!(error.contains(part), "“{part}” is missing in: {error}");
+        }
     }
 }
 

@@ -138,6 +138,26 @@ fn posterior_finds_ink_that_no_likely_row_and_column_share() {
 }
 
 #[test]
+fn posterior_keeps_its_digits_where_products_begin_to_underflow() {
+    // The ink at distance 0.4 weighs e^(−0.08 / variance) against the blank cell round x_t; f64 ends at e⁻⁷⁴⁵, and
+    // loses digits from e⁻⁷⁰⁸ on.
+    let diagonal =
+        PixelDensity::new(vec![0.0, 1.0, 2.0], vec![0.0, 1.0, 2.0], array![[1.0, 0.0], [0.0, 1.0]]);
+    for exponent in [430.0, 450.0, 470.0, 700.0, 730.0, 736.0, 738.0, 740.0, 742.0, 744.0, 760.0] {
+        assert_posterior_matches_quadrature(&diagonal, array![1.4, 0.5], 1.0, 0.08 / exponent);
+    }
+}
+
+#[test]
+fn cells_contain_their_lower_edges() {
+    let inside = pixels().log_density(array![-0.5, 0.1].view());
+    assert_eq!(pixels().log_density(array![-0.75, -0.5].view()), inside);
+    assert_eq!(pixels().log_density(array![-0.75, 0.75].view()), f64::NEG_INFINITY);
+    assert_eq!(pixels().log_density(array![1.5, 0.0].view()), f64::NEG_INFINITY);
+    assert_eq!(pixels().log_density(array![-2.1, -0.9].view()), f64::NEG_INFINITY);
+}
+
+#[test]
 fn posterior_mean_obeys_tweedie() {
     let density = Density::Pixels(pixels());
     for (scale, variance) in [(0.999, 0.002), (0.8, 0.36), (0.0064, 0.99996)] {

@@ -23,7 +23,7 @@ fn by_simpson(a: f64, b: f64) -> (f64, f64) {
 }
 
 /// Intervals in standard deviations, on all branches of the formula and at their borders.
-const INTERVALS: [(f64, f64); 20] = [
+const INTERVALS: [(f64, f64); 22] = [
     (-1.0, 2.0),
     (-0.1, 0.1),
     (-0.1, 3.0),
@@ -40,7 +40,9 @@ const INTERVALS: [(f64, f64); 20] = [
     (8.0, 8.1),
     (8.0, 9.0),
     (8.0, 100.0),
+    (12.0, 12.3),
     (35.0, 35.001),
+    (35.0, 35.4),
     (35.0, 36.0),
     (1000.0, 1000.0001),
     (1000.0, 1100.0),
