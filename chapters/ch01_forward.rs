@@ -251,7 +251,8 @@ fn short_chains(chapter: &mut Chapter, x_0: &Array2<f64>) -> Result<()> {
     let lengths = [50, 100, 200, 250, 1000];
     let mut grid = Grid::new(
         "L_T in bits per dimension, E[x_0²] = 1",
-        ["T", "linear", "quad", "sigmoid", "cosine", "linear·1000/T"],
+        "T",
+        ["linear", "quad", "sigmoid", "cosine", "linear·1000/T"],
     );
     let mut panel = Panel::new("").axes("T", "L_T in bits/dim").log_x().log_y();
     let mut curves = vec![Vec::new(); ScheduleName::ALL.len()];
@@ -323,8 +324,8 @@ fn uniform_noise(
     let right = standard_normal::<f64>(x_0.nrows(), 1, rng);
     let panel = Panel::new("")
         .axes("first coordinate of x_T", "density")
-        .histogram("N(0, 1)", right.iter().copied(), 40)
-        .histogram("uniform noise", last.column(0).iter().copied(), 40);
+        .histogram("N(0, 1)", right.iter().copied(), 64, (-4.0, 12.0))
+        .histogram("uniform noise", last.column(0).iter().copied(), 64, (-4.0, 12.0));
     chapter.figure(
         &Figure::new("x_T, with the right noise and with the wrong one").panel(panel),
         "uniform_noise",

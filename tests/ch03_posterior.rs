@@ -4,15 +4,17 @@ mod common;
 
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
-    forward::{Kernel, forward_step, standard_normal},
+    forward::Kernel,
     gaussian::{log_density, product},
+    metrics::Moments,
     posterior::{
-        GridDensity, complete_the_square, posterior_by_precisions, posterior_log_variance, posterior_mean,
-        posterior_mean_coefficients, posterior_on_grid, posterior_variance, three_gaussians,
+        GridDensity, Window, complete_the_square, posterior_by_precisions, posterior_by_simulation,
+        posterior_log_variance, posterior_mean, posterior_mean_coefficients, posterior_on_grid,
+        posterior_variance, three_gaussians,
     },
     schedule::{Schedule, ScheduleName},
 };
-use ndarray::array;
+use ndarray::{Axis, array};
 
 const X_0: f64 = 0.8;
 const X_T: f64 = -0.4;
@@ -77,17 +79,13 @@ fn bayes_rule_on_a_grid_gives_the_closed_form() {
 
 #[test]
 fn conditioning_a_simulated_chain_gives_the_closed_form() {
-    // Draw (x_{t−1}, x_t) from the chain, keep the pairs whose x_t falls next to X_T.
     let schedule = Schedule::linear(10, 0.05, 0.4).unwrap();
-    let (t, n, width) = (4, 2_000_000, 0.01);
-    let before = Kernel::from_start(&schedule, t - 1);
-    let x_before = before.signal * X_0 + before.variance.sqrt() * standard_normal::<f64>(n, 1, &mut rng(1));
-    let x_t = forward_step(&x_before, schedule.beta(t), &standard_normal(n, 1, &mut rng(2)));
-    let kept: Vec<[f64; 1]> =
-        x_before.iter().zip(&x_t).filter(|(_, x)| (**x - X_T).abs() < width).map(|(x, _)| [*x]).collect();
-    let measured = ddpm::metrics::Moments::of(&ndarray::Array2::from(kept));
-    let (mean, variance) = closed_form(&schedule, t);
-    // the bin's width moves the mean by less than 0.01 · its slope and is far below the standard error
+    let window = Window { x_t: X_T, half_width: 0.01, draws: 2_000_000 };
+    let kept = posterior_by_simulation(&schedule, 4, X_0, window, &mut rng(1));
+    assert!(kept.len() > 1000, "{} pairs fit", kept.len());
+    let measured = Moments::of(&kept.insert_axis(Axis(1)));
+    let (mean, variance) = closed_form(&schedule, 4);
+    // the window's width moves the mean by less than 1e-4, far below the standard error
     assert_close("μ̃_4", measured.mean[0], mean, 4.0 * measured.mean_error[0]);
     assert_close("β̃_4", measured.covariance[(0, 0)], variance, 4.0 * measured.covariance_error[(0, 0)]);
 }

@@ -4,8 +4,10 @@
 //! square, adding precisions, and Bayes' rule on a grid, which knows nothing of Gaussians.
 
 mod grid;
+mod simulation;
 
 pub use grid::{GridDensity, posterior_on_grid};
+pub use simulation::{Window, posterior_by_simulation};
 
 use crate::{gaussian, schedule::Schedule};
 use ndarray::Array2;

@@ -1,0 +1,225 @@
+//! ch02_vlb: where do L_T, L_{t−1} and L_0 come from?
+
+use anyhow::Result;
+use clap::Parser;
+use ddpm::{
+    bound::{
+        derivation::{LINES, LogDensities},
+        variational_bound,
+        world::GaussianWorld,
+    },
+    denoiser::GaussianData,
+    forward::{chain, standard_normal},
+    metrics::{mean, standard_error},
+    plot::{Figure, Panel, Series},
+    report::{Chapter, Common, Grid, Table, catalogue},
+    reverse::FixedVariance,
+    schedule::Schedule,
+};
+use ndarray::{Array1, Array2, Axis};
+use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+
+#[derive(Parser)]
+#[command(about = catalogue::question("ch02_vlb"))]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    /// The number of steps T of the derivation
+    #[arg(long, default_value_t = 10)]
+    steps: usize,
+    /// The dimension D of the Gaussian world
+    #[arg(long, default_value_t = 2)]
+    dimension: usize,
+    /// The reverse variance: beta or posterior
+    #[arg(long, default_value_t = FixedVariance::Beta)]
+    variance: FixedVariance,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    anyhow::ensure!(
+        arguments.dimension >= 1,
+        "dimension is 0; a point has at least one coordinate: use --dimension 1"
+    );
+    let mut chapter = Chapter::start("ch02_vlb", &arguments.common)?;
+    let mut rng = StdRng::seed_from_u64(arguments.common.seed);
+    let count = if arguments.common.quick { 500 } else { 4000 };
+
+    let world = world(Schedule::linear(arguments.steps, 0.01, 0.3)?, arguments.dimension, arguments.variance);
+    chapter.say(format!(
+        "The world: x_0 ~ N(m, 0.6 I) in {} dimensions, a chain of T = {} steps, and a model whose denoiser is exact \
+         for another Gaussian. Every density is known.",
+        arguments.dimension, arguments.steps,
+    ));
+    let x_0 = draw(&world, count, &mut rng); // (N, D)
+    line_by_line(&mut chapter, &world, &x_0, &mut rng);
+    in_expectation(&mut chapter, &world, &x_0, &mut rng);
+    bound_and_likelihood(&mut chapter, arguments.variance)?;
+    shares(&mut chapter)?;
+    two_terms_or_three(&mut chapter, &world)?;
+    Ok(chapter.finish()?)
+}
+
+/// Gaussian data, and a model that believes in another Gaussian.
+fn world(schedule: Schedule, dimension: usize, variance: FixedVariance) -> GaussianWorld {
+    let ramp = |from: f64, by: f64| Array1::from_shape_fn(dimension, |d| from + by * d as f64);
+    GaussianWorld {
+        schedule,
+        data: GaussianData { mean: ramp(0.5, 0.25), variance: 0.6 },
+        belief: GaussianData { mean: ramp(0.3, -0.1), variance: 0.8 },
+        variance,
+    }
+}
+
+fn draw(world: &GaussianWorld, count: usize, rng: &mut StdRng) -> Array2<f64> {
+    let noise = standard_normal::<f64>(count, world.data.mean.len(), rng);
+    &world.data.mean + &(world.data.variance.sqrt() * noise)
+}
+
+fn line_by_line(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>, rng: &mut StdRng) {
+    chapter.section("The derivation, line by line, on single trajectories");
+    let shown = x_0.select(Axis(0), &(0..200.min(x_0.nrows())).collect::<Vec<_>>());
+    let chain = chain(&shown, &world.schedule, rng);
+    let densities = LogDensities::along(&world.model(), &chain);
+    let line_1: Array1<f64> = (0..shown.nrows())
+        .map(|i| {
+            let columns = chain.iter().flat_map(|x| x.row(i).to_vec()).collect::<Vec<_>>();
+            let shape = (chain.len(), shown.ncols());
+            world.line_joints(&Array2::from_shape_vec(shape, columns).expect("T + 1 points of D coordinates"))
+        })
+        .collect();
+
+    let mut grid = Grid::new("log-ratios in nats", "line", ["trajectory 1", "trajectory 2", "trajectory 3"]);
+    let mut table = Table::new("Largest difference from line 1 over all trajectories");
+    grid = grid.row("1  dense joints", [line_1[0], line_1[1], line_1[2]]);
+    for (name, line) in LINES {
+        let values = line(&densities);
+        let error = (&values - &line_1).fold(0.0, |worst: f64, error| worst.max(error.abs()));
+        grid = grid.row(name, [values[0], values[1], values[2]]);
+        table = table.close(name, 0.0, error, 1e-9);
+    }
+    chapter.grid(grid.digits(10));
+    chapter.table(table.note(
+        "line 1 comes from dense joint Gaussians: it knows nothing of Markov chains or of Bayes’ rule",
+    ));
+}
+
+fn in_expectation(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>, rng: &mut StdRng) {
+    chapter.section("In expectation: the coloured terms");
+    let steps = world.schedule.steps();
+    let terms = variational_bound(&world.model(), x_0, rng); // (N, T + 1)
+    let exact: Vec<Array1<f64>> = x_0.rows().into_iter().map(|x| world.terms(x)).collect();
+    let exact = |t: usize| mean(exact.iter().map(|terms| terms[t]).collect::<Array1<f64>>().view());
+    let mut table = Table::new(
+        "Terms of the bound in nats, mean over x_0; predicted: closed form, measured: one draw each",
+    );
+    for t in [0, 1, steps / 2, steps - 1, steps]
+        .into_iter()
+        .filter(|&t| t <= steps)
+        .collect::<std::collections::BTreeSet<_>>()
+    {
+        let column = terms.column(t);
+        let name = match t {
+            0 => "L_0, the reconstruction".into(),
+            t if t == steps => format!("L_{t} = L_T, the prior"),
+            t => format!("L_{t}, denoising from x_{}", t + 1),
+        };
+        table = table.close(name, exact(t), mean(column), 4.5 * standard_error(column) + 1e-12);
+    }
+    let total = terms.sum_axis(Axis(1));
+    let predicted: f64 = (0..=steps).map(exact).sum();
+    table = table.close("the bound", predicted, mean(total.view()), 4.5 * standard_error(total.view()));
+    chapter.table(table.note("tolerance: 4.5 standard errors of the mean, around the very same x_0"));
+}
+
+fn bound_and_likelihood(chapter: &mut Chapter, variance: FixedVariance) -> Result<()> {
+    chapter.section("The bound lies above −log p(x_0), by the KL that it should");
+    let mut table =
+        Table::new("bound − (−log p) in nats; predicted: KL(q(x_{1:T} | x_0) ‖ p(x_{1:T} | x_0))");
+    let [mut bounds, mut exact] = [Vec::new(), Vec::new()];
+    for steps in [1, 2, 5, 10, 20, 50, 100, 200] {
+        // about the same total noise for every T, so that L_T stays small
+        let end = (12.0 / steps as f64).min(0.9);
+        let world = world(Schedule::linear(steps, end / 100.0, end)?, 1, variance);
+        let x_0 = ndarray::arr1(&[1.0]);
+        let (bound, nll) = (world.terms(x_0.view()).sum(), world.negative_log_likelihood(x_0.view()));
+        table = table.close_relative(format!("T = {steps}"), world.gap(x_0.view()), bound - nll, 1e-8);
+        bounds.push((steps as f64, bound));
+        exact.push((steps as f64, nll));
+    }
+    chapter.table(
+        table.note("the KL is taken forwards along the chain, from the model turned round by Bayes’ rule"),
+    );
+    let panel = Panel::new("").axes("T", "nats").log_x().line("bound", bounds).dashed("−log p(x₀)", exact);
+    chapter.figure(&Figure::new("The bound and the likelihood at x₀ = 1").panel(panel), "bound")?;
+    Ok(())
+}
+
+fn shares(chapter: &mut Chapter) -> Result<()> {
+    chapter.section("May L_T and L_0 be dropped?");
+    let header = ["L_T", "Σ L_{t−1}", "L_0", "bound", "−log p", "share of L_0 in what a better belief gains"];
+    let mut grid = Grid::new("One dimension, linear 10⁻⁴ … 0.02, mean over x_0 (nats)", "T", header);
+    let mut table = Table::new("What dropping costs");
+    let mut panel = Panel::new("").axes("t of L_t", "nats").log_y();
+    for steps in [50, 200, 1000] {
+        let schedule = Schedule::linear(steps, 1e-4, 0.02)?;
+        let wrong = world(schedule.clone(), 1, FixedVariance::Beta);
+        let right = GaussianWorld { belief: wrong.data.clone(), ..wrong.clone() };
+        let nodes = [-2.0, -1.0, 0.0, 1.0, 2.0].map(|z: f64| 0.5 + z * 0.6f64.sqrt());
+        let average = |world: &GaussianWorld| {
+            let sum = nodes
+                .iter()
+                .fold(Array1::zeros(steps + 1), |sum, &x| sum + world.terms(ndarray::aview1(&[x])));
+            sum / nodes.len() as f64
+        };
+        let (of_wrong, of_right) = (average(&wrong), average(&right));
+        let gain = &of_wrong - &of_right;
+        let nll =
+            nodes.iter().map(|&x| right.negative_log_likelihood(ndarray::aview1(&[x]))).sum::<f64>() / 5.0;
+        let share = gain[0] / gain.sum();
+        let (l_t, l_0, bound) = (of_right[steps], of_right[0], of_right.sum());
+        grid = grid.row(steps.to_string(), [l_t, bound - l_t - l_0, l_0, bound, nll, share]);
+        table = table
+            .exactly(format!("T = {steps}: what L_T says about the model"), 0.0, gain[steps])
+            .at_least(format!("T = {steps}: |L_0| over the bound"), 0.5, l_0.abs() / bound);
+        let middle = (1..steps).map(|t| ((t + 1) as f64, of_right[t]));
+        panel = panel.series(Series::line(format!("L_{{t−1}}, T = {steps}"), middle));
+    }
+    chapter.grid(grid.digits(4));
+    chapter.table(table);
+    chapter.say(
+        "L_T has no parameter in it, so dropping it changes no gradient; as a number it is small only for T = 1000. \
+         L_0 is the largest single term, and negative here, because it is the log of a density of width √β_1. (On 8-bit \
+         images Ho et al. measure a distortion of 1.97 bits/dim beside a rate of 1.78.) Without it the rest is no bound \
+         on −log p. For *learning* it matters little, as the last column says: t = 1 is one easy step among T.",
+    );
+    chapter
+        .figure(&Figure::new("The terms between L_0 and L_T, for the right belief").panel(panel), "terms")?;
+    Ok(())
+}
+
+fn two_terms_or_three(chapter: &mut Chapter, world: &GaussianWorld) -> Result<()> {
+    chapter.section("A VAE’s two terms and diffusion’s three");
+    chapter.say(
+        "A VAE’s bound is KL(q(z|x) ‖ p(z)) − E log p(x|z). Take the whole chain x_{1:T} as the latent z: then its KL \
+         holds L_T and all L_{t−1}, and its reconstruction is L_0. With T = 1 there is no middle term at all.",
+    );
+    let x_0 = &world.data.mean + 0.3;
+    let terms = world.terms(x_0.view());
+    let vae = GaussianWorld { schedule: Schedule::linear(1, 0.5, 0.5)?, ..world.clone() };
+    let vae_terms = vae.terms(x_0.view());
+    chapter.table(
+        Table::new(
+            "KL of the latents in nats; predicted: dense joint Gaussians, measured: the terms of the bound",
+        )
+        .close_relative(
+            format!("T = {}: L_T + Σ L_{{t−1}}", world.schedule.steps()),
+            world.latent_kl(x_0.view()),
+            terms.iter().skip(1).sum(),
+            1e-8,
+        )
+        .close_relative("T = 1: L_T alone", vae.latent_kl(x_0.view()), vae_terms[1], 1e-8)
+        .exactly("T = 1: number of terms", 2, vae_terms.len()),
+    );
+    Ok(())
+}
