@@ -34,6 +34,7 @@ mod panel;
 mod raster;
 mod series;
 mod svg;
+mod trace;
 
 pub use animation::save_gif;
 pub use figure::Figure;
