@@ -31,16 +31,33 @@ impl Axis {
         Self { low, high, ticks: Vec::new(), log }
     }
 
-    /// Sets as many round ticks as fit into `room` steps.
-    pub(super) fn tick(&mut self, room: usize) {
-        self.ticks = if self.log && self.high - self.low >= 1.0 {
+    /// Sets round ticks on an upright axis of a length, no nearer to each other than `step` pixels.
+    pub(super) fn tick_upright(&mut self, length: f64, step: f64) {
+        self.ticks = self.round_places((length / step) as usize);
+    }
+
+    /// Sets round ticks on a level axis of a length, as many as fit with labels of a size.
+    pub(super) fn tick_level(&mut self, length: f64, size: f64) {
+        for room in (1..=10).rev() {
+            self.ticks = self.round_places(room);
+            let nearest =
+                self.ticks.windows(2).map(|pair| pair[1].0 - pair[0].0).fold(f64::INFINITY, f64::min);
+            if nearest / (self.high - self.low) * length >= self.widest(size) + 1.5 * size {
+                return;
+            }
+        }
+    }
+
+    /// Round places on the axis, about `room` of them.
+    fn round_places(&self, room: usize) -> Vec<(f64, String)> {
+        if self.log && self.high - self.low >= 1.0 {
             decades(self.low, self.high, room)
         } else if self.log {
             let (low, high) = (10_f64.powf(self.low), 10_f64.powf(self.high));
             linear(low, high, room).into_iter().map(|(value, text)| (value.log10(), text)).collect()
         } else {
             linear(self.low, self.high, room)
-        };
+        }
     }
 
     pub(super) fn is_log(&self) -> bool {
@@ -100,7 +117,7 @@ fn with_margin((low, high): (f64, f64), grounded: bool) -> (f64, f64) {
 }
 
 /// Ticks at round multiples of 1, 2, 2.5 or 5 times a power of ten.
-pub(super) fn linear(low: f64, high: f64, room: usize) -> Vec<(f64, String)> {
+fn linear(low: f64, high: f64, room: usize) -> Vec<(f64, String)> {
     let least = (high - low) / room.max(1) as f64;
     let power = 10_f64.powf(least.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| *step >= least);

@@ -7,7 +7,7 @@ use super::{
     font,
     heatmap::viridis,
     layout::{BAR, Layout, MEDIUM, SMALL, TICK},
-    legend::{LINE_HEIGHT, Spot},
+    legend::{Legend, Spot},
     marks::{Chart, draw_series},
     palette::{FRAME, GRID, INK},
     series::colors,
@@ -24,12 +24,20 @@ use plotters_backend::DrawingBackend;
 
 const HAIR: f64 = 0.75;
 
-pub(super) fn draw_panel<DB: DrawingBackend>(area: &Area<DB>, panel: &Panel, size: (f64, f64)) -> Drawn<DB> {
-    let layout = Layout::new(panel, size);
+/// The size of panels' titles, in pixels.
+const TITLE: f64 = 13.0;
+
+/// Draws a panel on an area of a size in pixels; its legend is empty if the figure shows it.
+pub(super) fn draw_panel<DB: DrawingBackend>(
+    area: &Area<DB>,
+    panel: &Panel,
+    legend: Legend,
+    size: (f64, f64),
+) -> Drawn<DB> {
+    let layout = Layout::new(panel, legend, size);
     if !panel.title.is_empty() {
-        let style = font::style(13.0, INK).pos(Pos::new(HPos::Center, VPos::Center));
-        let at = (units((layout.left + layout.right) / 2.0), units(13.0));
-        area.draw_text(&panel.title, &style, at)?;
+        let style = font::style(TITLE, INK).pos(Pos::new(HPos::Center, VPos::Center));
+        area.draw_text(&panel.title, &style, (units(layout.middle()), units(TITLE)))?;
     }
     let mut chart = chart_on(area, &layout, size)?;
     if let (Some(map), Some(z)) = (&panel.heatmap, &layout.z) {
@@ -41,11 +49,11 @@ pub(super) fn draw_panel<DB: DrawingBackend>(area: &Area<DB>, panel: &Panel, siz
         draw_series(&chart, (&layout.x, &layout.y), series, color)?;
     }
     match layout.spot {
-        Spot::None => Ok(()),
-        Spot::Inside { x, y } => layout.legend.draw_inside(area, (layout.left + x, layout.top + y)),
-        Spot::Above { rows } => {
-            let top = layout.top - LINE_HEIGHT * rows as f64 - 4.0;
-            layout.legend.draw_above(area, (layout.left, top), layout.width())
+        Spot::Nowhere => Ok(()),
+        Spot::Inside(x, y) => layout.legend.draw_inside(area, (layout.left + x, layout.top + y)),
+        Spot::Above(_) => {
+            let top = if panel.title.is_empty() { TICK } else { 2.0 * TITLE };
+            layout.legend.draw_rows(area, (layout.middle(), top), layout.legend_room)
         }
     }
 }
@@ -119,7 +127,7 @@ fn draw_heatmap<DB: DrawingBackend>(chart: &Chart<DB>, map: &Heatmap, (x, y): (&
 }
 
 fn draw_color_bar<DB: DrawingBackend>(area: &Area<DB>, layout: &Layout, z: &Axis, label: &str) -> Drawn<DB> {
-    let left = layout.right + 8.0;
+    let left = layout.right + BAR;
     let height = |share: f64| units(layout.bottom - share * layout.height());
     for step in 0..64 {
         let (from, to) = (f64::from(step) / 64.0, f64::from(step + 1) / 64.0);
@@ -131,10 +139,10 @@ fn draw_color_bar<DB: DrawingBackend>(area: &Area<DB>, layout: &Layout, z: &Axis
         let y = height(z.share(*place));
         let ends = [(units(left + BAR), y), (units(left + BAR + TICK), y)];
         area.draw(&PathElement::new(ends, FRAME.stroke_width(units(HAIR) as u32)))?;
-        area.draw_text(text, &style, (units(left + BAR + 1.5 * TICK), y))?;
+        area.draw_text(text, &style, (units(left + BAR + 2.0 * TICK), y))?;
     }
     let style =
         font::style(MEDIUM, INK).transform(FontTransform::Rotate270).pos(Pos::new(HPos::Center, VPos::Top));
-    let x = left + BAR + 2.0 * TICK + z.widest(SMALL) + 2.0;
+    let x = left + BAR + 2.0 * TICK + z.widest(SMALL) + 4.0;
     area.draw_text(label, &style, (units(x), height(0.5)))
 }

@@ -5,6 +5,7 @@ use super::{
     canvas::{Area, Drawn, units},
     draw::draw_panel,
     font,
+    legend::Legend,
     palette::INK,
     raster::Picture,
     svg::svg,
@@ -15,7 +16,6 @@ use plotters_backend::DrawingBackend;
 use std::path::{Path, PathBuf};
 
 const WIDTH: u32 = 720;
-const TITLE_HEIGHT: u32 = 30;
 
 /// Panels in rows and columns under one title.
 ///
@@ -112,8 +112,8 @@ impl Figure {
             let width = WIDTH / self.width_in_panels();
             let square = self.panels.iter().all(|panel| panel.equal);
             let height = match (square, width) {
-                (true, ..=200) => width + 20,
-                (true, _) => (width - 20).min(460),
+                (true, ..=400) => width + 10,
+                (true, _) => 480,
                 (false, ..=400) => width * 4 / 5,
                 (false, _) => 400,
             };
@@ -121,8 +121,21 @@ impl Figure {
         })
     }
 
+    /// The legend of all panels, if they have the same one: it stands once, under the title.
+    fn shared_legend(&self) -> Legend<'_> {
+        let mut legends = self.panels.iter().map(Legend::of);
+        let first = legends.next().filter(|_| self.panels.len() > 1);
+        first.filter(|first| legends.all(|other| other == *first)).unwrap_or_else(Legend::empty)
+    }
+
+    fn title_height(&self) -> u32 {
+        if self.title.is_empty() { 0 } else { 30 }
+    }
+
+    /// The height of title and shared legend.
     fn top(&self) -> u32 {
-        if self.title.is_empty() { 0 } else { TITLE_HEIGHT }
+        let width = self.cell().0 * self.width_in_panels();
+        self.title_height() + self.shared_legend().height(f64::from(width)) as u32
     }
 
     /// The size in pixels.
@@ -147,15 +160,20 @@ impl Figure {
 
     pub(super) fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Drawn<DB> {
         let (width, height) = self.cell();
+        let middle = f64::from(self.size().0) / 2.0;
         if !self.title.is_empty() {
             let style = font::style(15.0, INK).pos(Pos::new(HPos::Center, VPos::Center));
-            area.draw_text(&self.title, &style, (units(f64::from(self.size().0)) / 2, units(17.0)))?;
+            area.draw_text(&self.title, &style, (units(middle), units(17.0)))?;
         }
+        let shared = self.shared_legend();
+        shared.draw_rows(area, (middle, f64::from(self.title_height())), 2.0 * middle)?;
         for (i, panel) in (0..).zip(&self.panels) {
             let (row, column) = (i / self.width_in_panels(), i % self.width_in_panels());
             let corner = (units(f64::from(column * width)), units(f64::from(self.top() + row * height)));
-            let size = (units(f64::from(width)), units(f64::from(height)));
-            draw_panel(&area.clone().shrink(corner, size), panel, (f64::from(width), f64::from(height)))?;
+            let size = (f64::from(width), f64::from(height));
+            let area = area.clone().shrink(corner, (units(size.0), units(size.1)));
+            let legend = if shared.is_empty() { Legend::of(panel) } else { Legend::empty() };
+            draw_panel(&area, panel, legend, size)?;
         }
         Ok(())
     }

@@ -3,19 +3,24 @@
 use super::{
     Panel,
     axis::Axis,
-    legend::{LINE_HEIGHT, Legend, Spot},
+    legend::{Legend, Spot},
 };
 
 /// The size of ticks' labels, in pixels.
 pub(super) const SMALL: f64 = 11.0;
 /// The size of axes' labels, in pixels.
 pub(super) const MEDIUM: f64 = 12.0;
-/// The length of a tick, in pixels.
+/// The length of a tick, in pixels; its label is as far again from it.
 pub(super) const TICK: f64 = 4.0;
-/// The width of the colour bar, in pixels.
+/// The width of the colour bar and of the gap before it, in pixels.
 pub(super) const BAR: f64 = 12.0;
 
-/// The rectangle between the axes, in pixels of the panel, with what stands around it.
+/// The free rim of a panel.
+const RIM: f64 = 5.0;
+/// How far apart the ticks of an upright axis stand at least.
+const ROW: f64 = 26.0;
+
+/// The rectangle between the axes, in pixels of the panel, and what stands around it.
 pub(super) struct Layout<'a> {
     pub left: f64,
     pub top: f64,
@@ -29,74 +34,82 @@ pub(super) struct Layout<'a> {
     pub labels: (f64, f64),
     pub legend: Legend<'a>,
     pub spot: Spot,
+    /// The width that rows of the legend may have.
+    pub legend_room: f64,
 }
 
 impl<'a> Layout<'a> {
-    pub(super) fn new(panel: &'a Panel, (width, height): (f64, f64)) -> Self {
-        let legend = Legend::of(&panel.series);
-        let (mut x, mut y) = panel.axes_of();
-        let label_height = |label: &str| if label.is_empty() { 0.0 } else { MEDIUM + 6.0 };
-        let ticks_height = if panel.bare { 4.0 } else { SMALL + 2.0 * TICK + 2.0 };
-        let below = ticks_height + label_height(&panel.labels.0);
-        let mut top = if panel.title.is_empty() { 8.0 } else { 26.0 };
-
-        let tick = |axis: &mut Axis, length: f64, step: f64| {
-            if !panel.bare {
-                axis.tick((length / step) as usize);
-            }
-        };
-        tick(&mut y, height - top - below, 34.0);
-        let beside = if panel.bare { 4.0 } else { y.widest(SMALL) + 2.0 * TICK + 2.0 };
-        let beside = beside + label_height(&panel.labels.1);
+    /// Divides a panel of a size. Its legend may stand elsewhere: then `legend` is empty.
+    pub(super) fn new(panel: &'a Panel, legend: Legend<'a>, (width, height): (f64, f64)) -> Self {
+        let (mut x, mut y) = panel.fitted_axes();
+        let below = room_below(panel);
+        let top = if panel.title.is_empty() { 8.0 } else { 26.0 };
+        let bottom = height - RIM - below;
+        if !panel.bare {
+            y.tick_upright((bottom - top).max(1.0), ROW);
+        }
+        let beside = room_beside(panel, &y);
         let mut z = panel.heatmap.as_ref().map(|map| Axis::new(&[], Some(map.limits()), false, false));
-        let color_bar = z.as_mut().map_or(0.0, |z| {
-            z.tick(((height - top - below) / 34.0) as usize);
-            let label = panel.heatmap.as_ref().map_or("", |map| &map.label);
-            BAR + 8.0 + TICK + z.widest(SMALL) + label_height(label)
-        });
-        let overhang = if panel.bare { 4.0 } else { 14.0 };
-        let room = (width - beside - overhang - color_bar, height - top - below);
-        tick(&mut x, room.0, 30.0 + SMALL * 2.5);
-
-        let spot = legend.choose(panel, (&x, &y), room);
-        if let Spot::Above { rows } = spot {
-            top += LINE_HEIGHT * rows as f64 + 4.0;
+        if let Some(z) = &mut z {
+            z.tick_upright((bottom - top).max(1.0), ROW);
         }
-        let mut layout = Self {
-            left: beside,
-            top,
-            right: beside + room.0.max(1.0),
-            bottom: (height - below).max(top + 1.0),
-            x,
-            y,
-            z,
-            labels: (beside, below),
-            legend,
-            spot,
+        let left = RIM + beside;
+        let right = (width - room_right(panel, z.as_ref())).max(left + 1.0);
+        let legend_room = right - left;
+        let spot = legend.choose(panel, (&x, &y), (legend_room, bottom - top));
+        let top = top + spot.height();
+        let (bottom, labels) = (bottom.max(top + 1.0), (beside, below));
+        let (left, top, right, bottom) = match panel.equal {
+            true => equalised((left, top, right, bottom), (&x, &y)),
+            false => (left, top, right, bottom),
         };
-        if panel.equal {
-            layout.equalise();
+        if !panel.bare {
+            x.tick_level(right - left, SMALL);
         }
-        layout
-    }
-
-    /// Shrinks the rectangle around its middle until a unit of x is as long as a unit of y.
-    fn equalise(&mut self) {
-        let (width, height) = (self.right - self.left, self.bottom - self.top);
-        let (across, up) = (self.x.high - self.x.low, self.y.high - self.y.low);
-        let unit = (width / across).min(height / up);
-        let (spare_x, spare_y) = (width - unit * across, height - unit * up);
-        self.left += spare_x / 2.0;
-        self.right -= spare_x / 2.0;
-        self.top += spare_y / 2.0;
-        self.bottom -= spare_y / 2.0;
-    }
-
-    pub(super) fn width(&self) -> f64 {
-        self.right - self.left
+        Self { left, top, right, bottom, x, y, z, labels, legend, spot, legend_room }
     }
 
     pub(super) fn height(&self) -> f64 {
         self.bottom - self.top
     }
+
+    /// The middle between the left and the right.
+    pub(super) fn middle(&self) -> f64 {
+        (self.left + self.right) / 2.0
+    }
+}
+
+fn label_height(label: &str) -> f64 {
+    if label.is_empty() { 0.0 } else { MEDIUM + 4.0 }
+}
+
+fn room_below(panel: &Panel) -> f64 {
+    let ticks = if panel.bare { 0.0 } else { 2.0 * TICK + SMALL };
+    ticks + label_height(&panel.labels.0)
+}
+
+fn room_beside(panel: &Panel, y: &Axis) -> f64 {
+    let ticks = if panel.bare { 0.0 } else { 2.0 * TICK + y.widest(SMALL) };
+    ticks + label_height(&panel.labels.1)
+}
+
+/// To the right: the colour bar, or half of the last tick's label.
+fn room_right(panel: &Panel, z: Option<&Axis>) -> f64 {
+    match (&panel.heatmap, z) {
+        (Some(map), Some(z)) => 2.0 * BAR + 2.0 * TICK + z.widest(SMALL) + label_height(&map.label) + RIM,
+        _ if panel.bare => RIM,
+        _ => RIM + 10.0,
+    }
+}
+
+/// Shrinks a rectangle around its middle until a unit of x is as long as a unit of y.
+fn equalised(
+    (left, top, right, bottom): (f64, f64, f64, f64),
+    (x, y): (&Axis, &Axis),
+) -> (f64, f64, f64, f64) {
+    let (width, height) = (right - left, bottom - top);
+    let (across, up) = (x.high - x.low, y.high - y.low);
+    let unit = (width / across).min(height / up);
+    let (spare_x, spare_y) = ((width - unit * across) / 2.0, (height - unit * up) / 2.0);
+    (left + spare_x, top + spare_y, right - spare_x, bottom - spare_y)
 }

@@ -1,14 +1,15 @@
 //! Which series is which, said where nothing is covered.
 
 use super::{
-    Panel, Series,
+    Panel,
     axis::Axis,
     canvas::{Area, Drawn, units},
     font,
     layout::SMALL,
-    marks::{DASH, STROKE, THIN, point_alpha},
+    marks::{BAND_ALPHA, BAR_ALPHA, DASH, STROKE, THIN},
     palette::{INK, color},
-    series::{Kind, colors},
+    series::{Kind, Series, colors},
+    trace::trace,
 };
 use plotters::{
     element::{Circle, DashedPathElement, PathElement, Rectangle},
@@ -19,9 +20,14 @@ use plotters::{
 };
 use plotters_backend::DrawingBackend;
 
-pub(super) const LINE_HEIGHT: f64 = 16.0;
+/// The height of an entry, in pixels.
+const LINE: f64 = 16.0;
+/// The width of the sample before a label.
 const SAMPLE: f64 = 22.0;
+/// Between a sample and its label, and around the legend.
 const GAP: f64 = 6.0;
+/// Between entries side by side.
+const SPACE: f64 = 16.0;
 
 /// The labelled series of a panel with their colours.
 pub(super) struct Legend<'a>(Vec<(&'a Series, usize)>);
@@ -30,111 +36,133 @@ pub(super) struct Legend<'a>(Vec<(&'a Series, usize)>);
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Spot {
     /// Nowhere: no series has a label.
-    None,
+    Nowhere,
     /// Between the axes, its upper left corner so many pixels from theirs.
-    Inside { x: f64, y: f64 },
-    /// In rows above the axes.
-    Above { rows: usize },
+    Inside(f64, f64),
+    /// In so many rows above the axes.
+    Above(usize),
+}
+
+impl Spot {
+    /// The height that the legend takes from the axes.
+    pub(super) fn height(self) -> f64 {
+        match self {
+            Spot::Above(rows) if rows > 0 => rows as f64 * LINE + 4.0,
+            _ => 0.0,
+        }
+    }
+}
+
+impl PartialEq for Legend<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(a, b): (&(&Series, usize), &(&Series, usize))| {
+            let kinds = [&a.0.kind, &b.0.kind].map(std::mem::discriminant);
+            a.0.label == b.0.label && a.1 == b.1 && kinds[0] == kinds[1]
+        };
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
+    }
 }
 
 impl<'a> Legend<'a> {
-    pub(super) fn of(series: &'a [Series]) -> Self {
-        let labelled = series.iter().zip(colors(series)).filter(|(series, _)| !series.label.is_empty());
-        Self(labelled.collect())
+    pub(super) fn of(panel: &'a Panel) -> Self {
+        let series = panel.series.iter().zip(colors(&panel.series));
+        Self(series.filter(|(series, _)| !series.label.is_empty()).collect())
     }
 
-    fn entry_width((series, _): &(&Series, usize)) -> f64 {
-        SAMPLE + GAP + SMALL * font::width(&series.label)
+    pub(super) fn empty() -> Self {
+        Self(Vec::new())
     }
 
-    /// The size of the legend as one column.
-    fn size(&self) -> (f64, f64) {
-        let width = self.0.iter().map(Self::entry_width).fold(0.0, f64::max);
-        (width + 2.0 * GAP, self.0.len() as f64 * LINE_HEIGHT + GAP)
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The first corner or middle of an edge where the legend covers nothing; above the axes if there is none.
     pub(super) fn choose(&self, panel: &Panel, (x, y): (&Axis, &Axis), room: (f64, f64)) -> Spot {
-        if self.0.is_empty() {
-            return Spot::None;
+        if self.is_empty() {
+            return Spot::Nowhere;
         }
+        let above = Spot::Above(self.rows(room.0).len());
         let (width, height) = self.size();
-        let rows = self.rows(room.0).iter().max().map_or(0, |row| row + 1);
-        if panel.heatmap.is_some() || width > room.0 || height > room.1 {
-            return Spot::Above { rows };
+        let rim = 2.0 * GAP;
+        if panel.heatmap.is_some() || panel.equal || width + rim > room.0 || height + rim > room.1 {
+            return above;
         }
-        let drawn: Vec<(f64, f64)> = panel.series.iter().flat_map(|one| trace(&one.kind, x, y)).collect();
-        let pixels: Vec<(f64, f64)> =
-            drawn.into_iter().map(|(x, y)| (x * room.0, (1.0 - y) * room.1)).collect();
-        let margin = 8.0;
-        let (right, bottom) = (room.0 - width - margin, room.1 - height - margin);
+        let drawn = panel.series.iter().flat_map(|series| trace(&series.kind, x, y));
+        let drawn: Vec<(f64, f64)> = drawn.map(|(x, y)| (x * room.0, (1.0 - y) * room.1)).collect();
+        let is_free = |&(left, top): &(f64, f64)| {
+            let (across, down) = (left - GAP..=left + width + GAP, top - GAP..=top + height + GAP);
+            !drawn.iter().any(|(x, y)| across.contains(x) && down.contains(y))
+        };
+        let (right, bottom) = (room.0 - width - GAP, room.1 - height - GAP);
         let (center, middle) = ((room.0 - width) / 2.0, (room.1 - height) / 2.0);
-        let spots = [
-            (right, margin),
-            (margin, margin),
-            (right, bottom),
-            (margin, bottom),
-            (center, margin),
-            (center, bottom),
-            (right, middle),
-            (margin, middle),
-        ];
-        let is_free = |(left, top): &(f64, f64)| {
-            let covered = |(x, y): &(f64, f64)| {
-                (left - GAP..=left + width + GAP).contains(x) && (top - GAP..=top + height + GAP).contains(y)
-            };
-            !pixels.iter().any(covered)
-        };
-        let free = spots.into_iter().find(is_free);
-        free.map_or(Spot::Above { rows }, |(x, y)| Spot::Inside { x, y })
+        let corners = [(right, GAP), (GAP, GAP), (right, bottom), (GAP, bottom)];
+        let edges = [(center, GAP), (center, bottom), (right, middle), (GAP, middle)];
+        corners.into_iter().chain(edges).find(is_free).map_or(above, |(x, y)| Spot::Inside(x, y))
     }
 
-    /// The row of each entry when they stand side by side in lines of a width.
-    fn rows(&self, room: f64) -> Vec<usize> {
-        self.flow(room).into_iter().map(|(row, _)| row).collect()
+    /// The size of the legend as one column.
+    fn size(&self) -> (f64, f64) {
+        let width = self.0.iter().map(entry_width).fold(0.0, f64::max);
+        (width + 2.0 * GAP, self.0.len() as f64 * LINE + GAP)
     }
 
-    /// The row and the left end of each entry when they stand side by side in lines of a width.
-    fn flow(&self, room: f64) -> Vec<(usize, f64)> {
-        let (mut row, mut left) = (0, 0.0);
-        let mut place = |entry| {
-            let width = Self::entry_width(entry);
-            if left > 0.0 && left + width > room {
-                (row, left) = (row + 1, 0.0);
-            }
-            let at = (row, left);
-            left += width + 16.0;
-            at
-        };
-        self.0.iter().map(&mut place).collect()
+    /// The height of rows of a width.
+    pub(super) fn height(&self, room: f64) -> f64 {
+        Spot::Above(self.rows(room).len()).height()
     }
 
-    /// Draws the legend inside the axes whose upper left corner is `corner`.
-    pub(super) fn draw_inside<DB: DrawingBackend>(&self, area: &Area<DB>, corner: (f64, f64)) -> Drawn<DB> {
-        let (width, height) = self.size();
-        let (left, top) = corner;
-        let place = |x: f64, y: f64| (units(x), units(y));
-        let ends = [place(left, top), place(left + width, top + height)];
-        area.draw(&Rectangle::new(ends, WHITE.mix(0.85).filled()))?;
-        for (i, entry) in self.0.iter().enumerate() {
-            let y = top + GAP / 2.0 + (i as f64 + 0.5) * LINE_HEIGHT;
-            draw_entry(area, entry, (left + GAP, y))?;
+    /// The entries side by side in as many rows as a width asks for.
+    pub(super) fn rows(&self, room: f64) -> Vec<&[(&'a Series, usize)]> {
+        let (mut rows, mut rest) = (Vec::new(), self.0.as_slice());
+        while !rest.is_empty() {
+            let fits = (1..=rest.len()).rev().find(|&count| row_width(&rest[..count]) <= room);
+            let (row, after) = rest.split_at(fits.unwrap_or(1));
+            rows.push(row);
+            rest = after;
         }
-        Ok(())
+        rows
     }
 
-    /// Draws the legend in rows that begin at `corner`.
-    pub(super) fn draw_above<DB: DrawingBackend>(
+    /// Draws the legend as one column on white whose upper left corner is `(left, top)`.
+    pub(super) fn draw_inside<DB: DrawingBackend>(
         &self,
         area: &Area<DB>,
         (left, top): (f64, f64),
-        room: f64,
     ) -> Drawn<DB> {
-        for (entry, (row, x)) in self.0.iter().zip(self.flow(room)) {
-            draw_entry(area, entry, (left + x, top + (row as f64 + 0.5) * LINE_HEIGHT))?;
+        let (width, height) = self.size();
+        let ends = [(units(left), units(top)), (units(left + width), units(top + height))];
+        area.draw(&Rectangle::new(ends, WHITE.mix(0.85).filled()))?;
+        for (i, entry) in self.0.iter().enumerate() {
+            draw_entry(area, entry, (left + GAP, top + GAP / 2.0 + (i as f64 + 0.5) * LINE))?;
         }
         Ok(())
     }
+
+    /// Draws the legend in rows of a width, from `top` down, each around `middle`.
+    pub(super) fn draw_rows<DB: DrawingBackend>(
+        &self,
+        area: &Area<DB>,
+        (middle, top): (f64, f64),
+        room: f64,
+    ) -> Drawn<DB> {
+        for (i, row) in self.rows(room).into_iter().enumerate() {
+            let mut left = middle - row_width(row) / 2.0;
+            for entry in row {
+                draw_entry(area, entry, (left, top + (i as f64 + 0.5) * LINE))?;
+                left += entry_width(entry) + SPACE;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry_width((series, _): &(&Series, usize)) -> f64 {
+    SAMPLE + GAP + SMALL * font::width(&series.label)
+}
+
+fn row_width(row: &[(&Series, usize)]) -> f64 {
+    row.iter().map(entry_width).sum::<f64>() + SPACE * (row.len() - 1) as f64
 }
 
 /// Draws a sample of a series and its label; `left` and `y` are the left end and the middle of the line.
@@ -144,62 +172,24 @@ fn draw_entry<DB: DrawingBackend>(
     (left, y): (f64, f64),
 ) -> Drawn<DB> {
     let (from, to, y) = (units(left), units(left + SAMPLE), units(y));
-    let color = color(*index);
-    let thick = color.stroke_width(units(STROKE) as u32);
-    let thin = color.stroke_width(units(THIN) as u32);
-    let box_of = |half: f64| [(from, y - units(half)), (to, y + units(half))];
-    let dashed = |style| DashedPathElement::new([(from, y), (to, y)], units(DASH.0), units(DASH.1), style);
+    let (color, ends) = (color(*index), [(from, y), (to, y)]);
+    let stroke = |width: f64| color.stroke_width(units(width) as u32);
+    let swatch = |alpha: f64| {
+        Rectangle::new([(from, y - units(4.0)), (to, y + units(4.0))], color.mix(alpha).filled())
+    };
     match &series.kind {
-        Kind::Line(_) => area.draw(&PathElement::new(vec![(from, y), (to, y)], thick))?,
-        Kind::Dashed(_) => area.draw(&dashed(thick))?,
-        Kind::Vertical(_) | Kind::Horizontal(_) => {
-            area.draw(&PathElement::new(vec![(from, y), (to, y)], thin))?
+        Kind::Line(_) => area.draw(&PathElement::new(ends, stroke(STROKE)))?,
+        Kind::Dashed(_) => {
+            area.draw(&DashedPathElement::new(ends, units(DASH.0), units(DASH.1), stroke(STROKE)))?;
         }
-        Kind::Points { size, centers } => {
-            let alpha = point_alpha(centers.len()).max(0.8);
+        Kind::Vertical(_) | Kind::Horizontal(_) => area.draw(&PathElement::new(ends, stroke(THIN)))?,
+        Kind::Points { size, .. } => {
             let radius = units(size.clamp(4.0, 7.0) / 2.0);
-            area.draw(&Circle::new(((from + to) / 2, y), radius, color.mix(alpha).filled()))?;
+            area.draw(&Circle::new(((from + to) / 2, y), radius, color.filled()))?;
         }
-        Kind::Bars { .. } => area.draw(&Rectangle::new(box_of(4.0), color.mix(0.45).filled()))?,
-        Kind::Band(_) => area.draw(&Rectangle::new(box_of(4.0), color.mix(0.25).filled()))?,
+        Kind::Bars { .. } => area.draw(&swatch(BAR_ALPHA))?,
+        Kind::Band(_) => area.draw(&swatch(BAND_ALPHA))?,
     }
     let style = font::style(SMALL, INK).pos(Pos::new(HPos::Left, VPos::Center));
     area.draw_text(&series.label, &style, (to + units(GAP), y))
-}
-
-/// Points so dense along what a series draws that no legend fits between them, as shares of both axes.
-fn trace(kind: &Kind, x: &Axis, y: &Axis) -> Vec<(f64, f64)> {
-    let share = |at: &(f64, f64)| (x.share(x.place(at.0)), y.share(y.place(at.1)));
-    let between = |(from, to): ((f64, f64), (f64, f64))| {
-        let steps = 1 + (100.0 * (to.0 - from.0).abs().max((to.1 - from.1).abs())).min(200.0) as usize;
-        (0..=steps).map(move |i| {
-            let part = i as f64 / steps as f64;
-            (from.0 + part * (to.0 - from.0), from.1 + part * (to.1 - from.1))
-        })
-    };
-    let pillar = |at: f64, low: f64, high: f64| {
-        let at = x.share(x.place(at)).clamp(0.0, 1.0);
-        let end = |value: f64| y.share(y.place(value)).clamp(-0.1, 1.1);
-        between(((at, end(low)), (at, end(high))))
-    };
-    match kind {
-        Kind::Points { centers, .. } => centers.iter().map(share).collect(),
-        Kind::Line(points) | Kind::Dashed(points) => {
-            let ends = points.windows(2).map(|pair| (share(&pair[0]), share(&pair[1])));
-            points.iter().map(share).chain(ends.flat_map(between)).collect()
-        }
-        Kind::Bars { tops, width } => {
-            let sides = |top: &(f64, f64)| [-0.5, 0.0, 0.5].map(|part| (top.0 + part * width, top.1));
-            tops.iter().flat_map(sides).flat_map(|(at, top)| pillar(at, 0.0, top)).collect()
-        }
-        Kind::Band(triples) => triples.iter().flat_map(|&(at, low, high)| pillar(at, low, high)).collect(),
-        Kind::Vertical(at) => {
-            let at = x.share(x.place(*at));
-            between(((at, 0.0), (at, 1.0))).collect()
-        }
-        Kind::Horizontal(at) => {
-            let at = y.share(y.place(*at));
-            between(((0.0, at), (1.0, at))).collect()
-        }
-    }
 }

@@ -21,11 +21,16 @@ pub(super) const THIN: f64 = 1.0;
 /// A dash and the gap after it, in pixels.
 pub(super) const DASH: (f64, f64) = (6.0, 4.0);
 
+/// How opaque bars are: the grid and a second histogram show through.
+pub(super) const BAR_ALPHA: f64 = 0.45;
+/// How opaque bands are.
+pub(super) const BAND_ALPHA: f64 = 0.25;
+
 /// A pair of axes with round ticks, in the axes' own coordinates.
 pub(super) type Chart<'a, DB> = ChartContext<'a, DB, Cartesian2d<Axis, Axis>>;
 
 /// How opaque points are: the more there are, the more their density has to show through.
-pub(super) fn point_alpha(count: usize) -> f64 {
+fn point_alpha(count: usize) -> f64 {
     if count > 100 { 0.55 } else { 0.9 }
 }
 
@@ -65,7 +70,7 @@ pub(super) fn draw_series<DB: DrawingBackend>(
         }
         Kind::Bars { tops, width } => {
             let foot = if y.is_log() { y.low } else { 0.0_f64.clamp(y.low, y.high) };
-            let style = color.mix(0.45).filled();
+            let style = color.mix(BAR_ALPHA).filled();
             let bars = tops.iter().map(|&(at, top)| {
                 let side = |part: f64| x.place(at + part * width).clamp(x.low, x.high);
                 [(side(-0.5), foot), (side(0.5), y.place(top).clamp(y.low, y.high))]
@@ -78,7 +83,7 @@ pub(super) fn draw_series<DB: DrawingBackend>(
                 |at: f64, value: f64| (x.place(at).clamp(x.low, x.high), y.place(value).clamp(y.low, y.high));
             let upper = triples.iter().map(|&(at, _, high)| cut(at, high));
             let lower = triples.iter().rev().map(|&(at, low, _)| cut(at, low));
-            area.draw(&Polygon::new(upper.chain(lower).collect::<Vec<_>>(), color.mix(0.25).filled()))
+            area.draw(&Polygon::new(upper.chain(lower).collect::<Vec<_>>(), color.mix(BAND_ALPHA).filled()))
         }
         Kind::Vertical(at) => {
             let at = x.place(*at);

@@ -35,6 +35,7 @@ mod panel;
 mod raster;
 mod series;
 mod svg;
+mod trace;
 
 pub use animation::save_gif;
 pub use cloud::{film_strip, points_panel};

@@ -150,7 +150,7 @@ impl Panel {
 
 impl Panel {
     /// Both axes, fitted to what is drawn, without ticks.
-    pub(super) fn axes_of(&self) -> (Axis, Axis) {
+    pub(super) fn fitted_axes(&self) -> (Axis, Axis) {
         let (mut xs, mut ys): (Vec<f64>, Vec<f64>) = Default::default();
         for series in &self.series {
             let (x, y) = series.kind.extent(self.log.1);
