@@ -67,7 +67,8 @@ fn without_x_0(chapter: &mut Chapter, draws: usize, rng: &mut StdRng) -> Result<
     let betas: Vec<f64> = (0..=20).map(|i| 10f64.powf(-4.0 + 3.98 * f64::from(i) / 20.0)).collect();
     let mut divergence = Vec::new();
     for &beta in Progress::over("posteriors", betas.iter()) {
-        let x_t = data.diffused((1.0 - beta).sqrt(), beta).sample(draws, rng);
+        let mut same = rng.clone(); // the same randomness for every β: a smooth curve
+        let x_t = data.diffused((1.0 - beta).sqrt(), beta).sample(draws, &mut same);
         let total: f64 =
             x_t.iter().map(|&x| posterior_after_jump(&data, beta, x).kl_to_nearest_gaussian()).sum();
         divergence.push((beta, total / draws as f64));

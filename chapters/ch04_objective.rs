@@ -202,9 +202,7 @@ fn irreducible(
     }
     let times: Vec<usize> = (0..=30).map(|i| 10f64.powf(f64::from(i) / 10.0).round() as usize).collect();
     let mut panel = Panel::new("").axes("t", "E‖ε − E[ε|xₜ]‖²/D").log_x();
-    let mut table = Table::new(
-        "Irreducible loss per coordinate; a network that knows nothing has 1",
-    );
+    let mut table = Table::new("Irreducible loss per coordinate; a network that knows nothing has 1");
     for data in &sets {
         let Some(known) = known_posterior_mean(data.density()) else {
             chapter.say(format!(

@@ -28,6 +28,7 @@ pub mod report;
 pub mod reverse;
 pub mod sampler;
 pub mod schedule;
+pub mod train;
 
 #[cfg(any(feature = "cli", feature = "plot"))]
 mod files;

@@ -1,0 +1,253 @@
+//! Algorithm 1: training the hand-written network.
+
+use crate::{
+    Error, Result,
+    denoiser::{Denoiser, Prediction},
+    forward::{diffuse_each, standard_normal},
+    network::{
+        AdamW, AdamWConfig, Ema, Float, Mlp, MlpConfig, Pass, clip_gradient_norm, cosine_learning_rate,
+    },
+    objective::{Batch, Objective, TrainingLoss},
+    reverse::{eps_from_mean, interpolated_variance, split_mean_log_variance},
+    schedule::Schedule,
+};
+use ndarray::{Array2, ArrayView2};
+use ndarray_rand::rand::Rng;
+
+/// How to train. The defaults are what the chapters use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainConfig {
+    /// The number of gradient steps.
+    pub steps: usize,
+    /// The number of points per step.
+    pub batch: usize,
+    /// The first learning rate; it falls to 0 along half a cosine.
+    pub learning_rate: f64,
+    /// The gradient's norm is clipped to this.
+    pub max_gradient_norm: f64,
+    /// The decay of the parameters' moving average (Ho et al. 2020 use 0.9999 over 800,000 steps).
+    pub ema_decay: f64,
+    /// What to train on.
+    pub objective: Objective,
+    /// Whether the network sees t.
+    pub time_embedding: bool,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            steps: 15_000,
+            batch: 256,
+            learning_rate: 1e-3,
+            max_gradient_norm: 1.0,
+            ema_decay: 0.999,
+            objective: Objective::Simple,
+            time_embedding: true,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Checks every number against its bounds.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] names the first one that is out of bounds.
+    pub fn validate(&self) -> Result<()> {
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        let checks = [
+            ("steps", self.steps.to_string(), self.steps > 0, "be at least 1", "use 15000 for good samples"),
+            ("batch", self.batch.to_string(), self.batch > 0, "be at least 1", "the default is 256"),
+            (
+                "learning_rate",
+                self.learning_rate.to_string(),
+                positive(self.learning_rate),
+                "be above 0",
+                "the default is 0.001",
+            ),
+            (
+                "max_gradient_norm",
+                self.max_gradient_norm.to_string(),
+                positive(self.max_gradient_norm),
+                "be above 0",
+                "the default is 1",
+            ),
+            (
+                "ema_decay",
+                self.ema_decay.to_string(),
+                (0.0..1.0).contains(&self.ema_decay),
+                "lie in [0, 1)",
+                "the default is 0.999",
+            ),
+        ];
+        match checks.into_iter().find(|(_, _, fits, _, _)| !fits) {
+            Some((name, value, _, bound, remedy)) => {
+                Err(Error::Parameter { name, value, bound, remedy: remedy.into() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// What one step of Algorithm 1 saw.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// The step, from 1.
+    pub step: usize,
+    /// The batch's loss, a mean over points and coordinates.
+    pub loss: f64,
+    /// The gradient's norm before it was clipped.
+    pub gradient_norm: f64,
+}
+
+/// Algorithm 1, one step at a time: the network, its optimizer, its average.
+#[derive(Debug)]
+pub struct Trainer<'a, F> {
+    config: TrainConfig,
+    schedule: &'a Schedule,
+    loss: TrainingLoss<'a>,
+    network: Mlp<F>,
+    pass: Pass<F>,
+    optimizer: AdamW<F>,
+    ema: Ema<F>,
+    step: usize,
+}
+
+impl<'a, F: Float> Trainer<'a, F> {
+    /// A fresh network for points of D = 2 coordinates.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::validate`].
+    pub fn new(schedule: &'a Schedule, config: TrainConfig, rng: &mut impl Rng) -> Result<Self> {
+        config.validate()?;
+        let shape = MlpConfig {
+            outputs: config.objective.outputs(MlpConfig::default().inputs),
+            time_embedding: config.time_embedding,
+            ..MlpConfig::default()
+        };
+        let network = Mlp::new(shape, rng)?;
+        let optimizer = AdamW::new(
+            AdamWConfig { learning_rate: config.learning_rate, ..AdamWConfig::default() },
+            network.parameters().len(),
+        );
+        Ok(Trainer {
+            loss: TrainingLoss::new(schedule, config.objective),
+            pass: Pass::new(&network),
+            ema: Ema::new(config.ema_decay, true, network.parameters()),
+            step: 0,
+            schedule,
+            config,
+            network,
+            optimizer,
+        })
+    }
+
+    // ANCHOR: train_step
+    /// One step of Algorithm 1 on `x_0` ~ q(x_0), of shape (N, D).
+    ///
+    /// Source: Ho et al. 2020, Algorithm 1, lines 2–5: draw t ~ Uniform({1, …, T}), draw ε ~ N(0, I), take a gradient
+    /// step on ‖ε − ε_θ(√ᾱ_t x_0 + √(1 − ᾱ_t) ε, t)‖² (or on another [`Objective`]).
+    pub fn step(&mut self, x_0: &Array2<f64>, rng: &mut impl Rng) -> StepReport {
+        let (loss, gradient) =
+            loss_and_gradient(self.schedule, &self.loss, &self.network, &mut self.pass, x_0, rng);
+        let gradient_norm = clip_gradient_norm(gradient, self.config.max_gradient_norm);
+        self.optimizer.config.learning_rate =
+            cosine_learning_rate(self.step, self.config.steps, self.config.learning_rate);
+        self.optimizer.step(self.network.parameters_mut(), gradient);
+        self.ema.update(self.network.parameters());
+        self.step += 1;
+        StepReport { step: self.step, loss, gradient_norm }
+    }
+    // ANCHOR_END: train_step
+
+    /// Takes all steps of the configuration, each on points from `draw`, and shows each to `watch`.
+    pub fn run<R: Rng>(
+        mut self,
+        rng: &mut R,
+        mut draw: impl FnMut(usize, &mut R) -> Array2<f64>,
+        mut watch: impl FnMut(StepReport),
+    ) -> Trained<F> {
+        while self.step < self.config.steps {
+            let x_0 = draw(self.config.batch, rng);
+            watch(self.step(&x_0, rng));
+        }
+        self.finish()
+    }
+
+    /// The network as it is now.
+    pub fn network(&self) -> &Mlp<F> {
+        &self.network
+    }
+
+    /// The gradient of every parameter on one batch, without a step: for measuring its noise.
+    pub fn gradient(&mut self, x_0: &Array2<f64>, rng: &mut impl Rng) -> Vec<F> {
+        loss_and_gradient(self.schedule, &self.loss, &self.network, &mut self.pass, x_0, rng).1.to_vec()
+    }
+
+    fn finish(self) -> Trained<F> {
+        let average = Mlp::from_parameters(self.network.config().clone(), self.ema.average().to_vec())
+            .expect("the average has the network's own shape");
+        Trained { network: self.network, average, objective: self.config.objective }
+    }
+}
+
+// ANCHOR: loss_and_gradient
+/// The loss of a batch x_0 at a random t for each point, and its gradient with respect to every parameter.
+fn loss_and_gradient<'p, F: Float>(
+    schedule: &Schedule,
+    loss: &TrainingLoss<'_>,
+    network: &Mlp<F>,
+    pass: &'p mut Pass<F>,
+    x_0: &Array2<f64>,
+    rng: &mut impl Rng,
+) -> (f64, &'p mut [F]) {
+    let t: Vec<usize> = (0..x_0.nrows()).map(|_| rng.random_range(1..=schedule.steps())).collect();
+    let eps = standard_normal(x_0.nrows(), x_0.ncols(), rng);
+    let x_t = diffuse_each(x_0, schedule, &t, &eps);
+
+    let output = pass.forward(network, x_t.mapv(F::of).view(), &t);
+    let mut gradient = output.mapv(|value| value.as_f64()); // (N, outputs)
+    let loss = loss.loss_and_gradient(Batch { x_0, eps: &eps, x_t: &x_t, t: &t }, &mut gradient);
+    (loss, pass.backward(network, gradient.mapv(F::of).view()))
+}
+// ANCHOR_END: loss_and_gradient
+
+/// What training leaves: the last network and the average over its steps.
+#[derive(Debug, Clone)]
+pub struct Trained<F> {
+    /// The network after the last step.
+    pub network: Mlp<F>,
+    /// The exponential moving average: what one samples from.
+    pub average: Mlp<F>,
+    /// What it was trained on, and so what its output means.
+    pub objective: Objective,
+}
+
+/// A trained network as a [`Denoiser`]: turns its output into ε and, if it learned one, a variance.
+#[derive(Debug, Clone, Copy)]
+pub struct NetworkDenoiser<'a, F> {
+    /// The schedule it was trained under.
+    pub schedule: &'a Schedule,
+    /// The network.
+    pub network: &'a Mlp<F>,
+    /// What it was trained on.
+    pub objective: Objective,
+}
+
+impl<F: Float> Denoiser for NetworkDenoiser<'_, F> {
+    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+        let times = vec![t; x_t.nrows()];
+        let output = self.network.forward(x_t.mapv(F::of).view(), &times).mapv(|value| value.as_f64());
+        match self.objective {
+            Objective::Simple | Objective::Weighted => Prediction { eps: output, variance: None },
+            Objective::MeanLogVariance => {
+                let (mean, log_variance) = split_mean_log_variance(output.view());
+                let eps = eps_from_mean(self.schedule, t, &x_t.to_owned(), &mean);
+                Prediction { eps, variance: Some(log_variance.mapv(f64::exp)) }
+            }
+            Objective::Hybrid => {
+                let (eps, v) = split_mean_log_variance(output.view());
+                Prediction { eps, variance: Some(interpolated_variance(self.schedule, t, &v)) }
+            }
+        }
+    }
+}
