@@ -183,7 +183,8 @@ impl<'a, F: Float> Trainer<'a, F> {
         loss_and_gradient(self.schedule, &self.loss, &self.network, &mut self.pass, x_0, rng).1.to_vec()
     }
 
-    fn finish(self) -> Trained<F> {
+    /// Stops here, even before the last step of the configuration.
+    pub fn finish(self) -> Trained<F> {
         let average = Mlp::from_parameters(self.network.config().clone(), self.ema.average().to_vec())
             .expect("the average has the network's own shape");
         Trained { network: self.network, average, objective: self.config.objective }

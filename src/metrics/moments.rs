@@ -46,6 +46,15 @@ fn correlation(a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
     a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt()
 }
 
+/// The noise of repeated draws of a vector, relative to their mean: E‖g − E g‖²/‖E g‖². Shapes: (N, P), one draw a row.
+///
+/// ‖E g‖² is estimated without bias: the squared mean of N draws holds 1/N of their noise, which is taken out.
+pub fn relative_noise(draws: &Array2<f64>) -> f64 {
+    let noise = draws.var_axis(Axis(0), 1.0).sum();
+    let mean = draws.sum_axis(Axis(0)) / draws.nrows() as f64;
+    noise / (mean.dot(&mean) - noise / draws.nrows() as f64)
+}
+
 /// The `q`-quantile of `values`, interpolated linearly between order statistics.
 ///
 /// # Panics

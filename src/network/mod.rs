@@ -15,8 +15,10 @@
 //! | [`pass`] | one training pass: activations kept, gradients of every parameter |
 //! | [`optimizer`] | AdamW, gradient-norm clipping, the exponential moving average, the learning rate's cosine |
 //! | [`weights`] | a network as a safetensors file, and back |
+//! | [`check`] | the gradients against finite differences |
 //! | [`float`] | `f64` to check gradients, `f32` to train |
 
+pub mod check;
 mod chunk;
 pub mod embedding;
 pub mod float;

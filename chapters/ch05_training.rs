@@ -1,0 +1,350 @@
+//! ch05_training: how does a hand-written network learn ε_θ?
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use ddpm::{
+    data::{DataArgs, Dataset},
+    denoiser::{Denoiser, ExactDenoiser, known_posterior_mean},
+    forward::standard_normal,
+    metrics::{mean, relative_noise, sliced_wasserstein, standard_error},
+    network::{Mlp, MlpConfig, check::check_gradients},
+    objective::{Objective, denoising_loss},
+    plot::{Figure, Panel},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    reverse::FixedVariance,
+    sampler::{ancestral, sample},
+    schedule::Schedule,
+    train::{NetworkDenoiser, StepReport, TrainConfig, Trained, Trainer},
+};
+use ndarray::{Array1, Array2};
+use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
+use std::fs;
+
+#[derive(Parser)]
+#[command(about = catalogue::question("ch05_training"))]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    data: DataArgs,
+    /// The number of diffusion steps T; β runs from 0.1/T to 20/T
+    #[arg(long, default_value_t = 200)]
+    steps: usize,
+    /// The number of training steps
+    #[arg(long, default_value_t = 15_000)]
+    training_steps: usize,
+    /// The number of points per training step
+    #[arg(long, default_value_t = 256)]
+    batch: usize,
+    /// The first learning rate; it falls to 0 along half a cosine
+    #[arg(long, default_value_t = 1e-3)]
+    learning_rate: f64,
+}
+
+/// What all sections share.
+struct Setting {
+    data: Dataset,
+    schedule: Schedule,
+    training: TrainConfig,
+    count: usize,
+    quick: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let (common, quick) = (&arguments.common, arguments.common.quick);
+    let scale = 1000.0 / arguments.steps.max(1) as f64;
+    let setting = Setting {
+        data: arguments.data.load()?,
+        schedule: Schedule::linear(arguments.steps, 1e-4 * scale, 0.02 * scale)
+            .context("β is scaled by 1000/T, so T must be more than 20")?,
+        training: TrainConfig {
+            steps: if quick { arguments.training_steps.min(300) } else { arguments.training_steps },
+            batch: arguments.batch,
+            learning_rate: arguments.learning_rate,
+            ..TrainConfig::default()
+        },
+        count: if quick { 500 } else { 2000 },
+        quick,
+    };
+    setting.training.validate()?;
+    let mut chapter = Chapter::start("ch05_training", common)?;
+    let mut rng = StdRng::seed_from_u64(common.seed);
+
+    gradients(&mut chapter, &mut rng)?;
+    let (trained, reports) = train(&setting, "training", setting.training.clone(), &mut rng)?;
+    loss_curve(&mut chapter, &setting, &trained, &reports, &mut rng)?;
+    averaging(&mut chapter, &setting, &trained, &mut rng)?;
+    ablations(&mut chapter, &setting, &mut rng)?;
+    gradient_noise(&mut chapter, &setting, &mut rng)?;
+    weights_on_disk(&mut chapter, &trained)?;
+    Ok(chapter.finish()?)
+}
+
+fn train(
+    setting: &Setting,
+    label: &str,
+    config: TrainConfig,
+    rng: &mut StdRng,
+) -> Result<(Trained<f32>, Vec<StepReport>)> {
+    let mut progress = Progress::new(label, config.steps);
+    let mut reports = Vec::with_capacity(config.steps);
+    let trained = Trainer::<f32>::new(&setting.schedule, config, rng)?.run(
+        rng,
+        |batch, rng| setting.data.sample(batch, rng),
+        |report| {
+            reports.push(report);
+            progress.advance(1);
+        },
+    );
+    Ok((trained, reports))
+}
+
+fn gradients(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
+    chapter.section("Back-propagation by hand, checked");
+    let network = Mlp::<f64>::new(MlpConfig::default(), rng)?;
+    let (x, weights) = (standard_normal::<f64>(8, 2, rng), standard_normal(8, 2, rng));
+    let t: Vec<usize> = (0..8).map(|_| rng.random_range(1..=1000)).collect();
+    let mut table = Table::new("Gradients against central differences: largest relative error, f64");
+    let mut entries = 0;
+    for check in check_gradients(&network, x.view(), &t, &weights, 40) {
+        table = table.at_most(check.tensor, 1e-6, check.relative_error);
+        entries += check.entries;
+    }
+    chapter.table(table.note(format!("{entries} of {} parameters, 8 points", network.parameters().len())));
+    Ok(())
+}
+
+/// The mean over t of the loss per coordinate of `denoiser`, and its standard error, at every `stride`-th t.
+fn loss_over_t(
+    setting: &Setting,
+    denoiser: &impl Denoiser,
+    times: &[usize],
+    rng: &mut StdRng,
+) -> Vec<(f64, f64)> {
+    let at = |&t: &usize| {
+        let x_0 = setting.data.sample(setting.count, rng);
+        let losses: Array1<f64> = denoising_loss(&setting.schedule, denoiser, &x_0, t, rng) / 2.0;
+        (mean(losses.view()), standard_error(losses.view()))
+    };
+    Progress::over("loss over t", times.iter()).map(at).collect()
+}
+
+fn loss_curve(
+    chapter: &mut Chapter,
+    setting: &Setting,
+    trained: &Trained<f32>,
+    reports: &[StepReport],
+    rng: &mut StdRng,
+) -> Result<()> {
+    chapter.section("The loss curve, and the line under it");
+    let every = (reports.len() / 200).max(1);
+    let curve = reports.chunks(every).map(|chunk| {
+        let mean = chunk.iter().map(|report| report.loss).sum::<f64>() / chunk.len() as f64;
+        (chunk[chunk.len() - 1].step as f64, mean)
+    });
+    let mut panel =
+        Panel::new("").axes("training step", "L_simple per coordinate").log_x().line("training loss", curve);
+
+    let steps = setting.schedule.steps();
+    let times: Vec<usize> = (1..=steps).step_by((steps / 40).max(1)).collect();
+    let denoiser = NetworkDenoiser {
+        schedule: &setting.schedule,
+        network: &trained.average,
+        objective: trained.objective,
+    };
+    let of_network = loss_over_t(setting, &denoiser, &times, &mut rng.clone());
+    let points = |losses: &[(f64, f64)]| {
+        times.iter().zip(losses).map(|(&t, loss)| (t as f64, loss.0)).collect::<Vec<_>>()
+    };
+    let average = |losses: &[(f64, f64)]| losses.iter().map(|loss| loss.0).sum::<f64>() / losses.len() as f64;
+    let mut by_t = Panel::new("").axes("t", "E‖ε − ε_θ‖²/D").log_x().line("network", points(&of_network));
+
+    match known_posterior_mean(setting.data.density()) {
+        None => {
+            chapter.say("This data has no known density, so the irreducible part of its loss is not known.")
+        }
+        Some(known) => {
+            let exact = ExactDenoiser::new(&setting.schedule, known);
+            let of_exact = loss_over_t(setting, &exact, &times, &mut rng.clone()); // the very same points and noise
+            let (network, exact) = (average(&of_network), average(&of_exact));
+            panel = panel.horizontal("irreducible", exact);
+            by_t = by_t.dashed("irreducible", points(&of_exact));
+            let error = (of_exact.iter().map(|loss| loss.1.powi(2)).sum::<f64>()).sqrt() / times.len() as f64;
+            let mut table = Table::new("L_simple per coordinate, mean over t, on the same points and noise")
+                .at_least("network, at least the irreducible", exact - 4.0 * error, network);
+            if !setting.quick {
+                table = table.at_most("network over irreducible", 1.05, network / exact);
+            }
+            chapter.table(table.note(format!("irreducible: {exact:.4}; knowing nothing: 1")));
+        }
+    }
+    chapter.figure(&Figure::new("Algorithm 1: a loss that falls to a line above 0").panel(panel), "loss")?;
+    chapter.figure(
+        &Figure::new("Where the loss is left: at small t, where no one can know").panel(by_t),
+        "loss_over_t",
+    )?;
+    Ok(())
+}
+
+/// The sliced Wasserstein distance of a network's samples from the data, over that of data from data.
+fn distance(setting: &Setting, network: &Mlp<f32>, objective: Objective, rng: &mut StdRng) -> f64 {
+    let denoiser = NetworkDenoiser { schedule: &setting.schedule, network, objective };
+    let steps = ancestral(&setting.schedule, FixedVariance::Beta, None);
+    let (mut distance, mut floor) = (0.0, 0.0);
+    for _ in 0..3 {
+        let drawn = sample(&steps, &denoiser, standard_normal(setting.count, 2, rng), rng, |_, _| ());
+        let [truth, other] = [(); 2].map(|()| setting.data.sample(setting.count, rng));
+        distance += sliced_wasserstein(&truth, &drawn, 64);
+        floor += sliced_wasserstein(&truth, &other, 64);
+    }
+    distance / floor
+}
+
+fn averaging(
+    chapter: &mut Chapter,
+    setting: &Setting,
+    trained: &Trained<f32>,
+    rng: &mut StdRng,
+) -> Result<()> {
+    chapter.section("What the moving average buys");
+    let mut grid = Grid::new(
+        "Sliced Wasserstein over floor, 3 draws each",
+        "training steps",
+        ["last network", "average"],
+    );
+    for steps in [setting.training.steps / 30 + 1, setting.training.steps / 5 + 1] {
+        // the learning rate as it is at the start of the long run: an early look at it, not a short run
+        let early = {
+            let mut progress = Progress::new("early look", steps);
+            let mut trainer = Trainer::<f32>::new(&setting.schedule, setting.training.clone(), rng)?;
+            for _ in 0..steps {
+                let x_0 = setting.data.sample(setting.training.batch, rng);
+                trainer.step(&x_0, rng);
+                progress.advance(1);
+            }
+            trainer.finish()
+        };
+        let [last, average] =
+            [&early.network, &early.average].map(|network| distance(setting, network, early.objective, rng));
+        grid = grid.row(steps.to_string(), [last, average]);
+    }
+    let [last, average] = [&trained.network, &trained.average]
+        .map(|network| distance(setting, network, trained.objective, rng));
+    chapter.grid(grid.row(setting.training.steps.to_string(), [last, average]).digits(3).note(
+        "at the end the learning rate has fallen to 0, and the last network is its own average: the average buys most \
+         while the rate is high",
+    ));
+    Ok(())
+}
+
+fn ablations(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<()> {
+    chapter.section("Ablations");
+    let base = TrainConfig { steps: setting.training.steps / 3 + 1, ..setting.training.clone() };
+    let variants = [
+        ("L_simple", base.clone()),
+        ("the bound’s weights, Eq. (12)", TrainConfig { objective: Objective::Weighted, ..base.clone() }),
+        ("no time embedding", TrainConfig { time_embedding: false, ..base.clone() }),
+    ];
+    let steps = setting.schedule.steps();
+    let times: Vec<usize> = (1..=steps).step_by((steps / 40).max(1)).collect();
+    let mut grid = Grid::new(
+        format!("{} steps each", base.steps),
+        "trained",
+        ["L_simple per coordinate", "sliced Wasserstein over floor"],
+    );
+    let mut results = Vec::new();
+    for (name, config) in variants {
+        let (trained, _) = train(setting, name, config, rng)?;
+        let denoiser = NetworkDenoiser {
+            schedule: &setting.schedule,
+            network: &trained.average,
+            objective: trained.objective,
+        };
+        let losses = loss_over_t(setting, &denoiser, &times, &mut StdRng::seed_from_u64(7));
+        let loss = losses.iter().map(|loss| loss.0).sum::<f64>() / losses.len() as f64;
+        let ratio = distance(setting, &trained.average, trained.objective, rng);
+        grid = grid.row(name, [loss, ratio]);
+        results.push((loss, ratio));
+    }
+    chapter.grid(grid.digits(3));
+    if !setting.quick {
+        chapter.table(
+            Table::new("What t is for")
+                .at_least("loss without t over loss with it", 1.01, results[2].0 / results[0].0)
+                .note("a network that does not see t can still guess the noise level from x_t, if x_t is far out"),
+        );
+    }
+    Ok(())
+}
+
+fn gradient_noise(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<()> {
+    chapter.section("“The constant makes it unstable”");
+    let mut grid = Grid::new(
+        "Noise of one batch’s gradient",
+        "objective",
+        ["E‖g − E g‖²/‖E g‖² at the start", "after 300 steps"],
+    );
+    let batches = if setting.quick { 100 } else { 400 };
+    let mut noises = Vec::new();
+    for objective in [Objective::Simple, Objective::Weighted] {
+        let config = TrainConfig { objective, ..setting.training.clone() };
+        let mut trainer = Trainer::<f32>::new(&setting.schedule, config, &mut StdRng::seed_from_u64(1))?;
+        let at_start = noise_of_gradient(setting, &mut trainer, batches, rng);
+        for _ in 0..300 {
+            trainer.step(&setting.data.sample(setting.training.batch, rng), rng);
+        }
+        let later = noise_of_gradient(setting, &mut trainer, batches, rng);
+        grid = grid.row(objective.to_string(), [at_start, later]);
+        noises.push(at_start);
+    }
+    chapter.grid(
+        grid.digits(3).note(format!(
+            "{batches} batches of {}, each objective on its own network",
+            setting.training.batch
+        )),
+    );
+    chapter.table(Table::new("The weights of the bound make the gradient noisier").at_least(
+        "weighted over simple, at the start",
+        1.0,
+        noises[1] / noises[0],
+    ));
+    Ok(())
+}
+
+/// The relative noise of a gradient over so many batches.
+fn noise_of_gradient(
+    setting: &Setting,
+    trainer: &mut Trainer<'_, f32>,
+    batches: usize,
+    rng: &mut StdRng,
+) -> f64 {
+    let rows: Vec<Vec<f64>> = (0..batches)
+        .map(|_| {
+            let x_0 = setting.data.sample(setting.training.batch, rng);
+            trainer.gradient(&x_0, rng).into_iter().map(f64::from).collect()
+        })
+        .collect();
+    relative_noise(&Array2::from_shape_fn((batches, rows[0].len()), |(i, j)| rows[i][j]))
+}
+
+fn weights_on_disk(chapter: &mut Chapter, trained: &Trained<f32>) -> Result<()> {
+    chapter.section("Weights on disk");
+    let path = chapter.out().join("network.safetensors");
+    trained.average.save(&path)?;
+    let read = Mlp::<f32>::load(&path)?;
+    let different =
+        read.parameters().iter().zip(trained.average.parameters()).filter(|(a, b)| a != b).count();
+    let bytes = fs::read(&path)?;
+    let damaged = chapter.out().join("damaged.safetensors");
+    fs::write(&damaged, &bytes[..bytes.len() / 2])?;
+    let refusal = Mlp::<f32>::load(&damaged).err();
+    fs::remove_file(&damaged)?;
+    chapter.table(
+        Table::new("Saved and read back")
+            .exactly("parameters", trained.average.parameters().len(), read.parameters().len())
+            .exactly("parameters that changed", 0, different)
+            .exactly("half a file is refused", true, refusal.is_some()),
+    );
+    Ok(())
+}

@@ -1,0 +1,432 @@
+//! ch06_sampling: how do samples come out of ε_θ, and with which variance?
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use ddpm::{
+    bound::{Model, bits_per_dim, variational_bound},
+    data::{DataArgs, Dataset, DatasetName},
+    denoiser::{Denoiser, ExactDenoiser, known_posterior_mean},
+    forward::standard_normal,
+    metrics::{coverage, median_distance, mmd_squared, precision, sliced_wasserstein},
+    network::Mlp,
+    objective::Objective,
+    plot::{Figure, Panel, film_strip, points_panel},
+    posterior::posterior_log_variance,
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    reverse::FixedVariance,
+    sampler::{Step, ancestral, sample},
+    schedule::Schedule,
+    train::{NetworkDenoiser, TrainConfig, Trained, Trainer},
+};
+use ndarray::{Array2, Axis, Slice};
+use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+use std::{cell::Cell, path::PathBuf};
+
+const DIRECTIONS: usize = 64;
+
+#[derive(Parser)]
+#[command(about = catalogue::question("ch06_sampling"))]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    data: DataArgs,
+    /// The number of diffusion steps T; β runs from 0.1/T to 20/T
+    #[arg(long, default_value_t = 200)]
+    steps: usize,
+    /// The number of training steps
+    #[arg(long, default_value_t = 15_000)]
+    training_steps: usize,
+    /// The number of points to draw
+    #[arg(long, default_value_t = 5000)]
+    count: usize,
+    /// Take the network from a file that ch05 or ch06 wrote for the same data and T, and do not train it
+    #[arg(long, value_name = "FILE.safetensors")]
+    weights: Option<PathBuf>,
+}
+
+/// What all sections share.
+struct Setting {
+    data: Dataset,
+    schedule: Schedule,
+    training: TrainConfig,
+    count: usize,
+    seeds: u64,
+    quick: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let (common, quick) = (&arguments.common, arguments.common.quick);
+    anyhow::ensure!(
+        arguments.count > 10,
+        "count is {}; quality needs more than 10 points: use a larger --count",
+        arguments.count
+    );
+    let scale = 1000.0 / arguments.steps.max(1) as f64;
+    let setting = Setting {
+        data: arguments.data.load()?,
+        schedule: Schedule::linear(arguments.steps, 1e-4 * scale, 0.02 * scale)
+            .context("β is scaled by 1000/T, so T must be more than 20")?,
+        training: TrainConfig {
+            steps: if quick { arguments.training_steps.min(300) } else { arguments.training_steps },
+            ..TrainConfig::default()
+        },
+        count: if quick { arguments.count.min(500) } else { arguments.count },
+        seeds: if quick { 2 } else { 5 },
+        quick,
+    };
+    let mut chapter = Chapter::start("ch06_sampling", common)?;
+    let mut rng = StdRng::seed_from_u64(common.seed);
+
+    let network = match &arguments.weights {
+        Some(path) => Mlp::load(path)?,
+        None => train(&setting, "training", setting.training.clone(), &mut rng)?.average,
+    };
+    network.save(chapter.out().join("network.safetensors"))?;
+    let denoiser =
+        NetworkDenoiser { schedule: &setting.schedule, network: &network, objective: Objective::Simple };
+    reverse_chain(&mut chapter, &setting, &denoiser, &mut rng)?;
+    quality(&mut chapter, &setting, &denoiser, &mut rng)?;
+    rules(&mut chapter, &setting, &denoiser, &mut rng)?;
+    beta_or_beta_tilde(&mut chapter, setting.count.min(2000), &mut rng)?;
+    clipping(&mut chapter, &setting, &denoiser, &mut rng)?;
+    learned_variance(&mut chapter, &setting, &denoiser, &mut rng)?;
+    Ok(chapter.finish()?)
+}
+
+fn train(setting: &Setting, label: &str, config: TrainConfig, rng: &mut StdRng) -> Result<Trained<f32>> {
+    let mut progress = Progress::new(label, config.steps);
+    let trainer = Trainer::<f32>::new(&setting.schedule, config, rng)?;
+    Ok(trainer.run(rng, |batch, rng| setting.data.sample(batch, rng), |_| progress.advance(1)))
+}
+
+/// Draws `count` points with Algorithm 2.
+fn draw(steps: &[Step], denoiser: &impl Denoiser, count: usize, rng: &mut StdRng) -> Array2<f64> {
+    let mut progress = Progress::new("sampling", steps.len());
+    let x_t = standard_normal(count, 2, rng);
+    sample(steps, denoiser, x_t, rng, |t, _| progress.advance(usize::from(t > 0)))
+}
+
+fn first(points: &Array2<f64>, count: usize) -> Array2<f64> {
+    points.slice_axis(Axis(0), Slice::from(..count.min(points.nrows()))).to_owned()
+}
+
+fn reverse_chain(
+    chapter: &mut Chapter,
+    setting: &Setting,
+    denoiser: &impl Denoiser,
+    rng: &mut StdRng,
+) -> Result<()> {
+    chapter.section("The reverse chain");
+    let steps = ancestral(&setting.schedule, FixedVariance::Beta, None);
+    let last = setting.schedule.steps();
+    let shown = [last, last / 2, last / 4, last / 10, last / 20, 0];
+    let (mut strip, mut frames) = (Vec::new(), Vec::new());
+    let x_t = standard_normal(2500.min(setting.count), 2, rng);
+    let keep = last.div_ceil(50);
+    let drawn = sample(&steps, denoiser, x_t, rng, |t, x| {
+        if shown.contains(&t) {
+            strip.push((format!("t = {t}"), x.clone()));
+        }
+        if t % keep == 0 {
+            frames
+                .push(Figure::new("").panel(points_panel(&format!("t = {t}"), x, 3.0)).panel_size(320, 320));
+        }
+    });
+    let title = format!("The reverse chain: from noise to “{}”", setting.data.name());
+    chapter.figure(&film_strip(&title, &strip, 3.0), "reverse_chain")?;
+    chapter.gif(&frames, 100, "reverse_chain")?;
+    // in the data's own units
+    let own = |points: &Array2<f64>| setting.data.standardization().undo(points.view());
+    let truth = setting.data.sample(drawn.nrows(), rng);
+    let panel = |title: &str, points: &Array2<f64>| {
+        Panel::new(title).axes("x", "y").points("", ddpm::plot::pairs(own(points).view())).equal()
+    };
+    let figure = Figure::new(format!("“{}” in its own units", setting.data.name()))
+        .panels([panel("data", &truth), panel("drawn by the network", &drawn)])
+        .columns(2)
+        .panel_size(360, 360);
+    chapter.figure(&figure, "samples")?;
+    Ok(())
+}
+
+/// Quality of several draws over that of independent samples of the data itself.
+struct Floor {
+    pairs: usize,
+    distance: f64,
+    mmd: f64,
+    coverage: f64,
+    precision: f64,
+    bandwidth: f64,
+}
+
+const SMALL: usize = 1000;
+const NEIGHBOURS: usize = 5;
+
+impl Floor {
+    fn measure(setting: &Setting, rng: &mut StdRng) -> Floor {
+        let pairs = if setting.quick { 4 } else { 20 };
+        let bandwidth = {
+            let [a, b] = [(); 2].map(|()| setting.data.sample(SMALL.min(setting.count), rng));
+            median_distance(&a, &b)
+        };
+        let mut floor = Floor { pairs, distance: 0.0, mmd: 0.0, coverage: 0.0, precision: 0.0, bandwidth };
+        for _ in Progress::over("noise floor", 0..pairs) {
+            let [a, b] = [(); 2].map(|()| setting.data.sample(setting.count, rng));
+            let scores = floor.scores(&a, &b);
+            floor.distance += scores[0] / pairs as f64;
+            floor.mmd += scores[1] / pairs as f64;
+            floor.coverage += scores[2] / pairs as f64;
+            floor.precision += scores[3] / pairs as f64;
+        }
+        floor
+    }
+
+    /// Sliced Wasserstein distance of all points; MMD², coverage and precision of the first thousand.
+    fn scores(&self, data: &Array2<f64>, drawn: &Array2<f64>) -> [f64; 4] {
+        let (few_data, few_drawn) = (first(data, SMALL), first(drawn, SMALL));
+        [
+            sliced_wasserstein(data, drawn, DIRECTIONS),
+            mmd_squared(&few_data, &few_drawn, self.bandwidth),
+            coverage(&few_data, &few_drawn, NEIGHBOURS),
+            precision(&few_data, &few_drawn, NEIGHBOURS),
+        ]
+    }
+
+    /// Means over `seeds` draws, each against fresh data.
+    fn judge(
+        &self,
+        setting: &Setting,
+        steps: &[Step],
+        denoiser: &impl Denoiser,
+        rng: &mut StdRng,
+    ) -> [f64; 4] {
+        let mut mean = [0.0; 4];
+        for _ in 0..setting.seeds {
+            let drawn = draw(steps, denoiser, setting.count, rng);
+            let scores = self.scores(&setting.data.sample(setting.count, rng), &drawn);
+            mean.iter_mut().zip(scores).for_each(|(mean, score)| *mean += score / setting.seeds as f64);
+        }
+        mean
+    }
+}
+
+fn quality(
+    chapter: &mut Chapter,
+    setting: &Setting,
+    denoiser: &impl Denoiser,
+    rng: &mut StdRng,
+) -> Result<()> {
+    chapter.section("Quality against the noise floor");
+    let floor = Floor::measure(setting, rng);
+    let header = ["sliced Wasserstein", "over floor", "MMD²", "coverage", "precision"];
+    let mut grid =
+        Grid::new(format!("{} points, means of {} draws", setting.count, setting.seeds), "", header).row(
+            "data against data (floor)",
+            [floor.distance, 1.0, floor.mmd, floor.coverage, floor.precision],
+        );
+    let mut table = Table::new("The samples against the floor");
+    for (name, choice) in [("σ² = β", FixedVariance::Beta), ("σ² = β̃", FixedVariance::Posterior)] {
+        let [distance, mmd, coverage, precision] =
+            floor.judge(setting, &ancestral(&setting.schedule, choice, None), denoiser, rng);
+        grid = grid.row(name, [distance, distance / floor.distance, mmd, coverage, precision]);
+        if !setting.quick {
+            table = table
+                .at_most(format!("{name}: sliced Wasserstein over floor"), 1.5, distance / floor.distance)
+                .at_least(format!("{name}: coverage over floor"), 0.9, coverage / floor.coverage)
+                .at_least(format!("{name}: precision over floor"), 0.9, precision / floor.precision);
+        }
+    }
+    chapter.grid(grid.digits(3).note(format!(
+        "floor: mean of {} pairs of independent data samples; MMD², coverage and precision (k = 5) of {SMALL} points",
+        floor.pairs,
+    )));
+    if !setting.quick {
+        chapter.table(table);
+    }
+    Ok(())
+}
+
+/// Counts how often it is asked.
+struct Counting<'a, D> {
+    inner: &'a D,
+    calls: Cell<usize>,
+}
+
+impl<D: Denoiser> Denoiser for Counting<'_, D> {
+    fn predict(&self, x_t: ndarray::ArrayView2<f64>, t: usize) -> ddpm::denoiser::Prediction {
+        self.calls.set(self.calls.get() + 1);
+        self.inner.predict(x_t, t)
+    }
+}
+
+fn rules(chapter: &mut Chapter, setting: &Setting, denoiser: &impl Denoiser, rng: &mut StdRng) -> Result<()> {
+    chapter.section("Two rules that public code has broken");
+    let steps = ancestral(&setting.schedule, FixedVariance::Beta, None);
+    let counting = Counting { inner: denoiser, calls: Cell::new(0) };
+    sample(&steps, &counting, standard_normal(10, 2, rng), rng, |_, _| ());
+    let x_1 = standard_normal(10, 2, rng);
+    let mut last = || sample(&steps[steps.len() - 1..], denoiser, x_1.clone(), rng, |_, _| ());
+    let difference = (last() - last()).fold(0.0, |worst: f64, error| worst.max(error.abs()));
+    chapter.table(
+        Table::new("Algorithm 2")
+            .exactly("calls of the denoiser", setting.schedule.steps(), counting.calls.get())
+            .exactly("change of x_0 when the last step’s generator changes", 0.0, difference),
+    );
+    Ok(())
+}
+
+fn beta_or_beta_tilde(chapter: &mut Chapter, count: usize, rng: &mut StdRng) -> Result<()> {
+    chapter.section("σ² = β or β̃: when does it matter?");
+    let data = Dataset::named(DatasetName::Gaussians8, "")?;
+    let known = known_posterior_mean(data.density()).context("gaussians8 has a known density")?;
+    let mut grid =
+        Grid::new("Sliced Wasserstein over floor, exact denoiser, gaussians8", "T", ["σ² = β", "σ² = β̃"]);
+    let mut curves = [Vec::new(), Vec::new()];
+    let floor: f64 = (0..20)
+        .map(|_| sliced_wasserstein(&data.sample(count, rng), &data.sample(count, rng), DIRECTIONS))
+        .sum::<f64>()
+        / 20.0;
+    for steps in Progress::over("chains", [25usize, 35, 50, 100, 200, 400].into_iter()) {
+        let scale = 1000.0 / steps as f64;
+        let schedule = Schedule::linear(steps, 1e-4 * scale, 0.02 * scale)?;
+        let exact = ExactDenoiser::new(&schedule, known);
+        let ratios = [FixedVariance::Beta, FixedVariance::Posterior].map(|choice| {
+            let chain = ancestral(&schedule, choice, None);
+            let mean = (0..3).map(|_| {
+                let drawn = sample(&chain, &exact, standard_normal(count, 2, rng), rng, |_, _| ());
+                sliced_wasserstein(&data.sample(count, rng), &drawn, DIRECTIONS)
+            });
+            mean.sum::<f64>() / 3.0 / floor
+        });
+        grid = grid.row(steps.to_string(), ratios);
+        curves.iter_mut().zip(ratios).for_each(|(curve, ratio)| curve.push((steps as f64, ratio)));
+    }
+    chapter.grid(
+        grid.digits(3)
+            .note("the denoiser is exact, so all that is left is the choice of σ² and the number of steps"),
+    );
+    let [beta, tilde] = curves;
+    let panel = Panel::new("")
+        .axes("T", "sliced Wasserstein over floor")
+        .log_x()
+        .line("σ² = β", beta)
+        .line("σ² = posterior variance", tilde)
+        .horizontal("floor", 1.0);
+    chapter.figure(
+        &Figure::new("The choice of σ² matters for short chains").panel(panel),
+        "beta_or_beta_tilde",
+    )?;
+    Ok(())
+}
+
+fn clipping(
+    chapter: &mut Chapter,
+    setting: &Setting,
+    denoiser: &impl Denoiser,
+    rng: &mut StdRng,
+) -> Result<()> {
+    chapter.section("Clipping x_0");
+    let truth = setting.data.sample(setting.count, rng);
+    let edge = truth.fold(0.0, |edge: f64, x| edge.max(x.abs()));
+    let mut grid = Grid::new("x̂_0 clipped to [−c, c], σ² = β", "c", ["sliced Wasserstein", "largest |x_0|"]);
+    let floor = sliced_wasserstein(&truth, &setting.data.sample(setting.count, rng), DIRECTIONS);
+    grid = grid.row("(data)", [floor, edge]);
+    for (name, clip) in [("none", None), ("edge of the data", Some(edge)), ("half of it", Some(edge / 2.0))] {
+        let drawn =
+            draw(&ancestral(&setting.schedule, FixedVariance::Beta, clip), denoiser, setting.count, rng);
+        let largest = drawn.fold(0.0, |edge: f64, x| edge.max(x.abs()));
+        grid = grid.row(name, [sliced_wasserstein(&truth, &drawn, DIRECTIONS), largest]);
+    }
+    chapter.grid(grid.digits(3).note("the paper never says it clips; its code does, to the pixels’ [−1, 1]"));
+    Ok(())
+}
+
+fn learned_variance(
+    chapter: &mut Chapter,
+    setting: &Setting,
+    fixed: &impl Denoiser,
+    rng: &mut StdRng,
+) -> Result<()> {
+    chapter.section("Learning the variance, both ways");
+    chapter.say(
+        "The notes’ way: the network gives the mean and the log-variance outright, trained on the bound. The later way: it \
+         gives ε and a v that sets Σ between β̃ and β, trained on L_simple plus a little of the bound that reaches v alone.",
+    );
+    let config = |objective| TrainConfig {
+        objective,
+        steps: setting.training.steps / 3 + 1,
+        ..setting.training.clone()
+    };
+    let direct = train(setting, "mean and log-variance", config(Objective::MeanLogVariance), rng)?;
+    let hybrid = train(setting, "hybrid", config(Objective::Hybrid), rng)?;
+    let of = |trained: &'_ Trained<f32>| (trained.average.clone(), trained.objective);
+    let [(direct, direct_objective), (hybrid, hybrid_objective)] = [&direct, &hybrid].map(of);
+    let schedule = &setting.schedule;
+    let direct = NetworkDenoiser { schedule, network: &direct, objective: direct_objective };
+    let hybrid = NetworkDenoiser { schedule, network: &hybrid, objective: hybrid_objective };
+
+    let x_0 = setting.data.sample(500, rng);
+    let truth = setting.data.sample(setting.count, rng);
+    let floor = sliced_wasserstein(&truth, &setting.data.sample(setting.count, rng), DIRECTIONS);
+    let mut grid = Grid::new(
+        "Fixed and learned variances",
+        "variance",
+        ["bound in bits/dim", "sliced Wasserstein over floor"],
+    );
+    let mut row = |name: &str, denoiser: &dyn Denoiser, variance: FixedVariance, rng: &mut StdRng| {
+        let bound =
+            variational_bound(&Model { schedule, denoiser: &denoiser, variance, clip: None }, &x_0, rng);
+        let bits = bits_per_dim(bound.sum() / x_0.nrows() as f64, 2);
+        let drawn = draw(&ancestral(schedule, variance, None), &denoiser, setting.count, rng);
+        let distance = sliced_wasserstein(&truth, &drawn, DIRECTIONS) / floor;
+        grid = std::mem::replace(&mut grid, Grid::new("", "", ["", ""])).row(name, [bits, distance]);
+        bits
+    };
+    let beta = row("β", &fixed, FixedVariance::Beta, rng);
+    let tilde = row("β̃", &fixed, FixedVariance::Posterior, rng);
+    row("mean and log-variance", &direct, FixedVariance::Beta, rng);
+    let between = row("between β̃ and β (hybrid)", &hybrid, FixedVariance::Beta, rng);
+    let entropy =
+        setting.data.entropy().map(|nats| format!("; the data’s entropy is {:.3}", bits_per_dim(nats, 2)));
+    chapter.grid(
+        grid.digits(3).note(format!(
+            "a third of the training steps for the learned ones{}",
+            entropy.unwrap_or_default(),
+        )),
+    );
+    if !setting.quick {
+        chapter.table(Table::new("The bound in bits/dim").at_most(
+            "hybrid, at most the better fixed one",
+            beta.min(tilde) + 0.1,
+            between,
+        ));
+    }
+
+    let learned = |denoiser: &dyn Denoiser, rng: &mut StdRng| {
+        let mut curve = Vec::new();
+        for t in 1..=schedule.steps() {
+            let x_t =
+                ddpm::forward::diffuse(&x_0, schedule.alpha_bar(t), &standard_normal(x_0.nrows(), 2, rng));
+            if let Some(variance) = denoiser.predict(x_t.view(), t).variance {
+                curve.push((t as f64, variance.mapv(f64::ln).mean().map_or(f64::NAN, f64::exp)));
+            }
+        }
+        curve
+    };
+    let steps = 1..=schedule.steps();
+    let panel = Panel::new("")
+        .axes("t", "variance of a reverse step")
+        .log_x()
+        .log_y()
+        .dashed("βₜ", steps.clone().map(|t| (t as f64, schedule.beta(t))))
+        .dashed("posterior variance", steps.map(|t| (t as f64, posterior_log_variance(schedule, t).exp())))
+        .line("mean and log-variance", learned(&direct, rng))
+        .line("hybrid", learned(&hybrid, rng));
+    chapter.figure(
+        &Figure::new("What variance the networks learned (geometric mean)").panel(panel),
+        "learned_variance",
+    )?;
+    Ok(())
+}
