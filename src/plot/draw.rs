@@ -37,7 +37,8 @@ pub(super) fn draw_panel<DB: DrawingBackend>(
     let layout = Layout::new(panel, legend, size);
     if !panel.title.is_empty() {
         let style = font::style(TITLE, INK).pos(Pos::new(HPos::Center, VPos::Center));
-        area.draw_text(&panel.title, &style, (units(layout.middle()), units(TITLE)))?;
+        let y = layout.top - layout.spot.height() - TITLE;
+        area.draw_text(&panel.title, &style, (units(layout.middle()), units(y)))?;
     }
     let mut chart = chart_on(area, &layout, size)?;
     if let (Some(map), Some(z)) = (&panel.heatmap, &layout.z) {
@@ -52,7 +53,7 @@ pub(super) fn draw_panel<DB: DrawingBackend>(
         Spot::Nowhere => Ok(()),
         Spot::Inside(x, y) => layout.legend.draw_inside(area, (layout.left + x, layout.top + y)),
         Spot::Above(_) => {
-            let top = if panel.title.is_empty() { TICK } else { 2.0 * TITLE };
+            let top = layout.top - layout.spot.height();
             layout.legend.draw_rows(area, (layout.middle(), top), layout.legend_room)
         }
     }
@@ -130,9 +131,10 @@ fn draw_color_bar<DB: DrawingBackend>(area: &Area<DB>, layout: &Layout, z: &Axis
     let left = layout.right + BAR;
     let height = |share: f64| units(layout.bottom - share * layout.height());
     for step in 0..64 {
-        let (from, to) = (f64::from(step) / 64.0, f64::from(step + 1) / 64.0);
-        let ends = [(units(left), height(to)), (units(left + BAR), height(from))];
-        area.draw(&Rectangle::new(ends, viridis((from + to) / 2.0).filled()))?;
+        // Each step reaches to the top, under the next ones: side by side, browsers show seams.
+        let from = f64::from(step) / 64.0;
+        let ends = [(units(left), height(1.0)), (units(left + BAR), height(from))];
+        area.draw(&Rectangle::new(ends, viridis(from + 1.0 / 128.0).filled()))?;
     }
     let style = font::style(SMALL, INK).pos(Pos::new(HPos::Left, VPos::Center));
     for (place, text) in &z.ticks {

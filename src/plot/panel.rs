@@ -8,6 +8,9 @@ use super::{
 };
 use crate::{Error, Result};
 
+/// A range that is set, or the one that fits.
+type Range = Option<(f64, f64)>;
+
 /// A pair of axes with its series: built up call by call.
 ///
 /// ```
@@ -26,7 +29,7 @@ pub struct Panel {
     pub(super) labels: (String, String),
     pub(super) series: Vec<Series>,
     pub(super) heatmap: Option<Heatmap>,
-    pub(super) ranges: (Option<(f64, f64)>, Option<(f64, f64)>),
+    pub(super) ranges: (Range, Range),
     pub(super) log: (bool, bool),
     pub(super) equal: bool,
     pub(super) bare: bool,
@@ -158,7 +161,7 @@ impl Panel {
             ys.extend(y);
         }
         let map = self.heatmap.as_ref();
-        let range = |own: Option<(f64, f64)>, edges: Option<(f64, f64)>| own.or(edges);
+        let range = |own: Range, edges: Range| own.or(edges);
         let grounded = self.series.iter().any(|series| matches!(series.kind, Kind::Bars { .. }));
         (
             Axis::new(&xs, range(self.ranges.0, map.map(|map| map.x)), self.log.0, false),
@@ -188,7 +191,7 @@ impl Panel {
         self.series.iter().enumerate().try_for_each(|(i, series)| self.check_series(i, series))
     }
 
-    fn check_range(&self, axis: &str, range: Option<(f64, f64)>, log: bool) -> Result<()> {
+    fn check_range(&self, axis: &str, range: Range, log: bool) -> Result<()> {
         let Some((from, to)) = range else { return Ok(()) };
         if from < to && from.is_finite() && to.is_finite() && (!log || from > 0.0) {
             return Ok(());
