@@ -161,9 +161,35 @@ fn a_line_goes_through_its_points() {
         let column = (left + part * (right - left)).round() as u32;
         let black = rows(column, [0, 0, 0]);
         let (top, bottom) = black.split_at(black.iter().filter(|&&y| y < f64::from(height) / 2.0).count());
+        // A reference line is one pixel thick, two in the picture; where it lies between rows, the rims are grey.
+        assert!((1..=3).contains(&bottom.len()), "a reference line of {} rows", bottom.len());
         let share = (mean(bottom) - mean(&rows(column, [0, 114, 178]))) / (mean(bottom) - mean(top));
         // A pixel of the picture is 1/650 of the axis; the ink of a steep line has a few of them.
         assert!((share - part * part).abs() < 0.005, "x = {part}: y = {} is drawn at {share}", part * part);
+    }
+}
+
+/// The numbers in the data of all paths of a colour.
+fn numbers_in(svg: &str, stroke: &str) -> Vec<f64> {
+    let document = roxmltree::Document::parse(svg).unwrap();
+    let paths = document.descendants().filter(|node| node.attribute("stroke") == Some(stroke));
+    let data: Vec<&str> = paths.filter_map(|path| path.attribute("d")).collect();
+    data.concat().split(['M', ' ']).filter_map(|number| number.parse().ok()).collect()
+}
+
+/// The line's ends come from the ranges, the axes' ends from the layout.
+#[test]
+fn ranges_end_where_the_axes_end() {
+    let ends = Panel::new("").line("", [(0.0, 0.0), (1.0, 1.0)]).x_range(0.0, 1.0).y_range(0.0, 1.0);
+    let svg = Figure::new("").panel(ends).to_svg().unwrap();
+    let (line, axes) = (numbers_in(&svg, "#0072b2"), numbers_in(&svg, "#8c8c8c"));
+    let most =
+        |numbers: &[f64], from: usize| numbers.iter().skip(from).step_by(2).copied().fold(0.0, f64::max);
+    for (name, from) in [("right", 0), ("bottom", 1)] {
+        let (drawn, axis) = (most(&line, from), most(&axes, from));
+        // The ticks below the axis are 16 units long and there is no tick to the right of it.
+        let reach = if name == "bottom" { 16.0 } else { 0.0 };
+        assert!((axis - reach - drawn).abs() <= 2.0, "the line ends {name} at {drawn}, the axis at {axis}");
     }
 }
 
@@ -172,10 +198,7 @@ fn a_line_is_cut_off_at_the_axes() {
     let steep = curve((-1.0, 1.0), 101, |x| 1000.0 * x);
     let panel = |range: f64| Panel::new("").line("", steep.clone()).y_range(-range, range).x_range(-1.0, 1.0);
     let svg = Figure::new("").panel(panel(1.0)).to_svg().unwrap();
-    let document = roxmltree::Document::parse(&svg).unwrap();
-    let line = document.descendants().find(|node| node.attribute("stroke") == Some("#0072b2")).unwrap();
-    let numbers: Vec<f64> =
-        line.attribute("d").unwrap()[1..].split(' ').map(|number| number.parse().unwrap()).collect();
+    let numbers = numbers_in(&svg, "#0072b2");
     let (first, last) = ((numbers[0], numbers[1]), (numbers[numbers.len() - 2], numbers[numbers.len() - 1]));
     // 4 units to a pixel: the cut line is as high as the axes and, at ±1/1000 of x, almost upright.
     assert!((last.0 - first.0).abs() <= 4.0, "from {first:?} to {last:?}");
@@ -230,13 +253,16 @@ fn frames_of_several_sizes_and_no_frames_are_errors() {
 fn what_cannot_be_drawn_is_named() {
     let one = |panel: Panel| Figure::new("").panel(panel);
     assert_eq!(complaint(&Figure::new("nothing")).0, "the number of panels");
-    assert_eq!(complaint(&one(Panel::new("nothing"))).0, "the number of series");
+    assert_eq!(complaint(&one(Panel::new("nothing"))).1, "0 in panel “nothing”");
+    assert_eq!(complaint(&one(Panel::new("p").points("empty", []))).1, "0 in panel “p”");
     let nan = complaint(&one(Panel::new("loss").line("batch", [(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN)])));
     assert_eq!(nan.1, "(2.0, NaN) (point 2 of series “batch” of panel “loss”)");
     let infinite = complaint(&one(Panel::new("p").histogram("", [1.0, f64::INFINITY], 2, (0.0, 1.0))));
     assert_eq!(infinite.1, "inf (point 1 of series 0 of panel “p”)");
     let log = complaint(&one(Panel::new("p").line("l", [(1.0, 1.0), (2.0, 0.0)]).log_y()));
     assert_eq!(log.1, "y = 0 (point 1 of series “l” of panel “p”)");
+    let band = complaint(&one(Panel::new("p").band("b", [(1.0, 1.0, 2.0), (2.0, -1.0, 2.0)]).log_y()));
+    assert_eq!(band.1, "y = -1 (point 1 of series “b” of panel “p”)");
     let range = complaint(&one(Panel::new("p").line("l", [(1.0, 1.0)]).x_range(2.0, 1.0)));
     assert_eq!(range.1, "2…1 for x in panel “p”");
     let letter = complaint(&one(Panel::new("漢").line("l", [(1.0, 1.0)])));
@@ -244,6 +270,13 @@ fn what_cannot_be_drawn_is_named() {
     let cell = Array2::from_shape_fn((2, 2), |(row, _)| if row == 1 { f64::NAN } else { 0.0 });
     let cell = complaint(&one(Panel::new("p").heatmap(Heatmap::new(cell, (0.0, 1.0), (0.0, 1.0)))));
     assert_eq!(cell.1, "NaN in row 1, column 0");
+}
+
+#[test]
+fn a_constant_is_drawn() {
+    let map = Heatmap::new(Array2::ones((2, 2)), (0.0, 1.0), (0.0, 1.0));
+    let line = Panel::new("").line("", [(3.0, 2.0), (3.0, 2.0)]);
+    Figure::new("").panel(Panel::new("").heatmap(map)).panel(line).to_svg().unwrap();
 }
 
 #[test]

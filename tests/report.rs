@@ -1,5 +1,6 @@
 //! Tables, grids and the shape of a chapter: what they say, and when they say no.
 
+use clap::Parser;
 use ddpm::{
     Error,
     plot::{Figure, Panel},
@@ -197,6 +198,25 @@ fn an_unwritable_folder_is_an_error_before_the_work() {
     let error = Chapter::start("ch01_forward", &common(&file.join("out"))).unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error:?}");
     assert!(error.to_string().ends_with("choose another with --out"), "{error}");
+}
+
+#[derive(clap::Parser)]
+#[command(about = catalogue::question("ch01_forward"))]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+}
+
+#[test]
+fn help_opens_with_the_question_and_names_the_common_arguments() {
+    for help in ["-h", "--help"] {
+        let text = Arguments::try_parse_from(["ch01_forward", help]).err().unwrap().to_string();
+        assert!(text.starts_with(catalogue::question("ch01_forward")), "{text}");
+        assert!(["--seed", "--out", "--quick"].iter().all(|name| text.contains(name)), "{text}");
+        assert!(text.lines().count() < 25, "{text}");
+    }
+    let arguments = Arguments::parse_from(["ch01_forward"]);
+    assert_eq!((arguments.common.seed, arguments.common.out, arguments.common.quick), (0, None, false));
 }
 
 #[test]

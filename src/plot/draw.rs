@@ -36,7 +36,8 @@ pub(super) fn draw_panel<DB: DrawingBackend>(
 ) -> Drawn<DB> {
     let layout = Layout::new(panel, legend, size);
     if !panel.title.is_empty() {
-        let style = font::style(TITLE, INK).pos(Pos::new(HPos::Center, VPos::Center));
+        let size = font::fitting(&panel.title, TITLE, size.0 - TITLE);
+        let style = font::style(size, INK).pos(Pos::new(HPos::Center, VPos::Center));
         let y = layout.top - layout.spot.height() - TITLE;
         area.draw_text(&panel.title, &style, (units(layout.middle()), units(y)))?;
     }
@@ -78,18 +79,20 @@ fn chart_on<'a, DB: DrawingBackend>(
 fn draw_axes<DB: DrawingBackend>(chart: &mut Chart<DB>, panel: &Panel, layout: &Layout) -> Drawn<DB> {
     let hair = units(HAIR) as u32;
     let grid = if panel.heatmap.is_some() { TRANSPARENT } else { GRID.to_rgba() };
+    let (x, y) = (&panel.labels.0, &panel.labels.1);
+    let label_size = font::fitting(x, MEDIUM, layout.width()).min(font::fitting(y, MEDIUM, layout.height()));
     let mut mesh = chart.configure_mesh();
     mesh.bold_line_style(grid.stroke_width(hair))
         .light_line_style(TRANSPARENT)
         .axis_style(FRAME.stroke_width(hair))
         .label_style(font::style(SMALL, INK))
-        .axis_desc_style(font::style(MEDIUM, INK))
+        .axis_desc_style(font::style(label_size, INK))
         .set_all_tick_mark_size(units(TICK));
-    if !panel.labels.0.is_empty() {
-        mesh.x_desc(&panel.labels.0);
+    if !x.is_empty() {
+        mesh.x_desc(x);
     }
-    if !panel.labels.1.is_empty() {
-        mesh.y_desc(&panel.labels.1);
+    if !y.is_empty() {
+        mesh.y_desc(y);
     }
     mesh.draw()?;
     if !panel.bare {

@@ -69,6 +69,10 @@ impl<'a> Layout<'a> {
         Self { left, top, right, bottom, x, y, z, labels, legend, spot, legend_room }
     }
 
+    pub(super) fn width(&self) -> f64 {
+        self.right - self.left
+    }
+
     pub(super) fn height(&self) -> f64 {
         self.bottom - self.top
     }

@@ -32,6 +32,8 @@ use std::{
 /// assert!(arguments.common.quick && arguments.common.seed == 7 && arguments.steps == 1000);
 /// ```
 #[derive(Debug, Clone, Default, clap::Args)]
+// Without this the text above would stand in `--help` in place of the chapter's question.
+#[command(about = None, long_about = None)]
 pub struct Common {
     /// The seed of all random numbers
     #[arg(long, value_name = "N", default_value_t = 0)]
