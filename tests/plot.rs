@@ -1,1 +1,289 @@
+//! Figures: what is written, what it says, and what cannot be drawn.
 
+use ddpm::{
+    Error,
+    plot::{BLACK, Figure, Heatmap, Panel, Series, curve, pairs, save_gif},
+};
+use ndarray::Array2;
+use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
+use rand_distr::StandardNormal;
+use std::{collections::HashSet, fs, io::Cursor};
+
+type Pixels = (u32, u32, Vec<u8>);
+
+fn normal_points(count: usize) -> Array2<f64> {
+    let mut rng = StdRng::seed_from_u64(0);
+    Array2::from_shape_simple_fn((count, 2), || rng.sample(StandardNormal))
+}
+
+/// One panel of every kind.
+fn gallery() -> Figure {
+    let line = Panel::new("schedules")
+        .axes("t", "ᾱ_t")
+        .line("linear", curve((1.0, 1000.0), 200, |t| 1e-4 + 2e-5 * t))
+        .dashed("cosine", curve((1.0, 1000.0), 200, |t| 1.0 / t))
+        .horizontal("β = 10⁻³", 1e-3)
+        .log_x()
+        .log_y();
+    let bars = Panel::new("x_T")
+        .axes("x", "p(x)")
+        .histogram("samples", normal_points(500).column(0).iter().copied(), 20, (-4.0, 4.0))
+        .line("N(0, 1)", curve((-4.0, 4.0), 50, |x| (-x * x / 2.0).exp()))
+        .band("±", curve((-4.0, 4.0), 9, f64::cos).into_iter().map(|(x, y)| (x, y - 0.1, y + 0.1)))
+        .vertical("", 0.0);
+    let points = Panel::new("points").points("a < b & c", pairs(normal_points(50).view())).equal();
+    let map = Array2::from_shape_fn((8, 12), |(row, column)| (row * column) as f64);
+    let map = Panel::new("map").heatmap(Heatmap::new(map, (0.0, 12.0), (0.0, 8.0)).label("row · column"));
+    Figure::new("Every kind").panels([line, bars, points, map]).columns(2)
+}
+
+fn decode_png(bytes: &[u8]) -> Pixels {
+    let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!(info.color_type, png::ColorType::Rgb);
+    (info.width, info.height, pixels)
+}
+
+/// The parameter and the value that an error complains about.
+#[track_caller]
+fn complaint(figure: &Figure) -> (&'static str, String) {
+    match figure.to_svg() {
+        Err(Error::Parameter { name, value, .. }) => (name, value),
+        Err(other) => panic!("expected a complaint about a parameter, not: {other}"),
+        Ok(_) => panic!("expected a complaint, not a picture"),
+    }
+}
+
+#[test]
+fn svg_is_well_formed_and_has_its_labels_and_its_font() {
+    let svg = gallery().to_svg().unwrap();
+    let document = roxmltree::Document::parse(&svg).unwrap();
+    let texts: HashSet<&str> = document
+        .descendants()
+        .filter(|node| node.has_tag_name("text"))
+        .filter_map(|node| node.text())
+        .collect();
+    for label in
+        ["Every kind", "schedules", "t", "ᾱ_t", "linear", "β = 10⁻³", "10⁻³", "a < b & c", "row · column"]
+    {
+        assert!(texts.contains(label), "“{label}” is not among the texts {texts:?}");
+    }
+    let style = document.descendants().find(|node| node.has_tag_name("style")).unwrap().text().unwrap();
+    assert!(
+        style.contains("@font-face") && style.contains("url(data:font/woff2;base64,d09GMg"),
+        "{:.200}",
+        style
+    );
+}
+
+#[test]
+fn svg_stays_inside_its_view_box() {
+    let svg = gallery().to_svg().unwrap();
+    let document = roxmltree::Document::parse(&svg).unwrap();
+    let view_box: Vec<f64> = document
+        .root_element()
+        .attribute("viewBox")
+        .unwrap()
+        .split(' ')
+        .map(|n| n.parse().unwrap())
+        .collect();
+    for text in
+        document.descendants().filter(|node| node.has_tag_name("text") && node.attribute("x").is_some())
+    {
+        let at = |name| text.attribute(name).unwrap().parse::<f64>().unwrap();
+        let (x, y) = (at("x"), at("y"));
+        assert!(
+            (0.0..view_box[2]).contains(&x) && (0.0..view_box[3]).contains(&y),
+            "{text:?} stands at {x}, {y}"
+        );
+    }
+}
+
+#[test]
+fn svg_of_two_thousand_points_is_small() {
+    let svg =
+        Figure::new("").panel(Panel::new("").points("", pairs(normal_points(2000).view()))).to_svg().unwrap();
+    assert!(svg.len() <= 200_000, "{} bytes", svg.len());
+    let elements = roxmltree::Document::parse(&svg).unwrap().descendants().count();
+    assert!(elements < 100, "{elements} elements");
+}
+
+#[test]
+fn png_has_two_pixels_for_one_and_all_colours() {
+    let folder = tempfile::tempdir().unwrap();
+    let panel = Panel::new("").line("", [(0.0, 0.0), (1.0, 1.0)]).dashed("", [(0.0, 1.0), (1.0, 0.0)]);
+    Figure::new("")
+        .panel(panel)
+        .panel_size(300, 200)
+        .save(folder.path().join("new/folder"), "cross")
+        .unwrap();
+    let (width, height, pixels) = decode_png(&fs::read(folder.path().join("new/folder/cross.png")).unwrap());
+    assert_eq!((width, height), (600, 400));
+    let colors: HashSet<&[u8]> = pixels.chunks_exact(3).collect();
+    for (name, color) in [("white", [255, 255, 255]), ("blue", [0, 114, 178]), ("orange", [230, 159, 0])] {
+        assert!(colors.contains(color.as_slice()), "no {name} among {} colours", colors.len());
+    }
+    let files = fs::read_dir(folder.path().join("new/folder")).unwrap().count();
+    assert_eq!(files, 2, "files besides cross.svg and cross.png");
+}
+
+#[test]
+fn same_figure_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    gallery().save(folder.path(), "a").unwrap();
+    gallery().save(folder.path(), "b").unwrap();
+    for extension in ["svg", "png"] {
+        let read = |stem: &str| fs::read(folder.path().join(format!("{stem}.{extension}"))).unwrap();
+        assert!(read("a") == read("b"), "{extension}: two drawings of one figure differ");
+    }
+}
+
+/// Column by column, the middle of the line's ink against where the axes say the value is: the frame of the axes comes
+/// from the ink of reference lines at their ends.
+#[test]
+fn a_line_goes_through_its_points() {
+    let folder = tempfile::tempdir().unwrap();
+    let edges = [0.0, 1.0].map(|at| Series::horizontal("", at).color(BLACK));
+    let [low, high] = edges;
+    let panel =
+        Panel::new("").line("", curve((0.0, 1.0), 400, |x| x * x)).x_range(0.0, 1.0).y_range(-0.1, 1.1);
+    Figure::new("").panel(panel.series(low).series(high)).save(folder.path(), "parabola").unwrap();
+    let (width, height, pixels) = decode_png(&fs::read(folder.path().join("parabola.png")).unwrap());
+    let rows = |x: u32, color: [u8; 3]| -> Vec<f64> {
+        let at = |y: u32| 3 * (y * width + x) as usize;
+        (0..height).filter(|&y| pixels[at(y)..at(y) + 3] == color).map(f64::from).collect()
+    };
+    let mean = |rows: &[f64]| rows.iter().sum::<f64>() / rows.len() as f64;
+    let frame: Vec<u32> = (0..width).filter(|&x| rows(x, [0, 0, 0]).len() >= 2).collect();
+    let (left, right) = (f64::from(frame[0]), f64::from(*frame.last().unwrap()));
+    for part in [0.2, 0.4, 0.6, 0.8] {
+        let column = (left + part * (right - left)).round() as u32;
+        let black = rows(column, [0, 0, 0]);
+        let (top, bottom) = black.split_at(black.iter().filter(|&&y| y < f64::from(height) / 2.0).count());
+        // A reference line is one pixel thick, two in the picture; where it lies between rows, the rims are grey.
+        assert!((1..=3).contains(&bottom.len()), "a reference line of {} rows", bottom.len());
+        let share = (mean(bottom) - mean(&rows(column, [0, 114, 178]))) / (mean(bottom) - mean(top));
+        // A pixel of the picture is 1/650 of the axis; the ink of a steep line has a few of them.
+        assert!((share - part * part).abs() < 0.005, "x = {part}: y = {} is drawn at {share}", part * part);
+    }
+}
+
+/// The numbers in the data of all paths of a colour.
+fn numbers_in(svg: &str, stroke: &str) -> Vec<f64> {
+    let document = roxmltree::Document::parse(svg).unwrap();
+    let paths = document.descendants().filter(|node| node.attribute("stroke") == Some(stroke));
+    let data: Vec<&str> = paths.filter_map(|path| path.attribute("d")).collect();
+    data.concat().split(['M', ' ']).filter_map(|number| number.parse().ok()).collect()
+}
+
+/// The line's ends come from the ranges, the axes' ends from the layout.
+#[test]
+fn ranges_end_where_the_axes_end() {
+    let ends = Panel::new("").line("", [(0.0, 0.0), (1.0, 1.0)]).x_range(0.0, 1.0).y_range(0.0, 1.0);
+    let svg = Figure::new("").panel(ends).to_svg().unwrap();
+    let (line, axes) = (numbers_in(&svg, "#0072b2"), numbers_in(&svg, "#8c8c8c"));
+    let most =
+        |numbers: &[f64], from: usize| numbers.iter().skip(from).step_by(2).copied().fold(0.0, f64::max);
+    for (name, from) in [("right", 0), ("bottom", 1)] {
+        let (drawn, axis) = (most(&line, from), most(&axes, from));
+        // The ticks below the axis are 16 units long and there is no tick to the right of it.
+        let reach = if name == "bottom" { 16.0 } else { 0.0 };
+        assert!((axis - reach - drawn).abs() <= 2.0, "the line ends {name} at {drawn}, the axis at {axis}");
+    }
+}
+
+#[test]
+fn a_line_is_cut_off_at_the_axes() {
+    let steep = curve((-1.0, 1.0), 101, |x| 1000.0 * x);
+    let panel = |range: f64| Panel::new("").line("", steep.clone()).y_range(-range, range).x_range(-1.0, 1.0);
+    let svg = Figure::new("").panel(panel(1.0)).to_svg().unwrap();
+    let numbers = numbers_in(&svg, "#0072b2");
+    let (first, last) = ((numbers[0], numbers[1]), (numbers[numbers.len() - 2], numbers[numbers.len() - 1]));
+    // 4 units to a pixel: the cut line is as high as the axes and, at ±1/1000 of x, almost upright.
+    assert!((last.0 - first.0).abs() <= 4.0, "from {first:?} to {last:?}");
+    assert!((first.1 - last.1) > 1200.0, "from {first:?} to {last:?}");
+}
+
+#[test]
+fn a_histogram_is_a_density() {
+    let values = [0.1, 0.2, 0.3, 0.9, 1.0, 5.0];
+    let histogram = format!("{:?}", Series::histogram("", values, 2, (0.0, 1.0)));
+    // Three and two of six values in bins of width 1/2: 3/6/0.5 = 1 and 2/6/0.5 = 2/3; the 5 lies outside.
+    assert!(histogram.contains("[(0.25, 1.0), (0.75, 0.6666666666666666)]"), "{histogram}");
+}
+
+#[test]
+fn gif_has_its_frames_and_runs_forever() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("moving.gif");
+    let frame = |t: i32| {
+        let panel = Panel::new(format!("t = {t}")).points("", [(f64::from(t), 0.5)]);
+        Figure::new("").panel(panel.x_range(0.0, 4.0).y_range(0.0, 1.0)).panel_size(200, 150)
+    };
+    save_gif(&path, &(0..5).map(frame).collect::<Vec<_>>(), 120).unwrap();
+    let mut options = gif::DecodeOptions::new();
+    options.set_color_output(gif::ColorOutput::RGBA);
+    let mut decoder = options.read_info(fs::File::open(&path).unwrap()).unwrap();
+    assert_eq!((decoder.width(), decoder.height()), (200, 150));
+    assert!(decoder.global_palette().is_some());
+    let (mut frames, mut delays) = (HashSet::new(), Vec::new());
+    while let Some(frame) = decoder.read_next_frame().unwrap() {
+        frames.insert(frame.buffer.to_vec());
+        delays.push(frame.delay);
+    }
+    assert_eq!(frames.len(), 5, "frames that differ");
+    assert_eq!(delays, [12, 12, 12, 12, 212], "hundredths of a second");
+    assert_eq!(decoder.repeat(), gif::Repeat::Infinite);
+}
+
+#[test]
+fn frames_of_several_sizes_and_no_frames_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("moving.gif");
+    let frame = |size| Figure::new("").panel(Panel::new("").points("", [(0.0, 0.0)])).panel_size(size, 100);
+    let sizes = save_gif(&path, &[frame(100), frame(120)], 100).unwrap_err().to_string();
+    assert!(sizes.contains("(120, 100) in frame 1"), "{sizes}");
+    let none = save_gif(&path, &[], 100).unwrap_err().to_string();
+    assert!(none.contains("frames is 0"), "{none}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn what_cannot_be_drawn_is_named() {
+    let one = |panel: Panel| Figure::new("").panel(panel);
+    assert_eq!(complaint(&Figure::new("nothing")).0, "the number of panels");
+    assert_eq!(complaint(&one(Panel::new("nothing"))).1, "0 in panel “nothing”");
+    assert_eq!(complaint(&one(Panel::new("p").points("empty", []))).1, "0 in panel “p”");
+    let nan = complaint(&one(Panel::new("loss").line("batch", [(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN)])));
+    assert_eq!(nan.1, "(2.0, NaN) (point 2 of series “batch” of panel “loss”)");
+    let infinite = complaint(&one(Panel::new("p").histogram("", [1.0, f64::INFINITY], 2, (0.0, 1.0))));
+    assert_eq!(infinite.1, "inf (point 1 of series 0 of panel “p”)");
+    let log = complaint(&one(Panel::new("p").line("l", [(1.0, 1.0), (2.0, 0.0)]).log_y()));
+    assert_eq!(log.1, "y = 0 (point 1 of series “l” of panel “p”)");
+    let band = complaint(&one(Panel::new("p").band("b", [(1.0, 1.0, 2.0), (2.0, -1.0, 2.0)]).log_y()));
+    assert_eq!(band.1, "y = -1 (point 1 of series “b” of panel “p”)");
+    let range = complaint(&one(Panel::new("p").line("l", [(1.0, 1.0)]).x_range(2.0, 1.0)));
+    assert_eq!(range.1, "2…1 for x in panel “p”");
+    let letter = complaint(&one(Panel::new("漢").line("l", [(1.0, 1.0)])));
+    assert_eq!(letter.1, "“漢”");
+    let cell = Array2::from_shape_fn((2, 2), |(row, _)| if row == 1 { f64::NAN } else { 0.0 });
+    let cell = complaint(&one(Panel::new("p").heatmap(Heatmap::new(cell, (0.0, 1.0), (0.0, 1.0)))));
+    assert_eq!(cell.1, "NaN in row 1, column 0");
+}
+
+#[test]
+fn a_constant_is_drawn() {
+    let map = Heatmap::new(Array2::ones((2, 2)), (0.0, 1.0), (0.0, 1.0));
+    let line = Panel::new("").line("", [(3.0, 2.0), (3.0, 2.0)]);
+    Figure::new("").panel(Panel::new("").heatmap(map)).panel(line).to_svg().unwrap();
+}
+
+#[test]
+fn a_folder_that_is_a_file_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = gallery().save(&file, "plot").unwrap_err();
+    assert!(matches!(error, Error::File { .. }), "{error}");
+}

@@ -69,6 +69,11 @@ impl Axis {
         if self.log { value.log10() } else { value }
     }
 
+    /// Whether a coordinate lies on the axis.
+    pub(super) fn has(&self, place: f64) -> bool {
+        (self.low..=self.high).contains(&place)
+    }
+
     /// How far along the axis a coordinate lies, from 0 to 1.
     pub(super) fn share(&self, place: f64) -> f64 {
         (place - self.low) / (self.high - self.low)

@@ -33,5 +33,5 @@ pub(super) fn draw_on<DB: DrawingBackend>(canvas: DB, figure: &Figure) -> Result
     font::register();
     let area = canvas.into_drawing_area();
     let drawn = figure.draw(&area).and_then(|()| area.present());
-    drawn.map_err(|fault| Error::Plot { path: figure.name().into(), reason: fault.to_string() })
+    drawn.map_err(|fault| Error::Plot { path: figure.name(), reason: fault.to_string() })
 }

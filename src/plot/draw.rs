@@ -36,8 +36,10 @@ pub(super) fn draw_panel<DB: DrawingBackend>(
 ) -> Drawn<DB> {
     let layout = Layout::new(panel, legend, size);
     if !panel.title.is_empty() {
-        let style = font::style(TITLE, INK).pos(Pos::new(HPos::Center, VPos::Center));
-        area.draw_text(&panel.title, &style, (units(layout.middle()), units(TITLE)))?;
+        let size = font::fitting(&panel.title, TITLE, size.0 - TITLE);
+        let style = font::style(size, INK).pos(Pos::new(HPos::Center, VPos::Center));
+        let y = layout.top - layout.spot.height() - TITLE;
+        area.draw_text(&panel.title, &style, (units(layout.middle()), units(y)))?;
     }
     let mut chart = chart_on(area, &layout, size)?;
     if let (Some(map), Some(z)) = (&panel.heatmap, &layout.z) {
@@ -52,7 +54,7 @@ pub(super) fn draw_panel<DB: DrawingBackend>(
         Spot::Nowhere => Ok(()),
         Spot::Inside(x, y) => layout.legend.draw_inside(area, (layout.left + x, layout.top + y)),
         Spot::Above(_) => {
-            let top = if panel.title.is_empty() { TICK } else { 2.0 * TITLE };
+            let top = layout.top - layout.spot.height();
             layout.legend.draw_rows(area, (layout.middle(), top), layout.legend_room)
         }
     }
@@ -77,18 +79,20 @@ fn chart_on<'a, DB: DrawingBackend>(
 fn draw_axes<DB: DrawingBackend>(chart: &mut Chart<DB>, panel: &Panel, layout: &Layout) -> Drawn<DB> {
     let hair = units(HAIR) as u32;
     let grid = if panel.heatmap.is_some() { TRANSPARENT } else { GRID.to_rgba() };
+    let (x, y) = (&panel.labels.0, &panel.labels.1);
+    let label_size = font::fitting(x, MEDIUM, layout.width()).min(font::fitting(y, MEDIUM, layout.height()));
     let mut mesh = chart.configure_mesh();
     mesh.bold_line_style(grid.stroke_width(hair))
         .light_line_style(TRANSPARENT)
         .axis_style(FRAME.stroke_width(hair))
         .label_style(font::style(SMALL, INK))
-        .axis_desc_style(font::style(MEDIUM, INK))
+        .axis_desc_style(font::style(label_size, INK))
         .set_all_tick_mark_size(units(TICK));
-    if !panel.labels.0.is_empty() {
-        mesh.x_desc(&panel.labels.0);
+    if !x.is_empty() {
+        mesh.x_desc(x);
     }
-    if !panel.labels.1.is_empty() {
-        mesh.y_desc(&panel.labels.1);
+    if !y.is_empty() {
+        mesh.y_desc(y);
     }
     mesh.draw()?;
     if !panel.bare {
@@ -130,9 +134,10 @@ fn draw_color_bar<DB: DrawingBackend>(area: &Area<DB>, layout: &Layout, z: &Axis
     let left = layout.right + BAR;
     let height = |share: f64| units(layout.bottom - share * layout.height());
     for step in 0..64 {
-        let (from, to) = (f64::from(step) / 64.0, f64::from(step + 1) / 64.0);
-        let ends = [(units(left), height(to)), (units(left + BAR), height(from))];
-        area.draw(&Rectangle::new(ends, viridis((from + to) / 2.0).filled()))?;
+        // Each step reaches to the top, under the next ones: side by side, browsers show seams.
+        let from = f64::from(step) / 64.0;
+        let ends = [(units(left), height(1.0)), (units(left + BAR), height(from))];
+        area.draw(&Rectangle::new(ends, viridis(from + 1.0 / 128.0).filled()))?;
     }
     let style = font::style(SMALL, INK).pos(Pos::new(HPos::Left, VPos::Center));
     for (place, text) in &z.ticks {

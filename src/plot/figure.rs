@@ -162,7 +162,8 @@ impl Figure {
         let (width, height) = self.cell();
         let middle = f64::from(self.size().0) / 2.0;
         if !self.title.is_empty() {
-            let style = font::style(15.0, INK).pos(Pos::new(HPos::Center, VPos::Center));
+            let style = font::style(font::fitting(&self.title, 15.0, 2.0 * middle), INK)
+                .pos(Pos::new(HPos::Center, VPos::Center));
             area.draw_text(&self.title, &style, (units(middle), units(17.0)))?;
         }
         let shared = self.shared_legend();

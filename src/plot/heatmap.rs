@@ -51,8 +51,8 @@ impl Heatmap {
                 remedy: format!("look at what panel “{panel}” is given"),
             })
         };
-        let cells = self.values.indexed_iter();
-        if let Some(((row, column), value)) = cells.into_iter().find(|(_, value)| !value.is_finite()) {
+        if let Some(((row, column), value)) = self.values.indexed_iter().find(|(_, value)| !value.is_finite())
+        {
             return fault("a heatmap's value", format!("{value} in row {row}, column {column}"), "be finite");
         }
         match self.limits() {
@@ -61,10 +61,12 @@ impl Heatmap {
         }
     }
 
+    /// The values of the darkest and the brightest colour; a map of one value only has it in the middle.
     pub(super) fn limits(&self) -> (f64, f64) {
         self.range.unwrap_or_else(|| {
             let span = |(low, high): (f64, f64), &value: &f64| (low.min(value), high.max(value));
-            self.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), span)
+            let (low, high) = self.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), span);
+            if low == high { (low - 0.5, high + 0.5) } else { (low, high) }
         })
     }
 }

@@ -18,7 +18,7 @@ pub(super) const BAR: f64 = 12.0;
 /// The free rim of a panel.
 const RIM: f64 = 5.0;
 /// How far apart the ticks of an upright axis stand at least.
-const ROW: f64 = 26.0;
+const ROW: f64 = 32.0;
 
 /// The rectangle between the axes, in pixels of the panel, and what stands around it.
 pub(super) struct Layout<'a> {
@@ -67,6 +67,10 @@ impl<'a> Layout<'a> {
             x.tick_level(right - left, SMALL);
         }
         Self { left, top, right, bottom, x, y, z, labels, legend, spot, legend_room }
+    }
+
+    pub(super) fn width(&self) -> f64 {
+        self.right - self.left
     }
 
     pub(super) fn height(&self) -> f64 {

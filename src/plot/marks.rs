@@ -42,66 +42,65 @@ pub(super) fn draw_series<DB: DrawingBackend>(
     index: usize,
 ) -> Drawn<DB> {
     let (area, color) = (chart.plotting_area(), color(index));
-    let place = |&(px, py): &(f64, f64)| (x.place(px), y.place(py));
-    let inside = |&(px, py): &(f64, f64)| px >= x.low && px <= x.high && py >= y.low && py <= y.high;
-    let stroke = color.stroke_width(units(STROKE) as u32);
-    let thin = color.stroke_width(units(THIN) as u32);
+    let stroke = |width: f64| color.stroke_width(units(width) as u32);
     match &series.kind {
-        Kind::Line(points) => {
-            let placed: Vec<(f64, f64)> = points.iter().map(place).collect();
-            for piece in pieces(&placed, x, y) {
-                area.draw(&PathElement::new(thinned(chart, piece), stroke))?;
-            }
-            Ok(())
-        }
-        Kind::Dashed(points) => {
-            let placed: Vec<(f64, f64)> = points.iter().map(place).collect();
-            for piece in pieces(&placed, x, y) {
-                let piece = thinned(chart, piece);
-                area.draw(&DashedPathElement::new(piece, units(DASH.0), units(DASH.1), stroke))?;
-            }
-            Ok(())
-        }
+        Kind::Line(points) => visible(chart, points, (x, y))
+            .try_for_each(|piece| area.draw(&PathElement::new(piece, stroke(STROKE)))),
+        Kind::Dashed(points) => visible(chart, points, (x, y)).try_for_each(|piece| {
+            area.draw(&DashedPathElement::new(piece, units(DASH.0), units(DASH.1), stroke(STROKE)))
+        }),
         Kind::Points { centers, size } => {
-            let style = color.mix(point_alpha(centers.len())).filled();
-            let radius = units(size / 2.0);
-            let visible = centers.iter().map(place).filter(inside);
-            visible.map(|center| Circle::new(center, radius, style)).try_for_each(|disc| area.draw(&disc))
+            let (radius, style) = (units(size / 2.0), color.mix(point_alpha(centers.len())).filled());
+            let places = centers.iter().map(|&(at, height)| (x.place(at), y.place(height)));
+            let inside = places.filter(|place| x.has(place.0) && y.has(place.1));
+            inside.map(|center| Circle::new(center, radius, style)).try_for_each(|disc| area.draw(&disc))
         }
         Kind::Bars { tops, width } => {
-            let foot = if y.is_log() { y.low } else { 0.0_f64.clamp(y.low, y.high) };
             let style = color.mix(BAR_ALPHA).filled();
-            let bars = tops.iter().map(|&(at, top)| {
-                let side = |part: f64| x.place(at + part * width).clamp(x.low, x.high);
-                [(side(-0.5), foot), (side(0.5), y.place(top).clamp(y.low, y.high))]
-            });
-            bars.filter(|[a, b]| a.0 < b.0 && a.1 != b.1)
-                .try_for_each(|ends| area.draw(&Rectangle::new(ends, style)))
+            let mut bars = tops.iter().filter_map(|top| bar(*top, *width, x, y));
+            bars.try_for_each(|corners| area.draw(&Rectangle::new(corners, style)))
         }
-        Kind::Band(triples) => {
-            let cut =
-                |at: f64, value: f64| (x.place(at).clamp(x.low, x.high), y.place(value).clamp(y.low, y.high));
-            let upper = triples.iter().map(|&(at, _, high)| cut(at, high));
-            let lower = triples.iter().rev().map(|&(at, low, _)| cut(at, low));
-            area.draw(&Polygon::new(upper.chain(lower).collect::<Vec<_>>(), color.mix(BAND_ALPHA).filled()))
-        }
-        Kind::Vertical(at) => {
+        Kind::Band(triples) => area.draw(&Polygon::new(band(triples, x, y), color.mix(BAND_ALPHA).filled())),
+        Kind::Vertical(at) if x.has(x.place(*at)) => {
             let at = x.place(*at);
-            let ends = [(at, y.low), (at, y.high)];
-            if ends.iter().all(inside) { area.draw(&PathElement::new(ends, thin)) } else { Ok(()) }
+            area.draw(&PathElement::new([(at, y.low), (at, y.high)], stroke(THIN)))
         }
-        Kind::Horizontal(at) => {
+        Kind::Horizontal(at) if y.has(y.place(*at)) => {
             let at = y.place(*at);
-            let ends = [(x.low, at), (x.high, at)];
-            if ends.iter().all(inside) { area.draw(&PathElement::new(ends, thin)) } else { Ok(()) }
+            area.draw(&PathElement::new([(x.low, at), (x.high, at)], stroke(THIN)))
         }
+        Kind::Vertical(_) | Kind::Horizontal(_) => Ok(()),
     }
 }
 
-/// The points of a path without those that fall on the same spot of the canvas as the one before.
-fn thinned<DB: DrawingBackend>(chart: &Chart<DB>, mut path: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
-    path.dedup_by_key(|point| chart.backend_coord(point));
-    path
+/// The corners of a bar from 0, or from the bottom of a logarithmic axis.
+fn bar((at, top): (f64, f64), width: f64, x: &Axis, y: &Axis) -> Option<[(f64, f64); 2]> {
+    let side = |part: f64| x.place(at + part * width).clamp(x.low, x.high);
+    let foot = if y.is_log() { y.low } else { 0.0_f64.clamp(y.low, y.high) };
+    let corners = [(side(-0.5), foot), (side(0.5), y.place(top).clamp(y.low, y.high))];
+    (corners[0].0 < corners[1].0 && corners[0].1 != corners[1].1).then_some(corners)
+}
+
+/// The outline of a band: along the upper curve and back along the lower one.
+fn band(triples: &[(f64, f64, f64)], x: &Axis, y: &Axis) -> Vec<(f64, f64)> {
+    let place =
+        |at: f64, height: f64| (x.place(at).clamp(x.low, x.high), y.place(height).clamp(y.low, y.high));
+    let upper = triples.iter().map(|&(at, _, high)| place(at, high));
+    let lower = triples.iter().rev().map(|&(at, low, _)| place(at, low));
+    upper.chain(lower).collect()
+}
+
+/// The pieces of a line that lie between the axes, without points that share their spot with the one before.
+fn visible<DB: DrawingBackend>(
+    chart: &Chart<DB>,
+    points: &[(f64, f64)],
+    (x, y): (&Axis, &Axis),
+) -> impl Iterator<Item = Vec<(f64, f64)>> {
+    let places: Vec<(f64, f64)> = points.iter().map(|&(at, height)| (x.place(at), y.place(height))).collect();
+    pieces(&places, x, y).into_iter().map(|mut piece| {
+        piece.dedup_by_key(|place| chart.backend_coord(place));
+        piece
+    })
 }
 
 /// Cuts a path off at the axes: what is left of it, piece by piece.

@@ -22,6 +22,7 @@
 mod animation;
 mod axis;
 mod canvas;
+mod check;
 mod cloud;
 mod draw;
 mod figure;

@@ -1,12 +1,9 @@
 //! One pair of axes with what is drawn between them.
 
-use super::{
-    Heatmap, Series,
-    axis::Axis,
-    font,
-    series::{Fault, Kind},
-};
-use crate::{Error, Result};
+use super::{Heatmap, Series, axis::Axis, series::Kind};
+
+/// A range that is set, or the one that fits.
+pub(super) type Range = Option<(f64, f64)>;
 
 /// A pair of axes with its series: built up call by call.
 ///
@@ -26,7 +23,7 @@ pub struct Panel {
     pub(super) labels: (String, String),
     pub(super) series: Vec<Series>,
     pub(super) heatmap: Option<Heatmap>,
-    pub(super) ranges: (Option<(f64, f64)>, Option<(f64, f64)>),
+    pub(super) ranges: (Range, Range),
     pub(super) log: (bool, bool),
     pub(super) equal: bool,
     pub(super) bare: bool,
@@ -158,74 +155,11 @@ impl Panel {
             ys.extend(y);
         }
         let map = self.heatmap.as_ref();
-        let range = |own: Option<(f64, f64)>, edges: Option<(f64, f64)>| own.or(edges);
+        let range = |own: Range, edges: Range| own.or(edges);
         let grounded = self.series.iter().any(|series| matches!(series.kind, Kind::Bars { .. }));
         (
             Axis::new(&xs, range(self.ranges.0, map.map(|map| map.x)), self.log.0, false),
             Axis::new(&ys, range(self.ranges.1, map.map(|map| map.y)), self.log.1, grounded && !self.log.1),
         )
-    }
-
-    /// Checks that everything in the panel can be drawn.
-    pub(super) fn check(&self) -> Result<()> {
-        let labels = [&self.title, &self.labels.0, &self.labels.1];
-        labels.into_iter().try_for_each(|label| font::check(label))?;
-        if self.series.is_empty() && self.heatmap.is_none() {
-            return Err(Error::Parameter {
-                name: "the number of series",
-                value: "0".into(),
-                bound: "be at least 1",
-                remedy: format!("add a series to panel “{}”", self.title),
-            });
-        }
-        self.check_range("x", self.ranges.0, self.log.0)?;
-        self.check_range("y", self.ranges.1, self.log.1)?;
-        if let Some(map) = &self.heatmap {
-            map.check(&self.title)?;
-            self.check_range("x", Some(map.x), self.log.0)?;
-            self.check_range("y", Some(map.y), self.log.1)?;
-        }
-        self.series.iter().enumerate().try_for_each(|(i, series)| self.check_series(i, series))
-    }
-
-    fn check_range(&self, axis: &str, range: Option<(f64, f64)>, log: bool) -> Result<()> {
-        let Some((from, to)) = range else { return Ok(()) };
-        if from < to && from.is_finite() && to.is_finite() && (!log || from > 0.0) {
-            return Ok(());
-        }
-        Err(Error::Parameter {
-            name: "a plot's range",
-            value: format!("{from}…{to} for {axis} in panel “{}”", self.title),
-            bound: "rise between finite numbers, positive ones on a logarithmic axis",
-            remedy: "set the range anew".into(),
-        })
-    }
-
-    fn check_series(&self, i: usize, series: &Series) -> Result<()> {
-        font::check(&series.label)?;
-        let named = || match series.label.as_str() {
-            "" => format!("series {i} of panel “{}”", self.title),
-            label => format!("series “{label}” of panel “{}”", self.title),
-        };
-        if let Some(Fault { index, value }) = &series.fault {
-            return Err(Error::Parameter {
-                name: "a plotted point",
-                value: format!("{value} (point {index} of {})", named()),
-                bound: "be finite",
-                remedy: "find out where it comes from, or filter it out".into(),
-            });
-        }
-        let (xs, ys) = series.kind.extent(self.log.1);
-        for (axis, log, values) in [("x", self.log.0, xs), ("y", self.log.1, ys)] {
-            if let Some((index, value)) = values.iter().enumerate().find(|(_, value)| log && **value <= 0.0) {
-                return Err(Error::Parameter {
-                    name: "a point on a logarithmic axis",
-                    value: format!("{axis} = {value} (point {index} of {})", named()),
-                    bound: "be positive",
-                    remedy: "filter it out, or make the axis linear".into(),
-                });
-            }
-        }
-        Ok(())
     }
 }

@@ -137,7 +137,17 @@ impl Kind {
         }
     }
 
-    /// The x and the y that the axes must show; on a logarithmic axis bars do not reach down to 0.
+    /// The number of points, bars or lines.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Kind::Line(points) | Kind::Dashed(points) | Kind::Points { centers: points, .. } => points.len(),
+            Kind::Bars { tops, .. } => tops.len(),
+            Kind::Band(triples) => triples.len(),
+            Kind::Vertical(_) | Kind::Horizontal(_) => 1,
+        }
+    }
+
+    /// The x and the y that the axes must show, point by point; on a logarithmic axis bars do not reach down to 0.
     pub(super) fn extent(&self, log_y: bool) -> (Vec<f64>, Vec<f64>) {
         match self {
             Kind::Line(points) | Kind::Dashed(points) | Kind::Points { centers: points, .. } => {

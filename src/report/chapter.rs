@@ -8,7 +8,6 @@ use super::{
 use crate::plot::{Figure, save_gif};
 use crate::{Error, Result, files::write_whole};
 use std::{
-    fmt::Display,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -33,16 +32,30 @@ use std::{
 /// assert!(arguments.common.quick && arguments.common.seed == 7 && arguments.steps == 1000);
 /// ```
 #[derive(Debug, Clone, Default, clap::Args)]
+// Without this the text above would stand in `--help` in place of the chapter's question.
+#[command(about = None, long_about = None)]
 pub struct Common {
     /// The seed of all random numbers
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// The folder for the table and the plots [default: out/<chapter>]
+    /// The folder for the table and the plots [default: the chapter's name, in out]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Shorter training and fewer samples; the table says so
     #[arg(long)]
     pub quick: bool,
+}
+
+impl Common {
+    /// The full setting, or the smaller one for a reader in a hurry.
+    ///
+    /// ```
+    /// let common = ddpm::report::Common { quick: true, ..Default::default() };
+    /// assert_eq!(common.pick(20_000, 500), 500);
+    /// ```
+    pub fn pick<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
 }
 
 /// A chapter that runs: it prints what it is given, keeps it for the book, and knows at its end whether all was ok.
@@ -101,8 +114,8 @@ impl Chapter {
             first_failure: None,
         };
         let quick = if common.quick { " --quick" } else { "" };
-        chapter.emit(&format!("{name} --seed {}{quick}", common.seed));
-        chapter.emit(question);
+        chapter.text = format!("{name} --seed {}{quick}\n{question}\n", common.seed);
+        print(chapter.text.trim_end());
         Ok(chapter)
     }
 
@@ -114,7 +127,7 @@ impl Chapter {
     /// Begins a section.
     pub fn section(&mut self, title: impl AsRef<str>) {
         let title = title.as_ref();
-        self.emit(&format!("\n{title}\n{}", "═".repeat(width(title).min(WIDTH))));
+        self.emit(&format!("{title}\n{}", "═".repeat(width(title).min(WIDTH))));
     }
 
     /// Says a sentence or a few, broken into lines between words; line breaks stay.
@@ -134,12 +147,12 @@ impl Chapter {
             self.first_failure.get_or_insert_with(|| format!("in “{title}”, {first}"));
         }
         self.rows += table.rows();
-        self.block(&table);
+        self.emit(&table.to_string());
     }
 
     /// Shows a grid.
     pub fn grid(&mut self, grid: Grid) {
-        self.block(&grid);
+        self.emit(&grid.to_string());
     }
 
     /// Draws a figure to `stem.svg` and `stem.png` in the chapter's folder.
@@ -187,20 +200,17 @@ impl Chapter {
     }
 
     /// Names a plot: with its path on the terminal, without it in the book.
+    #[cfg(feature = "plot")]
     fn mention(&mut self, file: String) {
-        print(&format!("→ {}", self.out.join(&file).display()));
-        self.text.push_str(&format!("→ {file}\n"));
+        print(&format!("\n→ {}", self.out.join(&file).display()));
+        self.text.push_str(&format!("\n→ {file}\n"));
         self.plots.push(file);
     }
 
-    fn block(&mut self, block: &impl Display) {
-        self.emit(&format!("\n{block}\n"));
-    }
-
-    fn emit(&mut self, text: &str) {
-        print(text);
-        self.text.push_str(text);
-        self.text.push('\n');
+    /// Prints a block after an empty line and keeps it.
+    fn emit(&mut self, block: &str) {
+        print(&format!("\n{block}"));
+        self.text.push_str(&format!("\n{block}\n"));
     }
 }
 

@@ -112,7 +112,9 @@ impl fmt::Display for Grid {
         let mut lines = columns(&lines, &leans);
         let rule = lines.iter().map(|line| width(line)).max().unwrap_or(0);
         lines.insert(1, "─".repeat(rule));
-        lines.splice(0..0, wrap(&self.title, WIDTH));
+        if !self.title.is_empty() {
+            lines.splice(0..0, wrap(&self.title, WIDTH));
+        }
         lines.extend(self.notes.iter().flat_map(|note| wrap(note, WIDTH)));
         f.write_str(&lines.join("\n"))
     }

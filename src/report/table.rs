@@ -39,6 +39,9 @@ struct Row {
 const HEADER: [&str; 6] = ["quantity", "predicted", "measured", "error", "tolerance", "ok"];
 const LEANS: [Lean; 6] = [Lean::Left, Lean::Right, Lean::Right, Lean::Right, Lean::Right, Lean::Left];
 
+/// Before the further lines of a long quantity.
+const INDENT: &str = "  ";
+
 impl Table {
     /// A table without rows.
     pub fn new(title: impl Into<String>) -> Self {
@@ -126,16 +129,18 @@ impl fmt::Display for Table {
         let taken: usize = (0..4).map(|i| widest(i).max(HEADER[i + 1].len())).sum();
         let room = WIDTH.saturating_sub(taken + 5 * 2 + "✗ NO".chars().count()).max(20);
         for row in &self.rows {
-            let mut quantity = wrap(&row.quantity, room).into_iter();
+            let mut quantity = wrap(&row.quantity, room - INDENT.len()).into_iter();
             let verdict = if row.ok { "✓" } else { "✗ NO" };
             let first = quantity.next().into_iter().chain(row.cells.clone()).chain([verdict.to_owned()]);
             lines.push(first.collect());
-            lines.extend(quantity.map(|rest| vec![format!("  {rest}")]));
+            lines.extend(quantity.map(|rest| vec![format!("{INDENT}{rest}")]));
         }
         let mut lines = columns(&lines, &LEANS);
         let rule = lines.iter().map(|line| width(line)).max().unwrap_or(0);
         lines.insert(1, "─".repeat(rule));
-        lines.splice(0..0, wrap(&self.title, WIDTH));
+        if !self.title.is_empty() {
+            lines.splice(0..0, wrap(&self.title, WIDTH));
+        }
         lines.extend(self.notes.iter().flat_map(|note| wrap(note, WIDTH)));
         f.write_str(&lines.join("\n"))
     }
