@@ -288,7 +288,7 @@ fn beta_or_beta_tilde(chapter: &mut Chapter, count: usize, rng: &mut StdRng) -> 
         .map(|_| sliced_wasserstein(&data.sample(count, rng), &data.sample(count, rng), DIRECTIONS))
         .sum::<f64>()
         / 20.0;
-    for steps in Progress::over("chains", [25usize, 35, 50, 100, 200, 400].into_iter()) {
+    for steps in Progress::over("chains", [25usize, 35, 50, 100, 200, 400]) {
         let scale = 1000.0 / steps as f64;
         let schedule = Schedule::linear(steps, 1e-4 * scale, 0.02 * scale)?;
         let exact = ExactDenoiser::new(&schedule, known);
