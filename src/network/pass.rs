@@ -11,8 +11,7 @@ const ROWS: usize = 64;
 
 /// A batch's way through a network and back; its buffers serve every further batch.
 ///
-/// The same batch gives the same bits whatever the number of threads. After the first batch of a size, nothing is
-/// allocated.
+/// The same batch gives the same bits whatever the number of threads.
 ///
 /// ```
 /// use ddpm::network::{Mlp, MlpConfig, Pass};
