@@ -243,7 +243,6 @@ impl<F: Float> Mlp<F> {
         Mlp::assemble(self.config.clone(), parameters)
     }
 
-    // ANCHOR: mlp_forward
     /// The network's output for every point, (N, outputs), where `x` is (N, D) and `t` has N entries.
     ///
     /// A point's output depends on that point alone, to the last bit. Without a time embedding, `t` is not looked at.
@@ -265,7 +264,6 @@ impl<F: Float> Mlp<F> {
         );
         Array2::from_shape_vec((x.nrows(), outputs), output).expect("one row for each point")
     }
-    // ANCHOR_END: mlp_forward
 
     #[track_caller]
     pub(super) fn check_batch(&self, x: ArrayView2<F>, t: &[usize]) {
