@@ -125,7 +125,7 @@ pub struct Tensor {
     pub name: String,
     /// (outputs, inputs) of a weight, (outputs) of a bias.
     pub shape: Vec<usize>,
-    /// Where it lies in [`Mlp::parameters`], row by row.
+    /// Where it lies in [`Mlp::parameters`](super::Mlp::parameters), row by row.
     pub range: Range<usize>,
 }
 

@@ -30,7 +30,7 @@ impl<F: Float> Mlp<F> {
     ///
     /// # Errors
     ///
-    /// [`Error::Parameter`] if the shape is out of bounds.
+    /// [`Error::Parameter`](crate::Error::Parameter) if the shape is out of bounds.
     pub fn new<R: Rng + ?Sized>(config: MlpConfig, rng: &mut R) -> Result<Self> {
         config.validate()?;
         let mut parameters = Vec::new();
@@ -45,7 +45,7 @@ impl<F: Float> Mlp<F> {
     ///
     /// # Errors
     ///
-    /// [`Error::Parameter`] if the shape is out of bounds.
+    /// [`Error::Parameter`](crate::Error::Parameter) if the shape is out of bounds.
     ///
     /// # Panics
     ///
