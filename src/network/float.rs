@@ -118,40 +118,51 @@ const ROUND: f32 = 12_582_912.0;
 /// Φ(x) and φ(x) with one exponential.
 ///
 /// Source: Abramowitz & Stegun 1964, 7.1.26 (Hastings): erfc(z) = (a_1 u + … + a_5 u⁵) e^{−z²} + ϵ with
-/// u = 1 / (1 + p z), z ≥ 0, |ϵ| ≤ 1.5e-7; here z = |x|/√2, so that e^{−z²} is also the density's.
+/// u = 1 / (1 + p z), z ≥ 0, |ϵ| ≤ 1.5e-7. Here z = |x|/√2, so that e^{−z²} is also the density's, and Φ(−|x|) is half
+/// of erfc(z).
 #[inline(always)]
 fn normal_f32(x: f32) -> (f32, f32) {
     const P: f32 = 0.327_591_1;
     const A: [f32; 5] = [0.254_829_6, -0.284_496_72, 1.421_413_8, -1.453_152_1, 1.061_405_4];
     const DENSITY_AT_0: f32 = 0.398_942_3; // 1/√(2π)
 
-    let exponential = exp_of_minus_f32(0.5 * x * x);
+    let exponential = exp_of_minus_half_square(x);
     let u = 1.0 / (1.0 + P * FRAC_1_SQRT_2 * x.abs());
-    let tail = 0.5 * exponential * u * (A[0] + u * (A[1] + u * (A[2] + u * (A[3] + u * A[4]))));
+    let series = A[0] + u * (A[1] + u * (A[2] + u * (A[3] + u * A[4])));
+    let tail = 0.5 * u * exponential * series;
     let cdf = if x < 0.0 { tail } else { 1.0 - tail };
     (cdf, DENSITY_AT_0 * exponential)
 }
 
-/// e^{−z} for z ≥ 0, to a relative error of 1e-7; from z = 87 on it stays at e^{−87} ≈ 1.6e-38.
+/// e^{−x²/2}, to 2e-7; from |x| = 13.2 on it stays at 2⁻¹²⁶.
 ///
-/// −z = n ln 2 + r with |r| ≤ ½ ln 2; Taylor's series of e^r to r⁷ leaves r⁸/8! ≤ 6e-9.
+/// −½ x² log₂ e = n + f with n whole and |f| ≤ ½. Taylor's series of 2^f = e^{f ln 2} to the sixth power leaves
+/// (½ ln 2)⁷ / 7! ≤ 1.3e-7, to be multiplied by 2ⁿ ≤ 1.
 #[inline(always)]
-fn exp_of_minus_f32(z: f32) -> f32 {
-    const LN_2_HIGH: f32 = 355.0 / 512.0; // nine bits, so that n · LN_2_HIGH is exact
-    const LN_2_LOW: f32 = (LN_2 - 355.0 / 512.0) as f32;
+fn exp_of_minus_half_square(x: f32) -> f32 {
+    const C: [f32; 7] = taylor_of_power_of_2();
 
-    let z = if z < 87.0 { z } else { 87.0 };
-    let shifted = -z * LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = -z - n * LN_2_HIGH - n * LN_2_LOW;
-    let series = 1.0
-        + r * (1.0
-            + r * (1.0 / 2.0
-                + r * (1.0 / 6.0
-                    + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0)))))));
-    // n stands in the lowest bits of `shifted`; a float's exponent field holds n + 127 from bit 23 on.
+    let power = x * x * (-0.5 * LOG2_E);
+    let power = if power > -126.0 { power } else { -126.0 };
+    let shifted = power + ROUND;
+    let f = power - (shifted - ROUND);
+    let series = C[0] + f * (C[1] + f * (C[2] + f * (C[3] + f * (C[4] + f * (C[5] + f * C[6])))));
+    // n stands in the lowest bits of `shifted`; a float's exponent field, from bit 23 on, holds n + 127.
     let two_to_n = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
     series * two_to_n
+}
+
+/// (ln 2)^k / k!
+const fn taylor_of_power_of_2() -> [f32; 7] {
+    let mut coefficients = [1.0; 7];
+    let mut term = 1.0;
+    let mut k = 1;
+    while k < 7 {
+        term *= LN_2 / k as f64;
+        coefficients[k] = term as f32;
+        k += 1;
+    }
+    coefficients
 }
 
 /// Up to here j · (the parts of π/2) is exact for every multiple j that [`sin_cos_f32`] subtracts.

@@ -11,7 +11,8 @@
 //! |---|---|
 //! | [`layers`] | linear, GELU and residual layers, forwards and backwards |
 //! | [`embedding`] | sines and cosines of a coordinate or a time |
-//! | [`mlp`] | the network: its shape, its parameters, its output |
+//! | [`config`] | the network's shape, the names and places of its tensors |
+//! | [`mlp`] | the network: its parameters, its output |
 //! | [`pass`] | one training pass: activations kept, gradients of every parameter |
 //! | [`optimizer`] | AdamW, gradient-norm clipping, the exponential moving average, the learning rate's cosine |
 //! | [`weights`] | a network as a safetensors file, and back |
@@ -20,6 +21,7 @@
 
 pub mod check;
 mod chunk;
+pub mod config;
 pub mod embedding;
 pub mod float;
 pub mod layers;
@@ -28,8 +30,9 @@ pub mod optimizer;
 pub mod pass;
 pub mod weights;
 
+pub use config::{MlpConfig, Tensor};
 pub use embedding::sinusoidal_embedding;
 pub use float::Float;
-pub use mlp::{Mlp, MlpConfig, Tensor};
+pub use mlp::Mlp;
 pub use optimizer::{AdamW, AdamWConfig, Ema, clip_gradient_norm, cosine_learning_rate};
 pub use pass::Pass;

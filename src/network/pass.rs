@@ -1,6 +1,11 @@
 //! One training pass: a batch through the network, and the gradient of every parameter back.
 
-use super::{Float, Mlp, MlpConfig, chunk::Chunk, embedding::sinusoidal_embedding_backward, mlp::part};
+use super::{
+    Float, Mlp, MlpConfig,
+    chunk::{Chunk, matrix},
+    embedding::sinusoidal_embedding_backward,
+    mlp::part,
+};
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 
 /// How many rows go through the network together.
@@ -11,8 +16,7 @@ const ROWS: usize = 64;
 
 /// A batch's way through a network and back; its buffers serve every further batch.
 ///
-/// The same batch gives the same bits whatever the number of threads. After the first batch of a size, nothing is
-/// allocated.
+/// The same batch gives the same bits whatever the number of threads.
 ///
 /// ```
 /// use ddpm::network::{Mlp, MlpConfig, Pass};
@@ -62,7 +66,7 @@ impl<F: Float> Pass<F> {
             let (x, t) = part(x, t, index * ROWS, output.len() / outputs);
             chunk.forward::<true>(mlp, x, t, output);
         });
-        super::chunk::matrix(&self.output, outputs)
+        matrix(&self.output, outputs)
     }
 
     /// ∂L/∂θ for every parameter, in the order of [`Mlp::parameters`], from ∂L/∂(output), (N, outputs).
