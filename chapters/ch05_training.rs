@@ -59,12 +59,12 @@ fn main() -> Result<()> {
         schedule: Schedule::linear(arguments.steps, 1e-4 * scale, 0.02 * scale)
             .context("β is scaled by 1000/T, so T must be more than 20")?,
         training: TrainConfig {
-            steps: if quick { arguments.training_steps.min(300) } else { arguments.training_steps },
+            steps: common.pick(arguments.training_steps, 300.min(arguments.training_steps)),
             batch: arguments.batch,
             learning_rate: arguments.learning_rate,
             ..TrainConfig::default()
         },
-        count: if quick { 500 } else { 2000 },
+        count: common.pick(2000, 500),
         quick,
     };
     setting.training.validate()?;
@@ -148,11 +148,7 @@ fn loss_curve(
 
     let steps = setting.schedule.steps();
     let times: Vec<usize> = (1..=steps).step_by((steps / 40).max(1)).collect();
-    let denoiser = NetworkDenoiser {
-        schedule: &setting.schedule,
-        network: &trained.average,
-        objective: trained.objective,
-    };
+    let denoiser = NetworkDenoiser::of(&setting.schedule, trained);
     let of_network = loss_over_t(setting, &denoiser, &times, &mut rng.clone());
     let points = |losses: &[(f64, f64)]| {
         times.iter().zip(losses).map(|(&t, loss)| (t as f64, loss.0)).collect::<Vec<_>>()
@@ -256,11 +252,7 @@ fn ablations(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Resu
     let mut results = Vec::new();
     for (name, config) in variants {
         let (trained, _) = train(setting, name, config, rng)?;
-        let denoiser = NetworkDenoiser {
-            schedule: &setting.schedule,
-            network: &trained.average,
-            objective: trained.objective,
-        };
+        let denoiser = NetworkDenoiser::of(&setting.schedule, &trained);
         let losses = loss_over_t(setting, &denoiser, &times, &mut StdRng::seed_from_u64(7));
         let loss = losses.iter().map(|loss| loss.0).sum::<f64>() / losses.len() as f64;
         let ratio = distance(setting, &trained.average, trained.objective, rng);

@@ -234,6 +234,13 @@ pub struct NetworkDenoiser<'a, F> {
     pub objective: Objective,
 }
 
+impl<'a, F> NetworkDenoiser<'a, F> {
+    /// The averaged network that training left, under the `schedule` it was trained with.
+    pub fn of(schedule: &'a Schedule, trained: &'a Trained<F>) -> Self {
+        NetworkDenoiser { schedule, network: &trained.average, objective: trained.objective }
+    }
+}
+
 impl<F: Float> Denoiser for NetworkDenoiser<'_, F> {
     fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
         let times = vec![t; x_t.nrows()];

@@ -5,11 +5,16 @@ mod common;
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
     Error,
-    forward::{Kernel, chain, diffuse, diffuse_each, forward_step, merge, standard_normal},
+    forward::{
+        Kernel, chain, chain_with_noise, diffuse, diffuse_each, forward_step, merge, moments_after,
+        standard_normal,
+    },
     metrics::{Moments, excess_kurtosis, partial_correlation},
     schedule::{Schedule, ScheduleName, alpha_bars, cosine_betas, linear_betas, quad_betas, sigmoid_betas},
 };
 use ndarray::{Array1, Array2, array};
+use ndarray_rand::RandomExt;
+use rand_distr::Uniform;
 
 #[test]
 fn linear_schedule_gives_the_paper_s_numbers() {
@@ -283,4 +288,30 @@ fn the_same_seed_gives_the_same_chain() {
     let x_0 = Array2::zeros((5, 2));
     assert_eq!(chain(&x_0, &schedule, &mut rng(1)), chain(&x_0, &schedule, &mut rng(1)));
     assert_ne!(chain(&x_0, &schedule, &mut rng(1)), chain(&x_0, &schedule, &mut rng(2)));
+}
+
+#[test]
+fn a_step_and_a_jump_by_hand() {
+    // √(1 − 0.36) = 0.8 and √0.36 = 0.6: 0.8 · 3 + 0.6 · 2; and with ᾱ = 0.36 the other way round
+    assert_close("x_t", forward_step(&array![[3.0]], 0.36, &array![[2.0]])[(0, 0)], 3.6, 1e-15);
+    assert_close("x_t", diffuse(&array![[3.0]], 0.36, &array![[2.0]])[(0, 0)], 3.4, 1e-15);
+}
+
+#[test]
+fn the_moments_of_a_chain_are_those_of_its_simulation() {
+    let schedule = Schedule::linear(40, 0.01, 0.2).unwrap();
+    let n = 50_000;
+    // x_0 is 2 or 4: mean 3, variance 1
+    let x_0 = Array2::from_shape_fn((n, 1), |(i, _)| if i % 2 == 0 { 2.0 } else { 4.0 });
+    let uniform = Uniform::new(0.0, 1.0).unwrap();
+    let mut generator = rng(13);
+    let walk = chain_with_noise(&x_0, &schedule, || Array2::random_using((n, 1), uniform, &mut generator));
+    let (measured, (mean, variance)) =
+        (Moments::of(&walk[40]), moments_after(&schedule, (3.0, 1.0), (0.5, 1.0 / 12.0)));
+    assert_close("mean", measured.mean[0], mean, 4.0 * measured.mean_error[0]);
+    assert_close("variance", measured.covariance[(0, 0)], variance, 4.0 * measured.covariance_error[(0, 0)]);
+    // normal noise keeps N(0, 1) as it is
+    let (mean, variance) = moments_after(&schedule, (0.0, 1.0), (0.0, 1.0));
+    assert_close("mean of N(0, 1)", mean, 0.0, 1e-15);
+    assert_close("variance of N(0, 1)", variance, 1.0, 1e-14);
 }
