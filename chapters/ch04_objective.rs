@@ -52,7 +52,7 @@ fn main() -> Result<()> {
     equation_11(&mut chapter, &schedule, &mut rng);
     weights(&mut chapter, &schedule)?;
     irreducible(&mut chapter, &schedule, data, count, &mut rng)?;
-    flat_loss(&mut chapter, count, &mut rng)?;
+    flat_loss(&mut chapter, &mut rng)?;
     Ok(chapter.finish()?)
 }
 
@@ -239,7 +239,8 @@ fn irreducible(
     Ok(())
 }
 
-fn flat_loss(chapter: &mut Chapter, count: usize, rng: &mut StdRng) -> Result<()> {
+fn flat_loss(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
+    let count = 2000;
     chapter.section("Why a flat loss can hide progress");
     let schedule = Schedule::linear(200, 5e-4, 0.1)?;
     let data = Dataset::named(DatasetName::Gaussians8, "")?;

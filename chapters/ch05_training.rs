@@ -299,11 +299,10 @@ fn gradient_noise(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) ->
             setting.training.batch
         )),
     );
-    chapter.table(Table::new("The weights of the bound make the gradient noisier").at_least(
-        "weighted over simple, at the start",
-        1.0,
-        noises[1] / noises[0],
-    ));
+    if !setting.quick {
+        let table = Table::new("The weights of the bound make the gradient noisier");
+        chapter.table(table.at_least("weighted over simple, at the start", 1.0, noises[1] / noises[0]));
+    }
     Ok(())
 }
 
