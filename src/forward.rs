@@ -101,7 +101,7 @@ pub(crate) fn float<F: NdFloat>(value: f64) -> F {
     F::from(value).expect("f32 and f64 both hold any f64, rounded")
 }
 
-/// A Gaussian kernel q(x_t | x_s) = N(signal · x_s, variance · I): the notes' *diffusion kernel*.
+/// A Gaussian kernel q(x_t | x_s) = N(signal · x_s, variance · I): also called the *diffusion kernel*.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kernel {
     /// The factor of x_s.

@@ -133,8 +133,8 @@ fn bad_schedules_are_typed_errors_that_say_what_to_do() {
     let message = Schedule::linear(10, 1e-4, 1.2).unwrap_err().to_string();
     assert_eq!(message, "beta_end is 1.2; it must lie in (0, 1), as every β must: use a smaller beta_end");
     for (start, end, named) in [
-        (f64::NAN, 0.02, "smaller beta_start"),
-        (1e-4, f64::NAN, "smaller beta_end"),
+        (f64::NAN, 0.02, "beta_start is NaN; it must lie in (0, 1), as every β must: use a number"),
+        (1e-4, f64::NAN, "beta_end is NaN"),
         (1e-4, 1.0, "smaller beta_end"),
         (0.0, 0.02, "larger beta_start"),
         (0.5, -1e-4, "larger beta_end"),
@@ -152,7 +152,23 @@ fn bad_schedules_are_typed_errors_that_say_what_to_do() {
             "{beta}"
         );
     }
-    assert!(matches!(Schedule::cosine(10, 0.008, 1.0), Err(Error::Beta { t: 10, .. })));
+    for (offset, max_beta, named) in [
+        (f64::NAN, 0.999, "offset"),
+        (-1.0, 0.999, "offset"),
+        (f64::INFINITY, 0.9, "offset"),
+        (0.0, 1.0, "max_beta"),
+        (0.0, f64::NAN, "max_beta"),
+    ] {
+        let error = Schedule::cosine(10, offset, max_beta).unwrap_err();
+        assert!(
+            matches!(error, Error::Parameter { name, .. } if name == named),
+            "({offset}, {max_beta}): {error}"
+        );
+    }
+    for name in ScheduleName::ALL {
+        assert!(matches!(name.schedule(usize::MAX), Err(Error::Parameter { name: "steps", .. })), "{name}");
+        assert!(matches!(name.schedule(1_000_001), Err(Error::Parameter { name: "steps", .. })), "{name}");
+    }
     assert!(matches!(Schedule::from_betas(array![0.1, 0.2]), Err(Error::Parameter { name: "β_0", .. })));
     assert!(
         "linaer".parse::<ScheduleName>().unwrap_err().to_string().contains("linear, quad, sigmoid or cosine")
@@ -160,6 +176,21 @@ fn bad_schedules_are_typed_errors_that_say_what_to_do() {
     for name in ScheduleName::ALL {
         assert_eq!(name.to_string().parse::<ScheduleName>().unwrap(), name);
     }
+}
+
+#[test]
+fn the_scaled_schedule_keeps_its_end() {
+    let last = |steps| Schedule::linear_scaled(steps).unwrap().alpha_bar(steps);
+    assert_eq!(Schedule::linear_scaled(1000).unwrap(), Schedule::linear(1000, 1e-4, 0.02).unwrap());
+    // −ln ᾱ_T = Σ (β + β²/2 + β³/3 + β⁴/4 + …), sums of a line from 0 to 20/T: 10.05 + 67/T + 667/T² + 8000/T³
+    for steps in [1000, 200, 100] {
+        let t = steps as f64;
+        let expected = 10.05 + 67.0 / t + 667.0 / t.powi(2) + 8000.0 / t.powi(3);
+        assert_close(&format!("−ln ᾱ_{steps}"), -last(steps).ln(), expected, 0.01);
+    }
+    assert!(Schedule::linear_scaled(21).is_ok());
+    let message = Schedule::linear_scaled(20).unwrap_err().to_string();
+    assert!(message.contains("steps is 20; it must be more than 20"), "{message}");
 }
 
 #[test]

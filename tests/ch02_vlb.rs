@@ -14,7 +14,7 @@ use ddpm::{
     forward::{chain, standard_normal},
     gaussian,
     metrics::{mean, standard_error},
-    reverse::FixedVariance,
+    reverse::{FixedVariance, density_variance},
     schedule::Schedule,
 };
 use ndarray::{Array1, Array2, Axis, array};
@@ -128,7 +128,7 @@ fn the_likelihood_is_what_sampling_finds() {
     let (moments, p) = (ddpm::metrics::Moments::of(&drawn), &world.model_marginals()[0]);
     for d in 0..2 {
         assert_close("mean", moments.mean[d], p.mean[d], 4.0 * moments.mean_error[d]);
-        let variance = p.variance - world.schedule.beta(1);
+        let variance = p.variance - density_variance(&world.schedule, 1, FixedVariance::Beta);
         assert_close(
             "variance",
             moments.covariance[(d, d)],
@@ -139,18 +139,35 @@ fn the_likelihood_is_what_sampling_finds() {
 }
 
 #[test]
+fn the_mean_likelihood_is_the_entropy_and_a_kl() {
+    // E −log p(x_0) = h(data) + KL(data ‖ p), both in closed form: another route to the quadrature over x_0
+    for (steps, dimension, variance) in WORLDS {
+        let world = world(steps, dimension, variance);
+        let mean = world.mean_over_data(|x_0| array![world.negative_log_likelihood(x_0)])[0];
+        let (data, p) = (&world.data, &world.model_marginals()[0]);
+        let kl = |d: usize| gaussian::kl_divergence(data.mean[d], data.variance, p.mean[d], p.variance);
+        let expected: f64 = (0..dimension).map(|d| gaussian::entropy(data.variance) + kl(d)).sum();
+        assert_relative(&format!("T = {steps}, D = {dimension}"), mean, expected, 1e-12);
+    }
+}
+
+#[test]
 fn a_perfect_model_leaves_only_what_the_steps_cost() {
-    // With the right belief and T → ∞ the reverse Gaussians become exact: the gap falls like 1/T.
-    let gap = |steps: usize| {
+    // With the right belief and T → ∞ the reverse Gaussians become exact, but for the one at t = 1: its variance should be
+    // Var(x_0 | x_1), about β_1, and β̃_2 stands there. The rest of the gap falls like 1/T, by 4 from 400 to 1600 steps.
+    let rest = |steps: usize| {
         let end = 16.0 / steps as f64;
         let right = GaussianData { mean: array![0.5], variance: 0.5 };
         let schedule = Schedule::linear(steps, end / 100.0, end).unwrap();
+        let beta_1 = schedule.beta(1);
+        let exact = 0.5 * beta_1 / (0.5 * (1.0 - beta_1) + beta_1);
+        let stand_in = density_variance(&schedule, 1, FixedVariance::Beta);
         let world =
             GaussianWorld { schedule, data: right.clone(), belief: right, variance: FixedVariance::Beta };
-        world.gap(array![1.0].view())
+        world.gap(array![1.0].view()) - gaussian::kl_divergence(0.0, exact, 0.0, stand_in)
     };
-    let ratio = gap(1600) / gap(400);
-    assert!((0.15..0.4).contains(&ratio), "gap {} at T = 400, {} at T = 1600", gap(400), gap(1600));
+    let ratio = rest(400) / rest(1600);
+    assert!((3.0..5.0).contains(&ratio), "{} at T = 400, {} at T = 1600", rest(400), rest(1600));
 }
 
 #[test]
@@ -212,20 +229,21 @@ fn bits_are_nats_over_ln_2() {
 
 #[test]
 fn at_t_1_the_variance_of_t_2_stands_in() {
-    let world = world(5, 1, FixedVariance::Posterior);
-    let x_0 = array![[0.3]];
-    let noise = array![[0.2]];
-    let term = reconstruction_term(&world.model(), &x_0, &noise)[0];
-    assert!(term.is_finite());
-    let x_1 = ddpm::forward::diffuse(&x_0, world.schedule.alpha_bar(1), &noise);
-    let p = world.model().reverse(&x_1, 1);
-    assert_relative(
-        "σ_1²",
-        p.variance[(0, 0)],
-        ddpm::posterior::posterior_variance(&world.schedule, 2),
-        1e-12,
-    );
-    assert_close("L_0", term, -gaussian::log_density(0.3, p.mean[(0, 0)], p.variance[(0, 0)]), 1e-12);
+    for choice in [FixedVariance::Beta, FixedVariance::Posterior] {
+        let world = world(5, 1, choice);
+        let (x_0, noise) = (array![[0.3]], array![[0.2]]);
+        let term = reconstruction_term(&world.model(), &x_0, &noise)[0];
+        assert!(term.is_finite());
+        let x_1 = ddpm::forward::diffuse(&x_0, world.schedule.alpha_bar(1), &noise);
+        let p = world.model().reverse(&x_1, 1);
+        assert_relative(
+            "σ_1²",
+            p.variance[(0, 0)],
+            ddpm::posterior::posterior_variance(&world.schedule, 2),
+            1e-12,
+        );
+        assert_close("L_0", term, -gaussian::log_density(0.3, p.mean[(0, 0)], p.variance[(0, 0)]), 1e-12);
+    }
 }
 
 #[test]

@@ -165,6 +165,7 @@ fn grids_measure_what_is_known() {
     assert_eq!(humps(&[-2.0, 2.0], 0.05), 2);
     assert_eq!(humps(&[-3.0, 0.0, 3.0], 0.05), 3);
     assert_eq!(humps(&[-0.2, 0.2], 0.05), 1, "two that are too close make one");
+    assert_eq!(humps(&[-0.75, 0.75], 0.5), 2, "the valley lies by more than half below both");
     assert_eq!(humps(&[-2.0, 2.0, 2.0, 2.0], 0.5), 1, "a third of the highest does not stand out by half");
 }
 

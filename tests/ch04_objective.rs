@@ -5,7 +5,8 @@ mod common;
 use common::{assert_all_close, assert_close, assert_relative, rng};
 use ddpm::{
     bound::{Model, denoising_term},
-    denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction},
+    data::{Dataset, DatasetName},
+    denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction, known_posterior_mean},
     forward::{diffuse, standard_normal},
     gaussian::{DiagonalGaussian, entropy, kl_divergence, log_density},
     metrics::{mean, standard_error},
@@ -99,7 +100,7 @@ fn equations_8_9_10_and_12_are_one_number() {
                     ("(12)", weighted_loss(&schedule, t, &eps, &predicted, sigma_squared)),
                 ] {
                     for i in 0..20 {
-                        // Eq. (8) is the difference of two means of order 1 that agree to √β: rounding of 1e-16/√β
+                        // 1 − ᾱ_t of Eq. (7) cancels at small t: 2⁻⁵³/β_1 = 1e-12 of a mean, over a difference of √β
                         let what = format!("t = {t}, {choice}, point {i}: Eq. {name} against Eq. (8)");
                         assert_close(&what, other[i], eq_8[i], 1e-8 * (1e-3 + eq_8[i]));
                     }
@@ -159,6 +160,54 @@ fn the_weights_are_equation_12_s() {
     }
     // at t = 1 with σ² = β the weight is 1/(2 α_1): half a unit, whatever β_1 is
     assert_relative("w_1", eps_weight(&schedule, 1, schedule.beta(1)), 0.5 / schedule.alpha(1), 1e-10);
+}
+
+#[test]
+#[should_panic(expected = "t = 0 has no loss")]
+fn the_clean_image_has_no_weight() {
+    eps_weight(&Schedule::linear(10, 0.1, 0.2).unwrap(), 0, 0.1);
+}
+
+#[test]
+fn known_data_has_a_known_denoiser() {
+    // On one mixture, by another route: Tweedie's formula, E[ε | x_t] = −√(1 − ᾱ) ∇ ln q(x_t), with ∇ by differences
+    let schedule = Schedule::linear(100, 1e-3, 0.1).unwrap();
+    let mixture = Dataset::named(DatasetName::Mixture, "").unwrap();
+    let checkerboard = Dataset::named(DatasetName::Checkerboard, "").unwrap();
+    for data in [mixture, checkerboard] {
+        let exact = ExactDenoiser::new(&schedule, known_posterior_mean(data.density()).unwrap());
+        for t in [5, 50, 100] {
+            let bar = schedule.alpha_bar(t);
+            let log_q = |x: f64, y: f64| {
+                data.diffused_log_density(array![x, y].view(), bar.sqrt(), 1.0 - bar).unwrap()
+            };
+            for (x, y) in [(0.3, -0.4), (-1.2, 0.9)] {
+                let slope =
+                    [log_q(x + 1e-5, y) - log_q(x - 1e-5, y), log_q(x, y + 1e-5) - log_q(x, y - 1e-5)];
+                let eps = exact.predict(array![[x, y]].view(), t).eps;
+                for d in 0..2 {
+                    // central differences with h = 1e-5: rounding of 1e-16/1e-5
+                    let expected = -(1.0 - bar).sqrt() * slope[d] / 2e-5;
+                    assert_close(
+                        &format!("{}, t = {t}, ({x}, {y})", data.name()),
+                        eps[(0, d)],
+                        expected,
+                        1e-7,
+                    );
+                }
+            }
+        }
+    }
+    let moons = Dataset::named(DatasetName::Moons, "").unwrap();
+    assert!(known_posterior_mean(moons.density()).is_none());
+}
+
+#[test]
+#[should_panic(expected = "t = 0 is the clean image")]
+fn the_clean_image_has_no_noise() {
+    let schedule = Schedule::linear(10, 0.1, 0.2).unwrap();
+    let data = GaussianData { mean: array![0.0], variance: 1.0 };
+    ExactDenoiser::new(&schedule, &data).predict(array![[0.0]].view(), 0);
 }
 
 #[test]

@@ -126,10 +126,14 @@ fn variances_are_beta_and_beta_tilde() {
     for t in 1..=100 {
         assert_eq!(fixed_variance(&schedule, t, FixedVariance::Beta), schedule.beta(t));
         assert_eq!(fixed_variance(&schedule, t, FixedVariance::Posterior), posterior_variance(&schedule, t));
-        assert_eq!(density_variance(&schedule, t, FixedVariance::Beta), schedule.beta(t));
-        let density = density_variance(&schedule, t, FixedVariance::Posterior);
-        assert_relative(&format!("t = {t}"), density, posterior_variance(&schedule, t.max(2)), 1e-12);
-        assert!(density.sqrt() > 0.0, "σ_{t} is a number"); // ln β under a root is not
+        for choice in CHOICES {
+            // β̃_2 stands first in both lists
+            let density = density_variance(&schedule, t, choice);
+            let expected =
+                if t == 1 { posterior_variance(&schedule, 2) } else { fixed_variance(&schedule, t, choice) };
+            assert_relative(&format!("t = {t}, {choice}"), density, expected, 1e-12);
+            assert!(density.sqrt() > 0.0, "σ_{t} is a number"); // ln β under a root is not
+        }
     }
     assert_eq!("posterior".parse::<FixedVariance>().unwrap().to_string(), "posterior");
     assert_eq!("beta".parse::<FixedVariance>().unwrap().to_string(), "beta");
@@ -199,6 +203,23 @@ fn sampling_with_the_exact_denoiser_returns_the_data() {
             );
         }
     }
+}
+
+#[test]
+fn a_chain_whose_signal_underflows_still_steps() {
+    // ᾱ_400 = 10⁻⁴⁰⁰ is 0 in a double, and x̂_0 infinite; Eq. (11) is not
+    let betas = std::iter::once(0.0).chain(std::iter::repeat_n(0.9, 400)).collect();
+    let schedule = Schedule::from_betas(betas).unwrap();
+    assert_eq!(schedule.alpha_bar(400), 0.0);
+    let steps = ancestral(&schedule, FixedVariance::Beta, None);
+    let x_0 = sample(&steps[..10], &Spy::default(), Array2::ones((2, 2)), &mut rng(10), |_, _| ());
+    assert!(x_0.iter().all(|x| x.is_finite()), "{x_0}");
+}
+
+#[test]
+#[should_panic(expected = "t = 0 has no reverse step")]
+fn there_is_no_step_from_the_clean_image() {
+    ancestral_step(&Schedule::linear(10, 0.1, 0.2).unwrap(), 0, FixedVariance::Beta, None);
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub fn denoising_term(
 /// L_0 of each point: −log p_θ(x_0 | x_1), a log-density in nats. Shapes: (N, D) to (N).
 ///
 /// Source: Ho et al. 2020, Eq. (5). For continuous data, and so it may be negative; images of whole numbers use the
-/// probability of a bin instead (Eq. 13). Where σ_1² = β̃_1 = 0 would make it infinite, β̃_2 stands in.
+/// probability of a bin instead (Eq. 13). Its variance is β̃_2, see [`density_variance`](crate::reverse::density_variance).
 pub fn reconstruction_term(
     model: &Model<impl Denoiser>,
     x_0: &Array2<f64>,

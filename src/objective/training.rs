@@ -7,7 +7,7 @@ use super::eps_weight;
 use crate::{
     Error, Result,
     posterior::{posterior_log_variance, posterior_mean_coefficients, posterior_variance},
-    reverse::{FixedVariance, density_variance, mean_coefficients},
+    reverse::{FixedVariance, fixed_variance, mean_coefficients},
     schedule::Schedule,
 };
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, Zip};
@@ -26,7 +26,8 @@ pub enum Objective {
     /// The bound itself, KL and −log p. Output: the mean and the log-variance of p_θ (2 D numbers).
     MeanLogVariance,
     /// The hybrid loss L_simple + λ L_vlb of Nichol & Dhariwal 2021, Eq. (16). Output: ε_θ and v (2 D numbers), with Σ
-    /// between β̃ and β. The bound's gradient reaches v alone.
+    /// between β̃ and β. The bound's gradient reaches v alone. One t stands for all T of them, so its term counts T
+    /// times, in bits, as in their code (`RESCALED_MSE`).
     Hybrid,
 }
 
@@ -111,7 +112,7 @@ impl<'a> TrainingLoss<'a> {
         let weight = |t: usize| match (t, objective) {
             (0, _) => 0.0,
             (t, Objective::Weighted) => {
-                eps_weight(schedule, t, density_variance(schedule, t, FixedVariance::Beta))
+                eps_weight(schedule, t, fixed_variance(schedule, t, FixedVariance::Beta))
             }
             _ => 1.0,
         };
