@@ -190,6 +190,7 @@ impl<'a> TrainingLoss<'a> {
     }
 }
 
+// ANCHOR: squared_error
 /// `weight` · ‖target − output‖²; leaves its gradient in `output`.
 fn squared_error(weight: f64, target: ArrayView1<f64>, output: &mut ArrayViewMut1<f64>) -> f64 {
     let mut sum = 0.0;
@@ -200,3 +201,4 @@ fn squared_error(weight: f64, target: ArrayView1<f64>, output: &mut ArrayViewMut
     });
     sum
 }
+// ANCHOR_END: squared_error
