@@ -37,12 +37,14 @@ fn linear_schedule_gives_the_paper_s_numbers() {
     assert_close("1 − ᾱ_1000", 1.0 - alpha_bar, 0.999_959_6, 0.5e-7);
 }
 
+// ANCHOR: beta_1_of_a_tenth_does_not_give_the_paper_s_numbers
 #[test]
 fn beta_1_of_a_tenth_does_not_give_the_paper_s_numbers() {
     // The study notes quote β_1 = 10⁻¹. Then the signal is gone to 3·10⁻¹⁴, not to .00635.
     let alpha_bar = alpha_bars(&linear_betas(1000, 1e-1, 0.02))[1000];
     assert!((2e-14..4e-14).contains(&alpha_bar.sqrt()), "√ᾱ_T = {:e}", alpha_bar.sqrt());
 }
+// ANCHOR_END: beta_1_of_a_tenth_does_not_give_the_paper_s_numbers
 
 #[test]
 fn sigmoid_schedule_follows_the_logistic_curve() {
@@ -57,6 +59,7 @@ fn sigmoid_schedule_follows_the_logistic_curve() {
     }
 }
 
+// ANCHOR: quad_schedule_is_linear_in_the_root
 #[test]
 fn quad_schedule_is_linear_in_the_root() {
     let betas = quad_betas(1000, 1e-4, 0.02);
@@ -74,7 +77,9 @@ fn quad_schedule_is_linear_in_the_root() {
     assert!(wrong[1000] > 0.9999, "ᾱ_T = {}", wrong[1000]);
     assert!(alpha_bars(&betas)[1000] < 2e-3);
 }
+// ANCHOR_END: quad_schedule_is_linear_in_the_root
 
+// ANCHOR: cosine_schedule_has_a_cosine_for_alpha_bar
 #[test]
 fn cosine_schedule_has_a_cosine_for_alpha_bar() {
     let betas = cosine_betas(1000, 0.008, 0.999);
@@ -90,6 +95,7 @@ fn cosine_schedule_has_a_cosine_for_alpha_bar() {
     // the cap does what it says for any value
     assert!(cosine_betas(100, 0.008, 0.5).iter().all(|&b| b <= 0.5));
 }
+// ANCHOR_END: cosine_schedule_has_a_cosine_for_alpha_bar
 
 #[test]
 fn alpha_bar_is_the_running_product() {
@@ -126,6 +132,7 @@ fn one_step_is_a_chain() {
     }
 }
 
+// ANCHOR: bad_schedules_are_typed_errors_that_say_what_to_do
 #[test]
 fn bad_schedules_are_typed_errors_that_say_what_to_do() {
     assert!(matches!(Schedule::linear(0, 1e-4, 0.02), Err(Error::NoSteps)));
@@ -177,6 +184,7 @@ fn bad_schedules_are_typed_errors_that_say_what_to_do() {
         assert_eq!(name.to_string().parse::<ScheduleName>().unwrap(), name);
     }
 }
+// ANCHOR_END: bad_schedules_are_typed_errors_that_say_what_to_do
 
 #[test]
 fn the_scaled_schedule_keeps_its_end() {
@@ -214,6 +222,7 @@ fn a_step_keeps_unit_variance_and_shrinks_the_mean() {
     assert_close("covariance", next.covariance[(0, 1)], 0.0, 4.0 * next.covariance_error[(0, 1)]);
 }
 
+// ANCHOR: noise_is_normal_and_not_uniform
 #[test]
 fn noise_is_normal_and_not_uniform() {
     let noise = standard_normal::<f64>(100_000, 1, &mut rng(3));
@@ -223,6 +232,7 @@ fn noise_is_normal_and_not_uniform() {
     // the kurtosis of N normals scatters by √(24/N); a uniform's is −1.2
     assert_close("excess kurtosis", excess_kurtosis(noise.column(0)), 0.0, 4.0 * (24.0f64 / 1e5).sqrt());
 }
+// ANCHOR_END: noise_is_normal_and_not_uniform
 
 #[test]
 fn the_chain_and_the_closed_form_agree() {

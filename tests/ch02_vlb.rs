@@ -44,6 +44,7 @@ fn trajectories(world: &GaussianWorld, n: usize, seed: u64) -> Vec<Array2<f64>> 
     chain(&x_0, &world.schedule, &mut rng(seed + 1))
 }
 
+// ANCHOR: every_line_is_equal_on_every_trajectory
 #[test]
 fn every_line_is_equal_on_every_trajectory() {
     for (steps, dimension, variance) in WORLDS {
@@ -62,6 +63,7 @@ fn every_line_is_equal_on_every_trajectory() {
         }
     }
 }
+// ANCHOR_END: every_line_is_equal_on_every_trajectory
 
 #[test]
 fn the_closed_forms_of_the_world_are_the_library_s_terms_on_average() {

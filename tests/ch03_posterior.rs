@@ -90,6 +90,7 @@ fn conditioning_a_simulated_chain_gives_the_closed_form() {
     assert_close("β̃_4", measured.covariance[(0, 0)], variance, 4.0 * measured.covariance_error[(0, 0)]);
 }
 
+// ANCHOR: at_t_1_nothing_is_left_to_draw
 #[test]
 fn at_t_1_nothing_is_left_to_draw() {
     for name in ScheduleName::ALL {
@@ -113,6 +114,7 @@ fn at_t_1_nothing_is_left_to_draw() {
     let one = Schedule::linear(1, 0.3, 0.3).unwrap();
     assert_eq!(posterior_log_variance(&one, 1), 0.3f64.ln(), "a chain of one step");
 }
+// ANCHOR_END: at_t_1_nothing_is_left_to_draw
 
 #[test]
 fn the_posterior_variance_lies_below_beta() {

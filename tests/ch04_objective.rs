@@ -29,6 +29,7 @@ impl Denoiser for Wrong {
     }
 }
 
+// ANCHOR: the_kl_is_what_sampling_finds
 #[test]
 fn the_kl_is_what_sampling_finds() {
     let n = 200_000;
@@ -44,6 +45,7 @@ fn the_kl_is_what_sampling_finds() {
     }
     assert_eq!(kl_divergence(0.4, 0.3, 0.4, 0.3), 0.0);
 }
+// ANCHOR_END: the_kl_is_what_sampling_finds
 
 #[test]
 fn a_log_density_integrates_to_one_and_its_mean_is_the_entropy() {
@@ -238,6 +240,7 @@ fn the_exact_denoiser_is_the_conditional_mean() {
     }
 }
 
+// ANCHOR: no_denoiser_beats_the_exact_one
 #[test]
 fn no_denoiser_beats_the_exact_one() {
     // For x_0 ~ N(m, v): the irreducible loss is D ᾱ v/(ᾱ v + 1 − ᾱ)
@@ -262,3 +265,4 @@ fn no_denoiser_beats_the_exact_one() {
         assert!(mean(wrong.view()) > mean(exact.view()), "t = {t}");
     }
 }
+// ANCHOR_END: no_denoiser_beats_the_exact_one

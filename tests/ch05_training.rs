@@ -229,6 +229,7 @@ fn training_approaches_the_irreducible_loss() {
     assert!(losses[..20].iter().sum::<f64>() / 20.0 > 1.5 * network, "nothing was learned");
 }
 
+// ANCHOR: a_step_changes_every_parameter_and_the_average_follows
 #[test]
 fn a_step_changes_every_parameter_and_the_average_follows() {
     let schedule = Schedule::linear(50, 1e-3, 0.2).unwrap();
@@ -250,6 +251,7 @@ fn a_step_changes_every_parameter_and_the_average_follows() {
         }
     }
 }
+// ANCHOR_END: a_step_changes_every_parameter_and_the_average_follows
 
 #[test]
 fn the_same_seed_trains_the_same_network() {
@@ -263,6 +265,7 @@ fn the_same_seed_trains_the_same_network() {
     assert_ne!(run(1), run(2));
 }
 
+// ANCHOR: every_t_is_trained
 #[test]
 fn every_t_is_trained() {
     // Where every x_t is the same, a network without t can not tell them apart; with t it must. The histogram of t is
@@ -280,7 +283,9 @@ fn every_t_is_trained() {
         assert!(loss < 0.1, "t = {t}: loss {loss}");
     }
 }
+// ANCHOR_END: every_t_is_trained
 
+// ANCHOR: a_network_without_time_embedding_does_not_see_t
 #[test]
 fn a_network_without_time_embedding_does_not_see_t() {
     let schedule = Schedule::linear(50, 1e-3, 0.2).unwrap();
@@ -294,6 +299,7 @@ fn a_network_without_time_embedding_does_not_see_t() {
         assert_eq!(same, !time_embedding);
     }
 }
+// ANCHOR_END: a_network_without_time_embedding_does_not_see_t
 
 #[test]
 fn a_denoiser_reads_its_network_s_output() {

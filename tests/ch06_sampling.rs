@@ -35,6 +35,7 @@ impl Denoiser for Spy {
     }
 }
 
+// ANCHOR: the_denoiser_is_asked_exactly_t_times_from_t_to_1
 #[test]
 fn the_denoiser_is_asked_exactly_t_times_from_t_to_1() {
     let schedule = Schedule::linear(37, 1e-4, 0.02).unwrap();
@@ -44,6 +45,7 @@ fn the_denoiser_is_asked_exactly_t_times_from_t_to_1() {
     assert_eq!(spy.asked.into_inner(), (1..=37).rev().collect::<Vec<_>>());
     assert_eq!(seen, (0..=37).rev().collect::<Vec<_>>());
 }
+// ANCHOR_END: the_denoiser_is_asked_exactly_t_times_from_t_to_1
 
 #[test]
 fn a_step_is_a_draw_from_p_theta() {
@@ -85,6 +87,7 @@ fn the_step_is_algorithm_2_s_line_4() {
     }
 }
 
+// ANCHOR: the_last_step_adds_no_noise
 #[test]
 fn the_last_step_adds_no_noise() {
     let schedule = Schedule::linear(10, 1e-4, 0.02).unwrap();
@@ -104,6 +107,7 @@ fn the_last_step_adds_no_noise() {
         }
     }
 }
+// ANCHOR_END: the_last_step_adds_no_noise
 
 #[test]
 fn clipping_acts_on_x_0_and_only_where_it_must() {
@@ -120,6 +124,7 @@ fn clipping_acts_on_x_0_and_only_where_it_must() {
     }
 }
 
+// ANCHOR: variances_are_beta_and_beta_tilde
 #[test]
 fn variances_are_beta_and_beta_tilde() {
     let schedule = Schedule::linear(100, 1e-4, 0.02).unwrap();
@@ -141,6 +146,7 @@ fn variances_are_beta_and_beta_tilde() {
         "bta".parse::<FixedVariance>().unwrap_err().to_string().contains("use beta (σ² = β) or posterior")
     );
 }
+// ANCHOR_END: variances_are_beta_and_beta_tilde
 
 #[test]
 fn a_learned_variance_lies_between_the_two_on_the_log_scale() {
@@ -169,11 +175,13 @@ fn a_learned_variance_is_used_and_the_fixed_one_is_not_asked() {
     assert_all_close("x_4", &apply(&step, &spy, &x_t, &noise), &(&p.mean + &(0.3f64.sqrt() * &noise)), 1e-13);
 }
 
+// ANCHOR: the_split_makes_two_halves_in_any_dimension
 #[test]
 fn the_split_makes_two_halves_in_any_dimension() {
     let output = array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]];
     assert_eq!(split_mean_log_variance(output.view()), (array![[1.0, 2.0, 3.0]], array![[4.0, 5.0, 6.0]]));
 }
+// ANCHOR_END: the_split_makes_two_halves_in_any_dimension
 
 #[test]
 #[should_panic(expected = "3 columns do not split")]

@@ -172,6 +172,7 @@ impl GaussianMixture {
         }
     }
 
+    // ANCHOR: divergence_from_standard_normal
     /// KL(p ‖ N(0, I)) in nats; `None` where the entropy is.
     ///
     /// −h + ½ Σ (Var\[x\] + E\[x\]²) + D/2 ln 2π: the cross-entropy needs no more than two moments.
@@ -180,6 +181,7 @@ impl GaussianMixture {
         let cross_entropy = 0.5 * second_moments.mapv(|second| second + TAU.ln()).sum();
         Some(cross_entropy - self.entropy()?)
     }
+    // ANCHOR_END: divergence_from_standard_normal
 
     /// The entropy −E\[ln p(x)\] in nats, summed over the axes; `None` in more than two dimensions.
     ///

@@ -150,6 +150,7 @@ impl<'a> TrainingLoss<'a> {
         squared_error(self.weights[batch.t[i]], batch.eps.row(i), output)
     }
 
+    // ANCHOR: mean_log_variance_row
     /// The bound's term at the mean and log-variance that the network gave.
     fn mean_log_variance_row(&self, batch: &Batch<'_>, i: usize, output: &mut ArrayViewMut1<f64>) -> f64 {
         let (t, dimension) = (batch.t[i], batch.x_0.ncols());
@@ -164,7 +165,9 @@ impl<'a> TrainingLoss<'a> {
             })
             .sum()
     }
+    // ANCHOR_END: mean_log_variance_row
 
+    // ANCHOR: hybrid_row
     /// ‖ε − ε_θ‖² + λ T · (the bound's term with the mean held fixed), the latter in bits.
     fn hybrid_row(&self, batch: &Batch<'_>, i: usize, output: &mut ArrayViewMut1<f64>) -> f64 {
         let (t, dimension, schedule) = (batch.t[i], batch.x_0.ncols(), self.schedule);
@@ -183,6 +186,7 @@ impl<'a> TrainingLoss<'a> {
         let (mut eps, _) = output.view_mut().split_at(ndarray::Axis(0), dimension);
         squared_error(1.0, batch.eps.row(i), &mut eps) + lambda * bound
     }
+    // ANCHOR_END: hybrid_row
 
     /// μ̃_t(x_t, x_0) of row i; x_0 itself at t = 1.
     fn posterior_target(&self, batch: &Batch<'_>, i: usize) -> Array1<f64> {
@@ -191,6 +195,7 @@ impl<'a> TrainingLoss<'a> {
     }
 }
 
+// ANCHOR: squared_error
 /// `weight` · ‖target − output‖²; leaves its gradient in `output`.
 fn squared_error(weight: f64, target: ArrayView1<f64>, output: &mut ArrayViewMut1<f64>) -> f64 {
     let mut sum = 0.0;
@@ -201,3 +206,4 @@ fn squared_error(weight: f64, target: ArrayView1<f64>, output: &mut ArrayViewMut
     });
     sum
 }
+// ANCHOR_END: squared_error
