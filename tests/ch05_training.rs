@@ -358,8 +358,8 @@ fn bad_configurations_are_named() {
         ("learning rate", TrainConfig { learning_rate: 0.0, ..good.clone() }),
         ("learning rate", TrainConfig { learning_rate: f64::NAN, ..good.clone() }),
         ("learning rate", TrainConfig { learning_rate: f64::INFINITY, ..good.clone() }),
-        ("max_gradient_norm", TrainConfig { max_gradient_norm: -1.0, ..good.clone() }),
-        ("ema_decay", TrainConfig { ema_decay: 1.0, ..good.clone() }),
+        ("largest gradient norm", TrainConfig { max_gradient_norm: -1.0, ..good.clone() }),
+        ("decay of the average", TrainConfig { ema_decay: 1.0, ..good.clone() }),
     ] {
         let error = Trainer::<f32>::new(&schedule, config, &mut rng(21)).err();
         assert!(matches!(error, Some(Error::Parameter { name, .. }) if name == named), "{named}: {error:?}");

@@ -58,7 +58,7 @@ pub fn prior_term(schedule: &Schedule, x_0: &Array2<f64>) -> Array1<f64> {
 // ANCHOR: prior_bits_per_dim
 /// L_T in bits per dimension for data whose coordinates have the mean square `second_moment`.
 ///
-/// ½ [ᾱ_T (E[x_0²] − 1) − ln(1 − ᾱ_T)]/ln 2
+/// ½ [ᾱ_T (E\[x_0²\] − 1) − ln(1 − ᾱ_T)]/ln 2
 pub fn prior_bits_per_dim(schedule: &Schedule, second_moment: f64) -> f64 {
     let alpha_bar = schedule.alpha_bar(schedule.steps());
     0.5 * (alpha_bar * (second_moment - 1.0) - (-alpha_bar).ln_1p()) / LN_2
