@@ -20,7 +20,10 @@ fn equation(message: &str) -> Option<String> {
     let (what, rest) = rest.split_once("\n  left: ")?;
     let (left, right) = rest.split_once("\n right: ")?;
     let what = what.strip_prefix(": ").map(|what| format!("{what}: ")).unwrap_or_default();
-    let one_line = |value: &str| value.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let one_line = |value: &str| {
+        let entries = value.split(", shape=[").next().unwrap_or(value); // what else an array says of itself
+        entries.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    };
     Some(format!("{what}got {}, expected {}", one_line(left), one_line(right)))
 }
 
@@ -41,6 +44,9 @@ fn numbers(message: &str) -> Option<String> {
 pub fn number(value: f64, digits: usize) -> String {
     if value == 0.0 || !value.is_finite() {
         return value.to_string();
+    }
+    if value.fract() == 0.0 && value.abs() < 1e15 {
+        return format!("{value:.0}");
     }
     let exponent = value.abs().log10().floor() as i32;
     let trimmed = |text: String| match text.contains('.') {

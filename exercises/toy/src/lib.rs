@@ -11,6 +11,62 @@ mod answers;
 
 pub use solution::*;
 
+pub mod bound {
+    #[cfg(feature = "ch02")]
+    pub use crate::answers::ch02_vlb::{bits_per_dim, prior_term};
+    pub use solution::bound::*;
+
+    pub mod derivation {
+        #[cfg(feature = "ch02")]
+        pub use crate::answers::ch02_vlb::{line_bayes, line_products, line_telescoped, line_three_terms};
+        pub use solution::bound::derivation::*;
+    }
+}
+
+pub mod forward {
+    #[cfg(feature = "ch01")]
+    pub use crate::answers::ch01_forward::{diffuse, forward_step, merge};
+    pub use solution::forward::*;
+}
+
+pub mod gaussian {
+    #[cfg(feature = "ch04")]
+    pub use crate::answers::ch04_objective::kl_divergence;
+    pub use solution::gaussian::*;
+}
+
+pub mod network {
+    #[cfg(feature = "ch05")]
+    pub use crate::answers::ch05_training::sinusoidal_embedding;
+    pub use solution::network::*;
+
+    pub mod embedding {
+        #[cfg(feature = "ch05")]
+        pub use crate::answers::ch05_training::sinusoidal_embedding;
+        pub use solution::network::embedding::*;
+    }
+
+    pub mod layers {
+        #[cfg(feature = "ch05")]
+        pub use crate::answers::ch05_training::{gelu_derivative, linear_backward};
+        pub use solution::network::layers::*;
+    }
+
+    pub mod optimizer {
+        #[cfg(feature = "ch05")]
+        pub use crate::answers::ch05_training::{adamw_update, ema_update};
+        pub use solution::network::optimizer::*;
+    }
+}
+
+pub mod objective {
+    #[cfg(feature = "ch04")]
+    pub use crate::answers::ch04_objective::{eps_weight, mean_matching, simple_loss};
+    #[cfg(feature = "ch05")]
+    pub use crate::answers::ch05_training::gaussian_term;
+    pub use solution::objective::*;
+}
+
 pub mod posterior {
     #[cfg(feature = "ch03")]
     pub use crate::answers::ch03_posterior::{
@@ -18,4 +74,26 @@ pub mod posterior {
         posterior_variance, three_gaussians,
     };
     pub use solution::posterior::*;
+}
+
+pub mod reverse {
+    #[cfg(feature = "ch04")]
+    pub use crate::answers::ch04_objective::{mean_coefficients, x_0_coefficients};
+    #[cfg(feature = "ch06")]
+    pub use crate::answers::ch06_sampling::{
+        interpolated_variance, p_mean_variance, split_mean_log_variance,
+    };
+    pub use solution::reverse::*;
+}
+
+pub mod sampler {
+    #[cfg(feature = "ch06")]
+    pub use crate::answers::ch06_sampling::{ancestral_step, apply, sample};
+    pub use solution::sampler::*;
+}
+
+pub mod schedule {
+    #[cfg(feature = "ch01")]
+    pub use crate::answers::ch01_forward::{alpha_bars, cosine_betas, quad_betas};
+    pub use solution::schedule::*;
 }

@@ -1,10 +1,9 @@
 //! ch03_posterior: the three Gaussians of Bayes' rule become one, and its mean and variance get their names.
 //!
 //! Replace each `todo!` and the `let _` above it, then run `cargo exercise ch03_posterior`.
+#![allow(unused_imports, reason = "some are for your answers")]
 
-#[allow(unused_imports, reason = "for your answers")]
-use crate::gaussian;
-use crate::schedule::Schedule;
+use crate::{gaussian, schedule::Schedule};
 
 /// The three Gaussians of Bayes' rule, as a quadratic in x = x_{t−1}: (A, B) of −½ (A x² − 2 B x) + constant.
 ///
