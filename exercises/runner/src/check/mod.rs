@@ -7,14 +7,14 @@
 
 mod solved;
 mod stubs;
-mod texts;
+pub mod texts;
 mod wrong;
 
 use crate::chapter::Chapter;
 use std::{fs, io, path::Path, time::Instant};
 
 /// What a gate found wrong, a line each.
-type Complaints = Vec<String>;
+pub type Complaints = Vec<String>;
 
 /// Runs all gates and says what they find; whether they found nothing wrong.
 ///

@@ -4,7 +4,11 @@ use super::{Complaints, reference};
 use crate::{chapter::Chapter, source};
 use std::{fs, io, path::Path};
 
-pub(super) fn complaints(root: &Path, chapters: &[Chapter]) -> io::Result<Complaints> {
+/// What is wrong with the texts of the stubs and of the hints.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn complaints(root: &Path, chapters: &[Chapter]) -> io::Result<Complaints> {
     let mut complaints = Complaints::new();
     for chapter in chapters {
         let hints = fs::read_to_string(root.join(chapter.hints()))?;
