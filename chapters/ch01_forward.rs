@@ -37,6 +37,11 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    let given = arguments.count;
+    anyhow::ensure!(
+        given >= 100,
+        "count is {given}; standard errors need at least 100 points: use a larger --count"
+    );
     let data = arguments.data.load()?;
     let schedule = ScheduleName::Linear.schedule(arguments.steps)?;
     let mut chapter = Chapter::start("ch01_forward", &arguments.common)?;
@@ -50,7 +55,7 @@ fn main() -> Result<()> {
     merging(&mut chapter, &mut rng)?;
     chain_and_closed_form(&mut chapter, &schedule, &walk, &mut rng)?;
     markov(&mut chapter, &walk)?;
-    second_law(&mut chapter, &schedule)?;
+    second_law(&mut chapter)?;
     short_chains(&mut chapter, &x_0)?;
     uniform_noise(&mut chapter, &schedule, &x_0, &mut rng)?;
     refusals(&mut chapter)?;
@@ -196,25 +201,27 @@ fn markov(chapter: &mut Chapter, walk: &[Array2<f64>]) -> Result<()> {
     Ok(())
 }
 
-fn second_law(chapter: &mut Chapter, schedule: &Schedule) -> Result<()> {
+fn second_law(chapter: &mut Chapter) -> Result<()> {
     chapter.section("The second law");
     chapter.say(
         "“Disorder grows” is true of one thing only. The divergence from N(0, I) falls at every step, whatever the data. \
-         The entropy itself grows where the data has unit variance, and *falls* for data that is wider than the noise.",
+         The entropy itself grows all the way where the data has unit variance; data that is wider than the noise ends \
+         with less of it than it began with.",
     );
     let Density::Mixture(narrow) = Dataset::named(DatasetName::Mixture, "")?.density().clone() else {
         anyhow::bail!("the data set “mixture” is a mixture of Gaussians");
     };
     let wide =
         narrow.transformed(&Standardization::new(ndarray::arr1(&[0.0, 0.0]), ndarray::arr1(&[1.0 / 3.0; 2])));
-    let grid: Vec<usize> = (0..=25).map(|i| schedule.steps() * i / 25).collect();
+    let schedule = ScheduleName::Linear.schedule(1000)?;
+    let grid: Vec<usize> = (0..=25).map(|i| 40 * i).collect();
     let mut entropies = Panel::new("Entropy").axes("t", "h(xₜ) in nats");
     let mut divergences = Panel::new("Distance from the end").axes("t", "KL(q(xₜ) ‖ N(0, I)) in nats");
     let mut table = Table::new("Entropy along the chain; predicted at t = T: ln 2πe = 2.837877");
     for (name, data) in [("variance 1", narrow), ("variance 9", wide)] {
         let mut curves = (Vec::new(), Vec::new());
         for &t in Progress::over("entropies", grid.iter()) {
-            let kernel = Kernel::from_start(schedule, t);
+            let kernel = Kernel::from_start(&schedule, t);
             let density = data.diffused(kernel.signal, kernel.variance);
             let entropy = density.entropy().unwrap_or(f64::NAN);
             curves.0.push((t as f64, entropy));
@@ -228,14 +235,8 @@ fn second_law(chapter: &mut Chapter, schedule: &Schedule) -> Result<()> {
             "variance 1" => table.at_least(format!("{name}: change of entropy"), 0.0, change),
             _ => table.at_most(format!("{name}: change of entropy"), 0.0, change),
         };
-        if schedule.steps() >= 1000 {
-            table = table.close(
-                format!("{name}: entropy at T"),
-                ddpm::gaussian::entropy(1.0) * 2.0,
-                curves.0[25].1,
-                1e-3,
-            );
-        }
+        let end = 2.0 * ddpm::gaussian::entropy(1.0);
+        table = table.close(format!("{name}: entropy at T"), end, curves.0[25].1, 1e-3);
         entropies = entropies.line(name, curves.0);
         divergences = divergences.line(name, curves.1);
     }
@@ -254,26 +255,32 @@ fn short_chains(chapter: &mut Chapter, x_0: &Array2<f64>) -> Result<()> {
         "T",
         ["linear", "quad", "sigmoid", "cosine", "linear·1000/T"],
     );
-    let mut panel = Panel::new("").axes("T", "L_T in bits/dim").log_x().log_y();
-    let mut curves = vec![Vec::new(); ScheduleName::ALL.len()];
     for steps in lengths {
-        let mut row = Vec::new();
-        for (name, curve) in ScheduleName::ALL.into_iter().zip(&mut curves) {
-            let bits = prior_bits_per_dim(&name.schedule(steps)?, 1.0);
-            row.push(bits);
-            curve.push((steps as f64, bits));
-        }
         let scale = 1000.0 / steps as f64;
+        let mut row = Vec::new();
+        for name in ScheduleName::ALL {
+            row.push(prior_bits_per_dim(&name.schedule(steps)?, 1.0));
+        }
         row.push(prior_bits_per_dim(&Schedule::linear(steps, 1e-4 * scale, 0.02 * scale)?, 1.0));
         grid = grid.row(steps.to_string(), row);
-    }
-    for (name, curve) in ScheduleName::ALL.into_iter().zip(curves) {
-        panel = panel.line(name.to_string(), curve);
     }
     chapter.grid(grid.digits(3).note(
         "Above 0.01 the samples start from the wrong place: with the ends kept at 10⁻⁴ and 0.02, every T here but 1000 \
          is too short for linear, quad and sigmoid. Scale the ends by 1000/T, or use the cosine.",
     ));
+    let mut panel = Panel::new("").axes("T", "L_T in bits/dim").log_x().log_y();
+    for name in ScheduleName::ALL {
+        let mut curve = Vec::new();
+        for i in 0..=30 {
+            let steps = (20.0 * 50f64.powf(f64::from(i) / 30.0)).round() as usize;
+            curve.push((steps as f64, prior_bits_per_dim(&name.schedule(steps)?, 1.0)));
+        }
+        // linear and sigmoid all but coincide: dashes let both be seen
+        panel = match name {
+            ScheduleName::Sigmoid => panel.dashed(name.to_string(), curve),
+            _ => panel.line(name.to_string(), curve),
+        };
+    }
     chapter.figure(&Figure::new("What a short chain leaves behind").panel(panel), "prior_term")?;
 
     let mut table = Table::new("L_T of these points, linear; predicted for E[x_0²] = 1");

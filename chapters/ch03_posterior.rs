@@ -167,12 +167,13 @@ fn four_routes(chapter: &mut Chapter, x_0: f64, x_t: f64, quick: bool, rng: &mut
     let (of_x_0, of_x_t) = posterior_mean_coefficients(&coarse, t);
     let draws = if quick { 1_000_000 } else { 4_000_000 };
     let kept = posterior_by_simulation(&coarse, t, x_0, Window { x_t, half_width: 0.01, draws }, rng);
-    anyhow::ensure!(
-        kept.len() > 100,
-        "only {} of {draws} simulated x_t fell next to {x_t}: move it nearer to 0",
-        kept.len()
-    );
     let found = kept.len();
+    if found < 100 {
+        chapter.say(format!(
+            "Only {found} of {draws} simulated chains passed next to x_t = {x_t}: too few to measure."
+        ));
+        return Ok(());
+    }
     let measured = Moments::of(&kept.insert_axis(Axis(1)));
     chapter.table(
         Table::new("By simulation: t = 4 of 10, β from 0.05 to 0.4; tolerance: 4 standard errors")
