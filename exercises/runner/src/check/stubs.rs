@@ -26,7 +26,9 @@ pub(super) fn complaints(root: &Path, chapters: &[Chapter]) -> io::Result<Compla
 /// What is wrong with a stub, if anything is.
 fn of_stub(stub: &Function, stubs: &[Function], tests: &[Test]) -> Option<String> {
     let name = &stub.name;
-    let Some(hint) = stub.hint() else { return Some(format!("{name} has an answer in it; this gate wants a clean checkout")) };
+    let Some(hint) = stub.hint() else {
+        return Some(format!("{name} has an answer in it; this gate wants a clean checkout"));
+    };
     let own = tests_of(name, stubs, tests);
     let hints = |test: &Test| test.panic.as_ref().and_then(|panic| panic.hint().map(str::to_owned));
     if !own.iter().any(|test| hints(test).as_ref() == Some(&hint)) {
