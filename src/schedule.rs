@@ -22,12 +22,12 @@ pub const SIGMOID_LIMIT: f64 = 6.0;
 pub const MAX_STEPS: usize = 1_000_000;
 
 /// The fraction (t − 1) / (T − 1) of the way from t = 1 to t = T; 0 where T = 1.
-fn progress(t: usize, steps: usize) -> f64 {
+pub fn progress(t: usize, steps: usize) -> f64 {
     if steps > 1 { (t as f64 - 1.0) / (steps as f64 - 1.0) } else { 0.0 }
 }
 
 /// A table of T + 1 entries: β_0 = 0, then `beta(t)` for t = 1 … T.
-fn table(steps: usize, beta: impl Fn(usize) -> f64) -> Array1<f64> {
+pub fn table(steps: usize, beta: impl Fn(usize) -> f64) -> Array1<f64> {
     (0..=steps).map(|t| if t == 0 { 0.0 } else { beta(t) }).collect()
 }
 

@@ -15,7 +15,10 @@ use ddpm::{
         mean_matching_without_x_0, simple_loss, weighted_loss,
     },
     posterior::posterior_mean,
-    reverse::{FixedVariance, eps_from_mean, fixed_variance, mean_from_eps, predict_x_0},
+    reverse::{
+        FixedVariance, eps_from_mean, fixed_variance, mean_coefficients, mean_from_eps, predict_x_0,
+        x_0_coefficients,
+    },
     schedule::{Schedule, ScheduleName},
 };
 use ndarray::{Array2, ArrayView2, array};
@@ -31,7 +34,7 @@ impl Denoiser for Wrong {
 
 // ANCHOR: the_kl_is_what_sampling_finds
 #[test]
-fn the_kl_is_what_sampling_finds() {
+fn kl_divergence_is_what_sampling_finds() {
     let n = 200_000;
     for (mean_p, variance_p, mean_q, variance_q) in
         [(0.0, 1.0, 0.0, 1.0), (0.5, 0.3, -1.0, 2.0), (1.0, 2.0, 0.0, 0.7)]
@@ -40,7 +43,8 @@ fn the_kl_is_what_sampling_finds() {
         let ratios =
             x.column(0).mapv(|x| log_density(x, mean_p, variance_p) - log_density(x, mean_q, variance_q));
         let expected = kl_divergence(mean_p, variance_p, mean_q, variance_q);
-        assert_close("KL", mean(ratios.view()), expected, 4.0 * standard_error(ratios.view()) + 1e-15);
+        let what = format!("KL(N({mean_p}, {variance_p}) ‖ N({mean_q}, {variance_q}))");
+        assert_close(&what, expected, mean(ratios.view()), 4.0 * standard_error(ratios.view()) + 1e-15);
         assert!(expected >= 0.0);
     }
     assert_eq!(kl_divergence(0.4, 0.3, 0.4, 0.3), 0.0);
@@ -113,6 +117,51 @@ fn equations_8_9_10_and_12_are_one_number() {
 }
 
 #[test]
+fn mean_matching_is_the_kl_of_two_gaussians_of_one_variance() {
+    let schedule = Schedule::linear(100, 1e-4, 0.05).unwrap();
+    let (x_0, x_t, mean) =
+        (array![[0.5, -1.0], [2.0, 0.3]], array![[1.0, 0.2], [0.0, -0.4]], array![[0.9, 0.0], [0.1, 0.1]]);
+    for (t, sigma_squared) in [(2, 0.3), (50, 0.01), (100, 2.0)] {
+        let target = DiagonalGaussian::isotropic(posterior_mean(&schedule, t, &x_0, &x_t), sigma_squared);
+        let kl = target.kl_divergence(&DiagonalGaussian::isotropic(mean.clone(), sigma_squared));
+        let loss = mean_matching(&schedule, t, &x_0, &x_t, &mean, sigma_squared);
+        for i in 0..2 {
+            assert_relative(
+                &format!("t = {t}, σ² = {sigma_squared}, point {i}: Eq. (8)"),
+                loss[i],
+                kl[i],
+                1e-10,
+            );
+        }
+    }
+}
+
+#[test]
+fn x_0_coefficients_undo_the_diffusion() {
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    let (x_0, eps) = (0.8, -0.3);
+    for t in [1, 2, 500, 1000] {
+        let x_t = diffuse(&array![[x_0]], schedule.alpha_bar(t), &array![[eps]])[(0, 0)];
+        let (of_x_t, of_eps) = x_0_coefficients(&schedule, t);
+        // 1/√ᾱ_T = 157 times the rounding of x_t comes back
+        assert_close(&format!("t = {t}: x̂_0"), of_x_t * x_t + of_eps * eps, x_0, 1e-13);
+    }
+}
+
+#[test]
+fn mean_coefficients_give_the_posterior_mean() {
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    let (x_0, eps) = (array![[0.8]], array![[-0.3]]);
+    for t in [1, 2, 500, 1000] {
+        let x_t = diffuse(&x_0, schedule.alpha_bar(t), &eps);
+        let (of_x_t, of_eps) = mean_coefficients(&schedule, t);
+        let mean = of_x_t * x_t[(0, 0)] + of_eps * eps[(0, 0)];
+        let expected = posterior_mean(&schedule, t, &x_0, &x_t)[(0, 0)];
+        assert_close(&format!("t = {t}: μ"), mean, expected, 1e-12);
+    }
+}
+
+#[test]
 fn the_loss_is_the_kl_up_to_a_constant() {
     let schedule = Schedule::linear(100, 1e-4, 0.05).unwrap();
     let x_0 = standard_normal::<f64>(10, 2, &mut rng(4));
@@ -149,7 +198,7 @@ fn equation_11_is_the_posterior_mean_at_the_predicted_x_0() {
 }
 
 #[test]
-fn the_weights_are_equation_12_s() {
+fn eps_weight_is_equation_12_s() {
     let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
     for t in 2..=1000 {
         // σ² = β: w = β/(2 α (1 − ᾱ)); σ² = β̃: w = β/(2 α (1 − ᾱ_{t−1})), by hand
@@ -166,7 +215,7 @@ fn the_weights_are_equation_12_s() {
 
 #[test]
 #[should_panic(expected = "t = 0 has no loss")]
-fn the_clean_image_has_no_weight() {
+fn eps_weight_has_no_t_0() {
     eps_weight(&Schedule::linear(10, 0.1, 0.2).unwrap(), 0, 0.1);
 }
 
@@ -213,9 +262,9 @@ fn the_clean_image_has_no_noise() {
 }
 
 #[test]
-fn the_simple_loss_sums_over_coordinates() {
+fn simple_loss_sums_over_coordinates() {
     let loss = simple_loss(&array![[1.0, 2.0], [0.0, 0.0]], &array![[0.0, 4.0], [3.0, 0.0]]);
-    assert_eq!(loss, array![5.0, 9.0]);
+    assert_eq!(loss.to_vec(), [5.0, 9.0], "‖(1, −2)‖² and ‖(−3, 0)‖²");
 }
 
 #[test]

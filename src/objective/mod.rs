@@ -18,7 +18,7 @@ use ndarray::{Array1, Array2, Axis};
 use ndarray_rand::rand::Rng;
 
 /// ‖a − b‖² of each row. Shapes: (N, D) to (N).
-fn squared_distance(a: &Array2<f64>, b: &Array2<f64>) -> Array1<f64> {
+pub fn squared_distance(a: &Array2<f64>, b: &Array2<f64>) -> Array1<f64> {
     (a - b).mapv(|difference| difference * difference).sum_axis(Axis(1)) // (N)
 }
 
