@@ -64,7 +64,7 @@ fn sigmoid_schedule_follows_the_logistic_curve() {
     }
 }
 
-// ANCHOR: quad_schedule_is_linear_in_the_root
+// ANCHOR: quad_betas_are_linear_in_the_root
 #[test]
 fn quad_betas_are_linear_in_the_root() {
     let betas = quad_betas(1000, 1e-4, 0.02);
@@ -82,9 +82,9 @@ fn quad_betas_are_linear_in_the_root() {
     assert!(wrong > 0.9999, "ᾱ_T = {wrong}");
     assert!(left_over(&betas, 1000) < 2e-3);
 }
-// ANCHOR_END: quad_schedule_is_linear_in_the_root
+// ANCHOR_END: quad_betas_are_linear_in_the_root
 
-// ANCHOR: cosine_schedule_has_a_cosine_for_alpha_bar
+// ANCHOR: cosine_betas_have_a_cosine_for_alpha_bar
 #[test]
 fn cosine_betas_have_a_cosine_for_alpha_bar() {
     let betas = cosine_betas(1000, 0.008, 0.999);
@@ -100,7 +100,7 @@ fn cosine_betas_have_a_cosine_for_alpha_bar() {
     // the cap does what it says for any value
     assert!(cosine_betas(100, 0.008, 0.5).iter().all(|&b| b <= 0.5));
 }
-// ANCHOR_END: cosine_schedule_has_a_cosine_for_alpha_bar
+// ANCHOR_END: cosine_betas_have_a_cosine_for_alpha_bar
 
 #[test]
 fn alpha_bars_are_the_running_product() {

@@ -32,7 +32,7 @@ impl Denoiser for Wrong {
     }
 }
 
-// ANCHOR: the_kl_is_what_sampling_finds
+// ANCHOR: kl_divergence_is_what_sampling_finds
 #[test]
 fn kl_divergence_is_what_sampling_finds() {
     let n = 200_000;
@@ -49,7 +49,7 @@ fn kl_divergence_is_what_sampling_finds() {
     }
     assert_eq!(kl_divergence(0.4, 0.3, 0.4, 0.3), 0.0);
 }
-// ANCHOR_END: the_kl_is_what_sampling_finds
+// ANCHOR_END: kl_divergence_is_what_sampling_finds
 
 #[test]
 fn a_log_density_integrates_to_one_and_its_mean_is_the_entropy() {
