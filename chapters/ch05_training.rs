@@ -20,6 +20,9 @@ use ndarray::{Array1, Array2};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 use std::fs;
 
+/// How many draws a distance is a mean of.
+const DRAWS: usize = 6;
+
 #[derive(Parser)]
 #[command(about = catalogue::question("ch05_training"))]
 struct Arguments {
@@ -196,7 +199,7 @@ fn distance(setting: &Setting, network: &Mlp<f32>, objective: Objective, rng: &m
     let denoiser = NetworkDenoiser { schedule: &setting.schedule, network, objective };
     let steps = ancestral(&setting.schedule, FixedVariance::Beta, Some(setting.edge));
     let (mut distance, mut floor) = (0.0, 0.0);
-    for _ in 0..3 {
+    for _ in Progress::over("judging", 0..DRAWS) {
         let drawn = sample(&steps, &denoiser, standard_normal(setting.count, 2, rng), rng, |_, _| ());
         let [truth, other] = [(); 2].map(|()| setting.data.sample(setting.count, rng));
         distance += sliced_wasserstein(&truth, &drawn, 64);
@@ -213,7 +216,7 @@ fn averaging(
 ) -> Result<()> {
     chapter.section("What the moving average buys");
     let mut grid = Grid::new(
-        "Sliced Wasserstein over floor, 3 draws each",
+        "Sliced Wasserstein over floor, 6 draws each",
         "training steps",
         ["last network", "average"],
     );
@@ -237,7 +240,7 @@ fn averaging(
         .map(|network| distance(setting, network, trained.objective, rng));
     chapter.grid(grid.row(setting.training.steps.to_string(), [last, average]).digits(3).note(
         "the first rows are runs of the same configuration, stopped early, while the learning rate is still high; at the \
-         end it has fallen to 0. Distances of 3 draws scatter by a third or so",
+         end it has fallen to 0. Distances of 6 draws scatter by a third or so",
     ));
     Ok(())
 }
@@ -269,7 +272,7 @@ fn ablations(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Resu
     chapter.grid(grid.digits(3).note(format!(
         "the bound’s weights draw samples {:.2} times as far from the data as L_simple does. On images the paper reports FID \
          13.51 with the weights and 3.17 without; on these points nothing of the kind is to be seen unless this number \
-         is well above 1, and distances of 3 draws scatter by a third or so",
+         is well above 1, and distances of 6 draws scatter by a third or so",
         of_weighted / of_simple,
     )));
     if setting.judged {

@@ -104,7 +104,7 @@ fn main() -> Result<()> {
     let floor = quality(&mut chapter, &setting, &denoiser, &mut rng)?;
     rules(&mut chapter, &setting, &denoiser, &mut rng)?;
     beta_or_beta_tilde(&mut chapter, setting.count.min(2000), &mut rng)?;
-    clipping(&mut chapter, &setting, &denoiser, &mut rng)?;
+    clipping(&mut chapter, &setting, &floor, &denoiser, &mut rng)?;
     learned_variance(&mut chapter, &setting, &floor, &mut rng)?;
     Ok(chapter.finish()?)
 }
@@ -362,25 +362,20 @@ fn beta_or_beta_tilde(chapter: &mut Chapter, count: usize, rng: &mut StdRng) -> 
 fn clipping(
     chapter: &mut Chapter,
     setting: &Setting,
+    floor: &Floor,
     denoiser: &impl Denoiser,
     rng: &mut StdRng,
 ) -> Result<()> {
     chapter.section("Clipping x_0 where?");
-    let truth = setting.data.sample(setting.count, rng);
-    let mut grid = Grid::new(
-        "x̂_0 clipped to [−c, c], σ² = β, one draw each",
-        "c",
-        ["sliced Wasserstein", "largest |x_0|"],
-    );
-    let against_itself = sliced_wasserstein(&truth, &setting.data.sample(setting.count, rng), DIRECTIONS);
-    grid = grid.row("(data)", [against_itself, setting.edge]);
+    let header = ["sliced Wasserstein over floor", "largest |x_0|"];
+    let mut grid = Grid::new("x̂_0 clipped to [−c, c], σ² = β, means of 2 draws", "c", header);
     for (name, share) in
         [("twice the data’s edge", 2.0), ("the edge", 1.0), ("0.8 of it", 0.8), ("half of it", 0.5)]
     {
         let steps = ancestral(&setting.schedule, FixedVariance::Beta, Some(share * setting.edge));
-        let drawn = draw(&steps, denoiser, setting.count, rng);
-        let top = largest(drawn.iter().map(|x| x.abs()));
-        grid = grid.row(name, [sliced_wasserstein(&truth, &drawn, DIRECTIONS), top]);
+        let draws = [(); 2].map(|()| draw(&steps, denoiser, setting.count, rng));
+        let ([distance, ..], top) = floor.judge(setting, &draws, rng);
+        grid = grid.row(name, [distance / floor.distance, top]);
     }
     chapter.grid(
         grid.digits(3)
@@ -407,7 +402,7 @@ fn learned_variance(chapter: &mut Chapter, setting: &Setting, floor: &Floor, rng
     let [simple, direct, hybrid] =
         [&simple, &direct, &hybrid].map(|trained| NetworkDenoiser::of(schedule, trained));
 
-    let x_0 = setting.data.sample(500, rng);
+    let x_0 = setting.data.sample(1000, rng);
     let mut grid = Grid::new(
         "Fixed and learned variances",
         "variance",
@@ -421,8 +416,11 @@ fn learned_variance(chapter: &mut Chapter, setting: &Setting, floor: &Floor, rng
         ("between β̃ and β (hybrid)", &hybrid, beta),
     ];
     for (name, denoiser, variance) in rows {
-        let bound =
-            variational_bound(&Model { schedule, denoiser: &denoiser, variance, clip: None }, &x_0, rng);
+        let bound = variational_bound(
+            &Model { schedule, denoiser: &denoiser, variance, clip: None },
+            &x_0,
+            &mut rng.clone(),
+        );
         let bits = bits_per_dim(bound.sum() / x_0.nrows() as f64, 2);
         let steps = ancestral(schedule, variance, Some(setting.edge));
         let draws = [(); 2].map(|()| draw(&steps, &denoiser, setting.count, rng));
