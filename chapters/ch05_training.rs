@@ -46,6 +46,8 @@ struct Setting {
     data: Dataset,
     schedule: Schedule,
     training: TrainConfig,
+    /// The data lies within [−edge, edge] on both axes; samples are clipped there.
+    edge: f64,
     count: usize,
     quick: bool,
 }
@@ -54,8 +56,11 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let (common, quick) = (&arguments.common, arguments.common.quick);
     let scale = 1000.0 / arguments.steps.max(1) as f64;
+    let data = arguments.data.load()?;
+    let sample = data.sample(20_000, &mut StdRng::seed_from_u64(common.seed));
     let setting = Setting {
-        data: arguments.data.load()?,
+        data,
+        edge: sample.fold(0.0, |edge, x| edge.max(x.abs())),
         schedule: Schedule::linear(arguments.steps, 1e-4 * scale, 0.02 * scale)
             .context("β is scaled by 1000/T, so T must be more than 20")?,
         training: TrainConfig {
@@ -115,19 +120,26 @@ fn gradients(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     Ok(())
 }
 
-/// The mean over t of the loss per coordinate of `denoiser`, and its standard error, at every `stride`-th t.
-fn loss_over_t(
-    setting: &Setting,
-    denoiser: &impl Denoiser,
-    times: &[usize],
-    rng: &mut StdRng,
-) -> Vec<(f64, f64)> {
-    let at = |&t: &usize| {
-        let x_0 = setting.data.sample(setting.count, rng);
+/// The loss per coordinate of `denoiser` at t = 1 … T, each a mean with its standard error.
+fn loss_over_t(setting: &Setting, denoiser: &impl Denoiser, rng: &mut StdRng) -> Vec<(f64, f64)> {
+    let at = |t: usize| {
+        let x_0 = setting.data.sample(setting.count / 4, rng);
         let losses: Array1<f64> = denoising_loss(&setting.schedule, denoiser, &x_0, t, rng) / 2.0;
         (mean(losses.view()), standard_error(losses.view()))
     };
-    Progress::over("loss over t", times.iter()).map(at).collect()
+    Progress::over("loss over t", 1..setting.schedule.steps() + 1).map(at).collect()
+}
+
+/// Means over windows that grow with the step: early on the loss falls fast, later it only scatters.
+fn smoothed(mut reports: &[StepReport]) -> Vec<(f64, f64)> {
+    let mut curve = Vec::new();
+    while let [first, ..] = reports {
+        let (window, rest) = reports.split_at((first.step / 5).clamp(1, reports.len()));
+        let loss = window.iter().map(|report| report.loss).sum::<f64>() / window.len() as f64;
+        curve.push((window[window.len() / 2].step as f64, loss));
+        reports = rest;
+    }
+    curve
 }
 
 fn loss_curve(
@@ -138,21 +150,13 @@ fn loss_curve(
     rng: &mut StdRng,
 ) -> Result<()> {
     chapter.section("The loss curve, and the line under it");
-    let every = (reports.len() / 200).max(1);
-    let curve = reports.chunks(every).map(|chunk| {
-        let mean = chunk.iter().map(|report| report.loss).sum::<f64>() / chunk.len() as f64;
-        (chunk[chunk.len() - 1].step as f64, mean)
-    });
-    let mut panel =
-        Panel::new("").axes("training step", "L_simple per coordinate").log_x().line("training loss", curve);
+    let axes = Panel::new("").axes("training step", "L_simple per coordinate").log_x();
+    let mut panel = axes.line("training loss", smoothed(reports));
 
-    let steps = setting.schedule.steps();
-    let times: Vec<usize> = (1..=steps).step_by((steps / 40).max(1)).collect();
     let denoiser = NetworkDenoiser::of(&setting.schedule, trained);
-    let of_network = loss_over_t(setting, &denoiser, &times, &mut rng.clone());
-    let points = |losses: &[(f64, f64)]| {
-        times.iter().zip(losses).map(|(&t, loss)| (t as f64, loss.0)).collect::<Vec<_>>()
-    };
+    let of_network = loss_over_t(setting, &denoiser, &mut rng.clone());
+    let points =
+        |losses: &[(f64, f64)]| (1..).zip(losses).map(|(t, loss)| (f64::from(t), loss.0)).collect::<Vec<_>>();
     let average = |losses: &[(f64, f64)]| losses.iter().map(|loss| loss.0).sum::<f64>() / losses.len() as f64;
     let mut by_t = Panel::new("").axes("t", "E‖ε − ε_θ‖²/D").log_x().line("network", points(&of_network));
 
@@ -162,11 +166,12 @@ fn loss_curve(
         }
         Some(known) => {
             let exact = ExactDenoiser::new(&setting.schedule, known);
-            let of_exact = loss_over_t(setting, &exact, &times, &mut rng.clone()); // the very same points and noise
+            let of_exact = loss_over_t(setting, &exact, &mut rng.clone()); // the very same points and noise
             let (network, exact) = (average(&of_network), average(&of_exact));
             panel = panel.horizontal("irreducible", exact);
             by_t = by_t.dashed("irreducible", points(&of_exact));
-            let error = (of_exact.iter().map(|loss| loss.1.powi(2)).sum::<f64>()).sqrt() / times.len() as f64;
+            let error =
+                (of_exact.iter().map(|loss| loss.1.powi(2)).sum::<f64>()).sqrt() / of_exact.len() as f64;
             let mut table = Table::new("L_simple per coordinate, mean over t, on the same points and noise")
                 .at_least("network, at least the irreducible", exact - 4.0 * error, network);
             if !setting.quick {
@@ -186,7 +191,7 @@ fn loss_curve(
 /// The sliced Wasserstein distance of a network's samples from the data, over that of data from data.
 fn distance(setting: &Setting, network: &Mlp<f32>, objective: Objective, rng: &mut StdRng) -> f64 {
     let denoiser = NetworkDenoiser { schedule: &setting.schedule, network, objective };
-    let steps = ancestral(&setting.schedule, FixedVariance::Beta, None);
+    let steps = ancestral(&setting.schedule, FixedVariance::Beta, Some(setting.edge));
     let (mut distance, mut floor) = (0.0, 0.0);
     for _ in 0..3 {
         let drawn = sample(&steps, &denoiser, standard_normal(setting.count, 2, rng), rng, |_, _| ());
@@ -242,8 +247,6 @@ fn ablations(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Resu
         ("the bound’s weights, Eq. (12)", TrainConfig { objective: Objective::Weighted, ..base.clone() }),
         ("no time embedding", TrainConfig { time_embedding: false, ..base.clone() }),
     ];
-    let steps = setting.schedule.steps();
-    let times: Vec<usize> = (1..=steps).step_by((steps / 40).max(1)).collect();
     let mut grid = Grid::new(
         format!("{} steps each", base.steps),
         "trained",
@@ -253,7 +256,7 @@ fn ablations(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Resu
     for (name, config) in variants {
         let (trained, _) = train(setting, name, config, rng)?;
         let denoiser = NetworkDenoiser::of(&setting.schedule, &trained);
-        let losses = loss_over_t(setting, &denoiser, &times, &mut StdRng::seed_from_u64(7));
+        let losses = loss_over_t(setting, &denoiser, &mut StdRng::seed_from_u64(7));
         let loss = losses.iter().map(|loss| loss.0).sum::<f64>() / losses.len() as f64;
         let ratio = distance(setting, &trained.average, trained.objective, rng);
         grid = grid.row(name, [loss, ratio]);

@@ -10,7 +10,7 @@ use ddpm::{
     gaussian::{DiagonalGaussian, entropy, kl_divergence, log_density},
     metrics::{mean, standard_error},
     objective::{
-        denoising_loss, eps_weight, kl_constant, mean_matching, mean_matching_by_eps,
+        denoising_loss, eps_weight, irreducible_loss, kl_constant, mean_matching, mean_matching_by_eps,
         mean_matching_without_x_0, simple_loss, weighted_loss,
     },
     posterior::posterior_mean,
@@ -205,6 +205,10 @@ fn no_denoiser_beats_the_exact_one() {
             expected,
             4.0 * standard_error(exact.view()),
         );
+        let by_variance =
+            irreducible_loss(&schedule, &ExactDenoiser::new(&schedule, &data), &x_0, t, &mut rng(9));
+        let error = standard_error(by_variance.view());
+        assert_close(&format!("t = {t}: D − ‖E[ε | x_t]‖²"), mean(by_variance.view()), expected, 4.0 * error);
         let wrong = denoising_loss(&schedule, &Wrong, &x_0, t, &mut rng(9));
         assert!(mean(wrong.view()) > mean(exact.view()), "t = {t}");
     }

@@ -263,3 +263,17 @@ fn a_reader_who_goes_away_is_no_error() {
     assert!(contents.wait().unwrap().success(), "{complaint}");
     assert_eq!(complaint, "");
 }
+
+#[test]
+fn measured_bounds_and_tolerances_are_rounded_and_chosen_ones_are_not() {
+    let table = Table::new("")
+        .close("measured", 1.0, 1.0, 0.010642255138964692)
+        .close("chosen", 1.0, 1.0, 1e-12)
+        .at_most("measured bound", 2.505774943597428, 1.0)
+        .at_most("chosen bound", 1.5, 1.0)
+        .to_string();
+    for shown in [" 0.011 ", " 1e-12 ", "≤ 2.505775", "≤ 1.5 "] {
+        assert!(table.contains(shown), "{shown} is not in\n{table}");
+    }
+    assert!(!table.contains("0.0106") && !table.contains("2.5057749"), "{table}");
+}

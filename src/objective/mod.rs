@@ -111,6 +111,25 @@ pub fn kl_constant(schedule: &Schedule, t: usize, sigma_squared: f64, dimension:
 }
 // ANCHOR_END: kl_constant
 
+// ANCHOR: irreducible_loss
+/// What of ‖ε − ε_θ‖² no network can take away, from the exact denoiser's own answers: D − ‖E[ε | x_t]‖² of each row
+/// of `x_0`, with fresh noise from `rng`. (N)
+///
+/// Its mean is E‖ε − E[ε | x_t]‖², by the law of total variance: E‖ε‖² = D splits into what x_t tells and what it does
+/// not. At small t it scatters far less than [`denoising_loss`], which measures the same.
+pub fn irreducible_loss(
+    schedule: &Schedule,
+    exact: &impl Denoiser,
+    x_0: &Array2<f64>,
+    t: usize,
+    rng: &mut impl Rng,
+) -> Array1<f64> {
+    let eps = standard_normal(x_0.nrows(), x_0.ncols(), rng);
+    let told = exact.predict(diffuse(x_0, schedule.alpha_bar(t), &eps).view(), t).eps;
+    x_0.ncols() as f64 - told.mapv(|told| told * told).sum_axis(Axis(1))
+}
+// ANCHOR_END: irreducible_loss
+
 // ANCHOR: denoising_loss
 /// ‖ε − ε_θ(x_t, t)‖² of each row of `x_0`, with fresh noise from `rng`: the loss of Algorithm 1 at one t. (N)
 ///

@@ -40,10 +40,11 @@ fn exponent(value: f64, digits: i32) -> i32 {
     text.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0)
 }
 
-/// A number without the zeros that say nothing: for bounds and tolerances, which are chosen.
-pub(super) fn short(value: f64) -> String {
-    if value != 0.0 && value.is_finite() && !(1e-4..1e7).contains(&value.abs()) {
-        return format!("{value:e}");
-    }
-    value.to_string()
+/// A number without the zeros that say nothing: for bounds and tolerances that were chosen. Those that were measured
+/// have no short form; they show so many significant digits.
+pub(super) fn short(value: f64, digits: i32) -> String {
+    const LONG: usize = 8;
+    let plain = value == 0.0 || !value.is_finite() || (1e-4..1e7).contains(&value.abs());
+    let text = if plain { value.to_string() } else { format!("{value:e}") };
+    if text.len() > LONG { significant(value, digits) } else { text }
 }

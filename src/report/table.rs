@@ -57,7 +57,7 @@ impl Table {
     pub fn close(self, quantity: impl Into<String>, predicted: f64, measured: f64, tolerance: f64) -> Self {
         let error = (predicted - measured).abs();
         let (shown, seen) = alike(predicted, measured);
-        self.row(quantity, [shown, seen, significant(error, 2), short(tolerance)], error <= tolerance)
+        self.row(quantity, [shown, seen, significant(error, 2), short(tolerance, 2)], error <= tolerance)
     }
 
     /// Adds a row that is ok if |predicted − measured| ≤ tolerance · |predicted|.
@@ -71,19 +71,21 @@ impl Table {
         let error = (predicted - measured).abs();
         let relative = if error == 0.0 { 0.0 } else { error / predicted.abs() };
         let (shown, seen) = alike(predicted, measured);
-        let cells = [shown, seen, format!("{} rel", significant(relative, 2)), short(tolerance)];
+        let cells = [shown, seen, format!("{} rel", significant(relative, 2)), short(tolerance, 2)];
         self.row(quantity, cells, error <= tolerance * predicted.abs())
     }
 
     /// Adds a row that is ok if measured ≤ bound.
     pub fn at_most(self, quantity: impl Into<String>, bound: f64, measured: f64) -> Self {
-        let cells = [format!("≤ {}", short(bound)), significant(measured, 7), String::new(), String::new()];
+        let cells =
+            [format!("≤ {}", short(bound, 7)), significant(measured, 7), String::new(), String::new()];
         self.row(quantity, cells, measured <= bound)
     }
 
     /// Adds a row that is ok if measured ≥ bound.
     pub fn at_least(self, quantity: impl Into<String>, bound: f64, measured: f64) -> Self {
-        let cells = [format!("≥ {}", short(bound)), significant(measured, 7), String::new(), String::new()];
+        let cells =
+            [format!("≥ {}", short(bound, 7)), significant(measured, 7), String::new(), String::new()];
         self.row(quantity, cells, measured >= bound)
     }
 
