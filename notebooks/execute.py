@@ -11,6 +11,7 @@ import io
 import os
 import queue
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from jupyter_core.utils import run_sync
 from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent
@@ -64,7 +66,7 @@ def late_complaint(client, patience=0.2):
     late = []
     while True:
         try:
-            message = client.kc.get_iopub_msg(timeout=patience)
+            message = run_sync(client.kc.get_iopub_msg)(timeout=patience)
         except queue.Empty:
             return "".join(late).strip()
         if message["msg_type"] == "stream" and message["content"]["name"] == "stderr":
@@ -77,7 +79,7 @@ def execute(notebook, name):
         notebook, kernel_name="rust", timeout=900, record_timing=False, coalesce_streams=True,
         resources={"metadata": {"path": str(FOLDER)}},
     )
-    with client.setup_kernel():
+    with client.setup_kernel(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
         client.execute_cell(nbformat.v4.new_code_cell(GUARD), 0, store_history=False)
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type != "code":
