@@ -81,9 +81,8 @@ impl Figure {
     /// - [`Error::File`] if a file cannot be written.
     pub fn save(&self, folder: impl AsRef<Path>, stem: &str) -> Result<()> {
         let path = |extension: &str| folder.as_ref().join(format!("{stem}.{extension}"));
-        let fault = |reason: String| Error::Plot { path: path("png"), reason };
-        let png = Picture::of(self, 2)?.png().map_err(|encoding| fault(encoding.to_string()))?;
-        write_whole(&path("svg"), self.to_svg()?.as_bytes(), "write the plot")?;
+        let (svg, png) = (self.to_svg()?, self.to_png()?);
+        write_whole(&path("svg"), svg.as_bytes(), "write the plot")?;
         write_whole(&path("png"), &png, "write the plot")
     }
 
@@ -93,6 +92,16 @@ impl Figure {
     /// As [`save`](Self::save), without files.
     pub fn to_svg(&self) -> Result<String> {
         svg(self)
+    }
+
+    /// The figure as the bytes of a PNG, with two pixels for one.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save), without files.
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        let fault =
+            |encoding: png::EncodingError| Error::Plot { path: self.name(), reason: encoding.to_string() };
+        Picture::of(self, 2)?.png().map_err(fault)
     }
 
     /// What the figure is called where it has no file's name.

@@ -7,6 +7,7 @@ pub mod catalogue;
 #[cfg(feature = "cli")]
 mod chapter;
 mod grid;
+mod notebook;
 mod number;
 mod progress;
 mod table;
@@ -17,5 +18,4 @@ pub use chapter::{Chapter, Common};
 pub use grid::{Cell, Grid};
 pub use progress::Progress;
 pub use table::Table;
-#[cfg(feature = "cli")]
 pub use text::print;

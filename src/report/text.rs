@@ -54,7 +54,6 @@ pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
 /// ```
 /// ddpm::report::print("six chapters");
 /// ```
-#[cfg(feature = "cli")]
 pub fn print(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout().lock(), "{text}");
