@@ -62,8 +62,10 @@ pub fn diffuse(x_0: &Array2<f64>, alpha_bar_t: f64, noise: &Array2<f64>) -> Arra
 
 /// The quadratic schedule: √β_t rises in equal steps.
 ///
-/// Take the root of both ends first, then square the whole line. Squaring the ends instead, as one well-known notebook
-/// does, leaves ᾱ_T ≈ 1: no noise at all.
+/// Source: `get_beta_schedule` in the code of Ho et al. 2020.
+///
+/// Take the root of both ends first, then square the whole line. Squaring the ends instead, as a stored copy of *The
+/// Annotated Diffusion Model* does, leaves ᾱ_T ≈ 1: no noise at all.
 ///
 /// β_t = (√β_1 + (t − 1)/(T − 1) · (√β_T − √β_1))², for t = 1 … T
 ///

@@ -10,8 +10,8 @@ use ndarray::{Array1, Array2};
 ///
 /// KL(N(μ_p, σ_p²) ‖ N(μ_q, σ_q²)) = ½ [ln(σ_q²/σ_p²) − 1 + (σ_p² + (μ_p − μ_q)²)/σ_q²]
 ///
-/// All four arguments are means and *variances*, in the order p, q. Handing over log-variances, or the pairs in the
-/// wrong order, is a bug that shipped: KL(p ‖ p) = 0 does not notice the second, an estimate by sampling does.
+/// All four arguments are means and *variances*, in the order p, q. Handing over log-variances is a bug that shipped
+/// (ddpm-torch, issue 9); an estimate by sampling notices it.
 pub fn kl_divergence(mean_p: f64, variance_p: f64, mean_q: f64, variance_q: f64) -> f64 {
     let _ = (mean_p, variance_p, mean_q, variance_q);
     todo!(
@@ -46,7 +46,10 @@ pub fn x_0_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) {
 
 /// The factors of x_t and of ε_θ in the reverse mean μ_θ = (x_t − β_t/√(1 − ᾱ_t) ε_θ)/√α_t, in this order.
 ///
-/// Source: Ho et al. 2020, Eq. (11). For t = 1 … T.
+/// Source: Ho et al. 2020, Eq. (11).
+///
+/// # Panics
+/// If t lies outside of 1…T: the clean image has no reverse step.
 #[track_caller]
 pub fn mean_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) {
     let _ = (schedule, t);

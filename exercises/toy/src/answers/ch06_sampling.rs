@@ -20,8 +20,7 @@ use ndarray_rand::rand::Rng;
 
 /// Splits a network's output of shape (N, 2 D) into a mean and a log-variance, each of shape (N, D).
 ///
-/// Split into two *halves*. A well-known snippet asks for pieces *of size two* and is right only for D = 2; it also
-/// computes the variance and then returns the logarithm.
+/// Split into two *halves*. `torch.split(output, 2)` asks for pieces *of size two* instead, and is right only for D = 2.
 ///
 /// # Panics
 /// If the number of columns is odd.
