@@ -1,12 +1,12 @@
 //! ch05_training: how does a hand-written network learn ε_θ?
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use ddpm::{
     data::{DataArgs, Dataset},
     denoiser::{Denoiser, ExactDenoiser, known_posterior_mean},
     forward::standard_normal,
-    metrics::{mean, relative_noise, sliced_wasserstein, standard_error},
+    metrics::{largest, mean, relative_noise, sliced_wasserstein, standard_error},
     network::{Mlp, MlpConfig, check::check_gradients},
     objective::{Objective, denoising_loss},
     plot::{Figure, Panel},
@@ -19,6 +19,9 @@ use ddpm::{
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 use std::fs;
+
+/// How many draws a distance is a mean of.
+const DRAWS: usize = 6;
 
 #[derive(Parser)]
 #[command(about = catalogue::question("ch05_training"))]
@@ -46,8 +49,10 @@ struct Setting {
     data: Dataset,
     schedule: Schedule,
     training: TrainConfig,
-    /// The data lies within [−edge, edge] on both axes; samples are clipped there.
+    /// The largest |x| of 20,000 points of the data: where samples are clipped.
     edge: f64,
+    /// Whether aims are judged: on built-in data, after the full training.
+    judged: bool,
     count: usize,
     quick: bool,
 }
@@ -55,14 +60,15 @@ struct Setting {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let (common, quick) = (&arguments.common, arguments.common.quick);
-    let scale = 1000.0 / arguments.steps.max(1) as f64;
     let data = arguments.data.load()?;
     let sample = data.sample(20_000, &mut StdRng::seed_from_u64(common.seed));
     let setting = Setting {
         data,
-        edge: sample.fold(0.0, |edge, x| edge.max(x.abs())),
-        schedule: Schedule::linear(arguments.steps, 1e-4 * scale, 0.02 * scale)
-            .context("β is scaled by 1000/T, so T must be more than 20")?,
+        edge: largest(sample.iter().map(|x| x.abs())),
+        judged: !quick
+            && arguments.data.is_built_in()
+            && arguments.training_steps >= TrainConfig::default().steps,
+        schedule: Schedule::linear_scaled(arguments.steps)?,
         training: TrainConfig {
             steps: common.pick(arguments.training_steps, 300.min(arguments.training_steps)),
             batch: arguments.batch,
@@ -93,7 +99,7 @@ fn train(
     rng: &mut StdRng,
 ) -> Result<(Trained<f32>, Vec<StepReport>)> {
     let mut progress = Progress::new(label, config.steps);
-    let mut reports = Vec::with_capacity(config.steps);
+    let mut reports = Vec::new();
     let trained = Trainer::<f32>::new(&setting.schedule, config, rng)?.run(
         rng,
         |batch, rng| setting.data.sample(batch, rng),
@@ -102,7 +108,7 @@ fn train(
             progress.advance(1);
         },
     );
-    Ok((trained, reports))
+    Ok((trained?, reports))
 }
 
 fn gradients(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
@@ -174,7 +180,7 @@ fn loss_curve(
                 (of_exact.iter().map(|loss| loss.1.powi(2)).sum::<f64>()).sqrt() / of_exact.len() as f64;
             let mut table = Table::new("L_simple per coordinate, mean over t, on the same points and noise")
                 .at_least("network, at least the irreducible", exact - 4.0 * error, network);
-            if !setting.quick {
+            if setting.judged {
                 table = table.at_most("network over irreducible", 1.05, network / exact);
             }
             chapter.table(table.note(format!("irreducible: {exact:.4}; knowing nothing: 1")));
@@ -193,7 +199,7 @@ fn distance(setting: &Setting, network: &Mlp<f32>, objective: Objective, rng: &m
     let denoiser = NetworkDenoiser { schedule: &setting.schedule, network, objective };
     let steps = ancestral(&setting.schedule, FixedVariance::Beta, Some(setting.edge));
     let (mut distance, mut floor) = (0.0, 0.0);
-    for _ in 0..3 {
+    for _ in Progress::over("judging", 0..DRAWS) {
         let drawn = sample(&steps, &denoiser, standard_normal(setting.count, 2, rng), rng, |_, _| ());
         let [truth, other] = [(); 2].map(|()| setting.data.sample(setting.count, rng));
         distance += sliced_wasserstein(&truth, &drawn, 64);
@@ -210,7 +216,7 @@ fn averaging(
 ) -> Result<()> {
     chapter.section("What the moving average buys");
     let mut grid = Grid::new(
-        "Sliced Wasserstein over floor, 3 draws each",
+        "Sliced Wasserstein over floor, 6 draws each",
         "training steps",
         ["last network", "average"],
     );
@@ -233,8 +239,8 @@ fn averaging(
     let [last, average] = [&trained.network, &trained.average]
         .map(|network| distance(setting, network, trained.objective, rng));
     chapter.grid(grid.row(setting.training.steps.to_string(), [last, average]).digits(3).note(
-        "at the end the learning rate has fallen to 0, and the last network is its own average: the average buys most \
-         while the rate is high",
+        "the first rows are runs of the same configuration, stopped early, while the learning rate is still high; at the \
+         end it has fallen to 0. Distances of 6 draws scatter by a third or so",
     ));
     Ok(())
 }
@@ -262,8 +268,14 @@ fn ablations(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Resu
         grid = grid.row(name, [loss, ratio]);
         results.push((loss, ratio));
     }
-    chapter.grid(grid.digits(3));
-    if !setting.quick {
+    let (of_simple, of_weighted) = (results[0].1, results[1].1);
+    chapter.grid(grid.digits(3).note(format!(
+        "the bound’s weights draw samples {:.2} times as far from the data as L_simple does. On images the paper reports FID \
+         13.51 with the weights and 3.17 without; on these points nothing of the kind is to be seen unless this number \
+         is well above 1, and distances of 6 draws scatter by a third or so",
+        of_weighted / of_simple,
+    )));
+    if setting.judged {
         chapter.table(
             Table::new("What t is for")
                 .at_least("loss without t over loss with it", 1.01, results[2].0 / results[0].0)
@@ -280,7 +292,7 @@ fn gradient_noise(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) ->
         "objective",
         ["E‖g − E g‖²/‖E g‖² at the start", "after 300 steps"],
     );
-    let batches = if setting.quick { 100 } else { 400 };
+    let batches = if setting.quick { 100 } else { 200 };
     let mut noises = Vec::new();
     for objective in [Objective::Simple, Objective::Weighted] {
         let config = TrainConfig { objective, ..setting.training.clone() };
@@ -299,11 +311,10 @@ fn gradient_noise(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) ->
             setting.training.batch
         )),
     );
-    chapter.table(Table::new("The weights of the bound make the gradient noisier").at_least(
-        "weighted over simple, at the start",
-        1.0,
-        noises[1] / noises[0],
-    ));
+    if setting.judged {
+        let table = Table::new("The weights of the bound make the gradient noisier");
+        chapter.table(table.at_least("weighted over simple, at the start", 1.0, noises[1] / noises[0]));
+    }
     Ok(())
 }
 
@@ -314,13 +325,14 @@ fn noise_of_gradient(
     batches: usize,
     rng: &mut StdRng,
 ) -> f64 {
-    let rows: Vec<Vec<f64>> = (0..batches)
-        .map(|_| {
-            let x_0 = setting.data.sample(setting.training.batch, rng);
-            trainer.gradient(&x_0, rng).into_iter().map(f64::from).collect()
-        })
-        .collect();
-    relative_noise(&Array2::from_shape_fn((batches, rows[0].len()), |(i, j)| rows[i][j]))
+    let mut gradients = Array2::zeros((batches, trainer.network().parameters().len())); // (batches, parameters)
+    for mut row in Progress::over("gradients", gradients.rows_mut()) {
+        let x_0 = setting.data.sample(setting.training.batch, rng);
+        row.iter_mut()
+            .zip(trainer.gradient(&x_0, rng))
+            .for_each(|(entry, gradient)| *entry = gradient.into());
+    }
+    relative_noise(&gradients)
 }
 
 fn weights_on_disk(chapter: &mut Chapter, trained: &Trained<f32>) -> Result<()> {

@@ -19,6 +19,9 @@ pub struct Prediction {
 /// Predicts the noise in x_t. One batch shares one t, as in sampling and in the bound.
 pub trait Denoiser {
     /// The prediction for `x_t` of shape (N, D) at step t = 1 … T.
+    ///
+    /// # Panics
+    /// May panic if t lies outside of 1…T.
     fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction;
 }
 
@@ -75,6 +78,7 @@ impl<P: PosteriorMean + ?Sized> Denoiser for ExactDenoiser<'_, P> {
     // ANCHOR: exact_denoiser
     /// ε*(x_t, t) = (x_t − √ᾱ_t E[x_0 | x_t]) / √(1 − ᾱ_t)
     fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+        assert!(t >= 1, "x_0 has no noise to predict: t = 0 is the clean image");
         let (signal, variance) = (self.schedule.alpha_bar(t).sqrt(), 1.0 - self.schedule.alpha_bar(t));
         let mut eps = x_t.to_owned(); // (N, D)
         for (mut eps, x_t) in eps.axis_iter_mut(Axis(0)).zip(x_t.rows()) {

@@ -17,7 +17,7 @@ pub enum Error {
     NoSteps,
 
     /// A variance β_t that is not a number strictly between 0 and 1.
-    #[error("β_{t} is {beta} at T = {steps}; every β must lie in (0, 1): {}", if *beta >= 1.0 { "use a smaller one" } else { "use a larger one" })]
+    #[error("β_{t} is {beta} at T = {steps}; every β must lie in (0, 1): {}", if *beta >= 1.0 { "use a smaller one" } else if *beta <= 0.0 { "use a larger one" } else { "use a number" })]
     Beta {
         /// The step, from 1 to T.
         t: usize,
@@ -38,6 +38,15 @@ pub enum Error {
         bound: &'static str,
         /// What to do about it.
         remedy: String,
+    },
+
+    /// A training run whose loss is no longer a number.
+    #[error("the loss is {loss} at training step {step}: training diverged; use a smaller learning rate")]
+    Diverged {
+        /// The training step, from 1.
+        step: usize,
+        /// The loss there.
+        loss: f64,
     },
 
     /// A file whose content is not what it should be.

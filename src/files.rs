@@ -1,21 +1,44 @@
 //! Writing files whole.
 
 use crate::{Error, Result};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-/// Writes a file through a neighbour that is then renamed, so that an interruption leaves no half a file; creates the
+/// Writes beside the file, then renames: whoever reads `path` sees the old content or the new, never a part. Creates the
 /// folders above it.
 ///
 /// # Errors
-/// [`Error::File`] if the folder or the file cannot be written.
+/// [`Error::File`] if the folder or the file cannot be written; nothing is left behind then.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8], action: &'static str) -> Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let write = || {
-        fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-        fs::write(&part, bytes)?;
-        fs::rename(&part, path)
-    };
-    let remedy = || "choose a folder that you may write to".to_owned();
-    write().map_err(|source| Error::File { path: path.into(), action, source, remedy: remedy() })
+    write_atomically(path, bytes).map_err(|source| Error::File {
+        path: path.into(),
+        action,
+        source,
+        remedy: "choose a folder that you may write to, with room left".into(),
+    })
+}
+
+fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let unique = format!("{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+    let mut name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_owned();
+    name.push(format!(".{unique}.tmp"));
+    let beside: PathBuf = path.with_file_name(name);
+
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let written = fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // The write's error is the one worth telling; a remainder that cannot be removed either does no harm.
+        fs::remove_file(&beside).ok();
+    }
+    written
 }

@@ -27,12 +27,14 @@ pub fn forward_step(x_previous: &Array2<f64>, beta_t: f64, noise: &Array2<f64>) 
 }
 // ANCHOR_END: forward_step
 
+// ANCHOR: chain
 /// The whole chain x_0, x_1, …, x_T, one [`forward_step`] at a time: T + 1 arrays of shape (N, D), index = t.
 ///
 /// The second route to [`diffuse`], and T times as slow.
 pub fn chain(x_0: &Array2<f64>, schedule: &Schedule, rng: &mut impl Rng) -> Vec<Array2<f64>> {
     chain_with_noise(x_0, schedule, || standard_normal(x_0.nrows(), x_0.ncols(), rng))
 }
+// ANCHOR_END: chain
 
 /// The chain with noise from anywhere: `noise` gives an array of shape (N, D) a step. For finding out what the wrong
 /// noise does.
@@ -101,7 +103,7 @@ pub(crate) fn float<F: NdFloat>(value: f64) -> F {
     F::from(value).expect("f32 and f64 both hold any f64, rounded")
 }
 
-/// A Gaussian kernel q(x_t | x_s) = N(signal · x_s, variance · I): the notes' *diffusion kernel*.
+/// A Gaussian kernel q(x_t | x_s) = N(signal · x_s, variance · I): also called the *diffusion kernel*.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kernel {
     /// The factor of x_s.

@@ -27,8 +27,8 @@ pub fn entropy(variance: f64) -> f64 {
 ///
 /// KL(N(μ_p, σ_p²) ‖ N(μ_q, σ_q²)) = ½ [ln(σ_q²/σ_p²) − 1 + (σ_p² + (μ_p − μ_q)²)/σ_q²]
 ///
-/// All four arguments are means and *variances*, in the order p, q. Handing over log-variances, or the pairs in the
-/// wrong order, is a bug that shipped: KL(p ‖ p) = 0 does not notice the second, an estimate by sampling does.
+/// All four arguments are means and *variances*, in the order p, q. Handing over log-variances is a bug that shipped
+/// (ddpm-torch, issue 9); an estimate by sampling notices it.
 pub fn kl_divergence(mean_p: f64, variance_p: f64, mean_q: f64, variance_q: f64) -> f64 {
     0.5 * ((variance_q / variance_p).ln() - 1.0 + (variance_p + (mean_p - mean_q).powi(2)) / variance_q)
 }

@@ -30,7 +30,6 @@ pub mod sampler;
 pub mod schedule;
 pub mod train;
 
-#[cfg(any(feature = "cli", feature = "plot"))]
 mod files;
 
 pub use error::{Error, Result};

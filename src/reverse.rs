@@ -24,9 +24,13 @@ pub fn x_0_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) {
 // ANCHOR: mean_coefficients
 /// The factors of x_t and of ε_θ in the reverse mean μ_θ = (x_t − β_t/√(1 − ᾱ_t) ε_θ)/√α_t, in this order.
 ///
-/// Source: Ho et al. 2020, Eq. (11). For t = 1 … T.
+/// Source: Ho et al. 2020, Eq. (11).
+///
+/// # Panics
+/// If t lies outside of 1…T: the clean image has no reverse step.
 #[track_caller]
 pub fn mean_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) {
+    assert!(t >= 1, "t = 0 has no reverse step: it is the clean image");
     let of_x_t = 1.0 / schedule.alpha(t).sqrt();
     (of_x_t, -of_x_t * schedule.beta(t) / (1.0 - schedule.alpha_bar(t)).sqrt())
 }
@@ -121,16 +125,13 @@ pub fn fixed_variance(schedule: &Schedule, t: usize, choice: FixedVariance) -> f
 // ANCHOR_END: fixed_variance
 
 // ANCHOR: density_variance
-/// The variance of p_θ(x_{t−1} | x_t) as a density, for t = 1 … T: β_t, or exp of [`posterior_log_variance`].
+/// The variance of p_θ(x_{t−1} | x_t) as a density, for t = 1 … T: β_t or β̃_t, and β̃_2 for either choice at t = 1.
 ///
-/// It differs from [`fixed_variance`] only for β̃ at t = 1, where a density of variance 0 would make L_0 infinite and
-/// β̃_2 stands in.
+/// Source: the code of Ho et al. 2020 (`diffusion_utils_2.py`), which puts β̃_2 first in both lists, “to get a better
+/// decoder log likelihood”. β̃_1 = 0 would make L_0 infinite. It differs from [`fixed_variance`] at t = 1 only.
 #[track_caller]
 pub fn density_variance(schedule: &Schedule, t: usize, choice: FixedVariance) -> f64 {
-    match choice {
-        FixedVariance::Beta => schedule.beta(t),
-        FixedVariance::Posterior => posterior_log_variance(schedule, t).exp(),
-    }
+    if t == 1 { posterior_log_variance(schedule, 1).exp() } else { fixed_variance(schedule, t, choice) }
 }
 // ANCHOR_END: density_variance
 
@@ -153,8 +154,7 @@ pub fn interpolated_variance(schedule: &Schedule, t: usize, v: &Array2<f64>) -> 
 // ANCHOR: split_mean_log_variance
 /// Splits a network's output of shape (N, 2 D) into a mean and a log-variance, each of shape (N, D).
 ///
-/// Split into two *halves*. A well-known snippet asks for pieces *of size two* and is right only for D = 2; it also
-/// computes the variance and then returns the logarithm.
+/// Split into two *halves*. `torch.split(output, 2)` asks for pieces *of size two* instead, and is right only for D = 2.
 ///
 /// # Panics
 /// If the number of columns is odd.

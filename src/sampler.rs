@@ -86,8 +86,11 @@ pub fn apply(step: &Step, denoiser: &impl Denoiser, x_t: &Array2<f64>, noise: &A
     let prediction = denoiser.predict(x_t.view(), step.t);
     let limit = step.clip.unwrap_or(f64::INFINITY);
     let mut x_previous = Zip::from(x_t).and(&prediction.eps).map_collect(|&x_t, &eps| {
-        let x_0 = (step.x_0_from_x_t * x_t + step.x_0_from_eps * eps).clamp(-limit, limit);
-        step.x_t * x_t + step.eps * eps + step.x_0 * x_0
+        let mean = step.x_t * x_t + step.eps * eps;
+        if step.x_0 == 0.0 {
+            return mean; // where ᾱ_t underflows, x̂_0 is infinite, and nobody asks for it
+        }
+        mean + step.x_0 * (step.x_0_from_x_t * x_t + step.x_0_from_eps * eps).clamp(-limit, limit)
     });
     match prediction.variance {
         Some(variance) if step.noise > 0.0 => x_previous += &(variance.sqrt() * noise),

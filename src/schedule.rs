@@ -15,16 +15,19 @@ pub const BETA_END: f64 = 0.02;
 pub const COSINE_OFFSET: f64 = 0.008;
 /// The largest β_t of the cosine schedule; source: Nichol & Dhariwal 2021, §3.2.
 pub const COSINE_MAX_BETA: f64 = 0.999;
-/// Where the sigmoid schedule cuts the logistic curve: at −6 and 6.
+/// Where the sigmoid schedule cuts the logistic curve: at −6 and 6, as in the code of Song et al. 2021 (DDIM).
 pub const SIGMOID_LIMIT: f64 = 6.0;
 
+/// The longest chain.
+pub const MAX_STEPS: usize = 1_000_000;
+
 /// The fraction (t − 1) / (T − 1) of the way from t = 1 to t = T; 0 where T = 1.
-fn progress(t: usize, steps: usize) -> f64 {
+pub fn progress(t: usize, steps: usize) -> f64 {
     if steps > 1 { (t as f64 - 1.0) / (steps as f64 - 1.0) } else { 0.0 }
 }
 
 /// A table of T + 1 entries: β_0 = 0, then `beta(t)` for t = 1 … T.
-fn table(steps: usize, beta: impl Fn(usize) -> f64) -> Array1<f64> {
+pub fn table(steps: usize, beta: impl Fn(usize) -> f64) -> Array1<f64> {
     (0..=steps).map(|t| if t == 0 { 0.0 } else { beta(t) }).collect()
 }
 
@@ -44,8 +47,10 @@ pub fn linear_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64>
 // ANCHOR: quad_betas
 /// The quadratic schedule: √β_t rises in equal steps.
 ///
-/// Take the root of both ends first, then square the whole line. Squaring the ends instead, as one well-known notebook
-/// does, leaves ᾱ_T ≈ 1: no noise at all.
+/// Source: `get_beta_schedule` in the code of Ho et al. 2020.
+///
+/// Take the root of both ends first, then square the whole line. Squaring the ends instead, as a stored copy of *The
+/// Annotated Diffusion Model* does, leaves ᾱ_T ≈ 1: no noise at all.
 ///
 /// β_t = (√β_1 + (t − 1)/(T − 1) · (√β_T − √β_1))², for t = 1 … T
 ///
@@ -58,6 +63,8 @@ pub fn quad_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64> {
 
 // ANCHOR: sigmoid_betas
 /// The sigmoid schedule: β_t follows the logistic curve from −6 to 6.
+///
+/// Source: `get_beta_schedule` in the code of Song et al. 2021 (DDIM).
 ///
 /// β_t = β_start + (β_end − β_start) · σ(−6 + 12 (t − 1)/(T − 1)), for t = 1 … T
 ///
@@ -143,8 +150,29 @@ impl Schedule {
     /// # Errors
     /// T = 0, or an end that is NaN or outside of (0, 1).
     pub fn linear(steps: usize, beta_start: f64, beta_end: f64) -> Result<Self> {
+        check_steps(steps)?;
         check_ends(beta_start, beta_end)?;
         Self::from_betas(linear_betas(steps, beta_start, beta_end))
+    }
+
+    /// The linear schedule for any T > 20: the ends 10⁻⁴ and 0.02 of T = 1000, scaled by 1000/T, so that Σ β_t and with it
+    /// ᾱ_T stay about the same.
+    ///
+    /// # Errors
+    /// T ≤ 20, where β_T would be 1 or more.
+    pub fn linear_scaled(steps: usize) -> Result<Self> {
+        if steps <= 20 {
+            let remedy =
+                "the ends are scaled by 1000/T, and β_T = 20/T must stay below 1: use a longer chain".into();
+            return Err(Error::Parameter {
+                name: "steps",
+                value: steps.to_string(),
+                bound: "be more than 20",
+                remedy,
+            });
+        }
+        let scale = 1000.0 / steps as f64;
+        Self::linear(steps, BETA_START * scale, BETA_END * scale)
     }
 
     /// The quadratic schedule ([`quad_betas`]).
@@ -152,6 +180,7 @@ impl Schedule {
     /// # Errors
     /// T = 0, or an end that is NaN or outside of (0, 1).
     pub fn quad(steps: usize, beta_start: f64, beta_end: f64) -> Result<Self> {
+        check_steps(steps)?;
         check_ends(beta_start, beta_end)?;
         Self::from_betas(quad_betas(steps, beta_start, beta_end))
     }
@@ -161,6 +190,7 @@ impl Schedule {
     /// # Errors
     /// T = 0, or an end that is NaN or outside of (0, 1).
     pub fn sigmoid(steps: usize, beta_start: f64, beta_end: f64) -> Result<Self> {
+        check_steps(steps)?;
         check_ends(beta_start, beta_end)?;
         Self::from_betas(sigmoid_betas(steps, beta_start, beta_end))
     }
@@ -168,8 +198,19 @@ impl Schedule {
     /// The cosine schedule ([`cosine_betas`]).
     ///
     /// # Errors
-    /// T = 0, or an offset or cap that is NaN or lets a β leave (0, 1).
+    /// T = 0, an offset that is NaN, infinite or below 0, or a cap outside of (0, 1).
     pub fn cosine(steps: usize, offset: f64, max_beta: f64) -> Result<Self> {
+        if !(offset >= 0.0 && offset.is_finite()) {
+            let remedy = format!("use a small one; Nichol & Dhariwal use {COSINE_OFFSET}");
+            return Err(Error::Parameter {
+                name: "offset",
+                value: offset.to_string(),
+                bound: "be at least 0",
+                remedy,
+            });
+        }
+        check_beta("max_beta", max_beta)?;
+        check_steps(steps)?;
         Self::from_betas(cosine_betas(steps, offset, max_beta))
     }
 
@@ -217,18 +258,29 @@ impl Schedule {
 
 /// Refuses an end outside of (0, 1) by the name that the reader knows it by.
 fn check_ends(beta_start: f64, beta_end: f64) -> Result<()> {
-    for (name, value) in [("beta_start", beta_start), ("beta_end", beta_end)] {
-        if !inside(value) {
-            let direction = if value <= 0.0 { "larger" } else { "smaller" };
-            return Err(Error::Parameter {
-                name,
-                value: value.to_string(),
-                bound: "lie in (0, 1), as every β must",
-                remedy: format!("use a {direction} {name}"),
-            });
-        }
+    check_beta("beta_start", beta_start)?;
+    check_beta("beta_end", beta_end)
+}
+
+fn check_beta(name: &'static str, value: f64) -> Result<()> {
+    if inside(value) {
+        return Ok(());
     }
-    Ok(())
+    let remedy = match value {
+        _ if value <= 0.0 => format!("use a larger {name}"),
+        _ if value >= 1.0 => format!("use a smaller {name}"),
+        _ => "use a number in (0, 1)".into(),
+    };
+    Err(Error::Parameter { name, value: value.to_string(), bound: "lie in (0, 1), as every β must", remedy })
+}
+
+/// Refuses a chain that is too long for its table; T = 0 is refused with the β.
+fn check_steps(steps: usize) -> Result<()> {
+    if steps <= MAX_STEPS {
+        return Ok(());
+    }
+    let remedy = "Ho et al. use 1000".into();
+    Err(Error::Parameter { name: "steps", value: steps.to_string(), bound: "be at most 1,000,000", remedy })
 }
 
 /// Whether β lies in (0, 1); NaN does not.

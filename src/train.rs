@@ -55,24 +55,30 @@ impl TrainConfig {
     pub fn validate(&self) -> Result<()> {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         let checks = [
-            ("steps", self.steps.to_string(), self.steps > 0, "be at least 1", "use 15000 for good samples"),
+            (
+                "training steps",
+                self.steps.to_string(),
+                self.steps > 0,
+                "be at least 1",
+                "use 15000 for good samples",
+            ),
             ("batch", self.batch.to_string(), self.batch > 0, "be at least 1", "the default is 256"),
             (
-                "learning_rate",
+                "learning rate",
                 self.learning_rate.to_string(),
                 positive(self.learning_rate),
                 "be above 0",
                 "the default is 0.001",
             ),
             (
-                "max_gradient_norm",
+                "largest gradient norm",
                 self.max_gradient_norm.to_string(),
                 positive(self.max_gradient_norm),
                 "be above 0",
                 "the default is 1",
             ),
             (
-                "ema_decay",
+                "decay of the average",
                 self.ema_decay.to_string(),
                 (0.0..1.0).contains(&self.ema_decay),
                 "lie in [0, 1)",
@@ -160,17 +166,24 @@ impl<'a, F: Float> Trainer<'a, F> {
     // ANCHOR_END: train_step
 
     /// Takes all steps of the configuration, each on points from `draw`, and shows each to `watch`.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] at the first loss that is not a finite number.
     pub fn run<R: Rng>(
         mut self,
         rng: &mut R,
         mut draw: impl FnMut(usize, &mut R) -> Array2<f64>,
         mut watch: impl FnMut(StepReport),
-    ) -> Trained<F> {
+    ) -> Result<Trained<F>> {
         while self.step < self.config.steps {
             let x_0 = draw(self.config.batch, rng);
-            watch(self.step(&x_0, rng));
+            let report = self.step(&x_0, rng);
+            if !report.loss.is_finite() {
+                return Err(Error::Diverged { step: report.step, loss: report.loss });
+            }
+            watch(report);
         }
-        self.finish()
+        Ok(self.finish())
     }
 
     /// The network as it is now.

@@ -16,6 +16,11 @@ use ndarray::{Array1, Array2, array};
 use ndarray_rand::RandomExt;
 use rand_distr::Uniform;
 
+/// ∏ (1 − β_s) over s ≤ t, one factor at a time.
+fn left_over(betas: &Array1<f64>, t: usize) -> f64 {
+    betas.iter().take(t + 1).map(|beta| 1.0 - beta).product()
+}
+
 #[test]
 fn linear_schedule_gives_the_paper_s_numbers() {
     let betas = linear_betas(1000, 1e-4, 0.02);
@@ -37,12 +42,14 @@ fn linear_schedule_gives_the_paper_s_numbers() {
     assert_close("1 − ᾱ_1000", 1.0 - alpha_bar, 0.999_959_6, 0.5e-7);
 }
 
+// ANCHOR: beta_1_of_a_tenth_does_not_give_the_paper_s_numbers
 #[test]
 fn beta_1_of_a_tenth_does_not_give_the_paper_s_numbers() {
     // The study notes quote β_1 = 10⁻¹. Then the signal is gone to 3·10⁻¹⁴, not to .00635.
     let alpha_bar = alpha_bars(&linear_betas(1000, 1e-1, 0.02))[1000];
     assert!((2e-14..4e-14).contains(&alpha_bar.sqrt()), "√ᾱ_T = {:e}", alpha_bar.sqrt());
 }
+// ANCHOR_END: beta_1_of_a_tenth_does_not_give_the_paper_s_numbers
 
 #[test]
 fn sigmoid_schedule_follows_the_logistic_curve() {
@@ -57,8 +64,9 @@ fn sigmoid_schedule_follows_the_logistic_curve() {
     }
 }
 
+// ANCHOR: quad_betas_are_linear_in_the_root
 #[test]
-fn quad_schedule_is_linear_in_the_root() {
+fn quad_betas_are_linear_in_the_root() {
     let betas = quad_betas(1000, 1e-4, 0.02);
     assert_relative("β_1", betas[1], 1e-4, 1e-12);
     assert_relative("β_T", betas[1000], 0.02, 1e-12);
@@ -70,29 +78,32 @@ fn quad_schedule_is_linear_in_the_root() {
         assert_close(&format!("second difference at {t}"), difference, second, 2e-17);
     }
     // squared at the ends, as one notebook does, almost no noise is added
-    let wrong = alpha_bars(&linear_betas(1000, 1e-8, 4e-4).mapv(|b| b * b));
-    assert!(wrong[1000] > 0.9999, "ᾱ_T = {}", wrong[1000]);
-    assert!(alpha_bars(&betas)[1000] < 2e-3);
+    let wrong = left_over(&linear_betas(1000, 1e-8, 4e-4).mapv(|b| b * b), 1000);
+    assert!(wrong > 0.9999, "ᾱ_T = {wrong}");
+    assert!(left_over(&betas, 1000) < 2e-3);
 }
+// ANCHOR_END: quad_betas_are_linear_in_the_root
 
+// ANCHOR: cosine_betas_have_a_cosine_for_alpha_bar
 #[test]
-fn cosine_schedule_has_a_cosine_for_alpha_bar() {
+fn cosine_betas_have_a_cosine_for_alpha_bar() {
     let betas = cosine_betas(1000, 0.008, 0.999);
-    let bars = alpha_bars(&betas);
+    assert_eq!((betas.len(), betas[0]), (1001, 0.0), "T + 1 entries, β_0 = 0");
     // the half-angle formula: cos²(x) = (1 + cos 2x)/2; up to T − 1 nothing is capped
     let f = |t: usize| (1.0 + ((t as f64 / 1000.0 + 0.008) / 1.008 * std::f64::consts::PI).cos()) / 2.0;
     for t in [0, 1, 10, 500, 900, 999] {
-        assert_close(&format!("ᾱ_{t}"), bars[t], f(t) / f(0), 1e-12);
+        assert_close(&format!("t = {t}: ᾱ_{t}"), left_over(&betas, t), f(t) / f(0), 1e-12);
     }
     assert_eq!(betas[1000], 0.999, "the cap");
     assert_eq!(betas.iter().filter(|&&b| b == 0.999).count(), 1, "only the last step is capped");
-    assert!((1.0 / bars[1000].sqrt()).is_finite());
+    assert!((1.0 / left_over(&betas, 1000).sqrt()).is_finite());
     // the cap does what it says for any value
     assert!(cosine_betas(100, 0.008, 0.5).iter().all(|&b| b <= 0.5));
 }
+// ANCHOR_END: cosine_betas_have_a_cosine_for_alpha_bar
 
 #[test]
-fn alpha_bar_is_the_running_product() {
+fn alpha_bars_are_the_running_product() {
     let bars = alpha_bars(&array![0.0, 0.5, 0.2, 0.1]);
     for (t, expected) in [1.0, 0.5, 0.4, 0.36].into_iter().enumerate() {
         assert_close(&format!("ᾱ_{t}"), bars[t], expected, 1e-15);
@@ -126,6 +137,7 @@ fn one_step_is_a_chain() {
     }
 }
 
+// ANCHOR: bad_schedules_are_typed_errors_that_say_what_to_do
 #[test]
 fn bad_schedules_are_typed_errors_that_say_what_to_do() {
     assert!(matches!(Schedule::linear(0, 1e-4, 0.02), Err(Error::NoSteps)));
@@ -133,8 +145,8 @@ fn bad_schedules_are_typed_errors_that_say_what_to_do() {
     let message = Schedule::linear(10, 1e-4, 1.2).unwrap_err().to_string();
     assert_eq!(message, "beta_end is 1.2; it must lie in (0, 1), as every β must: use a smaller beta_end");
     for (start, end, named) in [
-        (f64::NAN, 0.02, "smaller beta_start"),
-        (1e-4, f64::NAN, "smaller beta_end"),
+        (f64::NAN, 0.02, "beta_start is NaN; it must lie in (0, 1), as every β must: use a number"),
+        (1e-4, f64::NAN, "beta_end is NaN"),
         (1e-4, 1.0, "smaller beta_end"),
         (0.0, 0.02, "larger beta_start"),
         (0.5, -1e-4, "larger beta_end"),
@@ -152,7 +164,23 @@ fn bad_schedules_are_typed_errors_that_say_what_to_do() {
             "{beta}"
         );
     }
-    assert!(matches!(Schedule::cosine(10, 0.008, 1.0), Err(Error::Beta { t: 10, .. })));
+    for (offset, max_beta, named) in [
+        (f64::NAN, 0.999, "offset"),
+        (-1.0, 0.999, "offset"),
+        (f64::INFINITY, 0.9, "offset"),
+        (0.0, 1.0, "max_beta"),
+        (0.0, f64::NAN, "max_beta"),
+    ] {
+        let error = Schedule::cosine(10, offset, max_beta).unwrap_err();
+        assert!(
+            matches!(error, Error::Parameter { name, .. } if name == named),
+            "({offset}, {max_beta}): {error}"
+        );
+    }
+    for name in ScheduleName::ALL {
+        assert!(matches!(name.schedule(usize::MAX), Err(Error::Parameter { name: "steps", .. })), "{name}");
+        assert!(matches!(name.schedule(1_000_001), Err(Error::Parameter { name: "steps", .. })), "{name}");
+    }
     assert!(matches!(Schedule::from_betas(array![0.1, 0.2]), Err(Error::Parameter { name: "β_0", .. })));
     assert!(
         "linaer".parse::<ScheduleName>().unwrap_err().to_string().contains("linear, quad, sigmoid or cosine")
@@ -160,6 +188,22 @@ fn bad_schedules_are_typed_errors_that_say_what_to_do() {
     for name in ScheduleName::ALL {
         assert_eq!(name.to_string().parse::<ScheduleName>().unwrap(), name);
     }
+}
+// ANCHOR_END: bad_schedules_are_typed_errors_that_say_what_to_do
+
+#[test]
+fn the_scaled_schedule_keeps_its_end() {
+    let last = |steps| Schedule::linear_scaled(steps).unwrap().alpha_bar(steps);
+    assert_eq!(Schedule::linear_scaled(1000).unwrap(), Schedule::linear(1000, 1e-4, 0.02).unwrap());
+    // −ln ᾱ_T = Σ (β + β²/2 + β³/3 + β⁴/4 + …), sums of a line from 0 to 20/T: 10.05 + 67/T + 667/T² + 8000/T³
+    for steps in [1000, 200, 100] {
+        let t = steps as f64;
+        let expected = 10.05 + 67.0 / t + 667.0 / t.powi(2) + 8000.0 / t.powi(3);
+        assert_close(&format!("−ln ᾱ_{steps}"), -last(steps).ln(), expected, 0.01);
+    }
+    assert!(Schedule::linear_scaled(21).is_ok());
+    let message = Schedule::linear_scaled(20).unwrap_err().to_string();
+    assert!(message.contains("steps is 20; it must be more than 20"), "{message}");
 }
 
 #[test]
@@ -171,7 +215,7 @@ fn named_schedules_have_their_sources_parameters() {
 }
 
 #[test]
-fn a_step_keeps_unit_variance_and_shrinks_the_mean() {
+fn forward_step_keeps_unit_variance_and_shrinks_the_mean() {
     // From a standard normal x_{t−1} shifted by 3: mean √(1 − β)·3, variance (1 − β)·1 + β = 1.
     let n = 100_000;
     let x = standard_normal::<f64>(n, 2, &mut rng(1)) + 3.0;
@@ -183,6 +227,7 @@ fn a_step_keeps_unit_variance_and_shrinks_the_mean() {
     assert_close("covariance", next.covariance[(0, 1)], 0.0, 4.0 * next.covariance_error[(0, 1)]);
 }
 
+// ANCHOR: noise_is_normal_and_not_uniform
 #[test]
 fn noise_is_normal_and_not_uniform() {
     let noise = standard_normal::<f64>(100_000, 1, &mut rng(3));
@@ -192,9 +237,10 @@ fn noise_is_normal_and_not_uniform() {
     // the kurtosis of N normals scatters by √(24/N); a uniform's is −1.2
     assert_close("excess kurtosis", excess_kurtosis(noise.column(0)), 0.0, 4.0 * (24.0f64 / 1e5).sqrt());
 }
+// ANCHOR_END: noise_is_normal_and_not_uniform
 
 #[test]
-fn the_chain_and_the_closed_form_agree() {
+fn diffuse_is_the_chain_in_one_jump() {
     let schedule = Schedule::linear(200, 1e-4, 0.02).unwrap();
     let x_0 = Array2::from_shape_fn((20_000, 2), |(i, d)| if (i + d) % 2 == 0 { 2.0 } else { -1.0 });
     let chain = chain(&x_0, &schedule, &mut rng(4));
@@ -202,7 +248,7 @@ fn the_chain_and_the_closed_form_agree() {
     assert_eq!(chain[0], x_0);
     for t in [1, 20, 100, 200] {
         let jump = diffuse(&x_0, schedule.alpha_bar(t), &standard_normal(20_000, 2, &mut rng(5)));
-        let (a, b) = (Moments::of(&chain[t]), Moments::of(&jump));
+        let (a, b) = (Moments::of(&jump), Moments::of(&chain[t]));
         for d in 0..2 {
             let error = a.mean_error[d].hypot(b.mean_error[d]);
             assert_close(&format!("t = {t}: mean"), a.mean[d], b.mean[d], 4.0 * error);
@@ -235,7 +281,7 @@ fn the_chain_has_the_markov_property() {
 }
 
 #[test]
-fn merging_steps_gives_the_closed_form() {
+fn merge_of_all_steps_is_the_closed_form() {
     for name in ScheduleName::ALL {
         let schedule = name.schedule(1000).unwrap();
         let mut merged = Kernel { signal: 1.0, variance: 0.0 };
@@ -250,20 +296,16 @@ fn merging_steps_gives_the_closed_form() {
 }
 
 #[test]
-fn two_merged_gaussians_keep_one_variance() {
+fn merge_keeps_one_variance() {
     let (first, second) = (Kernel { signal: 0.9, variance: 0.3 }, Kernel { signal: 0.6, variance: 0.5 });
     let n = 100_000;
     let noise = || standard_normal::<f64>(n, 1, &mut rng(9));
     let x = 2.0 * first.signal + first.variance.sqrt() * noise();
     let x = second.signal * x + second.variance.sqrt() * standard_normal::<f64>(n, 1, &mut rng(10));
     let (measured, merged) = (Moments::of(&x), merge(first, second));
-    assert_close("mean", measured.mean[0], merged.signal * 2.0, 4.0 * measured.mean_error[0]);
-    assert_close(
-        "variance",
-        measured.covariance[(0, 0)],
-        merged.variance,
-        4.0 * measured.covariance_error[(0, 0)],
-    );
+    assert_close("mean from x = 2", merged.signal * 2.0, measured.mean[0], 4.0 * measured.mean_error[0]);
+    let (variance, error) = (measured.covariance[(0, 0)], measured.covariance_error[(0, 0)]);
+    assert_close("variance of both noises", merged.variance, variance, 4.0 * error);
 }
 
 #[test]
@@ -291,10 +333,17 @@ fn the_same_seed_gives_the_same_chain() {
 }
 
 #[test]
-fn a_step_and_a_jump_by_hand() {
-    // √(1 − 0.36) = 0.8 and √0.36 = 0.6: 0.8 · 3 + 0.6 · 2; and with ᾱ = 0.36 the other way round
-    assert_close("x_t", forward_step(&array![[3.0]], 0.36, &array![[2.0]])[(0, 0)], 3.6, 1e-15);
-    assert_close("x_t", diffuse(&array![[3.0]], 0.36, &array![[2.0]])[(0, 0)], 3.4, 1e-15);
+fn forward_step_by_hand() {
+    // √(1 − 0.36) = 0.8 and √0.36 = 0.6: 0.8 · 3 + 0.6 · 2
+    let x_t = forward_step(&array![[3.0]], 0.36, &array![[2.0]])[(0, 0)];
+    assert_close("x_{t−1} = 3, β_t = 0.36, ε = 2: x_t", x_t, 3.6, 1e-15);
+}
+
+#[test]
+fn diffuse_by_hand() {
+    // √0.36 = 0.6 and √(1 − 0.36) = 0.8: 0.6 · 3 + 0.8 · 2
+    let x_t = diffuse(&array![[3.0]], 0.36, &array![[2.0]])[(0, 0)];
+    assert_close("x_0 = 3, ᾱ_t = 0.36, ε = 2: x_t", x_t, 3.4, 1e-15);
 }
 
 #[test]

@@ -23,6 +23,111 @@ fn closed_form(schedule: &Schedule, t: usize) -> (f64, f64) {
     (posterior_mean(schedule, t, &array![[X_0]], &array![[X_T]])[(0, 0)], posterior_variance(schedule, t))
 }
 
+/// The part of log q(x | x_t, x_0) that has an x = x_{t−1} in it: log q(x_t | x) + log q(x | x_0).
+fn log_joint(schedule: &Schedule, t: usize, (x_0, x_t): (f64, f64), x: f64) -> f64 {
+    let (step, jump) = (Kernel::step(schedule, t), Kernel::from_start(schedule, t - 1));
+    log_density(x_t, step.signal * x, step.variance) + log_density(x, jump.signal * x_0, jump.variance)
+}
+
+/// Mean and variance of q(x_{t−1} | x_t, x_0) by a sum over a grid, under [`wide`].
+fn on_grid(schedule: &Schedule, t: usize, ends: (f64, f64)) -> (f64, f64) {
+    let grid = GridDensity::normalized(-6.0, 6.0, 6001, |x| log_joint(schedule, t, ends, x));
+    (grid.mean(), grid.variance())
+}
+
+/// A schedule whose posteriors are all wide enough for one grid.
+fn wide() -> Schedule {
+    Schedule::linear(10, 0.05, 0.4).unwrap()
+}
+
+#[test]
+fn three_gaussians_are_the_bend_and_the_slope_of_their_sum() {
+    for schedule in [wide(), Schedule::linear(1000, 1e-4, 0.02).unwrap()] {
+        for t in [2, 3, 10] {
+            let f = |x| log_joint(&schedule, t, (X_0, X_T), x);
+            let (a, b) = three_gaussians(&schedule, t, X_0, X_T);
+            // a quadratic's differences are exact for any step: −A is the second, B the first at 0
+            assert_relative(&format!("t = {t}: A"), a, 2.0 * f(0.0) - f(1.0) - f(-1.0), 1e-9);
+            assert_relative(&format!("t = {t}: B"), b, (f(1.0) - f(-1.0)) / 2.0, 1e-9);
+        }
+    }
+}
+
+#[test]
+fn complete_the_square_leaves_a_constant() {
+    // −½ (4 x² − 12 x) = −½ (x − 1.5)²/0.25 + 4.5
+    let (mean, variance) = complete_the_square(4.0, 6.0);
+    assert_close("A = 4, B = 6: mean", mean, 1.5, 1e-15);
+    assert_close("A = 4, B = 6: variance", variance, 0.25, 1e-15);
+    for (a, b) in [(0.25, -1.0), (18_338.0, 4667.0), (1.0, 0.0)] {
+        let (mean, variance) = complete_the_square(a, b);
+        let left_over = |x: f64| 0.5 * (x - mean).powi(2) / variance - 0.5 * (a * x * x - 2.0 * b * x);
+        for x in [-2.0, 1.0, 3.0] {
+            let what = format!("A = {a}, B = {b}: what is left over at x = {x} and at 0");
+            assert_close(&what, left_over(x), left_over(0.0), 1e-10);
+        }
+    }
+}
+
+#[test]
+fn posterior_by_precisions_is_bayes_rule_on_a_grid() {
+    let schedule = wide();
+    for t in 2..=10 {
+        let (mean, variance) = posterior_by_precisions(&schedule, t, X_0, X_T);
+        let (grid_mean, grid_variance) = on_grid(&schedule, t, (X_0, X_T));
+        assert_close(&format!("t = {t}: μ̃_{t}"), mean, grid_mean, 1e-9);
+        assert_relative(&format!("t = {t}: β̃_{t}"), variance, grid_variance, 1e-8);
+    }
+}
+
+#[test]
+fn posterior_mean_coefficients_are_the_means_at_1_and_0_on_a_grid() {
+    let schedule = wide();
+    assert_close("t = 1: factor of x_0", posterior_mean_coefficients(&schedule, 1).0, 1.0, 1e-12);
+    assert_close("t = 1: factor of x_1", posterior_mean_coefficients(&schedule, 1).1, 0.0, 1e-12);
+    for t in 2..=10 {
+        let (of_x_0, of_x_t) = posterior_mean_coefficients(&schedule, t);
+        let (x_0_alone, _) = on_grid(&schedule, t, (1.0, 0.0));
+        let (x_t_alone, _) = on_grid(&schedule, t, (0.0, 1.0));
+        assert_close(&format!("t = {t}: factor of x_0"), of_x_0, x_0_alone, 1e-9);
+        assert_close(&format!("t = {t}: factor of x_{t}"), of_x_t, x_t_alone, 1e-9);
+    }
+}
+
+#[test]
+fn posterior_variance_is_one_over_the_precisions_of_prior_and_likelihood() {
+    for schedule in [Schedule::linear(1000, 1e-4, 0.02).unwrap(), wide()] {
+        for t in 2..=schedule.steps() {
+            let expected = schedule.alpha(t) / schedule.beta(t) + 1.0 / (1.0 - schedule.alpha_bar(t - 1));
+            let got = 1.0 / posterior_variance(&schedule, t);
+            // 1 − ᾱ_1 is a difference of numbers near 1: 2⁻⁵³/β_1 = 1e-12 at worst
+            assert_relative(&format!("t = {t}: 1/β̃_{t}"), got, expected, 1e-10);
+        }
+    }
+    for t in 2..=10 {
+        let (_, variance) = on_grid(&wide(), t, (X_0, X_T));
+        assert_relative(&format!("t = {t}: β̃_{t}"), posterior_variance(&wide(), t), variance, 1e-8);
+    }
+}
+
+#[test]
+fn posterior_log_variance_is_the_logarithm_of_the_precision_turned_round() {
+    let schedule = wide();
+    for t in 1..=10 {
+        let stand_in = t.max(2);
+        let precision = schedule.alpha(stand_in) / schedule.beta(stand_in)
+            + 1.0 / (1.0 - schedule.alpha_bar(stand_in - 1));
+        assert_close(
+            &format!("t = {t}: ln β̃_{t}"),
+            posterior_log_variance(&schedule, t),
+            -precision.ln(),
+            1e-12,
+        );
+    }
+    let one = Schedule::linear(1, 0.3, 0.3).unwrap();
+    assert_close("T = 1: ln β_1", posterior_log_variance(&one, 1), 0.3f64.ln(), 1e-15);
+}
+
 #[test]
 fn completing_the_square_gives_the_closed_form() {
     for name in ScheduleName::ALL {
@@ -90,6 +195,7 @@ fn conditioning_a_simulated_chain_gives_the_closed_form() {
     assert_close("β̃_4", measured.covariance[(0, 0)], variance, 4.0 * measured.covariance_error[(0, 0)]);
 }
 
+// ANCHOR: at_t_1_nothing_is_left_to_draw
 #[test]
 fn at_t_1_nothing_is_left_to_draw() {
     for name in ScheduleName::ALL {
@@ -113,6 +219,7 @@ fn at_t_1_nothing_is_left_to_draw() {
     let one = Schedule::linear(1, 0.3, 0.3).unwrap();
     assert_eq!(posterior_log_variance(&one, 1), 0.3f64.ln(), "a chain of one step");
 }
+// ANCHOR_END: at_t_1_nothing_is_left_to_draw
 
 #[test]
 fn the_posterior_variance_lies_below_beta() {
@@ -165,6 +272,7 @@ fn grids_measure_what_is_known() {
     assert_eq!(humps(&[-2.0, 2.0], 0.05), 2);
     assert_eq!(humps(&[-3.0, 0.0, 3.0], 0.05), 3);
     assert_eq!(humps(&[-0.2, 0.2], 0.05), 1, "two that are too close make one");
+    assert_eq!(humps(&[-0.75, 0.75], 0.5), 2, "the valley lies by more than half below both");
     assert_eq!(humps(&[-2.0, 2.0, 2.0, 2.0], 0.5), 1, "a third of the highest does not stand out by half");
 }
 

@@ -5,7 +5,8 @@ mod common;
 use common::{assert_all_close, assert_close, assert_relative, rng};
 use ddpm::{
     bound::{Model, denoising_term},
-    denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction},
+    data::{Dataset, DatasetName},
+    denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction, known_posterior_mean},
     forward::{diffuse, standard_normal},
     gaussian::{DiagonalGaussian, entropy, kl_divergence, log_density},
     metrics::{mean, standard_error},
@@ -14,7 +15,10 @@ use ddpm::{
         mean_matching_without_x_0, simple_loss, weighted_loss,
     },
     posterior::posterior_mean,
-    reverse::{FixedVariance, eps_from_mean, fixed_variance, mean_from_eps, predict_x_0},
+    reverse::{
+        FixedVariance, eps_from_mean, fixed_variance, mean_coefficients, mean_from_eps, predict_x_0,
+        x_0_coefficients,
+    },
     schedule::{Schedule, ScheduleName},
 };
 use ndarray::{Array2, ArrayView2, array};
@@ -28,8 +32,9 @@ impl Denoiser for Wrong {
     }
 }
 
+// ANCHOR: kl_divergence_is_what_sampling_finds
 #[test]
-fn the_kl_is_what_sampling_finds() {
+fn kl_divergence_is_what_sampling_finds() {
     let n = 200_000;
     for (mean_p, variance_p, mean_q, variance_q) in
         [(0.0, 1.0, 0.0, 1.0), (0.5, 0.3, -1.0, 2.0), (1.0, 2.0, 0.0, 0.7)]
@@ -38,11 +43,13 @@ fn the_kl_is_what_sampling_finds() {
         let ratios =
             x.column(0).mapv(|x| log_density(x, mean_p, variance_p) - log_density(x, mean_q, variance_q));
         let expected = kl_divergence(mean_p, variance_p, mean_q, variance_q);
-        assert_close("KL", mean(ratios.view()), expected, 4.0 * standard_error(ratios.view()) + 1e-15);
+        let what = format!("KL(N({mean_p}, {variance_p}) ‖ N({mean_q}, {variance_q}))");
+        assert_close(&what, expected, mean(ratios.view()), 4.0 * standard_error(ratios.view()) + 1e-15);
         assert!(expected >= 0.0);
     }
     assert_eq!(kl_divergence(0.4, 0.3, 0.4, 0.3), 0.0);
 }
+// ANCHOR_END: kl_divergence_is_what_sampling_finds
 
 #[test]
 fn a_log_density_integrates_to_one_and_its_mean_is_the_entropy() {
@@ -99,13 +106,58 @@ fn equations_8_9_10_and_12_are_one_number() {
                     ("(12)", weighted_loss(&schedule, t, &eps, &predicted, sigma_squared)),
                 ] {
                     for i in 0..20 {
-                        // Eq. (8) is the difference of two means of order 1 that agree to √β: rounding of 1e-16/√β
+                        // 1 − ᾱ_t of Eq. (7) cancels at small t: 2⁻⁵³/β_1 = 1e-12 of a mean, over a difference of √β
                         let what = format!("t = {t}, {choice}, point {i}: Eq. {name} against Eq. (8)");
                         assert_close(&what, other[i], eq_8[i], 1e-8 * (1e-3 + eq_8[i]));
                     }
                 }
             }
         }
+    }
+}
+
+#[test]
+fn mean_matching_is_the_kl_of_two_gaussians_of_one_variance() {
+    let schedule = Schedule::linear(100, 1e-4, 0.05).unwrap();
+    let (x_0, x_t, mean) =
+        (array![[0.5, -1.0], [2.0, 0.3]], array![[1.0, 0.2], [0.0, -0.4]], array![[0.9, 0.0], [0.1, 0.1]]);
+    for (t, sigma_squared) in [(2, 0.3), (50, 0.01), (100, 2.0)] {
+        let target = DiagonalGaussian::isotropic(posterior_mean(&schedule, t, &x_0, &x_t), sigma_squared);
+        let kl = target.kl_divergence(&DiagonalGaussian::isotropic(mean.clone(), sigma_squared));
+        let loss = mean_matching(&schedule, t, &x_0, &x_t, &mean, sigma_squared);
+        for i in 0..2 {
+            assert_relative(
+                &format!("t = {t}, σ² = {sigma_squared}, point {i}: Eq. (8)"),
+                loss[i],
+                kl[i],
+                1e-10,
+            );
+        }
+    }
+}
+
+#[test]
+fn x_0_coefficients_undo_the_diffusion() {
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    let (x_0, eps) = (0.8, -0.3);
+    for t in [1, 2, 500, 1000] {
+        let x_t = diffuse(&array![[x_0]], schedule.alpha_bar(t), &array![[eps]])[(0, 0)];
+        let (of_x_t, of_eps) = x_0_coefficients(&schedule, t);
+        // 1/√ᾱ_T = 157 times the rounding of x_t comes back
+        assert_close(&format!("t = {t}: x̂_0"), of_x_t * x_t + of_eps * eps, x_0, 1e-13);
+    }
+}
+
+#[test]
+fn mean_coefficients_give_the_posterior_mean() {
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    let (x_0, eps) = (array![[0.8]], array![[-0.3]]);
+    for t in [1, 2, 500, 1000] {
+        let x_t = diffuse(&x_0, schedule.alpha_bar(t), &eps);
+        let (of_x_t, of_eps) = mean_coefficients(&schedule, t);
+        let mean = of_x_t * x_t[(0, 0)] + of_eps * eps[(0, 0)];
+        let expected = posterior_mean(&schedule, t, &x_0, &x_t)[(0, 0)];
+        assert_close(&format!("t = {t}: μ"), mean, expected, 1e-12);
     }
 }
 
@@ -146,7 +198,7 @@ fn equation_11_is_the_posterior_mean_at_the_predicted_x_0() {
 }
 
 #[test]
-fn the_weights_are_equation_12_s() {
+fn eps_weight_is_equation_12_s() {
     let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
     for t in 2..=1000 {
         // σ² = β: w = β/(2 α (1 − ᾱ)); σ² = β̃: w = β/(2 α (1 − ᾱ_{t−1})), by hand
@@ -162,9 +214,57 @@ fn the_weights_are_equation_12_s() {
 }
 
 #[test]
-fn the_simple_loss_sums_over_coordinates() {
+#[should_panic(expected = "t = 0 has no loss")]
+fn eps_weight_has_no_t_0() {
+    eps_weight(&Schedule::linear(10, 0.1, 0.2).unwrap(), 0, 0.1);
+}
+
+#[test]
+fn known_data_has_a_known_denoiser() {
+    // On one mixture, by another route: Tweedie's formula, E[ε | x_t] = −√(1 − ᾱ) ∇ ln q(x_t), with ∇ by differences
+    let schedule = Schedule::linear(100, 1e-3, 0.1).unwrap();
+    let mixture = Dataset::named(DatasetName::Mixture, "").unwrap();
+    let checkerboard = Dataset::named(DatasetName::Checkerboard, "").unwrap();
+    for data in [mixture, checkerboard] {
+        let exact = ExactDenoiser::new(&schedule, known_posterior_mean(data.density()).unwrap());
+        for t in [5, 50, 100] {
+            let bar = schedule.alpha_bar(t);
+            let log_q = |x: f64, y: f64| {
+                data.diffused_log_density(array![x, y].view(), bar.sqrt(), 1.0 - bar).unwrap()
+            };
+            for (x, y) in [(0.3, -0.4), (-1.2, 0.9)] {
+                let slope =
+                    [log_q(x + 1e-5, y) - log_q(x - 1e-5, y), log_q(x, y + 1e-5) - log_q(x, y - 1e-5)];
+                let eps = exact.predict(array![[x, y]].view(), t).eps;
+                for d in 0..2 {
+                    // central differences with h = 1e-5: rounding of 1e-16/1e-5
+                    let expected = -(1.0 - bar).sqrt() * slope[d] / 2e-5;
+                    assert_close(
+                        &format!("{}, t = {t}, ({x}, {y})", data.name()),
+                        eps[(0, d)],
+                        expected,
+                        1e-7,
+                    );
+                }
+            }
+        }
+    }
+    let moons = Dataset::named(DatasetName::Moons, "").unwrap();
+    assert!(known_posterior_mean(moons.density()).is_none());
+}
+
+#[test]
+#[should_panic(expected = "t = 0 is the clean image")]
+fn the_clean_image_has_no_noise() {
+    let schedule = Schedule::linear(10, 0.1, 0.2).unwrap();
+    let data = GaussianData { mean: array![0.0], variance: 1.0 };
+    ExactDenoiser::new(&schedule, &data).predict(array![[0.0]].view(), 0);
+}
+
+#[test]
+fn simple_loss_sums_over_coordinates() {
     let loss = simple_loss(&array![[1.0, 2.0], [0.0, 0.0]], &array![[0.0, 4.0], [3.0, 0.0]]);
-    assert_eq!(loss, array![5.0, 9.0]);
+    assert_eq!(loss.to_vec(), [5.0, 9.0], "‖(1, −2)‖² and ‖(−3, 0)‖²");
 }
 
 #[test]
@@ -189,6 +289,7 @@ fn the_exact_denoiser_is_the_conditional_mean() {
     }
 }
 
+// ANCHOR: no_denoiser_beats_the_exact_one
 #[test]
 fn no_denoiser_beats_the_exact_one() {
     // For x_0 ~ N(m, v): the irreducible loss is D ᾱ v/(ᾱ v + 1 − ᾱ)
@@ -213,3 +314,4 @@ fn no_denoiser_beats_the_exact_one() {
         assert!(mean(wrong.view()) > mean(exact.view()), "t = {t}");
     }
 }
+// ANCHOR_END: no_denoiser_beats_the_exact_one

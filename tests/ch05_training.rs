@@ -9,7 +9,13 @@ use ddpm::{
     forward::{diffuse_each, standard_normal},
     gaussian::{kl_divergence, log_density},
     metrics::{mean, relative_noise},
-    network::{Mlp, MlpConfig, check::check_gradients},
+    network::{
+        AdamWConfig, Mlp, MlpConfig,
+        check::check_gradients,
+        layers::{gelu, gelu_derivative, linear_backward, linear_forward},
+        optimizer::{adamw_update, ema_update},
+        sinusoidal_embedding,
+    },
     objective::{
         Batch, HYBRID_WEIGHT, Objective, TrainingLoss, denoising_loss, eps_weight, gaussian_term,
         simple_loss, weighted_loss,
@@ -19,7 +25,7 @@ use ddpm::{
     schedule::Schedule,
     train::{NetworkDenoiser, TrainConfig, Trainer},
 };
-use ndarray::{Array2, Axis, array};
+use ndarray::{Array1, Array2, Axis, array};
 use ndarray_rand::rand::Rng;
 
 const OBJECTIVES: [Objective; 4] =
@@ -160,12 +166,125 @@ fn the_weights_of_the_bound_have_mean_one() {
 }
 
 #[test]
-fn the_bound_s_term_is_least_where_it_should_be() {
+fn gaussian_term_is_least_where_it_should_be() {
     // at μ = μ̃ and Σ = β̃ the KL and both derivatives vanish
     let (loss, of_mean, of_log) = gaussian_term(0.3, 0.2, 0.3, 0.2f64.ln());
     assert_close("KL", loss, 0.0, 1e-15);
     assert_close("∂/∂μ", of_mean, 0.0, 1e-15);
     assert_close("∂/∂ ln Σ", of_log, 0.0, 1e-15);
+}
+
+/// f′(x) by (f(x + h) − f(x − h))/2h: h = 1e-5 balances h²/6 f‴ against rounding, 1e-16 f/h, at 1e-11.
+fn slope(x: f64, f: impl Fn(f64) -> f64) -> f64 {
+    const H: f64 = 1e-5;
+    (f(x + H) - f(x - H)) / (2.0 * H)
+}
+
+#[test]
+fn gaussian_term_is_a_divergence_with_its_slopes() {
+    for (target, target_variance, mean, log_variance) in
+        [(0.3, 0.2, -0.4, -1.0), (-1.0, 2.0, 0.5, 0.7), (0.3, 0.0, -0.4, -1.0)]
+    {
+        let what = format!("μ̃ = {target}, β̃ = {target_variance}, μ = {mean}, ln Σ = {log_variance}");
+        let (loss, of_mean, of_log) = gaussian_term(target, target_variance, mean, log_variance);
+        let expected = if target_variance > 0.0 {
+            kl_divergence(target, target_variance, mean, log_variance.exp())
+        } else {
+            -log_density(target, mean, log_variance.exp())
+        };
+        assert_relative(&format!("{what}: L"), loss, expected, 1e-14);
+        let by_mean = slope(mean, |mean| gaussian_term(target, target_variance, mean, log_variance).0);
+        assert_close(&format!("{what}: ∂L/∂μ"), of_mean, by_mean, 1e-9);
+        let by_log = slope(log_variance, |log| gaussian_term(target, target_variance, mean, log).0);
+        assert_close(&format!("{what}: ∂L/∂ ln Σ"), of_log, by_log, 1e-9);
+    }
+}
+
+#[test]
+fn sinusoidal_embedding_holds_sines_then_cosines_from_fast_to_slow() {
+    let values = array![0.5, -3.0];
+    let embedding = sinusoidal_embedding(values.view(), 2.0, 6);
+    assert_eq!(embedding.dim(), (2, 6), "shape for N = 2 values and size 6");
+    for ((n, k), &got) in embedding.indexed_iter() {
+        let omega = [1.0, 0.01, 0.0001][k % 3]; // 1 to 1/10000 in equal ratios
+        let angle: f64 = 2.0 * values[n] * omega;
+        let expected = if k < 3 { angle.sin() } else { angle.cos() };
+        assert_close(&format!("s = 2, v = {}, entry {k}", values[n]), got, expected, 1e-15);
+    }
+}
+
+#[test]
+fn gelu_derivative_is_the_slope_of_gelu() {
+    for x in (0..=12).flat_map(|k| [f64::from(k) / 2.0, f64::from(-k) / 2.0]) {
+        assert_close(&format!("x = {x}: GELU′"), gelu_derivative(x), slope(x, gelu), 1e-9);
+    }
+}
+
+#[test]
+fn linear_backward_is_the_slope_of_linear_forward() {
+    // L = Σ y ⊙ G has the gradient G with respect to y; every size differs from every other
+    let draw = |rows, columns, seed| standard_normal::<f64>(rows, columns, &mut rng(seed));
+    let (x, weight, bias, g) =
+        (draw(3, 4, 30), draw(5, 4, 31), draw(1, 5, 32).remove_axis(Axis(0)), draw(3, 5, 33));
+    let (of_x, of_weight, of_bias) = linear_backward(x.view(), weight.view(), g.view());
+    assert_eq!((of_x.dim(), of_weight.dim(), of_bias.dim()), (x.dim(), weight.dim(), bias.dim()), "shapes");
+    let loss = |x: &Array2<f64>, weight: &Array2<f64>, bias: &Array1<f64>| {
+        (linear_forward(x.view(), weight.view(), bias.view()) * &g).sum()
+    };
+    for (at, &got) in of_x.indexed_iter() {
+        let expected = slope(x[at], |value| {
+            let mut moved = x.clone();
+            moved[at] = value;
+            loss(&moved, &weight, &bias)
+        });
+        assert_close(&format!("∂L/∂x at {at:?}"), got, expected, 1e-8);
+    }
+    for (at, &got) in of_weight.indexed_iter() {
+        let expected = slope(weight[at], |value| {
+            let mut moved = weight.clone();
+            moved[at] = value;
+            loss(&x, &moved, &bias)
+        });
+        assert_close(&format!("∂L/∂W at {at:?}"), got, expected, 1e-8);
+    }
+    for (at, &got) in of_bias.indexed_iter() {
+        let expected = slope(bias[at], |value| {
+            let mut moved = bias.clone();
+            moved[at] = value;
+            loss(&x, &weight, &moved)
+        });
+        assert_close(&format!("∂L/∂b at {at}"), got, expected, 1e-8);
+    }
+}
+
+#[test]
+fn adamw_update_is_a_ratio_of_weighted_means() {
+    // m̂ and v̂ are means of g and g² with weights β^{n−k}, summed here as such, without a recursion
+    let config =
+        AdamWConfig { learning_rate: 0.01, beta_1: 0.7, beta_2: 0.9, epsilon: 0.1, weight_decay: 0.2 };
+    let gradients = standard_normal::<f64>(1, 20, &mut rng(34)).remove_axis(Axis(0));
+    let weighted_mean = |beta: f64, power: i32, n: usize| {
+        let weight = |k: usize| beta.powi((n - k) as i32);
+        let sum: f64 = (1..=n).map(|k| weight(k) * gradients[k - 1].powi(power)).sum();
+        sum / (1..=n).map(weight).sum::<f64>()
+    };
+    let (mut theta, mut mean, mut mean_square, mut expected) = ([0.3], [0.0], [0.0], 0.3);
+    for n in 1..=20 {
+        adamw_update(&config, n as u64, &mut theta, &[gradients[n - 1]], &mut mean, &mut mean_square);
+        expected -= 0.01 * 0.2 * expected;
+        expected -= 0.01 * weighted_mean(0.7, 1, n) / (weighted_mean(0.9, 2, n).sqrt() + 0.1);
+        assert_close(&format!("step {n}: θ"), theta[0], expected, 1e-14);
+    }
+}
+
+#[test]
+fn ema_update_closes_the_gap_by_the_decay() {
+    let mut average = [1.0, 3.0];
+    for n in 1..=50 {
+        ema_update(&mut average, &[3.0, 3.0], 0.9);
+        assert_close(&format!("update {n}, from 1 towards 3"), average[0], 3.0 - 2.0 * 0.9f64.powi(n), 1e-14);
+        assert_eq!(average[1], 3.0, "update {n}: an average equal to its parameter stays");
+    }
 }
 
 #[test]
@@ -186,7 +305,7 @@ fn objectives_have_names() {
 }
 
 #[test]
-fn the_gradient_check_passes_on_the_network_and_notices_a_wrong_loss() {
+fn the_gradient_check_passes_on_the_network() {
     let network = Mlp::<f64>::new(MlpConfig::default(), &mut rng(4)).unwrap();
     let (x, weights) = (standard_normal(4, 2, &mut rng(5)), standard_normal(4, 2, &mut rng(6)));
     let checks = check_gradients(&network, x.view(), &[1, 10, 100, 1000], &weights, 10);
@@ -211,7 +330,7 @@ fn training_approaches_the_irreducible_loss() {
         |n: usize, rng: &mut _| &data.mean + &(data.variance.sqrt() * standard_normal::<f64>(n, 2, rng));
     let trainer = Trainer::<f32>::new(&schedule, small(1500, Objective::Simple), &mut rng(7)).unwrap();
     let mut losses = Vec::new();
-    let trained = trainer.run(&mut rng(8), draw, |report| losses.push(report.loss));
+    let trained = trainer.run(&mut rng(8), draw, |report| losses.push(report.loss)).unwrap();
     assert_eq!(losses.len(), 1500);
     let denoiser =
         NetworkDenoiser { schedule: &schedule, network: &trained.average, objective: trained.objective };
@@ -229,6 +348,7 @@ fn training_approaches_the_irreducible_loss() {
     assert!(losses[..20].iter().sum::<f64>() / 20.0 > 1.5 * network, "nothing was learned");
 }
 
+// ANCHOR: a_step_changes_every_parameter_and_the_average_follows
 #[test]
 fn a_step_changes_every_parameter_and_the_average_follows() {
     let schedule = Schedule::linear(50, 1e-3, 0.2).unwrap();
@@ -250,19 +370,21 @@ fn a_step_changes_every_parameter_and_the_average_follows() {
         }
     }
 }
+// ANCHOR_END: a_step_changes_every_parameter_and_the_average_follows
 
 #[test]
 fn the_same_seed_trains_the_same_network() {
     let schedule = Schedule::linear(50, 1e-3, 0.2).unwrap();
     let run = |seed| {
         let trainer = Trainer::<f32>::new(&schedule, small(5, Objective::Simple), &mut rng(seed)).unwrap();
-        let trained = trainer.run(&mut rng(seed), |n, rng| standard_normal(n, 2, rng), |_| ());
+        let trained = trainer.run(&mut rng(seed), |n, rng| standard_normal(n, 2, rng), |_| ()).unwrap();
         trained.average.parameters().to_vec()
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
 }
 
+// ANCHOR: every_t_is_trained
 #[test]
 fn every_t_is_trained() {
     // Where every x_t is the same, a network without t can not tell them apart; with t it must. The histogram of t is
@@ -270,7 +392,8 @@ fn every_t_is_trained() {
     let schedule = Schedule::from_betas(array![0.0, 0.5, 0.5, 0.5]).unwrap();
     let data = GaussianData { mean: array![0.0, 0.0], variance: 1e-4 };
     let trainer = Trainer::<f32>::new(&schedule, small(600, Objective::Simple), &mut rng(13)).unwrap();
-    let trained = trainer.run(&mut rng(14), |n, rng| 0.01 * standard_normal::<f64>(n, 2, rng), |_| ());
+    let trained =
+        trainer.run(&mut rng(14), |n, rng| 0.01 * standard_normal::<f64>(n, 2, rng), |_| ()).unwrap();
     let denoiser =
         NetworkDenoiser { schedule: &schedule, network: &trained.average, objective: trained.objective };
     for t in 1..=3 {
@@ -279,7 +402,9 @@ fn every_t_is_trained() {
         assert!(loss < 0.1, "t = {t}: loss {loss}");
     }
 }
+// ANCHOR_END: every_t_is_trained
 
+// ANCHOR: a_network_without_time_embedding_does_not_see_t
 #[test]
 fn a_network_without_time_embedding_does_not_see_t() {
     let schedule = Schedule::linear(50, 1e-3, 0.2).unwrap();
@@ -293,6 +418,7 @@ fn a_network_without_time_embedding_does_not_see_t() {
         assert_eq!(same, !time_embedding);
     }
 }
+// ANCHOR_END: a_network_without_time_embedding_does_not_see_t
 
 #[test]
 fn a_denoiser_reads_its_network_s_output() {
@@ -332,17 +458,27 @@ fn a_denoiser_reads_its_network_s_output() {
 }
 
 #[test]
+fn a_run_that_diverges_stops_and_says_where() {
+    let schedule = Schedule::linear(50, 1e-3, 0.2).unwrap();
+    let config = TrainConfig { learning_rate: 1e30, ..small(100, Objective::Simple) };
+    let trainer = Trainer::<f32>::new(&schedule, config, &mut rng(24)).unwrap();
+    let error = trainer.run(&mut rng(25), |n, rng| standard_normal(n, 2, rng), |_| ()).unwrap_err();
+    assert!(matches!(error, Error::Diverged { step: 2..=100, .. }), "{error}");
+    assert!(error.to_string().contains("use a smaller learning rate"));
+}
+
+#[test]
 fn bad_configurations_are_named() {
     let schedule = Schedule::linear(50, 1e-3, 0.2).unwrap();
     let good = TrainConfig::default();
     for (named, config) in [
-        ("steps", TrainConfig { steps: 0, ..good.clone() }),
+        ("training steps", TrainConfig { steps: 0, ..good.clone() }),
         ("batch", TrainConfig { batch: 0, ..good.clone() }),
-        ("learning_rate", TrainConfig { learning_rate: 0.0, ..good.clone() }),
-        ("learning_rate", TrainConfig { learning_rate: f64::NAN, ..good.clone() }),
-        ("learning_rate", TrainConfig { learning_rate: f64::INFINITY, ..good.clone() }),
-        ("max_gradient_norm", TrainConfig { max_gradient_norm: -1.0, ..good.clone() }),
-        ("ema_decay", TrainConfig { ema_decay: 1.0, ..good.clone() }),
+        ("learning rate", TrainConfig { learning_rate: 0.0, ..good.clone() }),
+        ("learning rate", TrainConfig { learning_rate: f64::NAN, ..good.clone() }),
+        ("learning rate", TrainConfig { learning_rate: f64::INFINITY, ..good.clone() }),
+        ("largest gradient norm", TrainConfig { max_gradient_norm: -1.0, ..good.clone() }),
+        ("decay of the average", TrainConfig { ema_decay: 1.0, ..good.clone() }),
     ] {
         let error = Trainer::<f32>::new(&schedule, config, &mut rng(21)).err();
         assert!(matches!(error, Some(Error::Parameter { name, .. }) if name == named), "{named}: {error:?}");

@@ -4,10 +4,12 @@ mod common;
 
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
+    data::GaussianMixture,
     forward::standard_normal,
+    gaussian::{kl_divergence, log_density},
     metrics::{
-        Moments, covariance, coverage, excess_kurtosis, median_distance, mmd_squared, partial_correlation,
-        precision, quantile, sliced_wasserstein, standard_error,
+        Moments, covariance, coverage, excess_kurtosis, largest, largest_difference, median_distance,
+        mmd_squared, partial_correlation, precision, quantile, sliced_wasserstein, standard_error,
     },
 };
 use ndarray::{Array1, Array2, array};
@@ -198,4 +200,34 @@ fn coverage_of_the_same_distribution_is_what_its_source_says() {
 #[should_panic(expected = "have no 3-th neighbour")]
 fn too_few_points_have_no_neighbour() {
     coverage(&Array2::zeros((3, 2)), &Array2::zeros((3, 2)), 3);
+}
+
+#[test]
+fn no_nan_hides_behind_a_maximum() {
+    assert_eq!(largest_difference(&array![1.0, 5.0], &array![2.0, 3.0]), 2.0);
+    assert_eq!(largest([]), 0.0);
+    for values in [[f64::NAN, 1.0, 2.0], [1.0, f64::NAN, 0.5], [1.0, 2.0, f64::NAN]] {
+        assert!(largest(values).is_nan(), "{values:?}");
+    }
+    assert!(largest_difference(&array![f64::NAN, 1.0], &array![0.0, 1.0]).is_nan());
+}
+
+#[test]
+fn the_divergence_of_a_mixture_from_the_standard_normal() {
+    // one component: the closed form; two: Monte Carlo
+    let one = GaussianMixture::new(array![1.0], array![[0.5, -1.0]], array![[0.3, 2.0]]);
+    let expected = kl_divergence(0.5, 0.3, 0.0, 1.0) + kl_divergence(-1.0, 2.0, 0.0, 1.0);
+    assert_close("one Gaussian", one.divergence_from_standard_normal().unwrap(), expected, 1e-6);
+
+    let two = GaussianMixture::new(array![0.3, 0.7], array![[-2.0], [1.0]], array![[0.2], [0.5]]);
+    let x = two.sample(50_000, &mut rng(3));
+    let ratios: Array1<f64> =
+        x.rows().into_iter().map(|x| two.log_density(x) - log_density(x[0], 0.0, 1.0)).collect();
+    let measured = ratios.sum() / 50_000.0;
+    assert_close(
+        "two",
+        two.divergence_from_standard_normal().unwrap(),
+        measured,
+        4.0 * standard_error(ratios.view()),
+    );
 }

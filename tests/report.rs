@@ -72,6 +72,7 @@ fn numbers_show_seven_digits_alike() {
 }
 
 /// All numbers here are exact in binary, so the edge is the edge.
+// ANCHOR: a_row_is_ok_up_to_its_tolerance
 #[test]
 fn a_row_is_ok_up_to_its_tolerance() {
     let above = 0.25 + f64::EPSILON;
@@ -90,6 +91,7 @@ fn a_row_is_ok_up_to_its_tolerance() {
     assert!(is_ok(&Table::new("").exactly("q", 3, 3)));
     assert!(!is_ok(&Table::new("").exactly("q", 3, 4)));
 }
+// ANCHOR_END: a_row_is_ok_up_to_its_tolerance
 
 #[test]
 fn what_is_not_a_number_is_never_ok() {

@@ -55,11 +55,13 @@ impl LogDensities {
         }
     }
 
-    fn steps(&self) -> usize {
+    /// The number of steps T.
+    pub fn steps(&self) -> usize {
         self.step.len() - 1
     }
 
-    fn sum(&self, first: usize, term: impl Fn(usize) -> Array1<f64>) -> Array1<f64> {
+    /// Σ `term(t)` over t = `first` … T, for each trajectory; 0 where there is no such t.
+    pub fn sum(&self, first: usize, term: impl Fn(usize) -> Array1<f64>) -> Array1<f64> {
         (first..=self.steps()).fold(Array1::zeros(self.prior.len()), |sum, t| sum + term(t))
     }
 }

@@ -55,13 +55,15 @@ pub fn prior_term(schedule: &Schedule, x_0: &Array2<f64>) -> Array1<f64> {
 }
 // ANCHOR_END: prior_term
 
+// ANCHOR: prior_bits_per_dim
 /// L_T in bits per dimension for data whose coordinates have the mean square `second_moment`.
 ///
-/// ½ [ᾱ_T (E[x_0²] − 1) − ln(1 − ᾱ_T)]/ln 2
+/// ½ [ᾱ_T (E\[x_0²\] − 1) − ln(1 − ᾱ_T)]/ln 2
 pub fn prior_bits_per_dim(schedule: &Schedule, second_moment: f64) -> f64 {
     let alpha_bar = schedule.alpha_bar(schedule.steps());
     0.5 * (alpha_bar * (second_moment - 1.0) - (-alpha_bar).ln_1p()) / LN_2
 }
+// ANCHOR_END: prior_bits_per_dim
 
 // ANCHOR: denoising_term
 /// L_{t−1} of each point, for t = 2 … T: KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(x_{t−1} | x_t)), in nats.
@@ -91,7 +93,7 @@ pub fn denoising_term(
 /// L_0 of each point: −log p_θ(x_0 | x_1), a log-density in nats. Shapes: (N, D) to (N).
 ///
 /// Source: Ho et al. 2020, Eq. (5). For continuous data, and so it may be negative; images of whole numbers use the
-/// probability of a bin instead (Eq. 13). Where σ_1² = β̃_1 = 0 would make it infinite, β̃_2 stands in.
+/// probability of a bin instead (Eq. 13). Its variance is β̃_2, see [`density_variance`](crate::reverse::density_variance).
 pub fn reconstruction_term(
     model: &Model<impl Denoiser>,
     x_0: &Array2<f64>,

@@ -129,6 +129,15 @@ impl GaussianWorld {
         terms
     }
 
+    /// The mean of `value` over x_0 ~ the data, exact for anything quadratic in x_0 and summed over coordinates.
+    ///
+    /// Gauss–Hermite quadrature with three nodes, m and m ± √(3 v), of weights 2/3 and 1/6, on all coordinates at once.
+    pub fn mean_over_data(&self, value: impl Fn(ArrayView1<f64>) -> Array1<f64>) -> Array1<f64> {
+        let reach = (3.0 * self.data.variance).sqrt();
+        let at = |shift: f64| value((&self.data.mean + shift).view());
+        (at(-reach) + at(reach)) / 6.0 + at(0.0) * (2.0 / 3.0)
+    }
+
     /// KL(q(x_{1:T} | x_0) ‖ p_θ(x_{1:T} | x_0)), in nats: what the bound must exceed −log p_θ(x_0) by.
     ///
     /// Along the chain rule, *forwards*: KL(q(x_1 | x_0) ‖ p_θ(x_1 | x_0)) + Σ_{t≥2} E_q KL(q(x_t | x_{t−1}) ‖

@@ -37,4 +37,13 @@ impl DataArgs {
             None => Dataset::named(self.data, &self.digits),
         }
     }
+
+    /// Whether the points are a built-in data set, not the reader's own.
+    pub fn is_built_in(&self) -> bool {
+        #[cfg(feature = "plot")]
+        if self.picture.is_some() {
+            return false;
+        }
+        self.points.is_none()
+    }
 }

@@ -7,6 +7,7 @@ use ndarray_rand::rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::Standardization;
+use crate::gaussian;
 
 /// Half the box of the entropy's quadrature beyond the outermost means, in standard deviations.
 const BOX: f64 = 9.0;
@@ -114,7 +115,7 @@ impl GaussianMixture {
         let components = self.means.rows().into_iter().zip(self.variances.rows());
         let log_normals = components.map(|(mean, variance)| {
             let axes = x.iter().zip(mean).zip(variance);
-            axes.map(|((x, mean), v)| -0.5 * ((TAU * v).ln() + (x - mean).powi(2) / v)).sum::<f64>()
+            axes.map(|((&x, &mean), &variance)| gaussian::log_density(x, mean, variance)).sum::<f64>()
         });
         self.weights.iter().zip(log_normals).map(|(weight, log_normal)| weight.ln() + log_normal).collect()
     }
@@ -171,14 +172,16 @@ impl GaussianMixture {
         }
     }
 
+    // ANCHOR: divergence_from_standard_normal
     /// KL(p ‖ N(0, I)) in nats; `None` where the entropy is.
     ///
     /// −h + ½ Σ (Var\[x\] + E\[x\]²) + D/2 ln 2π: the cross-entropy needs no more than two moments.
     pub fn divergence_from_standard_normal(&self) -> Option<f64> {
         let second_moments = self.variance() + self.mean().mapv(|mean| mean * mean);
-        let cross_entropy = 0.5 * second_moments.mapv(|second| second + std::f64::consts::TAU.ln()).sum();
+        let cross_entropy = 0.5 * second_moments.mapv(|second| second + TAU.ln()).sum();
         Some(cross_entropy - self.entropy()?)
     }
+    // ANCHOR_END: divergence_from_standard_normal
 
     /// The entropy −E\[ln p(x)\] in nats, summed over the axes; `None` in more than two dimensions.
     ///

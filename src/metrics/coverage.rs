@@ -1,5 +1,6 @@
 //! Coverage and precision: is all of the data drawn, and is all that is drawn data?
 
+use super::squared_distance;
 use ndarray::{Array2, ArrayView1};
 
 /// Squared distance from each row of `of` to its `k`-th nearest neighbour among the other rows.
@@ -13,14 +14,10 @@ fn neighbour_radii(of: &Array2<f64>, k: usize) -> Vec<f64> {
     (0..of.nrows()).map(radius).collect()
 }
 
-fn squared_distance(a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
-}
-
 // ANCHOR: coverage
 /// The share of data points whose `k`-nearest-neighbour ball holds at least one sample.
 ///
-/// Source: Naeem et al. 2020 (Reliable fidelity and diversity metrics for generative models), Eq. (6).
+/// Source: Naeem et al. 2020 (Reliable fidelity and diversity metrics for generative models), §3.
 ///
 /// A mode that is never drawn lowers it; a thousand samples on one mode do not raise it. For samples of the data's own
 /// distribution it is about 1 − 2⁻ᵏ when the sets are equally large. Shapes: (N, D) and (M, D).
@@ -39,7 +36,7 @@ pub fn coverage(data: &Array2<f64>, samples: &Array2<f64>, k: usize) -> f64 {
 // ANCHOR: precision
 /// The share of samples that lie in the `k`-nearest-neighbour ball of some data point.
 ///
-/// Source: Kynkäänniemi et al. 2019 (Improved precision and recall metric), Eq. (1).
+/// Source: Kynkäänniemi et al. 2019 (Improved precision and recall metric), Eq. (2).
 ///
 /// Samples between the modes lower it. Shapes: (N, D) and (M, D).
 ///

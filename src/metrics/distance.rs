@@ -1,5 +1,6 @@
 //! Distances between two point sets.
 
+use super::squared_distance;
 use ndarray::{Array1, Array2, ArrayView1};
 use std::f64::consts::PI;
 
@@ -52,10 +53,6 @@ fn wasserstein_squared(a: Array1<f64>, b: Array1<f64>) -> f64 {
         j += usize::from(end_b <= end);
     }
     sum
-}
-
-fn squared_distance(a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
 }
 
 /// The median distance between a row of `a` and a row of `b`: the usual bandwidth of [`mmd_squared`].

@@ -4,8 +4,16 @@ mod coverage;
 mod distance;
 mod moments;
 
+use ndarray::ArrayView1;
+
 pub use coverage::{coverage, precision};
 pub use distance::{median_distance, mmd_squared, sliced_wasserstein};
 pub use moments::{
-    Moments, covariance, excess_kurtosis, mean, partial_correlation, quantile, relative_noise, standard_error,
+    Moments, covariance, excess_kurtosis, largest, largest_difference, mean, partial_correlation, quantile,
+    relative_noise, standard_error,
 };
+
+/// ‖a − b‖² of two points.
+fn squared_distance(a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
+}

@@ -1,6 +1,6 @@
 //! Moments, correlations, quantiles.
 
-use ndarray::{Array1, Array2, ArrayView1, Axis};
+use ndarray::{Array, Array1, Array2, ArrayView1, Axis, Dimension};
 
 /// The mean of `values`; NaN where there are none.
 pub fn mean(values: ArrayView1<f64>) -> f64 {
@@ -10,6 +10,23 @@ pub fn mean(values: ArrayView1<f64>) -> f64 {
 /// The standard error of the mean of independent `values`: √(s²/N), with s² over N − 1.
 pub fn standard_error(values: ArrayView1<f64>) -> f64 {
     (values.var(1.0) / values.len() as f64).sqrt()
+}
+
+/// The largest |a − b| over all entries, and NaN if there is one: no NaN hides behind a maximum.
+///
+/// # Panics
+/// If the shapes differ.
+#[track_caller]
+pub fn largest_difference<D: Dimension>(a: &Array<f64, D>, b: &Array<f64, D>) -> f64 {
+    assert_eq!(a.shape(), b.shape(), "arrays of other shapes have no difference");
+    largest(a.iter().zip(b).map(|(a, b)| (a - b).abs()))
+}
+
+/// The largest of non-negative values, 0 of none, and NaN if there is one.
+pub fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
+    values
+        .into_iter()
+        .fold(0.0, |largest, value| if value <= largest { largest } else { value + 0.0 * largest })
 }
 
 /// The covariance matrix of the rows of `x`, over N − 1. Shapes: (N, D) to (D, D).

@@ -1,6 +1,7 @@
 //! Are the hand-written gradients right? Central differences say.
 
 use super::{Mlp, Pass};
+use crate::metrics::largest;
 use ndarray::{Array2, ArrayView2};
 
 /// How far the gradient of one parameter tensor is from finite differences.
@@ -48,9 +49,9 @@ pub fn check_gradients(
     let check = |tensor: super::Tensor| {
         let stride = tensor.range.len().div_ceil(per_tensor.max(1));
         let entries: Vec<usize> = tensor.range.step_by(stride).collect();
-        let largest = entries.iter().map(|&i| gradient[i].abs()).fold(0.0, f64::max);
-        let error = entries.iter().map(|&i| (slope(i) - gradient[i]).abs()).fold(0.0, f64::max);
-        GradientCheck { tensor: tensor.name, entries: entries.len(), relative_error: error / largest }
+        let size = largest(entries.iter().map(|&i| gradient[i].abs()));
+        let error = largest(entries.iter().map(|&i| (slope(i) - gradient[i]).abs()));
+        GradientCheck { tensor: tensor.name, entries: entries.len(), relative_error: error / size }
     };
     network.config().tensors().into_iter().map(check).collect()
 }

@@ -65,7 +65,7 @@ pub fn sinusoidal_embedding<F: Float>(values: ArrayView1<F>, scale: F, size: usi
 // ANCHOR_END: sinusoidal_embedding
 
 /// Writes one row of an embedding: the sines of `angle` ω_k, then the cosines.
-pub(super) fn write_embedding<F: Float>(angle: F, frequencies: &[F], row: &mut [F]) {
+pub fn write_embedding<F: Float>(angle: F, frequencies: &[F], row: &mut [F]) {
     let (sines, cosines) = row.split_at_mut(frequencies.len());
     F::sines_and_cosines(angle, frequencies, sines, cosines);
 }

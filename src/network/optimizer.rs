@@ -180,6 +180,7 @@ pub fn ema_update<F: Float>(average: &mut [F], parameters: &[F], decay: f64) {
 }
 // ANCHOR_END: ema_update
 
+// ANCHOR: ema_decay
 /// The decay of the n-th update, counted from 0, while an average warms up.
 ///
 /// Source: TensorFlow's `ExponentialMovingAverage` with `num_updates`.
@@ -190,7 +191,9 @@ pub fn ema_update<F: Float>(average: &mut [F], parameters: &[F], decay: f64) {
 pub fn ema_decay(decay: f64, n: u64) -> f64 {
     decay.min((1 + n) as f64 / (10 + n) as f64)
 }
+// ANCHOR_END: ema_decay
 
+// ANCHOR: cosine_learning_rate
 /// The learning rate at `step` of `steps`, counted from 0: half a cosine from `base` down to 0.
 ///
 /// Source: Loshchilov & Hutter 2017, Eq. (5), one cycle down to η_min = 0; beyond `steps` it stays there.
@@ -207,3 +210,4 @@ pub fn cosine_learning_rate(step: usize, steps: usize, base: f64) -> f64 {
     assert!(steps > 0, "a learning rate needs at least one step to fall over");
     0.5 * base * (1.0 + (PI * step.min(steps) as f64 / steps as f64).cos())
 }
+// ANCHOR_END: cosine_learning_rate

@@ -4,16 +4,9 @@
 //! under the key [`CONFIG_KEY`]. What is read is checked before any network exists: a file is loaded whole or refused.
 
 use super::{Float, Mlp, MlpConfig, Tensor};
-use crate::error::{Error, Place, Result};
+use crate::{Error, Result, error::Place, files::write_whole};
 use safetensors::{SafeTensors, tensor::TensorView};
-use std::{
-    collections::HashMap,
-    fs, io,
-    io::Write,
-    path::{Path, PathBuf},
-    process,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::{collections::HashMap, fs, io, path::Path};
 
 /// Where the file's metadata says what network the tensors belong to.
 pub const CONFIG_KEY: &str = "ddpm.mlp";
@@ -36,12 +29,7 @@ impl<F: Float> Mlp<F> {
             source: io::Error::other(error),
             remedy: "the network's shape is too large for a safetensors file".to_owned(),
         })?;
-        write_atomically(path, &bytes).map_err(|source| Error::File {
-            path: path.to_owned(),
-            action: "write the weights",
-            source,
-            remedy: "check that the folder exists, may be written to and has room".to_owned(),
-        })
+        write_whole(path, &bytes, "write the weights")
     }
 
     fn to_bytes(&self, tensors: &[Tensor]) -> Result<Vec<u8>, safetensors::SafeTensorError> {
@@ -178,22 +166,4 @@ fn parse(path: &Path, text: &str) -> Result<MlpConfig> {
         let expected = format!("a shape like `{}`", describe(&MlpConfig::default()));
         content(path, format!("`{text}` as the network's shape"), &expected, DAMAGED)
     })
-}
-
-/// Writes beside the file, then renames: whoever reads `path` sees the old content or the new, never a part.
-fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let unique = format!("{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-    let mut name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_owned();
-    name.push(format!(".{unique}.tmp"));
-    let beside: PathBuf = path.with_file_name(name);
-
-    let written = fs::File::create(&beside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // The write's error is the one worth telling; a remainder that cannot be removed either does no harm.
-        fs::remove_file(&beside).ok();
-    }
-    written
 }

@@ -18,7 +18,7 @@ use ndarray::{Array1, Array2, Axis};
 use ndarray_rand::rand::Rng;
 
 /// ‖a − b‖² of each row. Shapes: (N, D) to (N).
-fn squared_distance(a: &Array2<f64>, b: &Array2<f64>) -> Array1<f64> {
+pub fn squared_distance(a: &Array2<f64>, b: &Array2<f64>) -> Array1<f64> {
     (a - b).mapv(|difference| difference * difference).sum_axis(Axis(1)) // (N)
 }
 
@@ -75,6 +75,7 @@ pub fn mean_matching_by_eps(
 /// w_t = β_t²/(2 σ_t² α_t (1 − ᾱ_t))
 #[track_caller]
 pub fn eps_weight(schedule: &Schedule, t: usize, sigma_squared: f64) -> f64 {
+    assert!(t >= 1, "t = 0 has no loss: it is the clean image");
     schedule.beta(t).powi(2) / (2.0 * sigma_squared * schedule.alpha(t) * (1.0 - schedule.alpha_bar(t)))
 }
 // ANCHOR_END: eps_weight

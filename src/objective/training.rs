@@ -7,7 +7,7 @@ use super::eps_weight;
 use crate::{
     Error, Result,
     posterior::{posterior_log_variance, posterior_mean_coefficients, posterior_variance},
-    reverse::{FixedVariance, density_variance, mean_coefficients},
+    reverse::{FixedVariance, fixed_variance, mean_coefficients},
     schedule::Schedule,
 };
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, Zip};
@@ -26,7 +26,8 @@ pub enum Objective {
     /// The bound itself, KL and −log p. Output: the mean and the log-variance of p_θ (2 D numbers).
     MeanLogVariance,
     /// The hybrid loss L_simple + λ L_vlb of Nichol & Dhariwal 2021, Eq. (16). Output: ε_θ and v (2 D numbers), with Σ
-    /// between β̃ and β. The bound's gradient reaches v alone.
+    /// between β̃ and β. The bound's gradient reaches v alone. One t stands for all T of them, so its term counts T
+    /// times, in bits, as in their code (`RESCALED_MSE`).
     Hybrid,
 }
 
@@ -111,7 +112,7 @@ impl<'a> TrainingLoss<'a> {
         let weight = |t: usize| match (t, objective) {
             (0, _) => 0.0,
             (t, Objective::Weighted) => {
-                eps_weight(schedule, t, density_variance(schedule, t, FixedVariance::Beta))
+                eps_weight(schedule, t, fixed_variance(schedule, t, FixedVariance::Beta))
             }
             _ => 1.0,
         };
@@ -149,6 +150,7 @@ impl<'a> TrainingLoss<'a> {
         squared_error(self.weights[batch.t[i]], batch.eps.row(i), output)
     }
 
+    // ANCHOR: mean_log_variance_row
     /// The bound's term at the mean and log-variance that the network gave.
     fn mean_log_variance_row(&self, batch: &Batch<'_>, i: usize, output: &mut ArrayViewMut1<f64>) -> f64 {
         let (t, dimension) = (batch.t[i], batch.x_0.ncols());
@@ -163,7 +165,9 @@ impl<'a> TrainingLoss<'a> {
             })
             .sum()
     }
+    // ANCHOR_END: mean_log_variance_row
 
+    // ANCHOR: hybrid_row
     /// ‖ε − ε_θ‖² + λ T · (the bound's term with the mean held fixed), the latter in bits.
     fn hybrid_row(&self, batch: &Batch<'_>, i: usize, output: &mut ArrayViewMut1<f64>) -> f64 {
         let (t, dimension, schedule) = (batch.t[i], batch.x_0.ncols(), self.schedule);
@@ -182,6 +186,7 @@ impl<'a> TrainingLoss<'a> {
         let (mut eps, _) = output.view_mut().split_at(ndarray::Axis(0), dimension);
         squared_error(1.0, batch.eps.row(i), &mut eps) + lambda * bound
     }
+    // ANCHOR_END: hybrid_row
 
     /// μ̃_t(x_t, x_0) of row i; x_0 itself at t = 1.
     fn posterior_target(&self, batch: &Batch<'_>, i: usize) -> Array1<f64> {
@@ -190,6 +195,7 @@ impl<'a> TrainingLoss<'a> {
     }
 }
 
+// ANCHOR: squared_error
 /// `weight` · ‖target − output‖²; leaves its gradient in `output`.
 fn squared_error(weight: f64, target: ArrayView1<f64>, output: &mut ArrayViewMut1<f64>) -> f64 {
     let mut sum = 0.0;
@@ -200,3 +206,4 @@ fn squared_error(weight: f64, target: ArrayView1<f64>, output: &mut ArrayViewMut
     });
     sum
 }
+// ANCHOR_END: squared_error

@@ -113,8 +113,8 @@ impl Chapter {
             failures: 0,
             first_failure: None,
         };
-        let quick = if common.quick { " --quick" } else { "" };
-        chapter.text = format!("{name} --seed {}{quick}\n{question}\n", common.seed);
+        remove_if_there(&chapter.out.join(TABLE))?;
+        chapter.text = format!("{}\n{question}\n", command(name, common, std::env::args().skip(1)));
         print(chapter.text.trim_end());
         Ok(chapter)
     }
@@ -211,6 +211,35 @@ impl Chapter {
     fn emit(&mut self, block: &str) {
         print(&format!("\n{block}"));
         self.text.push_str(&format!("\n{block}\n"));
+    }
+}
+
+/// The command that was given, with its seed in any case and without its folder, on which no number depends.
+fn command(name: &str, common: &Common, mut arguments: impl Iterator<Item = String>) -> String {
+    let mut words = vec![name.to_owned(), "--seed".into(), common.seed.to_string()];
+    while let Some(word) = arguments.next() {
+        match word.as_str() {
+            "--seed" | "--out" => drop(arguments.next()),
+            _ if word.starts_with("--seed=") || word.starts_with("--out=") => (),
+            _ => words.push(word),
+        }
+    }
+    words.join(" ")
+}
+
+/// Removes the table of an earlier run, which would stand beside the new plots if this run did not come to its end.
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            let remedy = "choose another folder with --out".into();
+            Err(Error::File {
+                path: path.into(),
+                action: "remove the table of an earlier run",
+                source,
+                remedy,
+            })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -17,6 +17,7 @@ fn named(name: DatasetName) -> Dataset {
     Dataset::named(name, MNIST).expect("the repository's own data")
 }
 
+// ANCHOR: every_data_set_has_zero_mean_and_unit_variance
 #[test]
 fn every_data_set_has_zero_mean_and_unit_variance() {
     for name in DatasetName::ALL {
@@ -33,6 +34,7 @@ fn every_data_set_has_zero_mean_and_unit_variance() {
         assert_moments_match_samples(name.as_str(), data.density());
     }
 }
+// ANCHOR_END: every_data_set_has_zero_mean_and_unit_variance
 
 #[test]
 fn known_entropies_match_samples() {

@@ -52,13 +52,14 @@ fn a_file_that_cannot_be_written_or_read_says_so() {
     let mlp = network::<f32>(small(), 1);
     let inner = folder.path().join("inner");
     fs::create_dir(&inner).expect("a folder");
-    for path in [folder.path().join("none/weights"), inner] {
-        let error = mlp.save(&path).expect_err("no such folder, or a folder itself");
+    fs::write(folder.path().join("plain"), "").expect("a file");
+    for path in [folder.path().join("plain/weights"), inner] {
+        let error = mlp.save(&path).expect_err("a file for a folder, or a folder itself");
         assert!(matches!(error, Error::File { .. }), "{error}");
         let error = Mlp::<f32>::load(&path).expect_err("nothing to read");
         assert!(matches!(error, Error::File { .. }), "{error}");
     }
-    assert_eq!(fs::read_dir(folder.path()).expect("a listing").count(), 1, "nothing is left behind");
+    assert_eq!(fs::read_dir(folder.path()).expect("a listing").count(), 2, "nothing is left behind");
 }
 
 /// What a file holds, to be spoiled: name, precision, shape, bytes.

@@ -1,0 +1,16 @@
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+//! `cargo exercise`: which lines of a chapter's derivation are still to do, which are wrong, which are done.
+//!
+//! It is `cargo test -p ddpm-exercises --features ch03 --test ch03_posterior` made readable: the chapter's own tests
+//! judge, this program only says what they found, function by function. A test whose name begins with the name of an
+//! exercise judges that exercise; the others judge how they fit together.
+
+pub mod chapter;
+pub mod check;
+pub mod libtest;
+pub mod message;
+pub mod page;
+pub mod run;
+pub mod source;
+pub mod verdict;

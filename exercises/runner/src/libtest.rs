@@ -1,0 +1,70 @@
+//! What a test program printed, read back: which tests passed, and what the others said.
+
+/// A test's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Test {
+    /// Its name.
+    pub name: String,
+    /// Whether it passed.
+    pub passed: bool,
+    /// What it said when it failed.
+    pub panic: Option<Panic>,
+}
+
+/// A panic: where and with which message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Panic {
+    /// The file and the line: `tests/ch03_posterior.rs:48`.
+    pub place: String,
+    /// The message, perhaps of several lines.
+    pub message: String,
+}
+
+impl Panic {
+    /// The hint of the `todo!` that it came from.
+    pub fn hint(&self) -> Option<&str> {
+        self.message.strip_prefix("not yet implemented")?.strip_prefix(": ").or(Some(""))
+    }
+}
+
+/// The tests in the output of a test program, by name; empty if it was cut short before its summary.
+pub fn parse(output: &str) -> Vec<Test> {
+    if !output.contains("\ntest result: ") {
+        return Vec::new();
+    }
+    let mut tests: Vec<Test> = output.lines().filter_map(|line| result(line, output)).collect();
+    tests.sort_by(|a, b| a.name.cmp(&b.name));
+    tests
+}
+
+/// `test NAME ... ok`, perhaps with `- should panic` in between.
+fn result(line: &str, output: &str) -> Option<Test> {
+    let (name, end) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    let name = name.strip_suffix(" - should panic").unwrap_or(name).to_owned();
+    let passed = end == "ok";
+    if !passed && end != "FAILED" {
+        return None;
+    }
+    let panic = if passed { None } else { panic_of(&name, output) };
+    Some(Test { name, passed, panic })
+}
+
+fn panic_of(name: &str, output: &str) -> Option<Panic> {
+    let (_, block) = output.split_once(&format!("---- {name} stdout ----\n"))?;
+    let block = block.split("\n---- ").next()?.split("\nfailures:").next()?;
+    if let Some((_, note)) = block.split_once("note: test did not panic as expected at ") {
+        let message = "the test expects a panic, and there was none".to_owned();
+        return Some(Panic { place: place(note.lines().next()?), message });
+    }
+    let (_, rest) = block.split_once(" panicked at ")?;
+    let (location, message) = rest.split_once(":\n")?;
+    let ends = |line: &&str| line.is_empty() || line.starts_with("note: ") || *line == "stack backtrace:";
+    let message: Vec<&str> = message.lines().take_while(|line| !ends(line)).collect();
+    Some(Panic { place: place(location), message: message.join("\n") })
+}
+
+/// `exercises/toy/../../tests/ch03_posterior.rs:48:26` as `tests/ch03_posterior.rs:48`.
+fn place(location: &str) -> String {
+    let without_column = location.rsplit_once(':').map_or(location, |(place, _)| place);
+    crate::chapter::normalized(without_column.as_ref()).display().to_string()
+}

@@ -1,0 +1,98 @@
+//! From tests to exercises: what is done, wrong or still to do.
+
+use crate::{
+    libtest::{Panic, Test},
+    source::Function,
+};
+
+/// How an exercise stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// All of its tests pass.
+    Done,
+    /// One of its tests failed.
+    Wrong(Failure),
+    /// It still has a `todo!`, with this hint.
+    ToDo(String),
+    /// Its tests need another exercise, of this name, that is still to do.
+    Waits(String),
+}
+
+/// A failed test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The test's name.
+    pub test: String,
+    /// What it said.
+    pub panic: Panic,
+}
+
+/// How a chapter stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Each exercise's status, in the order of the derivation.
+    pub exercises: Vec<(Function, Status)>,
+    /// Failed tests that judge no exercise alone; empty as long as an exercise is not done.
+    pub together: Vec<Failure>,
+}
+
+impl Verdict {
+    /// Judges the `exercises` by the chapter's `tests`.
+    pub fn new(exercises: Vec<Function>, tests: &[Test]) -> Verdict {
+        let statuses: Vec<Status> =
+            exercises.iter().map(|exercise| status(exercise, &exercises, tests)).collect();
+        let all_done = statuses.iter().all(|status| *status == Status::Done);
+        let together = tests.iter().filter(|test| all_done && !test.passed).map(failure).collect();
+        Verdict { exercises: exercises.into_iter().zip(statuses).collect(), together }
+    }
+
+    /// How many exercises are done.
+    pub fn done(&self) -> usize {
+        self.exercises.iter().filter(|(_, status)| *status == Status::Done).count()
+    }
+
+    /// Whether there is nothing left to do.
+    pub fn complete(&self) -> bool {
+        self.done() == self.exercises.len() && self.together.is_empty()
+    }
+
+    /// The first exercise that is not done.
+    pub fn next(&self) -> Option<&Function> {
+        self.exercises.iter().find(|(_, status)| *status != Status::Done).map(|(exercise, _)| exercise)
+    }
+}
+
+/// The tests that judge the exercise of that name alone: theirs begins with it.
+///
+/// `of` are the names of all exercises: where one begins another, the longer one counts.
+pub fn tests_of<'t>(name: &str, of: &[Function], tests: &'t [Test]) -> Vec<&'t Test> {
+    let judges = |test: &str, name: &str| test.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'));
+    let longer =
+        |test: &str| of.iter().any(|other| other.name.len() > name.len() && judges(test, &other.name));
+    tests.iter().filter(|test| judges(&test.name, name) && !longer(&test.name)).collect()
+}
+
+fn failure(test: &Test) -> Failure {
+    let unknown = || Panic { place: String::new(), message: "it failed without a message".into() };
+    Failure { test: test.name.clone(), panic: test.panic.clone().unwrap_or_else(unknown) }
+}
+
+fn status(exercise: &Function, of: &[Function], tests: &[Test]) -> Status {
+    if exercise.is_to_do() {
+        return Status::ToDo(exercise.hint().unwrap_or_default());
+    }
+    let failed: Vec<Failure> =
+        tests_of(&exercise.name, of, tests).into_iter().filter(|test| !test.passed).map(failure).collect();
+    if let Some(wrong) = failed.iter().find(|failure| failure.panic.hint().is_none()) {
+        return Status::Wrong(wrong.clone());
+    }
+    match failed.first().and_then(|failure| failure.panic.hint()) {
+        Some(hint) => Status::Waits(name_of(hint, of)),
+        None => Status::Done,
+    }
+}
+
+fn name_of(hint: &str, of: &[Function]) -> String {
+    let stub = of.iter().find(|function| function.hint().as_deref() == Some(hint));
+    stub.map_or_else(|| "another exercise".into(), |function| function.name.clone())
+}

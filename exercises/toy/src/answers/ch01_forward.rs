@@ -1,0 +1,90 @@
+//! ch01_forward: one step, T steps at once, and how fast the steps should grow.
+//!
+//! Replace each `todo!` and the `let _` above it, then run `cargo exercise ch01_forward`.
+#![allow(unused_imports, reason = "some are for your answers")]
+
+use crate::{
+    forward::Kernel,
+    schedule::{progress, table},
+};
+use ndarray::{Array1, Array2};
+use std::f64::consts::FRAC_PI_2;
+
+/// One step of the forward chain: a draw from q(x_t | x_{t−1}), by reparameterisation.
+///
+/// Source: Ho et al. 2020, Eq. (2).
+///
+/// x_t = √(1 − β_t) x_{t−1} + √β_t ε, ε ~ N(0, I)
+///
+/// where `beta_t` is the variance, not the standard deviation, of the noise. `noise` must be *normal* (`randn`, not
+/// `rand`). Shapes: all (N, D).
+pub fn forward_step(x_previous: &Array2<f64>, beta_t: f64, noise: &Array2<f64>) -> Array2<f64> {
+    let _ = (x_previous, beta_t, noise);
+    todo!(
+        "Eq. (2): a mean √(1 − β_t) x_{{t−1}} and a variance β_t; what must standard normal noise be multiplied by?"
+    )
+}
+
+/// The cumulative products ᾱ_t: how much of the signal's variance is left after t steps.
+///
+/// Source: Ho et al. 2020, above Eq. (4).
+///
+/// ᾱ_t = ∏_{s=1}^{t} (1 − β_s), ᾱ_0 = 1
+///
+/// `betas` has T + 1 entries with β_0 = 0; so has the result.
+pub fn alpha_bars(betas: &Array1<f64>) -> Array1<f64> {
+    let _ = betas;
+    todo!("above Eq. (4): a running product of 1 − β_s, entry by entry, that starts at ᾱ_0 = 1")
+}
+
+/// Two kernels in a row are one kernel: the noises merge, and one variance is left.
+///
+/// b (a x + √v ε_1) + √w ε_2 = ab x + √(b² v + w) ε
+///
+/// Independent Gaussians add their *variances*, not their standard deviations. With a = √α_{t−1}, v = 1 − α_{t−1},
+/// b = √α_t, w = 1 − α_t the variance is α_t (1 − α_{t−1}) + 1 − α_t = 1 − α_t α_{t−1}, and so on down to x_0.
+pub fn merge(first: Kernel, second: Kernel) -> Kernel {
+    let _ = (first, second);
+    todo!("towards Eq. (4): put the first kernel into the second; independent Gaussians add their variances")
+}
+
+/// A draw from q(x_t | x_0) in one jump.
+///
+/// Source: Ho et al. 2020, Eq. (4).
+///
+/// x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε, ε ~ N(0, I)
+///
+/// Shapes: all (N, D).
+pub fn diffuse(x_0: &Array2<f64>, alpha_bar_t: f64, noise: &Array2<f64>) -> Array2<f64> {
+    let _ = (x_0, alpha_bar_t, noise);
+    todo!("Eq. (4): as one step, with ᾱ_t where 1 − β_t stood")
+}
+
+/// The quadratic schedule: √β_t rises in equal steps.
+///
+/// Take the root of both ends first, then square the whole line. Squaring the ends instead, as one well-known notebook
+/// does, leaves ᾱ_T ≈ 1: no noise at all.
+///
+/// β_t = (√β_1 + (t − 1)/(T − 1) · (√β_T − √β_1))², for t = 1 … T
+///
+/// Returns T + 1 entries; entry 0 is β_0 = 0.
+pub fn quad_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64> {
+    let _ = (steps, beta_start, beta_end);
+    todo!(
+        "the quadratic schedule: a straight line from √β_1 to √β_T, squared as a whole; `table` and `progress` are there"
+    )
+}
+
+/// The cosine schedule: ᾱ_t follows a squared cosine, and β_t is what that takes, up to `max_beta`.
+///
+/// Source: Nichol & Dhariwal 2021, Eq. (17), with s = 0.008 and β ≤ 0.999.
+///
+/// ᾱ_t = f(t)/f(0), f(t) = cos²((t/T + s)/(1 + s) · π/2), β_t = min(1 − ᾱ_t/ᾱ_{t−1}, β_max)
+///
+/// Returns T + 1 entries; entry 0 is β_0 = 0. The cap acts at t = T, where f(T) = 0 would ask for β_T = 1.
+pub fn cosine_betas(steps: usize, offset: f64, max_beta: f64) -> Array1<f64> {
+    let _ = (steps, offset, max_beta);
+    todo!(
+        "Nichol & Dhariwal, Eq. (17): β_t is the share that ᾱ loses from t − 1 to t, but never more than the cap"
+    )
+}

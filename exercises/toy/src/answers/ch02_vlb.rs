@@ -1,0 +1,61 @@
+//! ch02_vlb: the bound, line by line, and its first term.
+//!
+//! Replace each `todo!` and the `let _` above it, then run `cargo exercise ch02_vlb`.
+#![allow(unused_imports, reason = "some are for your answers")]
+
+use crate::{bound::derivation::LogDensities, gaussian::kl_divergence, schedule::Schedule};
+use ndarray::{Array1, Array2, Axis};
+use std::f64::consts::LN_2;
+
+/// Line 2: log of ∏_{t≥1} q(x_t | x_{t−1}) over p(x_T) ∏_{t≥1} p_θ(x_{t−1} | x_t), the two joints as products.
+pub fn line_products(d: &LogDensities) -> Array1<f64> {
+    let _ = d;
+    todo!("line 2 of Appendix A: the logarithm of a product is a sum; `d.sum(1, |t| …)` adds from t = 1 to T")
+}
+
+/// Line 5: Bayes' rule turns each remaining step round. Since the chain is Markov, q(x_t | x_{t−1}) =
+/// q(x_t | x_{t−1}, x_0) = q(x_{t−1} | x_t, x_0) q(x_t | x_0)/q(x_{t−1} | x_0).
+///
+/// −log p(x_T) + Σ_{t≥2} log [q(x_{t−1} | x_t, x_0)/p_θ(x_{t−1} | x_t) · q(x_t | x_0)/q(x_{t−1} | x_0)]
+/// + log q(x_1 | x_0)/p_θ(x_0 | x_1)
+pub fn line_bayes(d: &LogDensities) -> Array1<f64> {
+    let _ = d;
+    todo!(
+        "line 5 of Appendix A: for t ≥ 2 the step becomes posterior times jump at t over jump at t − 1; t = 1 stays apart"
+    )
+}
+
+/// Line 7: of the telescoping sum only its ends are left, log q(x_T | x_0)/q(x_1 | x_0).
+///
+/// −log p(x_T) + Σ_{t≥2} log q(x_{t−1} | x_t, x_0)/p_θ(x_{t−1} | x_t) + log q(x_T | x_0)/q(x_1 | x_0)
+/// + log q(x_1 | x_0)/p_θ(x_0 | x_1)
+pub fn line_telescoped(d: &LogDensities) -> Array1<f64> {
+    let _ = d;
+    todo!(
+        "line 7 of Appendix A: Σ (jump at t − jump at t − 1) over t = 2 … T keeps its first and its last number only"
+    )
+}
+
+/// Line 8: q(x_1 | x_0) cancels, and three kinds of terms are left: what becomes L_T, the L_{t−1}, and L_0.
+///
+/// log q(x_T | x_0)/p(x_T) + Σ_{t≥2} log q(x_{t−1} | x_t, x_0)/p_θ(x_{t−1} | x_t) − log p_θ(x_0 | x_1)
+pub fn line_three_terms(d: &LogDensities) -> Array1<f64> {
+    let _ = d;
+    todo!("line 8 of Appendix A, Eq. (5): step 1 and jump 1 are one density, so it cancels")
+}
+
+/// L_T of each point: KL(q(x_T | x_0) ‖ N(0, I)), in nats. Shapes: (N, D) to (N).
+///
+/// Source: Ho et al. 2020, Eq. (5). Nothing in it can be learned: it asks whether T steps were enough.
+pub fn prior_term(schedule: &Schedule, x_0: &Array2<f64>) -> Array1<f64> {
+    let _ = (schedule, x_0);
+    todo!(
+        "Eq. (5), L_T: a KL divergence from q(x_T | x_0) of Eq. (4) to N(0, 1) for each coordinate, added up over a row"
+    )
+}
+
+/// Nats per point to bits per dimension: divide by D ln 2.
+pub fn bits_per_dim(nats: f64, dimension: usize) -> f64 {
+    let _ = (nats, dimension);
+    todo!("below Eq. (5): a bit is ln 2 nats, and a point has D coordinates to share them")
+}

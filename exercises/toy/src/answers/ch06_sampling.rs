@@ -1,0 +1,111 @@
+//! ch06_sampling: Algorithm 2: what the network says becomes a Gaussian, a Gaussian a step, and T steps a sample.
+//!
+//! Replace each `todo!` and the `let _` above it, then run `cargo exercise ch06_sampling`.
+#![allow(unused_imports, reason = "some are for your answers")]
+
+use crate::{
+    denoiser::Denoiser,
+    forward::standard_normal,
+    gaussian::DiagonalGaussian,
+    posterior::{posterior_log_variance, posterior_mean, posterior_mean_coefficients},
+    reverse::{
+        FixedVariance, density_variance, fixed_variance, mean_coefficients, mean_from_eps, predict_x_0,
+        x_0_coefficients,
+    },
+    sampler::Step,
+    schedule::Schedule,
+};
+use ndarray::{Array2, ArrayView2, Axis, Zip};
+use ndarray_rand::rand::Rng;
+
+/// Splits a network's output of shape (N, 2 D) into a mean and a log-variance, each of shape (N, D).
+///
+/// Split into two *halves*. A well-known snippet asks for pieces *of size two* and is right only for D = 2; it also
+/// computes the variance and then returns the logarithm.
+///
+/// # Panics
+/// If the number of columns is odd.
+#[track_caller]
+pub fn split_mean_log_variance(output: ArrayView2<f64>) -> (Array2<f64>, Array2<f64>) {
+    assert!(output.ncols().is_multiple_of(2), "{} columns do not split into two halves", output.ncols());
+    todo!("Ho et al.'s code: the left half of the columns is the mean, the right half the log-variance")
+}
+
+/// A learned variance between β̃_t and β_t, on the log scale.
+///
+/// Source: Nichol & Dhariwal 2021, Eq. (15).
+///
+/// Σ_θ = exp(v ln β_t + (1 − v) ln β̃_t)
+///
+/// where v is what the network says: 0 means β̃_t, 1 means β_t, and nothing keeps it from leaving that range. At t = 1
+/// ln β̃_2 stands in for ln β̃_1. Shapes: (N, D).
+#[track_caller]
+pub fn interpolated_variance(schedule: &Schedule, t: usize, v: &Array2<f64>) -> Array2<f64> {
+    let _ = (schedule, t, v);
+    todo!("Nichol & Dhariwal, Eq. (15): a straight line between two *logarithms*, then exp")
+}
+
+/// p_θ(x_{t−1} | x_t) as N Gaussians: the mean from the predicted noise, the variance learned or fixed.
+///
+/// Source: Ho et al. 2020, §3.2, and the function of the same name in their code.
+///
+/// `x_t` has shape (N, D), t lies in 1…T. Where the denoiser learned a variance, `choice` is not asked. With
+/// `clip = Some(c)`, x̂_0 is clipped to [−c, c] before the posterior mean is taken; without, the mean is Eq. (11).
+#[track_caller]
+pub fn p_mean_variance(
+    schedule: &Schedule,
+    denoiser: &impl Denoiser,
+    x_t: &Array2<f64>,
+    t: usize,
+    choice: FixedVariance,
+    clip: Option<f64>,
+) -> DiagonalGaussian {
+    let _ = (schedule, denoiser, x_t, t, choice, clip);
+    todo!(
+        "Eq. (11) for the mean, or Eq. (7) at a clipped x̂_0; the variance is the denoiser's, or else `density_variance`"
+    )
+}
+
+/// Step t of Algorithm 2 (ancestral sampling): a draw from p_θ(x_{t−1} | x_t).
+///
+/// Source: Ho et al. 2020, Algorithm 2, line 4.
+///
+/// x_{t−1} = (x_t − β_t/√(1 − ᾱ_t) ε_θ)/√α_t + σ_t z, with z = 0 at t = 1
+///
+/// With `clip` the mean is μ̃_t(x_t, x̂_0) at the clipped x̂_0 instead; without, the two are equal. Ho et al.'s code
+/// clips images to [−1, 1], the paper does not say so.
+///
+/// # Panics
+/// If t lies outside of 1…T.
+#[track_caller]
+pub fn ancestral_step(schedule: &Schedule, t: usize, choice: FixedVariance, clip: Option<f64>) -> Step {
+    let _ = (schedule, t, choice, clip);
+    todo!(
+        "Algorithm 2, line 4: the factors of Eq. (11), or with a clip those of Eq. (7); mind line 3: z = 0 at t = 1"
+    )
+}
+
+/// Applies one step to a batch: x_t of shape (N, D) to x_{t−1} of shape (N, D).
+///
+/// `noise` is z ~ N(0, I). A variance that the denoiser learned replaces the step's own, but never wakes the noise of
+/// the last step.
+pub fn apply(step: &Step, denoiser: &impl Denoiser, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
+    let _ = (step, denoiser, x_t, noise);
+    todo!(
+        "Algorithm 2, line 4: ask the denoiser at `step.t`, clip x̂_0, add up; a learned variance needs its root"
+    )
+}
+
+/// Runs a sampler from `x` = x_T ~ N(0, I) of shape (N, D) down to x_0, asking the denoiser once a step.
+///
+/// `watch` sees every (t, x_t) on the way, x_T and x_0 included.
+pub fn sample(
+    steps: &[Step],
+    denoiser: &impl Denoiser,
+    mut x: Array2<f64>,
+    rng: &mut impl Rng,
+    mut watch: impl FnMut(usize, &Array2<f64>),
+) -> Array2<f64> {
+    let _ = (steps, denoiser, &mut x, rng, &mut watch);
+    todo!("Algorithm 2, lines 2–5: for each step show x, draw fresh normal noise, apply; show x_0 last")
+}

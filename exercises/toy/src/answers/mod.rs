@@ -1,0 +1,14 @@
+//! Your answers, one file a chapter. `cargo exercise` shows how far you are, `cargo exercise ch03_posterior` judges one.
+
+#[cfg(feature = "ch01")]
+pub mod ch01_forward;
+#[cfg(feature = "ch02")]
+pub mod ch02_vlb;
+#[cfg(feature = "ch03")]
+pub mod ch03_posterior;
+#[cfg(feature = "ch04")]
+pub mod ch04_objective;
+#[cfg(feature = "ch05")]
+pub mod ch05_training;
+#[cfg(feature = "ch06")]
+pub mod ch06_sampling;

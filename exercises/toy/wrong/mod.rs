@@ -1,0 +1,27 @@
+//! Wrong answers: for each exercise the slips that its tests must reject.
+//!
+//! One build holds them all. `EXERCISE_SLIP=posterior_variance.beta_for_beta_tilde` makes that slip; every other
+//! function, and this one without the variable, is the solution's. A new slip is a new arm of its function's `match`:
+//! `cargo exercise --check` finds it by its name in quotes.
+
+pub mod ch01_forward;
+pub mod ch02_vlb;
+pub mod ch03_posterior;
+pub mod ch04_objective;
+pub mod ch05_training;
+pub mod ch06_sampling;
+
+use std::{env, sync::OnceLock};
+
+/// The slip to make in `function`, or an empty name.
+fn slip(function: &str) -> &'static str {
+    static CHOSEN: OnceLock<Option<(String, String)>> = OnceLock::new();
+    let chosen = CHOSEN.get_or_init(|| {
+        let choice = env::var("EXERCISE_SLIP").ok()?;
+        choice.split_once('.').map(|(function, slip)| (function.to_owned(), slip.to_owned()))
+    });
+    match chosen {
+        Some((chosen, slip)) if chosen == function => slip,
+        _ => "",
+    }
+}
