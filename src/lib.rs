@@ -1,7 +1,6 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
-//! DDPM step by step: every line of the derivation is a function, and every function has a test that proves it by a
-//! second route.
+//! DDPM step by step: every line of the derivation is a function, proven by tests that take a second route.
 //!
 //! # Conventions
 //!
