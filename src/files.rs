@@ -14,7 +14,7 @@ use std::{
 ///
 /// # Errors
 /// [`Error::File`] if the folder or the file cannot be written; nothing is left behind then.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8], action: &'static str) -> Result<()> {
+pub fn write_whole(path: &Path, bytes: &[u8], action: &'static str) -> Result<()> {
     write_atomically(path, bytes).map_err(|source| Error::File {
         path: path.into(),
         action,

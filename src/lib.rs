@@ -29,6 +29,6 @@ pub mod sampler;
 pub mod schedule;
 pub mod train;
 
-mod files;
+pub mod files;
 
 pub use error::{Error, Result};

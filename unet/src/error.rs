@@ -1,0 +1,28 @@
+//! What can go wrong in Part II, said clearly.
+
+/// A [`Result`](std::result::Result) with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a reader can get wrong, or a machine can lack.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A wrong number, a file that is not what it should be: as in Part I.
+    #[error(transparent)]
+    Course(#[from] ddpm::Error),
+
+    /// A device that is not there.
+    #[error("--device {name}: {reason}; {remedy}")]
+    Device {
+        /// The device, as the reader named it.
+        name: String,
+        /// Why it cannot be used.
+        reason: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+
+    /// What the tensor library refused: out of memory, a driver that failed, shapes that do not fit.
+    #[error("the tensor library says: {0}")]
+    Tensor(#[from] candle_core::Error),
+}

@@ -1,0 +1,20 @@
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+//! DDPM step by step, Part II: the same equations, now drawing images.
+//!
+//! # Conventions
+//!
+//! - **Images** are channels-last: a batch of B images of C channels, H rows and W columns has shape (B, H, W, C), on
+//!   the way into the network and out of it. Row 0 is at the top; values lie in [−1, 1].
+//! - **Time** runs from 1 to T, as in `ddpm`. All coefficients come from there: this package defines no diffusion
+//!   mathematics of its own.
+//! - **Numbers** are `f32`.
+//! - **Randomness** comes from generators that the caller seeds.
+//! - **Order**: sums run in a fixed order, whatever the number of threads, so that the same seed gives the same bits.
+
+pub mod device;
+pub mod error;
+pub mod operations;
+pub mod parameters;
+
+pub use error::{Error, Result};
