@@ -178,6 +178,17 @@ impl Chapter {
         Ok(())
     }
 
+    /// Writes a picture of the chapter's own making to `file` in its folder.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be written.
+    #[cfg(feature = "plot")]
+    pub fn picture(&mut self, file: &str, bytes: &[u8]) -> Result<()> {
+        write_whole(&self.out.join(file), bytes, "write the picture")?;
+        self.mention(file.into());
+        Ok(())
+    }
+
     /// Closes the chapter: writes all it printed to `table.txt` and says where the plots are.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ mod text;
 #[cfg(feature = "cli")]
 pub use chapter::{Chapter, Common};
 pub use grid::{Cell, Grid};
+#[cfg(feature = "plot")]
+pub use notebook::show_png;
 pub use progress::Progress;
 pub use table::Table;
 pub use text::print;

@@ -43,8 +43,14 @@ impl Figure {
             Err(error) => panic!("{error}"),
         };
         hand_over("image/svg+xml", &svg);
-        hand_over("image/png", &BASE64_STANDARD.encode(png));
+        show_png(&png);
     }
+}
+
+/// Shows the bytes of a PNG in the notebook.
+#[cfg(feature = "plot")]
+pub fn show_png(png: &[u8]) {
+    hand_over("image/png", &BASE64_STANDARD.encode(png));
 }
 
 /// One form of what a cell shows, between the marks that the kernel looks for.

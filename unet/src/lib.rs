@@ -12,9 +12,13 @@
 //! - **Randomness** comes from generators that the caller seeds.
 //! - **Order**: sums run in a fixed order, whatever the number of threads, so that the same seed gives the same bits.
 
+pub mod denoiser;
 pub mod device;
 pub mod error;
+pub mod noise;
 pub mod operations;
 pub mod parameters;
+pub mod picture;
+pub mod sample;
 
 pub use error::{Error, Result};

@@ -1,0 +1,184 @@
+//! Pictures of images: grids and film strips as PNG, chains as GIF.
+
+use crate::Result;
+use candle_core::{DType, Device, Tensor};
+use ddpm::files::write_whole;
+use image::{
+    Delay, DynamicImage, Frame, GrayImage, ImageFormat, RgbImage,
+    codecs::gif::{GifEncoder, Repeat},
+};
+use std::{io::Cursor, path::Path, time::Duration};
+
+// ANCHOR: pixel
+/// A number of [−1, 1] as a byte: −1 is black, 1 is white, what lies outside is held at the ends.
+///
+/// The nearest byte, not the next lower one: so that a byte that became a number comes back as itself.
+///
+/// ```
+/// use ddpm_unet::picture::pixel;
+///
+/// assert_eq!([-1.0, 0.0, 1.0, 1.7].map(pixel), [0, 128, 255, 255]);
+/// ```
+pub fn pixel(value: f32) -> u8 {
+    (127.5 * (value + 1.0)).round().clamp(0.0, 255.0) as u8
+}
+// ANCHOR_END: pixel
+
+/// Images in rows and columns, with white gutters between them and around them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sheet {
+    columns: usize,
+    scale: Option<usize>,
+}
+
+/// The width of a gutter, in pixels of the picture.
+const GUTTER: usize = 3;
+
+/// An image is enlarged to about so many pixels, unless [`Sheet::scale`] says how much.
+const SIDE: usize = 64;
+
+impl Sheet {
+    /// A sheet with so many images a row.
+    pub fn new(columns: usize) -> Self {
+        Sheet { columns: columns.max(1), scale: None }
+    }
+
+    /// Draws every pixel of an image as a square of so many pixels.
+    pub fn scale(mut self, scale: usize) -> Self {
+        self.scale = Some(scale.max(1));
+        self
+    }
+
+    /// Draws images of shape (N, H, W, C), grey for C = 1, in colour for C = 3, from [−1, 1].
+    ///
+    /// # Errors
+    /// [`ddpm::Error::Parameter`] if there are no images, or of another number of channels.
+    pub fn draw(&self, images: &Tensor) -> Result<Picture> {
+        let (count, height, width, channels) = images.dims4()?;
+        let fault = |name, value: usize, bound, remedy: &str| {
+            Err(ddpm::Error::Parameter { name, value: value.to_string(), bound, remedy: remedy.into() })
+        };
+        if images.elem_count() == 0 {
+            return Ok(fault("the number of images", count, "be at least 1", "draw one")?);
+        }
+        if channels != 1 && channels != 3 {
+            return Ok(fault(
+                "the number of channels",
+                channels,
+                "be 1 or 3",
+                "only grey and colour can be drawn",
+            )?);
+        }
+        let images = images.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.contiguous()?;
+        let values = images.flatten_all()?.to_vec1::<f32>()?;
+        let scale = self.scale.unwrap_or_else(|| (SIDE / height).max(1));
+        let columns = self.columns.min(count);
+        let side = |images: usize, pixels: usize| images * (pixels * scale + GUTTER) + GUTTER;
+        let (wide, high) = (side(columns, width), side(count.div_ceil(columns), height));
+        let mut bytes = vec![u8::MAX; high * wide * channels];
+        for (i, image) in values.chunks_exact(height * width * channels).enumerate() {
+            let corner = (side(i / columns, height), side(i % columns, width));
+            for y in 0..height * scale {
+                for x in 0..width * scale {
+                    let from = (y / scale * width + x / scale) * channels;
+                    let to = ((corner.0 + y) * wide + corner.1 + x) * channels;
+                    for c in 0..channels {
+                        bytes[to + c] = pixel(image[from + c]);
+                    }
+                }
+            }
+        }
+        Ok(Picture::from_bytes(wide as u32, high as u32, channels, bytes))
+    }
+
+    /// The bytes of a GIF that shows one sheet after the other, each for so many milliseconds and the last one for two
+    /// seconds longer, forever.
+    ///
+    /// # Errors
+    /// Those of [`draw`](Self::draw), or if there are no sheets.
+    pub fn gif(&self, sheets: &[Tensor], milliseconds: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut encoder = GifEncoder::new(&mut bytes);
+        encoder.set_repeat(Repeat::Infinite).map_err(unwritable)?;
+        for (i, images) in sheets.iter().enumerate() {
+            let hold = if i + 1 == sheets.len() { 2000 } else { 0 };
+            let delay = Delay::from_saturating_duration(Duration::from_millis(milliseconds + hold));
+            let picture = self.draw(images)?.0.into_rgba8();
+            encoder.encode_frame(Frame::from_parts(picture, 0, 0, delay)).map_err(unwritable)?;
+        }
+        drop(encoder);
+        Ok(bytes)
+    }
+}
+
+/// A drawn picture, grey or in colour.
+#[derive(Debug, Clone)]
+pub struct Picture(DynamicImage);
+
+impl Picture {
+    fn from_bytes(width: u32, height: u32, channels: usize, bytes: Vec<u8>) -> Self {
+        let picture = match channels {
+            1 => GrayImage::from_raw(width, height, bytes).map(DynamicImage::from),
+            _ => RgbImage::from_raw(width, height, bytes).map(DynamicImage::from),
+        };
+        Picture(picture.expect("as many bytes as the picture has pixels"))
+    }
+
+    /// The picture for the `image` crate.
+    pub fn image(&self) -> &DynamicImage {
+        &self.0
+    }
+
+    /// The bytes of a PNG.
+    ///
+    /// # Errors
+    /// If the picture is too large for one.
+    pub fn png(&self) -> Result<Vec<u8>> {
+        let mut bytes = Cursor::new(Vec::new());
+        self.0.write_to(&mut bytes, ImageFormat::Png).map_err(unwritable)?;
+        Ok(bytes.into_inner())
+    }
+
+    /// Writes the picture as a PNG, whole or not at all, and creates the folders above it.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        Ok(write_whole(path.as_ref(), &self.png()?, "write the picture")?)
+    }
+
+    /// Shows the picture in a notebook; the evcxr kernel calls it on the value that a cell ends in.
+    ///
+    /// # Panics
+    /// If the picture is too large for a PNG.
+    #[cfg(feature = "plot")]
+    #[track_caller]
+    pub fn evcxr_display(&self) {
+        match self.png() {
+            Ok(png) => ddpm::report::show_png(&png),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Draws images of shape (N, H, W, C) in so many columns and writes them as a PNG.
+///
+/// # Errors
+/// As [`Sheet::draw`] and [`Picture::save`].
+pub fn save_grid(images: &Tensor, columns: usize, path: &Path) -> Result<()> {
+    Sheet::new(columns).draw(images)?.save(path)
+}
+
+/// The images of a film strip: row i of the sheet is image i at all times. As many columns as frames.
+///
+/// Shapes: K frames (N, H, W, C) to (N · K, H, W, C).
+///
+/// # Errors
+/// If there are no frames, or their shapes differ.
+pub fn strip(frames: &[Tensor]) -> Result<Tensor> {
+    Ok(Tensor::stack(frames, 1)?.flatten(0, 1)?) // (N, K, H, W, C), (N · K, H, W, C)
+}
+
+fn unwritable(error: image::ImageError) -> ddpm::Error {
+    ddpm::Error::Plot { path: "a picture".into(), reason: error.to_string() }
+}

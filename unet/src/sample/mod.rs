@@ -1,0 +1,82 @@
+//! Samplers on images: [`ddpm::sampler`] computes the few scalars of each step, this room multiplies and adds.
+
+use crate::{Result, denoiser::ImageDenoiser, noise::standard_normal};
+use candle_core::Tensor;
+use ddpm::sampler::Step;
+use ndarray_rand::rand::Rng;
+
+// ANCHOR: predict_x_0
+/// The clean image x̂_0 that a predicted noise speaks of, clipped if the step says so.
+///
+/// Source: Ho et al. 2020, Eq. (15); the clipping is in their code only.
+///
+/// x̂_0 = (x_t − √(1 − ᾱ_t) ε_θ)/√ᾱ_t, each pixel held in [−c, c]
+///
+/// where the step has both factors and c. Shapes: all (B, H, W, C).
+///
+/// # Errors
+/// If the shapes differ, or the device runs out of memory.
+pub fn predict_x_0(step: &Step, eps: &Tensor, x_t: &Tensor) -> Result<Tensor> {
+    let x_0 = ((x_t * step.x_0_from_x_t)? + (eps * step.x_0_from_eps)?)?;
+    match step.clip {
+        Some(limit) => Ok(x_0.clamp(-limit as f32, limit as f32)?),
+        None => Ok(x_0),
+    }
+}
+// ANCHOR_END: predict_x_0
+
+// ANCHOR: apply
+/// Applies one step of a sampler to a batch: from x_t to x_{t−1}, or as far as the step goes.
+///
+/// x_{t−1} = `step.x_t`·x_t + `step.eps`·ε_θ + `step.x_0`·x̂_0 + `step.noise`·z
+///
+/// where ε_θ = `eps` is what the denoiser said of `x_t`, x̂_0 is [`predict_x_0`] and z = `noise` ~ N(0, I). A part whose
+/// factor is 0 is not computed: where ᾱ_t is tiny, x̂_0 is huge, and nobody asks for it. Shapes: all (B, H, W, C).
+///
+/// # Errors
+/// As [`predict_x_0`].
+pub fn apply(step: &Step, eps: &Tensor, x_t: &Tensor, noise: &Tensor) -> Result<Tensor> {
+    let mut x_previous = (x_t * step.x_t)?;
+    if step.eps != 0.0 {
+        x_previous = (x_previous + (eps * step.eps)?)?;
+    }
+    if step.x_0 != 0.0 {
+        x_previous = (x_previous + (predict_x_0(step, eps, x_t)? * step.x_0)?)?;
+    }
+    if step.noise != 0.0 {
+        x_previous = (x_previous + (noise * step.noise)?)?;
+    }
+    Ok(x_previous)
+}
+// ANCHOR_END: apply
+
+// ANCHOR: sample
+/// Runs a sampler from `x` = x_T ~ N(0, I) of shape (B, H, W, C) down to x_0, asking the denoiser once a step.
+///
+/// Steps without noise draw none from `rng`. `watch` sees every (t, x_t) on the way, x_T and x_0 included; it may stop the
+/// sampler with an error.
+///
+/// # Errors
+/// Those of the denoiser and of `watch`, or if the device runs out of memory.
+pub fn sample(
+    steps: &[Step],
+    denoiser: &impl ImageDenoiser,
+    mut x: Tensor,
+    rng: &mut impl Rng,
+    mut watch: impl FnMut(usize, &Tensor) -> Result<()>,
+) -> Result<Tensor> {
+    for step in steps {
+        watch(step.t, &x)?;
+        let eps = denoiser.predict(&x, step.t)?;
+        let noise = fresh_noise(step, &x, rng)?;
+        x = apply(step, &eps, &x, &noise)?;
+    }
+    watch(0, &x)?;
+    Ok(x)
+}
+// ANCHOR_END: sample
+
+/// Noise of the shape of `x`, or zeros where the step wants none.
+fn fresh_noise(step: &Step, x: &Tensor, rng: &mut impl Rng) -> Result<Tensor> {
+    if step.noise == 0.0 { Ok(x.zeros_like()?) } else { standard_normal(x.dims4()?, rng, x.device()) }
+}
