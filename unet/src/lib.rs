@@ -15,6 +15,7 @@
 pub mod denoiser;
 pub mod device;
 pub mod error;
+pub mod images;
 pub mod noise;
 pub mod operations;
 pub mod parameters;
