@@ -145,24 +145,15 @@ fn decode(path: &Path, size: usize) -> Result<RgbImage, String> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
     let picture = reader.map_err(|error| error.to_string())?.decode().map_err(|error| error.to_string())?;
     let side = size as u32;
-    let picture = if picture.color().has_alpha() {
-        on_white(&picture)
-    } else {
-        picture.into_rgb8()
-    };
+    let picture = if picture.color().has_alpha() { on_white(&picture) } else { picture.into_rgb8() };
     if picture.dimensions() == (side, side) {
         return Ok(picture);
     }
     // Cut the middle square first, then resize: the same result for less work.
     let (width, height) = picture.dimensions();
     let square = width.min(height);
-    let middle = image::imageops::crop_imm(
-        &picture,
-        (width - square) / 2,
-        (height - square) / 2,
-        square,
-        square,
-    );
+    let middle =
+        image::imageops::crop_imm(&picture, (width - square) / 2, (height - square) / 2, square, square);
     Ok(image::imageops::resize(&middle.to_image(), side, side, FilterType::Triangle))
 }
 

@@ -74,7 +74,8 @@ impl Collection {
             refuse_size(size)?;
             return Ok(Self::new("MNIST", mnist(Split::Train)?, Some(mnist(Split::Test)?)));
         };
-        let name = data.file_name().map_or_else(|| data.display().to_string(), |n| n.to_string_lossy().into());
+        let name =
+            data.file_name().map_or_else(|| data.display().to_string(), |n| n.to_string_lossy().into());
         if data.is_file() {
             refuse_size(size)?;
             return Ok(Self::new(&name, IdxImages::open(data)?, None));
