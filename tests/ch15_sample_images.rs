@@ -12,9 +12,12 @@ use ddpm::{
 };
 use ddpm_unet::{
     denoiser::{Counting, GaussianImages},
-    noise::{diffuse, standard_normal},
+    noise::{diffuse, diffuse_between, standard_normal},
     picture::{Sheet, pixel, strip},
-    sample::{apply, predict_x_0, sample},
+    sample::{
+        Inpainting, Known, apply, inpaint, mean_squared_errors, predict_x_0, psnr, replace_known, sample,
+        spherical,
+    },
 };
 use ndarray::{Array1, Array2, ArrayView1};
 
@@ -46,6 +49,7 @@ impl Rows {
             schedule: schedule.clone(),
             mean: tensor(&self.mean),
             variance: tensor(&self.variance),
+            axes: None,
         }
     }
 }
@@ -243,6 +247,179 @@ fn pixel_gives_every_byte_back() {
     }
 }
 // ANCHOR_END: pixel_gives_every_byte_back
+
+#[test]
+fn diffuse_between_is_the_chain_s_steps_in_one() {
+    // The mean of q(x_t | x_s) by its single steps, and its variance by what they leave.
+    let schedule = Schedule::linear(50, 1e-3, 0.2).unwrap();
+    let (x_s, zero) = (noise(2, 14), noise(2, 14).zeros_like().unwrap());
+    let mut mean = x_s.clone();
+    let mut variance = 0.0;
+    for t in 21..=30 {
+        mean = (mean * schedule.alpha(t).sqrt()).unwrap();
+        variance = schedule.alpha(t) * variance + schedule.beta(t);
+        let got = diffuse_between(&schedule, 20, t, &x_s, &zero).unwrap();
+        assert!(apart(&got, &mean) < 1e-6, "the mean of x_{t} given x_20");
+        let got = numbers(&diffuse_between(&schedule, 20, t, &one(0.0), &one(1.0)).unwrap())[0];
+        assert_close(&format!("the deviation of x_{t} given x_20"), got, variance.sqrt(), 1e-6);
+    }
+}
+
+// ANCHOR: spherical_keeps_the_angle_s_share_and_the_length
+#[test]
+fn spherical_keeps_the_angle_s_share_and_the_length() {
+    let dot = |a: &Tensor, b: &Tensor| numbers(a).iter().zip(numbers(b)).map(|(a, b)| a * b).sum::<f64>();
+    // two images of length 3, 50° apart
+    let (length, angle) = (3.0, 50f64.to_radians());
+    let plane = |at: f64| {
+        let pixels = [length * at.cos(), 0.0, length * at.sin(), 0.0].map(|x| x as f32);
+        Tensor::from_vec(pixels.to_vec(), (1, 2, 2, 1), CPU).unwrap()
+    };
+    for share in [0.0, 0.2, 0.5, 0.9, 1.0] {
+        let got = spherical(&plane(0.0), &plane(angle), share).unwrap();
+        let expected = plane(share * angle);
+        assert!(apart(&got, &expected) < 1e-6, "{share} of the way: {:?}", numbers(&got));
+        assert_close(&format!("length at {share}"), dot(&got, &got).sqrt(), length, 1e-5);
+    }
+}
+// ANCHOR_END: spherical_keeps_the_angle_s_share_and_the_length
+
+#[test]
+fn spherical_gives_each_image_its_own_way() {
+    let (a, b) = (noise(3, 15), noise(3, 16));
+    let all = spherical(&a, &b, 0.3).unwrap();
+    for i in 0..3 {
+        let one = |x: &Tensor| x.narrow(0, i, 1).unwrap();
+        let alone = spherical(&one(&a), &one(&b), 0.3).unwrap();
+        assert!(apart(&one(&all), &alone) < 1e-6, "image {i} of a batch, and alone");
+    }
+}
+
+#[test]
+fn spherical_between_parallel_images_is_a_straight_line() {
+    let a = noise(2, 17);
+    let got = spherical(&a, &(&a * 2.0).unwrap(), 0.25).unwrap();
+    assert!(apart(&got, &(&a * 1.25).unwrap()) < 1e-5);
+    let apart = apart(&spherical(&a, &a, 0.4).unwrap(), &a);
+    assert!(apart < 1e-6, "from a to a: {apart}");
+}
+
+#[test]
+fn spherical_stays_a_normal_noise_where_a_straight_line_does_not() {
+    // Two noises of 10⁴ pixels: variance 1 ± 4·√(2/10⁴) on the circle, ½ in the middle of the line.
+    let noise = |seed| standard_normal((1, 100, 100, 1), &mut rng(seed), CPU).unwrap();
+    let variance = |x: &Tensor| numbers(x).iter().map(|x| x * x).sum::<f64>() / 1e4;
+    let (a, b) = (noise(18), noise(19));
+    assert_close("on the circle", variance(&spherical(&a, &b, 0.5).unwrap()), 1.0, 0.06);
+    assert_close("on the line", variance(&((a + b).unwrap() * 0.5).unwrap()), 0.5, 0.03);
+}
+
+#[test]
+fn replace_known_puts_q_of_x_t_into_the_known_pixels_only() {
+    let schedule = Schedule::linear(50, 1e-3, 0.2).unwrap();
+    let mask: Vec<f32> = (0..48).map(|i| if i % 3 == 0 { 1.0 } else { 0.0 }).collect();
+    let mask = Tensor::from_vec(mask, (2, SHAPE.0, SHAPE.1, SHAPE.2), CPU).unwrap();
+    let known = Known { x_0: noise(2, 21), mask };
+    let (x_t, eps) = (noise(2, 22), noise(2, 23));
+    for t in [0, 1, 25, 50] {
+        let got = numbers(&replace_known(&schedule, t, &x_t, &known, &eps).unwrap());
+        let jump = ddpm::forward::diffuse(&rows(&known.x_0), schedule.alpha_bar(t), &rows(&eps));
+        for (i, (got, jump)) in got.iter().zip(jump).enumerate() {
+            let expected = if i % 3 == 0 { jump } else { numbers(&x_t)[i] };
+            assert_close(&format!("t = {t}, pixel {i}"), *got, expected, 1e-6);
+        }
+    }
+}
+
+/// Two pixels of variance ½ and correlation 0.8.
+fn pair(schedule: &Schedule) -> GaussianImages {
+    let tensor =
+        |values: [f64; 2]| Tensor::from_vec(values.map(|x| x as f32).to_vec(), (1, 2, 1), CPU).unwrap();
+    let half = 0.5f32.sqrt();
+    GaussianImages {
+        schedule: schedule.clone(),
+        mean: tensor([0.3, -0.2]),
+        variance: tensor([0.5 * 1.8, 0.5 * 0.2]),
+        axes: Some(Tensor::new(&[[half, half], [half, -half]], CPU).unwrap()),
+    }
+}
+
+#[test]
+fn the_pair_s_chain_draws_its_correlation() {
+    let schedule = Schedule::linear(200, 1e-3, 0.1).unwrap();
+    let x_t = standard_normal((20_000, 1, 2, 1), &mut rng(24), CPU).unwrap();
+    let steps = ancestral(&schedule, FixedVariance::Beta, None);
+    let drawn = sample(&steps, &pair(&schedule), x_t, &mut rng(25), |_, _| Ok(())).unwrap();
+    let moments = ddpm::metrics::Moments::of(&rows(&drawn));
+    for (i, mean) in [0.3, -0.2].into_iter().enumerate() {
+        assert_close("mean", moments.mean[i], mean, 0.02);
+    }
+    let covariance = &moments.covariance;
+    for (i, j, expected) in [(0, 0, 0.5), (1, 1, 0.5), (0, 1, 0.4)] {
+        assert_close(&format!("covariance {i}{j}"), covariance[(i, j)], expected, 0.02);
+    }
+}
+
+/// Where the right pixel's mean ends when the left one is known: everything is linear, so the mean goes through the chain
+/// as a single image without noise would. By hand, with the inverse of a 2 × 2 matrix.
+fn mean_of_inpainting(schedule: &Schedule, steps: &[Step], left: f64, repeats: usize) -> f64 {
+    let (mut right, mut reached) = (0.0, schedule.steps());
+    for step in steps {
+        let bar = schedule.alpha_bar(step.t);
+        let kept = bar / schedule.alpha_bar(step.t - 1);
+        for _ in 0..repeats {
+            if reached < step.t {
+                right *= kept.sqrt();
+            }
+            let (a, b) = (bar * 0.5 + 1.0 - bar, bar * 0.4); // the covariance of x_t
+            let off = (bar.sqrt() * (left - 0.3), right + bar.sqrt() * 0.2);
+            let eps = (1.0 - bar).sqrt() * (a * off.1 - b * off.0) / (a * a - b * b);
+            right = step.x_t * right + step.eps * eps;
+            reached = step.t - 1;
+        }
+    }
+    right
+}
+
+// ANCHOR: inpaint_by_replacement_falls_short_and_repeats_make_up_for_it
+#[test]
+fn inpaint_by_replacement_falls_short_and_repeats_make_up_for_it() {
+    let schedule = Schedule::linear(100, 1e-3, 0.2).unwrap();
+    let count = 20_000;
+    let values =
+        |left: f32, right: f32| Tensor::from_vec([left, right].repeat(count), (count, 1, 2, 1), CPU).unwrap();
+    // The left pixel is 1.1, which is 0.8 above its mean. So the right one lies about −0.2 + 0.8 · 0.8.
+    let (known, truth) = (Known { x_0: values(1.1, 7.0), mask: values(1.0, 0.0) }, 0.44);
+    let steps = ancestral(&schedule, FixedVariance::Beta, None);
+    let mut short = Vec::new();
+    for repeats in [1, 16] {
+        let counting = Counting::new(pair(&schedule));
+        let how = Inpainting { schedule: &schedule, known: &known, repeats };
+        let x_t = standard_normal((count, 1, 2, 1), &mut rng(26), CPU).unwrap();
+        let drawn = inpaint(&how, &steps, &counting, x_t, &mut rng(27), |_, _| Ok(())).unwrap();
+        assert_eq!(counting.calls(), 100 * repeats, "calls with {repeats} repeats");
+        let mean = rows(&drawn).mean_axis(ndarray::Axis(0)).unwrap();
+        assert_close("the known pixel", mean[0], 1.1, 1e-5);
+        let expected = mean_of_inpainting(&schedule, &steps, 1.1, repeats);
+        // 4 standard errors at a deviation of at most √½
+        assert_close(&format!("the unknown pixel, {repeats} repeats"), mean[1], expected, 0.02);
+        short.push(truth - mean[1]);
+    }
+    assert!(short[0] > 0.2 && short[1] < 0.04, "short of the truth by {short:?}");
+}
+// ANCHOR_END: inpaint_by_replacement_falls_short_and_repeats_make_up_for_it
+
+#[test]
+fn psnr_is_in_decibels_of_a_range_of_two() {
+    assert_close("MSE 4", psnr(4.0), 0.0, 1e-12);
+    assert_close("MSE 0.04", psnr(0.04), 20.0, 1e-12);
+    assert_close("half the error", psnr(0.02) - psnr(0.04), 2f64.log10() * 10.0, 1e-12);
+    let (a, b) = (noise(3, 28), noise(3, 29));
+    let expected = (&rows(&a) - &rows(&b)).mapv(|x| x * x).mean_axis(ndarray::Axis(1)).unwrap();
+    for (i, got) in mean_squared_errors(&a, &b).unwrap().into_iter().enumerate() {
+        assert_close(&format!("error of image {i}"), got, expected[i], 1e-6);
+    }
+}
 
 #[test]
 fn pixel_holds_what_lies_outside() {

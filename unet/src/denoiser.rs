@@ -29,16 +29,22 @@ impl<D: ImageDenoiser + ?Sized> ImageDenoiser for &D {
     }
 }
 
-/// Images whose pixels are independent Gaussians, and their exact denoiser: a world in which a sampler's every number is
-/// known.
+/// Images from one Gaussian, and their exact denoiser: a world in which a sampler's every number is known.
+///
+/// x_0 = m + Σ_k √v_k z_k a_k, z_k ~ N(0, 1)
+///
+/// where the a_k are orthonormal images: single pixels unless [`axes`](Self::axes) says otherwise.
 #[derive(Debug, Clone)]
 pub struct GaussianImages {
     /// The noise schedule.
     pub schedule: Schedule,
-    /// The mean of each pixel, of shape (H, W, C).
+    /// The mean m, of shape (H, W, C).
     pub mean: Tensor,
-    /// The variance of each pixel, of shape (H, W, C).
+    /// The variance v_k along each axis, of shape (H, W, C): as many as pixels.
     pub variance: Tensor,
+    /// The axes a_k as rows of an orthogonal matrix of shape (D, D), D = H · W · C. With `None`, the pixels are
+    /// independent.
+    pub axes: Option<Tensor>,
 }
 
 impl ImageDenoiser for GaussianImages {
@@ -46,12 +52,16 @@ impl ImageDenoiser for GaussianImages {
         self.mean.dims3().expect("a mean of shape (H, W, C)")
     }
 
-    /// ε* = √(1 − ᾱ_t) (x_t − √ᾱ_t m)/(ᾱ_t v + 1 − ᾱ_t): the noise's regression on x_t ~ N(√ᾱ_t m, ᾱ_t v + 1 − ᾱ_t).
+    /// ε* = √(1 − ᾱ_t) (ᾱ_t V + (1 − ᾱ_t) I)⁻¹ (x_t − √ᾱ_t m), where V is the covariance: the noise's regression on x_t.
     fn predict(&self, x_t: &Tensor, t: usize) -> Result<Tensor> {
         let alpha_bar = self.schedule.alpha_bar(t);
         let surprise = x_t.broadcast_sub(&(&self.mean * alpha_bar.sqrt())?)?; // (B, H, W, C)
         let variance = self.variance.affine(alpha_bar, 1.0 - alpha_bar)?; // (H, W, C)
-        Ok((surprise * (1.0 - alpha_bar).sqrt())?.broadcast_div(&variance)?)
+        let share = variance.recip()?.affine((1.0 - alpha_bar).sqrt(), 0.0)?;
+        let Some(axes) = &self.axes else { return Ok(surprise.broadcast_mul(&share)?) };
+        let along = surprise.flatten_from(1)?.matmul(&axes.t()?)?; // (B, D)
+        let eps = along.broadcast_mul(&share.flatten_all()?)?.matmul(axes)?; // (B, D)
+        Ok(eps.reshape(x_t.dims())?)
     }
 }
 

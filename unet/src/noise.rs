@@ -48,7 +48,32 @@ pub fn standard_normal(
 /// If t lies outside of 0…T.
 #[track_caller]
 pub fn diffuse(schedule: &Schedule, t: usize, x_0: &Tensor, noise: &Tensor) -> Result<Tensor> {
-    let alpha_bar = schedule.alpha_bar(t);
-    Ok(((x_0 * alpha_bar.sqrt())? + (noise * (1.0 - alpha_bar).sqrt())?)?)
+    diffuse_between(schedule, 0, t, x_0, noise)
 }
 // ANCHOR_END: diffuse
+
+// ANCHOR: diffuse_between
+/// A draw from q(x_t | x_s), s ≤ t: several steps of the forward chain in one.
+///
+/// x_t = √(ᾱ_t/ᾱ_s) x_s + √(1 − ᾱ_t/ᾱ_s) ε, ε ~ N(0, I)
+///
+/// Shapes: all (B, H, W, C).
+///
+/// # Errors
+/// If the shapes differ.
+///
+/// # Panics
+/// If not 0 ≤ s ≤ t ≤ T.
+#[track_caller]
+pub fn diffuse_between(
+    schedule: &Schedule,
+    s: usize,
+    t: usize,
+    x_s: &Tensor,
+    noise: &Tensor,
+) -> Result<Tensor> {
+    assert!(s <= t, "the forward chain does not lead from t = {s} back to {t}");
+    let kept = schedule.alpha_bar(t) / schedule.alpha_bar(s);
+    Ok(((x_s * kept.sqrt())? + (noise * (1.0 - kept).sqrt())?)?)
+}
+// ANCHOR_END: diffuse_between

@@ -1,5 +1,13 @@
 //! Samplers on images: [`ddpm::sampler`] computes the few scalars of each step, this room multiplies and adds.
 
+mod distance;
+mod inpaint;
+mod latent;
+
+pub use distance::{mean_squared_errors, psnr};
+pub use inpaint::{Inpainting, Known, inpaint, replace_known};
+pub use latent::spherical;
+
 use crate::{Result, denoiser::ImageDenoiser, noise::standard_normal};
 use candle_core::Tensor;
 use ddpm::sampler::Step;

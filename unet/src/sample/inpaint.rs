@@ -1,0 +1,101 @@
+//! Inpainting: a part of the image is known, the chain draws the rest.
+
+use super::{apply, fresh_noise};
+use crate::{
+    Result,
+    denoiser::ImageDenoiser,
+    noise::{diffuse, diffuse_between, standard_normal},
+};
+use candle_core::Tensor;
+use ddpm::{sampler::Step, schedule::Schedule};
+use ndarray_rand::rand::Rng;
+
+/// The part of an image that is known.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The clean images, of shape (B, H, W, C); what stands in the unknown pixels is not looked at.
+    pub x_0: Tensor,
+    /// 1 where a pixel is known, 0 where it is not, of shape (B, H, W, C).
+    pub mask: Tensor,
+}
+
+// ANCHOR: replace_known
+/// Puts the known pixels, noised as far as t, in their places.
+///
+/// Source: Song et al. 2021 (Score-Based Generative Modeling through SDEs), App. I.2; Lugmayr et al. 2022 (RePaint),
+/// Eq. (8).
+///
+/// x_t ← m ⊙ (√ᾱ_t x_0 + √(1 − ᾱ_t) ε) + (1 − m) ⊙ x_t
+///
+/// where m is the mask. At t = 0 the known pixels are exact. Shapes: all (B, H, W, C).
+///
+/// # Errors
+/// If the shapes differ.
+///
+/// # Panics
+/// If t lies outside of 0…T.
+#[track_caller]
+pub fn replace_known(
+    schedule: &Schedule,
+    t: usize,
+    x_t: &Tensor,
+    known: &Known,
+    noise: &Tensor,
+) -> Result<Tensor> {
+    let known_t = diffuse(schedule, t, &known.x_0, noise)?;
+    let unknown = known.mask.affine(-1.0, 1.0)?;
+    Ok(((&known.mask * known_t)? + (unknown * x_t)?)?)
+}
+// ANCHOR_END: replace_known
+
+/// How inpainting goes.
+#[derive(Debug, Clone)]
+pub struct Inpainting<'a> {
+    /// The noise schedule, by which the known pixels are noised.
+    pub schedule: &'a Schedule,
+    /// What is known.
+    pub known: &'a Known,
+    /// How often each step is taken: 1 is plain replacement.
+    pub repeats: usize,
+}
+
+// ANCHOR: inpaint
+/// Runs a sampler from noise `x` = x_T to x_0 with the known pixels replaced before every step and at the end.
+///
+/// Source: Lugmayr et al. 2022 (RePaint), Algorithm 1.
+///
+/// Replacement alone is not a draw from p(unknown | known): the network sees the known pixels, but only as noised as t, and
+/// what they say may come too late, when the unknown ones are settled already. With more repeats each step is undone by
+/// the forward chain and taken again, so that both parts have time to agree; the network is asked as many times as often.
+///
+/// # Errors
+/// Those of the denoiser and of `watch`, or if the shapes differ.
+pub fn inpaint(
+    Inpainting { schedule, known, repeats }: &Inpainting,
+    steps: &[Step],
+    denoiser: &impl ImageDenoiser,
+    mut x: Tensor,
+    rng: &mut impl Rng,
+    mut watch: impl FnMut(usize, &Tensor) -> Result<()>,
+) -> Result<Tensor> {
+    let targets = steps.iter().skip(1).map(|step| step.t).chain([0]);
+    for (step, s) in steps.iter().zip(targets) {
+        for repeat in 0..(*repeats).max(1) {
+            if repeat > 0 {
+                x = diffuse_between(schedule, s, step.t, &x, &noise_like(&x, rng)?)?;
+            }
+            x = replace_known(schedule, step.t, &x, known, &noise_like(&x, rng)?)?;
+            watch(step.t, &x)?;
+            let eps = denoiser.predict(&x, step.t)?;
+            x = apply(step, &eps, &x, &fresh_noise(step, &x, rng)?)?;
+        }
+    }
+    x = replace_known(schedule, 0, &x, known, &x.zeros_like()?)?;
+    watch(0, &x)?;
+    Ok(x)
+}
+// ANCHOR_END: inpaint
+
+fn noise_like(x: &Tensor, rng: &mut impl Rng) -> Result<Tensor> {
+    standard_normal(x.dims4()?, rng, x.device())
+}
