@@ -9,7 +9,8 @@ use ddpm::{
         derivation::{
             LINES, Line, LogDensities, line_bayes, line_products, line_telescoped, line_three_terms,
         },
-        prior_bits_per_dim, prior_term, reconstruction_term, variational_bound,
+        discretized_reconstruction_term, prior_bits_per_dim, prior_term, reconstruction_term,
+        variational_bound,
         world::GaussianWorld,
     },
     denoiser::{Denoiser, GaussianData},
@@ -325,4 +326,39 @@ fn clipping_changes_the_model() {
     let x_t = array![[2.0]];
     assert_ne!(model.reverse(&x_t, 3).mean, clipped.reverse(&x_t, 3).mean);
     assert_eq!(model.denoiser.predict(x_t.view(), 3), clipped.denoiser.predict(x_t.view(), 3));
+}
+
+#[test]
+fn discretized_reconstruction_term_is_the_logarithm_of_probabilities_that_sum_to_1() {
+    // Whatever was the noise, the 5 · 5 possible images of two pixels share a probability of 1 for a given x_1.
+    let world = world(5, 2, FixedVariance::Beta);
+    let model = world.model();
+    let alpha_bar = world.schedule.alpha_bar(1);
+    let (x_1, levels) = (array![[0.4, -1.7]], 5);
+    let mut total = 0.0;
+    for i in 0..levels {
+        for j in 0..levels {
+            let x_0 = array![[i, j]].mapv(|k| -1.0 + 2.0 * k as f64 / (levels - 1) as f64);
+            let noise = (&x_1 - &(alpha_bar.sqrt() * &x_0)) / (1.0 - alpha_bar).sqrt();
+            let nats = discretized_reconstruction_term(&model, &x_0, &noise, levels)[0];
+            assert!(nats >= 0.0, "bin {i}, {j}: {nats} nats");
+            total += (-nats).exp();
+        }
+    }
+    assert_close("sum of the probabilities of all images", total, 1.0, 1e-12);
+}
+
+#[test]
+fn discretized_reconstruction_term_is_the_density_times_the_bin_where_bins_are_narrow() {
+    let world = world(5, 2, FixedVariance::Beta);
+    let model = world.model();
+    let (x_0, noise) = (array![[0.2, -0.6], [0.0, 0.4]], array![[0.3, -2.0], [5.0, 0.1]]);
+    let levels = 20_001; // the four values lie on this grid
+    let width: f64 = 2.0 / (levels - 1) as f64;
+    let bins = discretized_reconstruction_term(&model, &x_0, &noise, levels);
+    let density = reconstruction_term(&model, &x_0, &noise);
+    for i in 0..2 {
+        // the density's curvature over a bin: below (width/σ)² of it
+        assert_relative(&format!("point {i}"), bins[i], density[i] - 2.0 * width.ln(), 1e-6);
+    }
 }

@@ -7,6 +7,7 @@ pub mod derivation;
 pub mod world;
 
 use crate::{
+    data::truncated_normal,
     denoiser::Denoiser,
     forward::{diffuse, standard_normal},
     gaussian::{DiagonalGaussian, kl_divergence},
@@ -14,7 +15,7 @@ use crate::{
     reverse::{FixedVariance, p_mean_variance},
     schedule::Schedule,
 };
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, Axis, Zip};
 use ndarray_rand::rand::Rng;
 use std::f64::consts::LN_2;
 
@@ -103,6 +104,42 @@ pub fn reconstruction_term(
     -model.reverse(&x_1, 1).log_density(x_0.view())
 }
 // ANCHOR_END: reconstruction_term
+
+// ANCHOR: discretized_reconstruction_term
+/// L_0 of each point of whole-numbered data: −log p_θ(x_0 | x_1), the log of a *probability*, in nats. Shapes: (N, D) to (N).
+///
+/// Source: Ho et al. 2020, Eq. (13).
+///
+/// p_θ(x_0 | x_1) = ∏_d ∫ N(x; μ_θ(x_1, 1), σ_1²) dx over the bin of x_0, from x_0 − δ to x_0 + δ
+///
+/// where the coordinates of x_0 are one of `levels` equally spaced values from −1 to 1 (256 for pixels), δ is half their
+/// distance, 1/(`levels` − 1), and the outermost bins go on to ∓∞. Never negative. Their code bounds each probability from below by
+/// 10⁻¹²; here its logarithm itself is computed, however far out the bin lies.
+///
+/// # Panics
+/// If `levels` < 2.
+#[track_caller]
+pub fn discretized_reconstruction_term(
+    model: &Model<impl Denoiser>,
+    x_0: &Array2<f64>,
+    noise: &Array2<f64>,
+    levels: usize,
+) -> Array1<f64> {
+    assert!(levels >= 2, "{levels} levels have no bins");
+    let x_1 = diffuse(x_0, model.schedule.alpha_bar(1), noise);
+    let DiagonalGaussian { mean, variance } = model.reverse(&x_1, 1);
+    let half = 1.0 / (levels - 1) as f64;
+    Zip::from(x_0)
+        .and(&mean)
+        .and(&variance)
+        .map_collect(|&x, &mean, &variance| {
+            let low = if x < half - 1.0 { f64::NEG_INFINITY } else { x - half };
+            let high = if x > 1.0 - half { f64::INFINITY } else { x + half };
+            -truncated_normal(mean, variance.sqrt(), low, high).log_mass
+        })
+        .sum_axis(Axis(1)) // (N)
+}
+// ANCHOR_END: discretized_reconstruction_term
 
 // ANCHOR: variational_bound
 /// All terms of the bound for each point, with one draw of x_t per term: entry (i, t) is L_t of point i, t = 0 … T.

@@ -17,6 +17,14 @@ pub const CHAPTERS: &[Entry] = &[
     entry("ch04_objective", "How does the KL divergence become ‖ε − ε_θ‖²?"),
     entry("ch05_training", "How does a hand-written network learn ε_θ, and what does L_simple change?"),
     entry("ch06_sampling", "How do samples come out of ε_θ, and with which variance?"),
+    entry(
+        "ch12_convolution",
+        "From arrays to tensors: what is convolution as a matrix product, and how fast?",
+    ),
+    entry("ch13_unet", "What is in the paper’s U-Net, block by block, and what does each block cost?"),
+    entry("ch14_train_images", "How does Algorithm 1 train a U-Net on images, and survive being killed?"),
+    entry("ch15_sample_images", "How are images drawn: Algorithm 2, DDIM, and what else can the chain do?"),
+    entry("ch16_evaluate_images", "How good are the images: bits/dim, FID, and did it memorise?"),
 ];
 
 const fn entry(name: &'static str, question: &'static str) -> Entry {

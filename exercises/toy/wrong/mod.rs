@@ -11,17 +11,7 @@ pub mod ch04_objective;
 pub mod ch05_training;
 pub mod ch06_sampling;
 
-use std::{env, sync::OnceLock};
+#[path = "../../slip.rs"]
+mod slip;
 
-/// The slip to make in `function`, or an empty name.
-fn slip(function: &str) -> &'static str {
-    static CHOSEN: OnceLock<Option<(String, String)>> = OnceLock::new();
-    let chosen = CHOSEN.get_or_init(|| {
-        let choice = env::var("EXERCISE_SLIP").ok()?;
-        choice.split_once('.').map(|(function, slip)| (function.to_owned(), slip.to_owned()))
-    });
-    match chosen {
-        Some((chosen, slip)) if chosen == function => slip,
-        _ => "",
-    }
-}
+use slip::slip;

@@ -32,11 +32,13 @@ pub(super) fn complaints(root: &Path, chapters: &[Chapter]) -> io::Result<Compla
     Ok(complaints)
 }
 
-/// Writes the answers of all chapters, solved, into `target/exercises/solved`, where the feature `solved` finds them.
+/// Writes the answers of all chapters, solved, below `target/exercises`, into a folder named as their package's own, where its
+/// feature `solved` finds them.
 fn write_answers(root: &Path) -> io::Result<()> {
-    let folder: PathBuf = root.join("target/exercises/solved");
-    fs::create_dir_all(&folder)?;
     for chapter in Chapter::all(root)? {
+        let package = chapter.folder.file_name().unwrap_or_default();
+        let folder: PathBuf = root.join("target/exercises").join(package);
+        fs::create_dir_all(&folder)?;
         let answers = root.join(chapter.answers());
         let bodies = |name: &str| {
             let text = reference(root, &chapter, name).ok().flatten()?;

@@ -3,6 +3,10 @@
 //! A step of any sampler is a few scalars and a clipping rule, computed once in `f64` from the schedule. Whoever holds
 //! the arrays (ndarray here, a tensor library for images) only multiplies and adds.
 
+mod ddim;
+
+pub use ddim::{Spacing, ddim, ddim_step, time_grid};
+
 use crate::{
     denoiser::Denoiser,
     forward::standard_normal,
@@ -13,7 +17,7 @@ use crate::{
 use ndarray::{Array2, Zip};
 use ndarray_rand::rand::Rng;
 
-/// One step of a sampler: x_{t−1} = `x_t`·x_t + `eps`·ε_θ + `x_0`·x̂_0 + `noise`·z.
+/// One step of a sampler, from x_t to x_{t−1}, or further: x_{t−1} = `x_t`·x_t + `eps`·ε_θ + `x_0`·x̂_0 + `noise`·z.
 ///
 /// where x̂_0 = [`x_0_from_x_t`](Self::x_0_from_x_t)·x_t + [`x_0_from_eps`](Self::x_0_from_eps)·ε_θ, clipped to [−c, c]
 /// if [`clip`](Self::clip) says so, and z ~ N(0, I).
@@ -27,7 +31,7 @@ pub struct Step {
     pub eps: f64,
     /// The factor of the predicted x̂_0.
     pub x_0: f64,
-    /// The factor of fresh noise; exactly 0 at t = 1.
+    /// The factor of fresh noise; exactly 0 in the step to the clean image.
     pub noise: f64,
     /// The factor of x_t in x̂_0.
     pub x_0_from_x_t: f64,

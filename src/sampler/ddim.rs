@@ -1,0 +1,121 @@
+//! DDIM: jumps over many steps at once, with as much fresh noise as one likes.
+
+use super::Step;
+use crate::{Error, Result, reverse::x_0_coefficients, schedule::Schedule};
+use std::{fmt, str::FromStr};
+
+// ANCHOR: ddim_step
+/// A jump from t to an earlier step `previous` < t, by DDIM: x̂_0 is noised again, partly with the predicted noise itself.
+///
+/// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eqs. (12) and (16).
+///
+/// x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε_θ + σ z, σ = η √((1 − ᾱ_s)/(1 − ᾱ_t)) √(1 − ᾱ_t/ᾱ_s)
+///
+/// where s is `previous` and η is `eta`: 0 draws no noise at all, 1 draws as much as Algorithm 2 with σ² = β̃ does, to which it is
+/// equal at s = t − 1. At s = 0 there is no noise, whatever η. With `clip`, x̂_0 is clipped and ε_θ stays as it is.
+///
+/// # Panics
+/// If not 0 ≤ s < t ≤ T, or η lies outside of [0, 1].
+#[track_caller]
+pub fn ddim_step(schedule: &Schedule, t: usize, previous: usize, eta: f64, clip: Option<f64>) -> Step {
+    assert!(previous < t, "DDIM goes from t = {t} to an earlier step, not to {previous}");
+    assert!((0.0..=1.0).contains(&eta), "η = {eta} lies outside of [0, 1]");
+    let (now, then) = (schedule.alpha_bar(t), schedule.alpha_bar(previous));
+    let sigma = eta * ((1.0 - then) / (1.0 - now) * (1.0 - now / then)).sqrt();
+    let direction = (1.0 - then - sigma * sigma).max(0.0).sqrt();
+    let (x_0_from_x_t, x_0_from_eps) = x_0_coefficients(schedule, t);
+    let (x_t, eps, x_0) = match clip {
+        Some(_) => (0.0, direction, then.sqrt()),
+        None => ((then / now).sqrt(), direction - ((1.0 - now) * then / now).sqrt(), 0.0),
+    };
+    Step { t, x_t, eps, x_0, noise: sigma, x_0_from_x_t, x_0_from_eps, clip }
+}
+// ANCHOR_END: ddim_step
+
+// ANCHOR: ddim
+/// All jumps of DDIM along a falling grid of times, the last one to t = 0.
+///
+/// # Panics
+/// If the grid does not fall strictly within T…1, or as [`ddim_step`].
+#[track_caller]
+pub fn ddim(schedule: &Schedule, grid: &[usize], eta: f64, clip: Option<f64>) -> Vec<Step> {
+    let next = grid.iter().skip(1).chain([&0]);
+    grid.iter().zip(next).map(|(&t, &previous)| ddim_step(schedule, t, previous, eta, clip)).collect()
+}
+// ANCHOR_END: ddim
+
+/// How a short grid of times is laid over 1 … T.
+///
+/// Source: Lin et al. 2024 (Common Diffusion Noise Schedules and Sample Steps Are Flawed), Table 2, for the first three; Song,
+/// Meng & Ermon 2021, App. D.2, for the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Spacing {
+    /// Equal strides up from t = 1; T itself is not on the grid.
+    Leading,
+    /// Equal strides down from t = T, where the noise is.
+    #[default]
+    Trailing,
+    /// Both ends, and equal strides between them.
+    Linspace,
+    /// Strides that grow with t, so that most calls fall where little noise is left.
+    Quadratic,
+}
+
+impl Spacing {
+    /// All of them.
+    pub const ALL: [Spacing; 4] = [Self::Leading, Self::Trailing, Self::Linspace, Self::Quadratic];
+}
+
+impl fmt::Display for Spacing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Leading => "leading",
+            Self::Trailing => "trailing",
+            Self::Linspace => "linspace",
+            Self::Quadratic => "quadratic",
+        })
+    }
+}
+
+impl FromStr for Spacing {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|spacing| spacing.to_string() == name).ok_or_else(|| Error::Parameter {
+            name: "spacing",
+            value: name.into(),
+            bound: "name a spacing",
+            remedy: "use leading, trailing, linspace or quadratic".into(),
+        })
+    }
+}
+
+// ANCHOR: time_grid
+/// A falling grid of `count` times within T … 1; `steps` is T.
+///
+/// With i = 1 … `count`: leading 1 + (i − 1)⌊T/count⌋, trailing T i/count, linspace 1 + (T − 1)(i − 1)/(count − 1), quadratic
+/// 1 + 0.8 T ((i − 1)/(count − 1))², rounded. Where two quadratic times round to one, the grid is shorter.
+///
+/// # Errors
+/// [`Error::Parameter`] if `count` lies outside of 1…T.
+pub fn time_grid(steps: usize, count: usize, spacing: Spacing) -> Result<Vec<usize>> {
+    if !(1..=steps).contains(&count) {
+        return Err(Error::Parameter {
+            name: "steps",
+            value: count.to_string(),
+            bound: "lie between 1 and the T of training",
+            remedy: format!("here T = {steps}"),
+        });
+    }
+    let way = |i: usize| if count > 1 { i as f64 / (count - 1) as f64 } else { 1.0 };
+    let time = |i: usize| match spacing {
+        Spacing::Leading => 1 + i * (steps / count),
+        Spacing::Trailing => (steps as f64 * (i + 1) as f64 / count as f64).round() as usize,
+        Spacing::Linspace => 1 + ((steps - 1) as f64 * way(i)).round() as usize,
+        Spacing::Quadratic => (1 + (0.8 * steps as f64 * way(i).powi(2)).round() as usize).min(steps),
+    };
+    let mut grid: Vec<usize> = (0..count).rev().map(time).collect();
+    grid.dedup();
+    Ok(grid)
+}
+// ANCHOR_END: time_grid
