@@ -9,7 +9,7 @@ use ddpm::{
     metrics::Moments,
     reverse::FixedVariance,
     sampler::{Spacing, ancestral_step, apply, ddim, ddim_step, sample, time_grid},
-    schedule::{Schedule, ScheduleName},
+    schedule::ScheduleName,
 };
 use ndarray::array;
 
