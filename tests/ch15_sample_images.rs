@@ -7,7 +7,7 @@ use common::{assert_close, rng};
 use ddpm::{
     denoiser::{ExactDenoiser, PosteriorMean},
     reverse::FixedVariance,
-    sampler::{Step, ancestral},
+    sampler::{Spacing, Step, ancestral, encode, moments_drawn, time_grid},
     schedule::Schedule,
 };
 use ddpm_unet::{
@@ -15,8 +15,8 @@ use ddpm_unet::{
     noise::{diffuse, diffuse_between, standard_normal},
     picture::{Sheet, pixel, strip},
     sample::{
-        Inpainting, Known, apply, inpaint, mean_squared_errors, predict_x_0, psnr, replace_known, sample,
-        spherical,
+        Inpainting, Known, Sampler, apply, inpaint, mean_squared_errors, predict_x_0, psnr, replace_known,
+        sample, spherical,
     },
 };
 use ndarray::{Array1, Array2, ArrayView1};
@@ -203,6 +203,83 @@ fn sample_adds_no_noise_in_the_last_step() {
     assert!(apart(&run(28, 1), &run(28, 2)) > 0.0, "any other step does add noise");
 }
 // ANCHOR_END: sample_adds_no_noise_in_the_last_step
+
+#[test]
+fn ddim_asks_for_nothing_but_the_noise_it_began_with() {
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    let counting = Counting::new(Rows::new().images(&schedule));
+    let run = |eta, seed| {
+        let steps = Sampler::Ddim(eta).steps(&schedule, 20, Spacing::Trailing, Some(1.5)).unwrap();
+        sample(&steps, &counting, noise(3, 30), &mut rng(seed), |_, _| Ok(())).unwrap()
+    };
+    assert_eq!(apart(&run(0.0, 1), &run(0.0, 2)), 0.0, "η = 0: another generator, the same images");
+    assert_eq!(counting.calls(), 40, "20 calls each");
+    assert!(apart(&run(0.5, 1), &run(0.5, 2)) > 0.1, "η = ½ does draw noise");
+}
+
+// ANCHOR: every_sampler_draws_what_its_steps_say
+#[test]
+fn every_sampler_draws_what_its_steps_say() {
+    // Few steps draw another variance than the data's, and how much another is known: 24 pixels, 4000 images.
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    let world = Rows::new();
+    let images = world.images(&schedule);
+    for sampler in
+        [Sampler::Ddpm(CHOICES[0]), Sampler::Ddpm(CHOICES[1]), Sampler::Ddim(0.0), Sampler::Ddim(1.0)]
+    {
+        let steps = sampler.steps(&schedule, 25, Spacing::Trailing, None).unwrap();
+        assert_eq!(steps.len(), 25);
+        let drawn = sample(&steps, &images, noise(4000, 31), &mut rng(32), |_, _| Ok(())).unwrap();
+        let moments = ddpm::metrics::Moments::of(&rows(&drawn));
+        for i in 0..24 {
+            let (mean, variance) = moments_drawn(&schedule, &steps, (world.mean[i], world.variance[i]));
+            let errors = (moments.mean_error[i], moments.covariance_error[(i, i)]);
+            let what = format!("{sampler:?}: pixel {i}");
+            assert_close(&format!("{what}: mean"), moments.mean[i], mean, 4.5 * errors.0);
+            assert_close(&format!("{what}: variance"), moments.covariance[(i, i)], variance, 4.5 * errors.1);
+        }
+    }
+}
+// ANCHOR_END: every_sampler_draws_what_its_steps_say
+
+#[test]
+fn encoding_and_decoding_give_an_image_back() {
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    let images = Rows::new().images(&schedule);
+    let x_0 = sample(
+        &ancestral(&schedule, FixedVariance::Posterior, None),
+        &images,
+        noise(10, 33),
+        &mut rng(34),
+        |_, _| Ok(()),
+    )
+    .unwrap();
+    let mut before = f64::INFINITY;
+    for count in [10, 40, 160, 640] {
+        let grid = time_grid(1000, count, Spacing::Trailing).unwrap();
+        let run = |steps: &[Step], x| sample(steps, &images, x, &mut rng(0), |_, _| Ok(())).unwrap();
+        let latent = run(&encode(&schedule, &grid), x_0.clone());
+        let back = run(&Sampler::Ddim(0.0).along(&schedule, &grid, None).unwrap(), latent);
+        let error = apart(&back, &x_0);
+        assert!(error < 0.5 * before, "{count} steps up and down: {error:.2e} after {before:.2e}");
+        before = error;
+    }
+}
+
+#[test]
+fn sampler_refuses_what_a_reader_can_get_wrong() {
+    let schedule = Schedule::linear(100, 1e-4, 0.02).unwrap();
+    let message = |sampler: Sampler, count| {
+        sampler.steps(&schedule, count, Spacing::Leading, None).unwrap_err().to_string()
+    };
+    assert!(message(Sampler::Ddim(1.5), 10).contains("--eta is 1.5; it must lie in [0, 1]"));
+    assert!(message(Sampler::Ddim(f64::NAN), 10).contains("--eta"));
+    for sampler in [Sampler::Ddim(0.0), Sampler::Ddpm(FixedVariance::Beta)] {
+        for count in [0, 101] {
+            assert!(message(sampler, count).contains(&count.to_string()), "{count} steps of 100");
+        }
+    }
+}
 
 #[test]
 fn sample_stops_where_watch_says_so() {

@@ -6,9 +6,12 @@ use common::{assert_close, assert_relative, rng};
 use ddpm::{
     denoiser::{Denoiser, ExactDenoiser, GaussianData},
     forward::standard_normal,
-    metrics::Moments,
+    metrics::{Moments, largest_difference},
     reverse::FixedVariance,
-    sampler::{Spacing, ancestral_step, apply, ddim, ddim_step, sample, time_grid},
+    sampler::{
+        Spacing, Step, ancestral, ancestral_step, apply, ddim, ddim_step, encode, encode_step, moments_drawn,
+        sample, spaced_ancestral, time_grid,
+    },
     schedule::ScheduleName,
 };
 use ndarray::array;
@@ -138,4 +141,133 @@ fn time_grid_refuses_more_jumps_than_steps() {
         assert!(error.contains(&format!("steps is {count}")) && error.contains("T = 10"), "{error}");
     }
     assert!("uniform".parse::<Spacing>().unwrap_err().to_string().contains("trailing"));
+}
+
+#[test]
+fn encode_leads_where_the_exact_flow_leads() {
+    // For N(m, v): (x_T − √ᾱ_T m)/√(ᾱ_T v + 1 − ᾱ_T) = (x_0 − m)/√v, and the error falls with the steps.
+    let schedule = ScheduleName::Linear.schedule(1000).unwrap();
+    let data = GaussianData { mean: array![0.5, -0.25], variance: 0.3 };
+    let exact = ExactDenoiser::new(&schedule, &data);
+    let x_0 = standard_normal::<f64>(20, 2, &mut rng(20)) * 0.3f64.sqrt() + &data.mean;
+    let bar = schedule.alpha_bar(1000);
+    let there = (&x_0 - &data.mean) * ((bar * 0.3 + 1.0 - bar) / 0.3).sqrt() + bar.sqrt() * &data.mean;
+    let mut before = [f64::INFINITY; 2];
+    for count in [10, 50, 250, 1000] {
+        let grid = time_grid(1000, count, Spacing::Trailing).unwrap();
+        let up = sample(&encode(&schedule, &grid), &exact, x_0.clone(), &mut rng(0), |_, _| ());
+        let down = sample(&ddim(&schedule, &grid, 0.0, None), &exact, up.clone(), &mut rng(0), |_, _| ());
+        let errors = [largest_difference(&up, &there), largest_difference(&down, &x_0)];
+        for (way, (error, before)) in ["up", "up and down"].iter().zip(errors.iter().zip(before)) {
+            assert!(*error < 0.3 * before, "{count} steps {way}: {error:.2e} after {before:.2e}");
+        }
+        before = errors;
+    }
+    assert!(before[1] < 0.01, "1000 steps up and 1000 down: {:.2e}", before[1]);
+}
+
+#[test]
+fn encode_step_is_the_jump_down_s_inverse_for_the_same_eps() {
+    let schedule = ScheduleName::Cosine.schedule(100).unwrap();
+    for (t, next) in [(0, 1), (0, 50), (1, 2), (20, 60), (98, 99)] {
+        let (up, down) = (encode_step(&schedule, t, next), ddim_step(&schedule, next, t, 0.0, None));
+        assert_eq!((up.t, up.noise, up.x_0), (t.max(1), 0.0, 0.0), "the step asked at {t}");
+        let (x, eps) = (0.7, -0.4);
+        let there = up.x_t * x + up.eps * eps;
+        assert_close(&format!("{t} up to {next} and back"), down.x_t * there + down.eps * eps, x, 1e-10);
+    }
+}
+
+#[test]
+fn spaced_ancestral_on_the_whole_grid_is_algorithm_2() {
+    let schedule = ScheduleName::Linear.schedule(50).unwrap();
+    let grid = time_grid(50, 50, Spacing::Trailing).unwrap();
+    for choice in [FixedVariance::Beta, FixedVariance::Posterior] {
+        for clip in [None, Some(1.0)] {
+            let spaced = spaced_ancestral(&schedule, &grid, choice, clip).unwrap();
+            for (step, expected) in spaced.iter().zip(ancestral(&schedule, choice, clip)) {
+                let what = format!("{choice}, clip {clip:?}, t = {}", expected.t);
+                assert_eq!((step.t, step.clip), (expected.t, clip), "{what}");
+                let factors = |s: &Step| [s.x_t, s.eps, s.x_0, s.noise, s.x_0_from_x_t, s.x_0_from_eps];
+                for (got, expected) in factors(step).into_iter().zip(factors(&expected)) {
+                    assert_close(&what, got, expected, 1e-10);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn spaced_ancestral_with_the_posterior_variance_is_ddim_with_eta_1() {
+    // Nichol & Dhariwal's shorter chain and Song et al.'s σ are the same step, reached by other ways.
+    let schedule = ScheduleName::Linear.schedule(1000).unwrap();
+    let grid = time_grid(1000, 20, Spacing::Trailing).unwrap();
+    let spaced = spaced_ancestral(&schedule, &grid, FixedVariance::Posterior, None).unwrap();
+    for (step, jump) in spaced.iter().zip(ddim(&schedule, &grid, 1.0, None)) {
+        let what = format!("t = {}", step.t);
+        assert_eq!(step.t, jump.t);
+        assert_relative(&format!("{what}: factor of x_t"), step.x_t, jump.x_t, 1e-9);
+        assert_relative(&format!("{what}: factor of ε"), step.eps, jump.eps, 1e-9);
+        assert_close(&format!("{what}: noise"), step.noise, jump.noise, 1e-12);
+    }
+}
+
+#[test]
+fn spaced_ancestral_with_beta_draws_more_noise() {
+    let schedule = ScheduleName::Linear.schedule(1000).unwrap();
+    let grid = time_grid(1000, 20, Spacing::Trailing).unwrap();
+    let steps = |choice| spaced_ancestral(&schedule, &grid, choice, None).unwrap();
+    for (wide, narrow) in steps(FixedVariance::Beta).iter().zip(steps(FixedVariance::Posterior)) {
+        assert_eq!(wide.noise == 0.0, wide.t == 50, "no noise in the last step, t = {}", wide.t);
+        assert!(
+            wide.noise > narrow.noise || wide.t == 50,
+            "t = {}: {} and {}",
+            wide.t,
+            wide.noise,
+            narrow.noise
+        );
+    }
+}
+
+#[test]
+fn spaced_ancestral_refuses_a_grid_that_does_not_fall() {
+    let schedule = ScheduleName::Linear.schedule(100).unwrap();
+    for grid in [vec![50, 60], vec![50, 50], vec![50, 0], vec![]] {
+        assert!(spaced_ancestral(&schedule, &grid, FixedVariance::Beta, None).is_err(), "{grid:?}");
+    }
+}
+
+#[test]
+fn moments_drawn_by_many_steps_are_the_data_s() {
+    // The error of a whole chain is O(β): below 1 % for T = 1000; ten steps are far off, and differently for each sampler.
+    let schedule = ScheduleName::Linear.schedule(1000).unwrap();
+    let steps = |count, choice| {
+        let grid = time_grid(1000, count, Spacing::Trailing).unwrap();
+        spaced_ancestral(&schedule, &grid, choice, None).unwrap()
+    };
+    for (m, v) in [(0.0, 1.0), (0.5, 0.3), (-0.8, 2.0)] {
+        for choice in [FixedVariance::Beta, FixedVariance::Posterior] {
+            let (mean, variance) = moments_drawn(&schedule, &steps(1000, choice), (m, v));
+            assert_close("mean", mean, m, 0.01);
+            assert_relative(&format!("{choice}: variance"), variance, v, 0.03);
+        }
+        let few = |choice| moments_drawn(&schedule, &steps(10, choice), (m, v)).1;
+        let (narrow, wide) = (few(FixedVariance::Posterior), few(FixedVariance::Beta));
+        assert!(narrow < 0.95 * v && narrow < wide, "ten steps: {narrow} and {wide} of {v}");
+        if (m, v) == (0.0, 1.0) {
+            // Every x_t is N(0, I), and β is the variance that keeps it so, in steps of any size.
+            assert_close("σ² = β for N(0, I)", wide, 1.0, 1e-12);
+        }
+    }
+}
+
+#[test]
+fn moments_drawn_are_the_same_through_a_clip_that_is_never_reached() {
+    let schedule = ScheduleName::Linear.schedule(100).unwrap();
+    for choice in [FixedVariance::Beta, FixedVariance::Posterior] {
+        let free = moments_drawn(&schedule, &ancestral(&schedule, choice, None), (0.5, 0.3));
+        let wide = moments_drawn(&schedule, &ancestral(&schedule, choice, Some(1e9)), (0.5, 0.3));
+        assert_close("mean", wide.0, free.0, 1e-12);
+        assert_close("variance", wide.1, free.1, 1e-12);
+    }
 }

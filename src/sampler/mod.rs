@@ -4,8 +4,14 @@
 //! the arrays (ndarray here, a tensor library for images) only multiplies and adds.
 
 mod ddim;
+mod encode;
+mod linear;
+mod spaced;
 
 pub use ddim::{Spacing, ddim, ddim_step, time_grid};
+pub use encode::{encode, encode_step};
+pub use linear::moments_drawn;
+pub use spaced::spaced_ancestral;
 
 use crate::{
     denoiser::Denoiser,

@@ -1,9 +1,11 @@
 //! Samplers on images: [`ddpm::sampler`] computes the few scalars of each step, this room multiplies and adds.
 
+mod choice;
 mod distance;
 mod inpaint;
 mod latent;
 
+pub use choice::Sampler;
 pub use distance::{mean_squared_errors, psnr};
 pub use inpaint::{Inpainting, Known, inpaint, replace_known};
 pub use latent::spherical;

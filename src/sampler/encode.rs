@@ -1,0 +1,44 @@
+//! DDIM backwards: from an image to the noise that draws it.
+
+use super::Step;
+use crate::{reverse::x_0_coefficients, schedule::Schedule};
+
+// ANCHOR: encode_step
+/// A jump from t *up* to `next` > t: DDIM without noise, run against its direction.
+///
+/// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eq. (13) and §5.4.
+///
+/// x_n = √ᾱ_n x̂_0 + √(1 − ᾱ_n) ε_θ(x_t, t)
+///
+/// where n is `next`. The jump down would ask ε_θ at x_n, which is not known yet; this one asks at x_t. So the two are inverse to
+/// each other only as far as ε_θ changes little on the way. At t = 0 the network is asked at step 1, its nearest.
+///
+/// # Panics
+/// If not 0 ≤ t < n ≤ T.
+#[track_caller]
+pub fn encode_step(schedule: &Schedule, t: usize, next: usize) -> Step {
+    assert!(t < next, "encoding goes from t = {t} to a later step, not to {next}");
+    let then = schedule.alpha_bar(next);
+    let (x_0_from_x_t, x_0_from_eps) = x_0_coefficients(schedule, t);
+    Step {
+        t: t.max(1),
+        x_t: then.sqrt() * x_0_from_x_t,
+        eps: (1.0 - then).sqrt() + then.sqrt() * x_0_from_eps,
+        x_0: 0.0,
+        noise: 0.0,
+        x_0_from_x_t,
+        x_0_from_eps,
+        clip: None,
+    }
+}
+// ANCHOR_END: encode_step
+
+/// All jumps from x_0 up along a grid that *falls* from T, as [`ddim`](super::ddim) goes down along it.
+///
+/// # Panics
+/// If the grid does not fall strictly within T…1.
+#[track_caller]
+pub fn encode(schedule: &Schedule, grid: &[usize]) -> Vec<Step> {
+    let rising: Vec<usize> = [0].into_iter().chain(grid.iter().rev().copied()).collect();
+    rising.windows(2).map(|pair| encode_step(schedule, pair[0], pair[1])).collect()
+}

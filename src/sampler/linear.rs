@@ -1,0 +1,23 @@
+//! Where a sampler leads when all is Gaussian, without a random number.
+
+use super::Step;
+use crate::schedule::Schedule;
+
+// ANCHOR: moments_drawn
+/// Mean and variance of what a sampler without clipping draws, if the data are N(m, v) and the denoiser is exact.
+///
+/// With ε* = √(1 − ᾱ_t) (x_t − √ᾱ_t m)/(ᾱ_t v + 1 − ᾱ_t) every step is linear: x_s = a x_t + b + c z. So the mean goes to
+/// a μ + b and the variance to a² v + c², from (0, 1) at x_T. A chain of many small steps ends at (m, v); one of few
+/// large ones does not, even though its denoiser knows everything.
+pub fn moments_drawn(schedule: &Schedule, steps: &[Step], (m, v): (f64, f64)) -> (f64, f64) {
+    steps.iter().fold((0.0, 1.0), |(mean, variance), step| {
+        let alpha_bar = schedule.alpha_bar(step.t);
+        let of_surprise = (1.0 - alpha_bar).sqrt() / (alpha_bar * v + 1.0 - alpha_bar); // ε* is this · (x_t − √ᾱ_t m)
+        let of_x_t = step.x_t + step.x_0 * step.x_0_from_x_t;
+        let of_eps = step.eps + step.x_0 * step.x_0_from_eps;
+        let eps = of_surprise * (mean - alpha_bar.sqrt() * m);
+        let slope = of_x_t + of_eps * of_surprise;
+        (of_x_t * mean + of_eps * eps, slope * slope * variance + step.noise * step.noise)
+    })
+}
+// ANCHOR_END: moments_drawn
