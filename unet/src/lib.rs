@@ -12,14 +12,20 @@
 //! - **Randomness** comes from generators that the caller seeds.
 //! - **Order**: sums run in a fixed order, whatever the number of threads, so that the same seed gives the same bits.
 
+pub mod block;
+pub mod blueprint;
+pub mod config;
 pub mod denoiser;
 pub mod device;
+pub mod embedding;
 pub mod error;
 pub mod images;
+pub mod layer;
 pub mod noise;
 pub mod operations;
 pub mod parameters;
 pub mod picture;
 pub mod sample;
+pub mod unet;
 
 pub use error::{Error, Result};

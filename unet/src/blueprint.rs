@@ -1,0 +1,365 @@
+//! The network read without numbers: the shapes, the parameters and the cost of every layer.
+
+use crate::{
+    Result,
+    config::UNetConfig,
+    layer::{Convolution, Reading, start},
+    operations::{Activation, Norm},
+    parameters::{Specification, Start},
+    unet::u_net,
+};
+use ddpm::Error as CourseError;
+use std::fmt;
+
+/// The kinds of layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Convolutions of more than one pixel, of stride 1.
+    Convolution,
+    /// Convolutions of stride 2, which halve the image.
+    Halving,
+    /// Doubling the image, and the convolution after it.
+    Doubling,
+    /// 1 × 1 convolutions around residual blocks.
+    Shortcut,
+    /// Group normalisations, with SiLU where it follows.
+    Norm,
+    /// The linear layers that bring the time in.
+    Time,
+    /// The linear layers of attention: queries, keys, values, output.
+    Projection,
+    /// Attention between its projections: it has no parameters.
+    Attention,
+    /// Sums, joints, activations by themselves, dropout: no parameters, no products to speak of.
+    Rest,
+}
+
+impl Kind {
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 9] = [
+        Self::Convolution,
+        Self::Halving,
+        Self::Doubling,
+        Self::Shortcut,
+        Self::Norm,
+        Self::Time,
+        Self::Projection,
+        Self::Attention,
+        Self::Rest,
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Convolution => "3×3 convolution",
+            Self::Halving => "halving, stride 2",
+            Self::Doubling => "doubling + 3×3",
+            Self::Shortcut => "1×1 shortcut",
+            Self::Norm => "GroupNorm (+ SiLU)",
+            Self::Time => "time, linear",
+            Self::Projection => "Q, K, V, out, linear",
+            Self::Attention => "softmax(Q Kᵀ) V",
+            Self::Rest => "sums, joints, SiLU",
+        })
+    }
+}
+
+/// One layer of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Its name, as in diffusers.
+    pub name: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// The shape that comes out, for one image: (H, W, C) or (C).
+    pub shape: Vec<usize>,
+    /// Its parameters.
+    pub parameters: Vec<Specification>,
+    /// How many numbers it multiplies and adds, for one image.
+    pub multiplications: u64,
+}
+
+impl Layer {
+    /// How many parameters it has.
+    pub fn count(&self) -> usize {
+        self.parameters.iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum()
+    }
+}
+
+/// A network's layers, in the order in which they compute.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Blueprint {
+    /// The layers.
+    pub layers: Vec<Layer>,
+}
+
+impl Blueprint {
+    /// The layers of a network, on images of a size.
+    ///
+    /// # Errors
+    /// If the settings contradict each other, or the image cannot be halved often enough.
+    pub fn of(config: &UNetConfig, height: usize, width: usize) -> Result<Self> {
+        config.check()?;
+        config.check_size(height, width)?;
+        let mut blueprint = Self::default();
+        let (image, time) = (vec![height, width, config.in_channels], vec![config.block_out_channels[0]]);
+        u_net(config, &mut blueprint, &image, &time)?;
+        Ok(blueprint)
+    }
+
+    /// How many parameters there are in all.
+    pub fn count(&self) -> usize {
+        self.layers.iter().map(Layer::count).sum()
+    }
+
+    /// How many multiplications one image costs.
+    pub fn multiplications(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.multiplications).sum()
+    }
+
+    /// The layers of one kind.
+    pub fn kind(&self, kind: Kind) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().filter(move |layer| layer.kind == kind)
+    }
+
+    fn push(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        shape: &[usize],
+        parameters: Vec<Specification>,
+        multiplications: usize,
+    ) -> Result<Vec<usize>> {
+        let (shape, multiplications) = (shape.to_vec(), multiplications as u64);
+        self.layers.push(Layer {
+            name: name.into(),
+            kind,
+            shape: shape.clone(),
+            parameters,
+            multiplications,
+        });
+        Ok(shape)
+    }
+}
+
+impl UNetConfig {
+    /// Checks that the network can be built: that there are as many block types as levels, that groups divide channels, and so on.
+    ///
+    /// # Errors
+    /// If not: the message names the setting, its value and the layer.
+    pub fn validate(&self) -> Result<()> {
+        let step = 1 << self.check().map(|()| self.halvings())?;
+        let (height, width) = self.sample_size.unwrap_or((step, step));
+        Blueprint::of(self, height, width).map(|_| ())
+    }
+
+    /// The parameters that the network needs, in the order of its layers. Nothing is allocated.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate).
+    pub fn specifications(&self) -> Result<Vec<Specification>> {
+        let step = 1 << self.check().map(|()| self.halvings())?;
+        let layers = Blueprint::of(self, step, step)?.layers;
+        Ok(layers.into_iter().flat_map(|layer| layer.parameters).collect())
+    }
+
+    /// Checks the settings by themselves, before any layer is built.
+    fn check(&self) -> Result<()> {
+        let levels = self.block_out_channels.len();
+        let wrong = |name, value: String, bound, remedy: String| -> Result<()> {
+            Err(CourseError::Parameter { name, value, bound, remedy }.into())
+        };
+        if levels == 0 || levels > 16 {
+            return wrong(
+                "block_out_channels",
+                format!("a list of {levels}"),
+                "have between 1 and 16 levels",
+                "list the channels of each level, as [32, 64, 64]".into(),
+            );
+        }
+        for (name, count) in
+            [("down_block_types", self.down_block_types.len()), ("up_block_types", self.up_block_types.len())]
+        {
+            if count != levels {
+                let remedy = format!("block_out_channels lists {levels} levels, so name {levels} blocks");
+                return wrong(name, format!("a list of {count}"), "be as long as block_out_channels", remedy);
+            }
+        }
+        let positive = [
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+            ("block_out_channels", *self.block_out_channels.iter().min().expect("at least one level")),
+            ("layers_per_block", self.layers_per_block),
+            ("norm_num_groups", self.norm_num_groups),
+            ("attn_norm_num_groups", self.attn_norm_num_groups.unwrap_or(1)),
+            ("attention_head_dim", self.attention_head_dim.unwrap_or(1)),
+            ("time_embedding_dim", self.time_embedding_dim.unwrap_or(1)),
+        ];
+        if let Some((name, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return wrong(name, "0".into(), "be at least 1", "use a larger number".into());
+        }
+        if self.downsample_padding > 1 {
+            return wrong(
+                "downsample_padding",
+                self.downsample_padding.to_string(),
+                "be 0 or 1, or the halved image would not fit its skip connection",
+                "use 1, or 0 for zeros below and to the right only".into(),
+            );
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return wrong(
+                "dropout",
+                self.dropout.to_string(),
+                "lie in [0, 1)",
+                "use 0.1, or 0 for none".into(),
+            );
+        }
+        if !(self.norm_eps > 0.0 && self.norm_eps.is_finite()) {
+            return wrong("norm_eps", self.norm_eps.to_string(), "be positive", "use 1e-5".into());
+        }
+        if !(self.mid_block_scale_factor.is_finite() && self.mid_block_scale_factor != 0.0) {
+            return wrong(
+                "mid_block_scale_factor",
+                self.mid_block_scale_factor.to_string(),
+                "be a number other than 0",
+                "use 1".into(),
+            );
+        }
+        let half = (self.block_out_channels[0] / 2) as f64;
+        if !(half > self.freq_shift) {
+            return wrong(
+                "freq_shift",
+                self.freq_shift.to_string(),
+                "be smaller than half of the first level's channels",
+                format!("the first level has {} channels: use 0 or 1", self.block_out_channels[0]),
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Reading for Blueprint {
+    type Value = Vec<usize>;
+
+    fn convolve(&mut self, name: &str, x: &Vec<usize>, layer: Convolution) -> Result<Vec<usize>> {
+        let Convolution { outputs, kernel, geometry, scale } = layer;
+        let (height, width, inputs) = (x[0], x[1], x[2]);
+        let shape = [geometry.output(height, kernel), geometry.output(width, kernel), outputs];
+        let kind = match (kernel, geometry.stride) {
+            (1, _) => Kind::Shortcut,
+            (_, 1) => Kind::Convolution,
+            _ => Kind::Halving,
+        };
+        let cost = shape.iter().product::<usize>() * kernel * kernel * inputs;
+        let taps = kernel * kernel;
+        let start = start(scale, taps * inputs, taps * outputs);
+        self.push(
+            name,
+            kind,
+            &shape,
+            weight_and_bias(name, &[kernel, kernel, inputs, outputs], outputs, start),
+            cost,
+        )
+    }
+
+    fn upsample(&mut self, name: &str, x: &Vec<usize>) -> Result<Vec<usize>> {
+        let channels = x[2];
+        let shape = [2 * x[0], 2 * x[1], channels];
+        let start = start(1.0, 9 * channels, 9 * channels);
+        let parameters = weight_and_bias(name, &[3, 3, channels, channels], channels, start);
+        self.push(name, Kind::Doubling, &shape, parameters, shape.iter().product::<usize>() * 9 * channels)
+    }
+
+    fn group_norm(
+        &mut self,
+        name: &str,
+        x: &Vec<usize>,
+        norm: Norm,
+        _activation: Activation,
+    ) -> Result<Vec<usize>> {
+        let channels = x[2];
+        if !channels.is_multiple_of(norm.groups) {
+            return Err(CourseError::Parameter {
+                name: "norm_num_groups",
+                value: norm.groups.to_string(),
+                bound: "divide the channels of every level, and of every level joined with its skip connections",
+                remedy: format!("{name} has {channels} channels; use a divisor of that"),
+            }
+            .into());
+        }
+        let parameters = vec![
+            Specification {
+                name: format!("{name}.weight"),
+                shape: vec![channels],
+                start: Start::Constant(1.0),
+            },
+            Specification {
+                name: format!("{name}.bias"),
+                shape: vec![channels],
+                start: Start::Constant(0.0),
+            },
+        ];
+        self.push(name, Kind::Norm, x, parameters, 2 * x.iter().product::<usize>())
+    }
+
+    fn linear(&mut self, name: &str, x: &Vec<usize>, outputs: usize, scale: f64) -> Result<Vec<usize>> {
+        let (&inputs, before) = x.split_last().expect("a shape has a last dimension");
+        let shape = [before, &[outputs]].concat();
+        let kind = if before.is_empty() { Kind::Time } else { Kind::Projection };
+        let parameters = weight_and_bias(name, &[outputs, inputs], outputs, start(scale, inputs, outputs));
+        self.push(name, kind, &shape, parameters, shape.iter().product::<usize>() * inputs)
+    }
+
+    fn silu(&mut self, x: &Vec<usize>) -> Result<Vec<usize>> {
+        Ok(x.clone())
+    }
+
+    fn attend(
+        &mut self,
+        name: &str,
+        q: &Vec<usize>,
+        _k: &Vec<usize>,
+        _v: &Vec<usize>,
+        head: usize,
+    ) -> Result<Vec<usize>> {
+        let (pixels, channels) = (q[0] * q[1], q[2]);
+        if !channels.is_multiple_of(head) {
+            return Err(CourseError::Parameter {
+                name: "attention_head_dim",
+                value: head.to_string(),
+                bound: "divide the channels of every level that has attention",
+                remedy: format!(
+                    "{name} has {channels} channels; use a divisor of that, or null for one head"
+                ),
+            }
+            .into());
+        }
+        self.push(name, Kind::Attention, q, vec![], 2 * pixels * pixels * channels)
+    }
+
+    fn add_to_pixels(&mut self, x: &Vec<usize>, _vector: &Vec<usize>) -> Result<Vec<usize>> {
+        Ok(x.clone())
+    }
+
+    fn add(&mut self, x: &Vec<usize>, y: &Vec<usize>, _divisor: f64) -> Result<Vec<usize>> {
+        assert_eq!(x, y, "what is added has one shape");
+        Ok(x.clone())
+    }
+
+    fn join(&mut self, x: &Vec<usize>, skip: &Vec<usize>) -> Result<Vec<usize>> {
+        assert_eq!(x[..2], skip[..2], "a skip connection is as large as what it joins");
+        Ok(vec![x[0], x[1], x[2] + skip[2]])
+    }
+
+    fn dropout(&mut self, x: &Vec<usize>, _share: f64) -> Result<Vec<usize>> {
+        Ok(x.clone())
+    }
+}
+
+fn weight_and_bias(name: &str, shape: &[usize], outputs: usize, bound: f64) -> Vec<Specification> {
+    vec![
+        Specification { name: format!("{name}.weight"), shape: shape.to_vec(), start: Start::Uniform(bound) },
+        Specification { name: format!("{name}.bias"), shape: vec![outputs], start: Start::Constant(0.0) },
+    ]
+}

@@ -1,0 +1,266 @@
+//! What a U-Net looks like: the settings of a diffusers `config.json`, and the networks that have a name.
+
+mod json;
+
+use crate::Result;
+use ddpm::Error as CourseError;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// The settings of a U-Net. Names and meanings are those of diffusers' `UNet2DModel`, and so is the JSON.
+///
+/// A key that the JSON lacks has diffusers' default. A setting that this package does not build is refused by name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "json::Written", into = "json::Written")]
+pub struct UNetConfig {
+    /// Height and width of the images it is meant for. Other sizes work, too, if they can be halved as often.
+    pub sample_size: Option<(usize, usize)>,
+    /// Channels of an image.
+    pub in_channels: usize,
+    /// Channels of the prediction.
+    pub out_channels: usize,
+    /// Whether the image is taken to lie in [0, 1] and brought to [−1, 1] first, as 2x − 1.
+    pub center_input_sample: bool,
+    /// Width of the time embedding inside the network; `None`: four times the first of `block_out_channels`.
+    pub time_embedding_dim: Option<usize>,
+    /// What is taken off the number of frequencies of the time embedding: see [`timestep_embedding`](crate::embedding::timestep_embedding).
+    pub freq_shift: f64,
+    /// Whether the cosines come before the sines.
+    pub flip_sin_to_cos: bool,
+    /// What each level is made of on the way down.
+    pub down_block_types: Vec<DownBlock>,
+    /// Whether there is a block in the middle.
+    pub mid_block: bool,
+    /// What each level is made of on the way up, the coarsest first.
+    pub up_block_types: Vec<UpBlock>,
+    /// Channels of each level, the finest first.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks per level on the way down; on the way up there is one more.
+    pub layers_per_block: usize,
+    /// What the outputs of the middle block's layers are divided by.
+    pub mid_block_scale_factor: f64,
+    /// Zeros around the image that a downsampling convolution sees: 1 on each side, or with 0 only one row below and
+    /// one column to the right, as in Ho et al.'s code.
+    pub downsample_padding: usize,
+    /// The share of numbers that dropout sets to 0 in each residual block while training.
+    pub dropout: f64,
+    /// Channels per attention head; `None`: one head with all the channels.
+    pub attention_head_dim: Option<usize>,
+    /// Groups of each group normalisation.
+    pub norm_num_groups: usize,
+    /// Groups of the normalisation before the middle block's attention, if they are others.
+    pub attn_norm_num_groups: Option<usize>,
+    /// Added to the variances of the group normalisations.
+    pub norm_eps: f64,
+    /// Whether the middle block has attention.
+    pub add_attention: bool,
+}
+
+/// What a level is made of on the way down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DownBlock {
+    /// Residual blocks: diffusers' `DownBlock2D`.
+    Plain,
+    /// Residual blocks, each followed by self-attention: `AttnDownBlock2D`.
+    Attention,
+}
+
+/// What a level is made of on the way up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpBlock {
+    /// Residual blocks: diffusers' `UpBlock2D`.
+    Plain,
+    /// Residual blocks, each followed by self-attention: `AttnUpBlock2D`.
+    Attention,
+}
+
+impl DownBlock {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Plain, Self::Attention];
+
+    /// The name in diffusers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "DownBlock2D",
+            Self::Attention => "AttnDownBlock2D",
+        }
+    }
+}
+
+impl UpBlock {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Plain, Self::Attention];
+
+    /// The name in diffusers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "UpBlock2D",
+            Self::Attention => "AttnUpBlock2D",
+        }
+    }
+}
+
+/// A network that has a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// 28 × 28 grey images, 1,623,169 parameters: the reference network of the comparison with PyTorch.
+    Laptop,
+    /// 32 × 32 colour images, 35,746,307 parameters: Ho et al.'s network for CIFAR-10.
+    Cifar10,
+    /// 256 × 256 colour images, 113,673,219 parameters: Ho et al.'s network for LSUN and CelebA-HQ.
+    Lsun256,
+}
+
+impl Preset {
+    /// All of them, from small to large.
+    pub const ALL: [Self; 3] = [Self::Laptop, Self::Cifar10, Self::Lsun256];
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Laptop => "laptop",
+            Self::Cifar10 => "cifar10",
+            Self::Lsun256 => "lsun256",
+        })
+    }
+}
+
+impl FromStr for Preset {
+    type Err = CourseError;
+
+    fn from_str(name: &str) -> Result<Self, CourseError> {
+        Self::ALL.into_iter().find(|preset| preset.to_string() == name).ok_or_else(|| {
+            CourseError::Parameter {
+                name: "preset",
+                value: name.into(),
+                bound: "name a network",
+                remedy: "use laptop, cifar10 or lsun256, or describe your own with --config FILE".into(),
+            }
+        })
+    }
+}
+
+impl Default for UNetConfig {
+    /// diffusers' defaults: a large network, for colour images of any size.
+    fn default() -> Self {
+        let (plain_down, plain_up) = (DownBlock::Plain, UpBlock::Plain);
+        Self {
+            sample_size: None,
+            in_channels: 3,
+            out_channels: 3,
+            center_input_sample: false,
+            time_embedding_dim: None,
+            freq_shift: 0.0,
+            flip_sin_to_cos: true,
+            down_block_types: vec![
+                plain_down,
+                DownBlock::Attention,
+                DownBlock::Attention,
+                DownBlock::Attention,
+            ],
+            mid_block: true,
+            up_block_types: vec![UpBlock::Attention, UpBlock::Attention, UpBlock::Attention, plain_up],
+            block_out_channels: vec![224, 448, 672, 896],
+            layers_per_block: 2,
+            mid_block_scale_factor: 1.0,
+            downsample_padding: 1,
+            dropout: 0.0,
+            attention_head_dim: Some(8),
+            norm_num_groups: 32,
+            attn_norm_num_groups: None,
+            norm_eps: 1e-5,
+            add_attention: true,
+        }
+    }
+}
+
+impl UNetConfig {
+    /// The settings of a network that has a name.
+    ///
+    /// Source: for `Cifar10` and `Lsun256`, Ho et al. 2020, Appendix B, and their code: one attention head,
+    /// ε = 10⁻⁶ in the normalisations, frequencies from 1 to 1/10000, padding only below and to the right when halving,
+    /// and dropout 0.1 for CIFAR-10 alone.
+    pub fn preset(preset: Preset) -> Self {
+        match preset {
+            Preset::Laptop => Self {
+                attention_head_dim: None,
+                norm_num_groups: 8,
+                ..Self::levels((28, 28), 1, &[32, 64, 64], &[1])
+            },
+            Preset::Cifar10 => {
+                Self { dropout: 0.1, ..Self::of_the_paper((32, 32), &[128, 256, 256, 256], &[1]) }
+            }
+            Preset::Lsun256 => Self::of_the_paper((256, 256), &[128, 128, 256, 256, 512, 512], &[4]),
+        }
+    }
+
+    /// A network for images of `size` and `channels` with as many levels as `block_out_channels`, and attention at the
+    /// levels `attention` counted from 0; everything else as diffusers has it.
+    pub fn levels(
+        size: (usize, usize),
+        channels: usize,
+        block_out_channels: &[usize],
+        attention: &[usize],
+    ) -> Self {
+        let levels = 0..block_out_channels.len();
+        let down = |level| if attention.contains(&level) { DownBlock::Attention } else { DownBlock::Plain };
+        let up = |level| if attention.contains(&level) { UpBlock::Attention } else { UpBlock::Plain };
+        Self {
+            sample_size: Some(size),
+            in_channels: channels,
+            out_channels: channels,
+            down_block_types: levels.clone().map(down).collect(),
+            up_block_types: levels.rev().map(up).collect(),
+            block_out_channels: block_out_channels.to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// Colour images, and the details of Ho et al.'s code.
+    fn of_the_paper(size: (usize, usize), block_out_channels: &[usize], attention: &[usize]) -> Self {
+        Self {
+            attention_head_dim: None,
+            downsample_padding: 0,
+            flip_sin_to_cos: false,
+            freq_shift: 1.0,
+            norm_eps: 1e-6,
+            ..Self::levels(size, 3, block_out_channels, attention)
+        }
+    }
+
+    /// Width of the time embedding inside the network.
+    pub fn time_width(&self) -> usize {
+        self.time_embedding_dim.unwrap_or(4 * self.block_out_channels[0])
+    }
+
+    /// How often an image is halved on the way down.
+    pub fn halvings(&self) -> usize {
+        self.block_out_channels.len() - 1
+    }
+
+    /// Checks that images of a size can be halved as often as this network halves them.
+    ///
+    /// # Errors
+    /// If they cannot: the message names the nearest sizes that can.
+    pub fn check_size(&self, height: usize, width: usize) -> Result<()> {
+        let step = 1 << self.halvings();
+        if height > 0 && width > 0 && height.is_multiple_of(step) && width.is_multiple_of(step) {
+            return Ok(());
+        }
+        let up = |size: usize| size.next_multiple_of(step).max(step);
+        Err(CourseError::Parameter {
+            name: "image size",
+            value: format!("{height} × {width}"),
+            bound: "halve evenly at each level, or the skip connections do not fit",
+            remedy: format!(
+                "this network halves {} times, so use multiples of {step} (pad or scale to {} × {}), or a network with \
+                 fewer levels",
+                self.halvings(),
+                up(height),
+                up(width)
+            ),
+        }
+        .into())
+    }
+}

@@ -1,0 +1,49 @@
+//! The time, as the network sees it.
+
+use crate::Result;
+use candle_core::{Device, Tensor};
+
+// ANCHOR: timestep_embedding
+/// The sinusoidal embedding of each time step.
+///
+/// Source: Vaswani et al. 2017, §3.5; Ho et al. 2020, Appendix B; the two switches are diffusers'.
+///
+/// ```text
+/// e(τ) = (sin τω_0, …, sin τω_{half−1}, cos τω_0, …, cos τω_{half−1}),   ω_k = 10000^{−k/(half − shift)}
+/// ```
+///
+/// where half is `size`/2, rounded down, and with `flip` the cosines come first. With shift = 1, as in Ho et al.'s code, the
+/// frequencies run from 1 to exactly 1/10000; with shift = 0 they stop short of it. A 0 fills the last place if `size` is odd.
+///
+/// `timesteps` is (B), the result (B, `size`). Code that counts time from 0, as diffusers does, embeds τ = t − 1.
+///
+/// # Errors
+/// If the device has no room.
+///
+/// # Panics
+/// If half − shift is not positive: there would be no frequencies to speak of.
+#[track_caller]
+pub fn timestep_embedding(
+    timesteps: &[usize],
+    size: usize,
+    flip: bool,
+    shift: f64,
+    device: &Device,
+) -> Result<Tensor> {
+    let half = size / 2;
+    assert!(half as f64 > shift, "half of {size}, minus {shift}, leaves no frequencies");
+    let rate = -10_000_f64.ln() / (half as f64 - shift);
+    let frequencies: Vec<f64> = (0..half).map(|k| (rate * k as f64).exp()).collect();
+    let mut numbers = Vec::with_capacity(timesteps.len() * size);
+    for &timestep in timesteps {
+        let sines = frequencies.iter().map(|frequency| (timestep as f64 * frequency).sin() as f32);
+        let cosines = frequencies.iter().map(|frequency| (timestep as f64 * frequency).cos() as f32);
+        match flip {
+            false => numbers.extend(sines.chain(cosines)),
+            true => numbers.extend(cosines.chain(sines)),
+        }
+        numbers.resize(numbers.len() + size % 2, 0.0);
+    }
+    Ok(Tensor::from_vec(numbers, (timesteps.len(), size), device)?)
+}
+// ANCHOR_END: timestep_embedding
