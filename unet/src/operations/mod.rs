@@ -2,25 +2,53 @@
 //!
 //! Each operation has two bodies that give the same numbers and gradients. [`plain`] says what it means in the tensor
 //! library's own words; that is what a GPU runs, and what the tests compare with. On the CPU those words are slow in their
-//! gradients, so there another body of the same meaning takes their place.
+//! gradients, so there another body of the same meaning takes their place: each is one operation with its gradients written
+//! out, on one thread. Many images go through as chunks, each chunk's whole network on a thread of its own
+//! ([`threads::in_order`]).
 //!
 //! Shapes: images are (B, H, W, C), kernels (K, K, I, O), matrices (O, I), sequences (B, N, C).
 
+mod attend;
+mod convolve;
+mod elementwise;
+mod linear;
+#[allow(unsafe_code)]
+mod matrix;
+mod normalise;
 pub mod plain;
+mod strip;
+mod tape;
+#[allow(unsafe_code)]
+pub mod threads;
 
-use crate::Result;
+use crate::{Error, Result};
 use candle_core::Tensor;
+use tape::{apply_1, apply_2, apply_3};
 
 /// A convolution with a square kernel and as much zero padding as `geometry` says, plus a bias.
 ///
 /// y_{b,i,j,o} = bias_o + Σ_{k,l,c} kernel_{k,l,c,o} · x_{b, s i + k − top, s j + l − left, c}, where s is the stride
 ///
-/// Shapes: x (B, H, W, I), kernel (K, K, I, O), bias (O) to (B, H', W', O).
+/// Shapes: x (B, H, W, I), kernel (K, K, I, O), bias (O), or (B, O) if each image has its own, to (B, H', W', O).
 ///
 /// # Errors
 /// If shapes do not fit, or the device runs out of memory; so do the other operations.
 pub fn convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor, geometry: Geometry) -> Result<Tensor> {
-    plain::convolve(x, kernel, bias, geometry)
+    let ([_, h, w, inputs], [size, columns, of, outputs]) = (dims(x)?, dims(kernel)?);
+    check("convolve", size == columns && of == inputs, [x, kernel])?;
+    let fits =
+        |side: usize| geometry.stride > 0 && side + geometry.before + geometry.after >= size && side > 0;
+    check("convolve", size > 0 && fits(h) && fits(w), [x, kernel])?;
+    check("convolve", bias.dims() == [outputs] || bias.dims() == [x.dims()[0], outputs], [kernel, bias])?;
+    if !x.device().is_cpu() {
+        plain::convolve(x, kernel, bias, geometry)
+    } else if geometry == Geometry::same(1) && bias.rank() == 1 && size == 1 {
+        apply_3(linear::Linear { transposed: false }, x, kernel, bias)
+    } else if geometry == Geometry::same(size) && size % 2 == 1 {
+        apply_3(convolve::Same, x, kernel, bias)
+    } else {
+        apply_3(convolve::General(geometry), x, kernel, bias)
+    }
 }
 
 /// How a convolution walks: its stride, and how many rows and columns of zeros it sees around the image.
@@ -53,7 +81,14 @@ impl Geometry {
 /// # Errors
 /// As [`convolve`].
 pub fn upsample_convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    plain::upsample_convolve(x, kernel, bias)
+    let ([_, _, _, inputs], [size, columns, of, outputs]) = (dims(x)?, dims(kernel)?);
+    check("upsample_convolve", size == columns && size % 2 == 1 && of == inputs, [x, kernel])?;
+    check("upsample_convolve", bias.dims() == [outputs], [kernel, bias])?;
+    if x.device().is_cpu() && size == 3 {
+        apply_3(convolve::UpsampleConvolve, x, kernel, bias)
+    } else {
+        plain::upsample_convolve(x, kernel, bias)
+    }
 }
 
 /// Group normalisation, then SiLU if `activation` says so.
@@ -74,7 +109,15 @@ pub fn group_norm(
     norm: Norm,
     activation: Activation,
 ) -> Result<Tensor> {
-    plain::group_norm(x, scale, shift, norm, activation)
+    let [_, _, _, channels] = dims(x)?;
+    let fits = scale.dims() == [channels] && shift.dims() == [channels];
+    check("group_norm", fits, [x, scale])?;
+    check("group_norm", norm.groups > 0 && channels % norm.groups == 0, [x, scale])?;
+    if x.device().is_cpu() {
+        apply_3(normalise::GroupNorm { norm, activation }, x, scale, shift)
+    } else {
+        plain::group_norm(x, scale, shift, norm, activation)
+    }
 }
 
 /// The setting of a group normalisation.
@@ -100,7 +143,7 @@ pub enum Activation {
 /// # Errors
 /// As [`convolve`].
 pub fn silu(x: &Tensor) -> Result<Tensor> {
-    plain::silu(x)
+    if x.device().is_cpu() { apply_1(normalise::Silu, x) } else { plain::silu(x) }
 }
 
 /// A linear layer: y = x Wᵀ + b. Shapes: x (…, I), weight (O, I), bias (O) to (…, O).
@@ -108,7 +151,14 @@ pub fn silu(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// As [`convolve`].
 pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    plain::linear(x, weight, bias)
+    let [outputs, inputs] = dims(weight)?;
+    check("linear", x.dims().last() == Some(&inputs), [x, weight])?;
+    check("linear", bias.dims() == [outputs], [weight, bias])?;
+    if x.device().is_cpu() {
+        apply_3(linear::Linear { transposed: true }, x, weight, bias)
+    } else {
+        plain::linear(x, weight, bias)
+    }
 }
 
 /// Adds a vector to every pixel of its image: how the time enters a residual block.
@@ -118,7 +168,13 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// As [`convolve`].
 pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
-    plain::add_to_pixels(x, vector)
+    let ([images, _, _, channels], [vectors, entries]) = (dims(x)?, dims(vector)?);
+    check("add_to_pixels", images == vectors && channels == entries, [x, vector])?;
+    if x.device().is_cpu() {
+        apply_2(linear::AddToPixels, x, vector)
+    } else {
+        plain::add_to_pixels(x, vector)
+    }
 }
 
 /// Self-attention in `heads` heads: softmax(Q Kᵀ/√(C/heads)) V, each head on its own share of the channels.
@@ -130,5 +186,30 @@ pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// As [`convolve`].
 pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
-    plain::attend(q, k, v, heads)
+    let [_, _, channels] = dims(q)?;
+    check("attend", k.dims() == q.dims() && heads > 0 && channels % heads == 0, [q, k])?;
+    check("attend", v.dims() == q.dims(), [q, v])?;
+    if q.device().is_cpu() {
+        apply_3(attend::Attend { heads }, q, k, v)
+    } else {
+        plain::attend(q, k, v, heads)
+    }
+}
+
+/// The sizes of a tensor's N dimensions.
+fn dims<const N: usize>(tensor: &Tensor) -> Result<[usize; N]> {
+    let shape = tensor.shape();
+    shape.dims().try_into().map_err(|_| {
+        Error::Tensor(candle_core::Error::UnexpectedNumberOfDims {
+            expected: N,
+            got: shape.rank(),
+            shape: shape.clone(),
+        })
+    })
+}
+
+/// An error that names an operation and two shapes, unless they fit.
+fn check(op: &'static str, fits: bool, [a, b]: [&Tensor; 2]) -> Result<()> {
+    let (lhs, rhs) = (a.shape().clone(), b.shape().clone());
+    if fits { Ok(()) } else { Err(candle_core::Error::ShapeMismatchBinaryOp { lhs, rhs, op }.into()) }
 }

@@ -20,7 +20,8 @@ pub fn convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor, geometry: Geometry) 
         let x = x.pad_with_zeros(2, before, after)?.pad_with_zeros(3, before, after)?;
         x.conv2d(&kernel, 0, stride, 1, 1)?
     };
-    Ok(y.permute((0, 2, 3, 1))?.contiguous()?.broadcast_add(bias)?) // (B, H', W', O)
+    let y = y.permute((0, 2, 3, 1))?.contiguous()?; // (B, H', W', O)
+    if bias.rank() == 1 { Ok(y.broadcast_add(bias)?) } else { add_to_pixels(&y, bias) }
 }
 
 /// See [`super::upsample_convolve`].

@@ -1,0 +1,85 @@
+//! Products of matrices that lie anywhere in a slice, on the calling thread.
+
+/// A matrix that is read: entry (i, j) is `numbers[i · row_stride + j · column_stride]`. Rows may overlap.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    numbers: &'a [f32],
+    shape: [usize; 2],
+    strides: [usize; 2],
+}
+
+impl<'a> Matrix<'a> {
+    /// Row after row, each starting `row_stride` numbers after the one before: overlapping if that is less than `columns`.
+    pub fn new(numbers: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        Self { numbers, shape: [rows, columns], strides: [row_stride, 1] }
+    }
+
+    /// Row after row, without gaps.
+    pub fn dense(numbers: &'a [f32], columns: usize) -> Self {
+        Self::new(numbers, numbers.len() / columns, columns, columns)
+    }
+
+    /// The same numbers with rows and columns swapped.
+    pub fn t(self) -> Self {
+        let ([rows, columns], [row_stride, column_stride]) = (self.shape, self.strides);
+        Self { shape: [columns, rows], strides: [column_stride, row_stride], ..self }
+    }
+
+    /// How many numbers the matrix reaches over.
+    fn reach(&self) -> usize {
+        let last = |dimension: usize| (self.shape[dimension] - 1) * self.strides[dimension];
+        if self.shape.contains(&0) { 0 } else { last(0) + last(1) + 1 }
+    }
+}
+
+/// What happens to the numbers that are there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// C = factor · A B.
+    Set,
+    /// C = C + factor · A B.
+    Add,
+}
+
+/// The product of two matrices, into rows of `c` that start `stride` numbers apart: C = factor · A B, or C + factor · A B.
+///
+/// The sums run in an order that depends on the shapes alone.
+///
+/// # Panics
+/// If shapes do not fit, a matrix reaches beyond its slice, or rows of C overlap.
+#[track_caller]
+pub fn multiply(factor: f32, a: Matrix, b: Matrix, c: &mut [f32], stride: usize, mode: Mode) {
+    let ([m, k], [rows, n]) = (a.shape, b.shape);
+    assert_eq!(k, rows, "a product of {m}×{k} and {rows}×{n}");
+    let last_row = m.saturating_sub(1) * stride;
+    assert!(a.reach() <= a.numbers.len() && b.reach() <= b.numbers.len(), "a factor beyond its slice");
+    assert!(n <= stride && last_row + n <= c.len(), "a product beyond its slice");
+    let add = mode == Mode::Add;
+    // SAFETY: every entry of A and B lies in its slice, as `reach` is the largest index plus one and was compared with the
+    // length; the rows of C do not overlap (n ≤ stride) and the last one ends in its slice; C is borrowed exclusively, so
+    // it shares nothing with A or B. Strides are less than a slice's length, so they fit an isize. With `add` unset C is
+    // only written.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            1,
+            stride as isize,
+            add,
+            a.numbers.as_ptr(),
+            a.strides[1] as isize,
+            a.strides[0] as isize,
+            b.numbers.as_ptr(),
+            b.strides[1] as isize,
+            b.strides[0] as isize,
+            1.0,
+            factor,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! An image and its padding as one strip of pixels, on which a convolution needs no copy of its columns.
+//!
+//! Between the rows of a channels-last image lie p pixels of zeros, which pad the row before on the right and the row after on
+//! the left; p rows of zeros lie above and below. The K neighbours in a row that a kernel's row sees are then K C neighbouring
+//! numbers, those of the next pixel start C numbers later, and so on through the whole image: the row that `im2col` would
+//! copy is there already, in a matrix whose rows overlap. So a convolution is K products, one for each row of the kernel. At
+//! the padding they compute numbers that nobody reads: p in W + p.
+
+use super::matrix::{Matrix, Mode, multiply};
+
+/// The sizes of a strip.
+#[derive(Clone, Copy)]
+pub struct Frame {
+    /// Rows of the image.
+    pub height: usize,
+    /// Columns of the image.
+    pub width: usize,
+    /// Pixels of zeros on each side.
+    pub pad: usize,
+}
+
+impl Frame {
+    /// Pixels from one row of the image to the next.
+    pub fn row(&self) -> usize {
+        self.width + self.pad
+    }
+
+    /// Where the image's first pixel lies.
+    fn first(&self) -> usize {
+        self.pad * self.row() + self.pad
+    }
+
+    /// Pixels from the image's first to its last: how many windows there are, padding between the rows included.
+    fn windows(&self) -> usize {
+        (self.height - 1) * self.row() + self.width
+    }
+
+    /// Lays out a strip: `write` appends row i of the image.
+    pub fn lay(&self, strip: &mut Vec<f32>, channels: usize, mut write: impl FnMut(usize, &mut Vec<f32>)) {
+        let gap = |strip: &mut Vec<f32>, pixels| strip.resize(strip.len() + pixels * channels, 0.0);
+        strip.clear();
+        gap(strip, self.first());
+        for i in 0..self.height {
+            write(i, strip);
+            gap(strip, self.pad);
+        }
+        gap(strip, self.pad * self.row());
+    }
+
+    /// Lays out a strip with a whole image.
+    pub fn lay_image(&self, strip: &mut Vec<f32>, image: &[f32], channels: usize) {
+        let width = self.width * channels;
+        self.lay(strip, channels, |i, strip| strip.extend_from_slice(&image[i * width..][..width]));
+    }
+
+    /// The windows that a kernel's row k sees: K C numbers each, one window a pixel.
+    fn view<'a>(&self, strip: &'a [f32], taps: Taps, k: usize) -> Matrix<'a> {
+        let start = (taps.row + k) * self.row() + taps.column;
+        Matrix::new(&strip[start * taps.inputs..], self.windows(), taps.size * taps.inputs, taps.inputs)
+    }
+
+    /// Convolves: product = [product +] Σ_k view_k · kernel_k. Row i of the result starts at pixel i · [`Frame::row`].
+    pub fn convolve(&self, strip: &[f32], kernel: &[f32], taps: Taps, product: &mut Vec<f32>, mode: Mode) {
+        product.resize(self.windows() * taps.outputs, 0.0);
+        for (k, kernel) in kernel.chunks_exact(taps.size * taps.inputs * taps.outputs).enumerate() {
+            let mode = if k == 0 { mode } else { Mode::Add };
+            let kernel = Matrix::dense(kernel, taps.outputs);
+            multiply(1.0, self.view(strip, taps, k), kernel, product, taps.outputs, mode);
+        }
+    }
+
+    /// Adds the gradient by the kernel: d_kernel_k += view_kᵀ · gradient. The gradient is a strip of the same frame, so at the
+    /// padding between its rows it is 0.
+    pub fn correlate(&self, strip: &[f32], gradient: &[f32], taps: Taps, d_kernel: &mut [f32]) {
+        let gradient = &gradient[self.first() * taps.outputs..][..self.windows() * taps.outputs];
+        for (k, d_kernel) in d_kernel.chunks_exact_mut(taps.size * taps.inputs * taps.outputs).enumerate() {
+            let gradient = Matrix::dense(gradient, taps.outputs);
+            multiply(1.0, self.view(strip, taps, k).t(), gradient, d_kernel, taps.outputs, Mode::Add);
+        }
+    }
+
+    /// The rows of a product of [`Frame::convolve`], without the padding.
+    pub fn rows<'a>(&self, product: &'a [f32], outputs: usize) -> impl Iterator<Item = &'a [f32]> {
+        let width = self.width * outputs;
+        product.chunks(self.row() * outputs).map(move |row| &row[..width])
+    }
+}
+
+/// A kernel's size, and where in the strip it begins.
+#[derive(Clone, Copy)]
+pub struct Taps {
+    /// Rows and columns of the kernel.
+    pub size: usize,
+    /// Channels that it reads.
+    pub inputs: usize,
+    /// Channels that it writes.
+    pub outputs: usize,
+    /// The first row that it sees, of the padded image.
+    pub row: usize,
+    /// The first column.
+    pub column: usize,
+}
+
+impl Taps {
+    /// The kernel that carries gradients back: turned by 180°, input and output channels swapped.
+    ///
+    /// Shapes: kernel (K, K, I, O) to (K, K, O, I).
+    pub fn turn(&self, kernel: &[f32]) -> Vec<f32> {
+        let mut turned = Vec::with_capacity(kernel.len());
+        for tap in kernel.chunks_exact(self.inputs * self.outputs).rev() {
+            for o in 0..self.outputs {
+                turned.extend(tap[o..].iter().step_by(self.outputs));
+            }
+        }
+        turned
+    }
+}

@@ -1,0 +1,29 @@
+//! Who computes on the CPU: one thread of ours for each chunk of a batch, and none of the tensor library's own.
+
+use rayon::prelude::*;
+use std::env;
+
+/// Keeps the tensor library from starting threads of its own, which would spin while they wait for each other between our operations.
+///
+/// Call it first thing in a program, before any thread starts and any tensor is made: the library reads the setting once.
+/// What the reader set by hand stands.
+pub fn one_thread_per_operation() {
+    const VARIABLE: &str = "CANDLE_NUM_THREADS";
+    if env::var_os(VARIABLE).is_none() {
+        // SAFETY: programs call this before they start any thread, as its documentation demands, so nobody reads the
+        // environment meanwhile.
+        unsafe { env::set_var(VARIABLE, "1") };
+    }
+}
+
+/// Does `work` for every item, on as many threads as rayon's current pool has (`RAYON_NUM_THREADS` sets it), and gives the
+/// results in the items' order. Which thread does what is left to chance; what comes out is not.
+///
+/// ```
+/// use ddpm_unet::operations::threads::in_order;
+///
+/// assert_eq!(in_order(vec![3, 1, 2], |n| n * n), [9, 1, 4]);
+/// ```
+pub fn in_order<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+    items.into_par_iter().with_max_len(1).map(work).collect()
+}
