@@ -1,0 +1,383 @@
+//! Checkpoints: a whole training run in one safetensors file.
+//!
+//! The tensors are `weights.NAME`, `average.NAME`, `mean.NAME` and `mean_square.NAME` for every parameter of the network, and
+//! `history`; everything else stands as JSON in the file's metadata under [`KEY`]. A file for sampling alone holds only the
+//! average. What is read is checked before anything is done with it.
+
+mod folder;
+
+pub use folder::{CheckpointFolder, Found};
+
+use crate::{
+    Error, Result,
+    optimizer::Rows,
+    parameters::{Parameters, Specification},
+    train::{
+        History, Judged, Setting, StepReport,
+        stream::{GENERATOR, place_in_epochs},
+    },
+    unet::UNet,
+};
+use candle_core::{Device, Tensor};
+use ddpm::{error::Place, files::write_whole};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use std::{collections::HashMap, fs, path::Path};
+
+/// Where the file's metadata holds the JSON.
+pub const KEY: &str = "ddpm.checkpoint";
+/// The version of the format that this program writes and reads.
+pub const FORMAT: u32 = 1;
+const HISTORY: &str = "history";
+const DAMAGED: &str = "the file is damaged: use an older checkpoint beside it, or a copy";
+
+/// The state of a training run after some step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// What decides the run.
+    pub setting: Setting,
+    /// How many steps were taken.
+    pub step: u64,
+    /// What the run has seen.
+    pub history: History,
+    numbers: Numbers,
+}
+
+/// The long rows of a checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+enum Numbers {
+    /// All that is needed to go on.
+    Whole(Rows<Vec<f32>>),
+    /// Only what one samples from.
+    Average(Vec<f32>),
+}
+
+/// The JSON in the metadata.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    format: u32,
+    setting: Setting,
+    step: u64,
+    generator: GeneratorState,
+    order: Order,
+    judged: Vec<Judged>,
+}
+
+/// The state of the random numbers: they are a function of the seed and of how many examples were drawn.
+#[derive(Serialize, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct GeneratorState {
+    name: String,
+    seed: u64,
+    examples: u64,
+}
+
+/// Where the next example stands: in which epoch, and at which place of its permutation.
+#[derive(Serialize, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    epoch: u64,
+    place: usize,
+}
+
+impl Head {
+    fn new(setting: &Setting, step: u64, judged: Vec<Judged>) -> Self {
+        let examples = step * setting.training.batch as u64;
+        let (epoch, place) = place_in_epochs(examples, setting.data.count.max(1));
+        let generator = GeneratorState { name: GENERATOR.into(), seed: setting.training.seed, examples };
+        Head { format: FORMAT, setting: setting.clone(), step, generator, order: Order { epoch, place }, judged }
+    }
+}
+
+impl Checkpoint {
+    /// A checkpoint of a run.
+    ///
+    /// # Errors
+    /// [`ddpm::Error::Diverged`] if a number is not finite: such a state is not worth keeping.
+    pub fn new(setting: Setting, step: u64, history: History, rows: Rows<Vec<f32>>) -> Result<Self> {
+        let Rows { weights, average, mean, mean_square } = &rows;
+        let bad = [weights, average, mean, mean_square]
+            .into_iter()
+            .find_map(|row| row.iter().find(|value| !value.is_finite()));
+        match bad {
+            None => Ok(Checkpoint { setting, step, history, numbers: Numbers::Whole(rows) }),
+            Some(&value) => Err(ddpm::Error::Diverged { step: step as usize, loss: value.into() }.into()),
+        }
+    }
+
+    /// The same without what only training needs: a quarter of the size, for sampling.
+    pub fn for_sampling(&self) -> Self {
+        Checkpoint { numbers: Numbers::Average(self.average().to_vec()), ..self.clone() }
+    }
+
+    /// Whether a run can go on from here; one that was saved for sampling alone cannot.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.numbers, Numbers::Whole(_))
+    }
+
+    /// The averaged weights, behind one another.
+    pub fn average(&self) -> &[f32] {
+        match &self.numbers {
+            Numbers::Whole(rows) => &rows.average,
+            Numbers::Average(average) => average,
+        }
+    }
+
+    /// The weights of the last step, behind one another; `None` where only the average was saved.
+    pub fn weights(&self) -> Option<&[f32]> {
+        match &self.numbers {
+            Numbers::Whole(rows) => Some(&rows.weights),
+            Numbers::Average(_) => None,
+        }
+    }
+
+    /// All rows, to go on training.
+    ///
+    /// # Errors
+    /// If only the average was saved.
+    pub fn into_rows(self) -> Result<Rows<Vec<f32>>> {
+        match self.numbers {
+            Numbers::Whole(rows) => Ok(rows),
+            Numbers::Average(_) => Err(ddpm::Error::Parameter {
+                name: "--resume",
+                value: "a checkpoint for sampling alone".into(),
+                bound: "hold the weights and the optimizer’s memory, too",
+                remedy: "give a file of the run’s folder `checkpoints`".into(),
+            }
+            .into()),
+        }
+    }
+
+    /// The network with the averaged weights, or with those of the last step.
+    ///
+    /// # Errors
+    /// If the weights of the last step were not saved, or the device has no room.
+    pub fn network(&self, average: bool, device: &Device) -> Result<UNet> {
+        let row = match (average, self.weights()) {
+            (true, _) => self.average(),
+            (false, Some(weights)) => weights,
+            (false, None) => {
+                return Err(ddpm::Error::Parameter {
+                    name: "the weights",
+                    value: "those of the last step".into(),
+                    bound: "be in the checkpoint",
+                    remedy: "this one was saved for sampling alone: use the average".into(),
+                }
+                .into());
+            }
+        };
+        let mut at = 0;
+        let tensors = self.setting.network.specifications().into_iter().map(|Specification { name, shape, .. }| {
+            let start = at;
+            at += shape.iter().product::<usize>();
+            Ok((name, Tensor::from_slice(&row[start..at], shape.as_slice(), device)?))
+        });
+        let tensors = tensors.collect::<Result<Vec<_>>>()?;
+        UNet::new(self.setting.network.clone(), Parameters::from_tensors(tensors)?)
+    }
+
+    // ANCHOR: save
+    /// Writes the checkpoint to a file: a temporary file beside it, its bytes forced to the disk, then renamed. Whoever reads
+    /// `path` finds the old checkpoint or the new, never a part.
+    ///
+    /// # Errors
+    /// If it cannot be written; the old file is then untouched.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        Ok(write_whole(path, &self.to_bytes(path)?, "write the checkpoint")?)
+    }
+    // ANCHOR_END: save
+
+    /// The file's content.
+    fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
+        let head = Head::new(&self.setting, self.step, self.history.judged.clone());
+        let specifications = self.setting.network.specifications();
+        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        for (row, values) in self.rows() {
+            let mut at = 0;
+            for Specification { name, shape, .. } in &specifications {
+                let start = at;
+                at += shape.iter().product::<usize>();
+                tensors.push((format!("{row}.{name}"), shape.clone(), bytes_of(&values[start..at])));
+            }
+        }
+        let history: Vec<f32> = self
+            .history
+            .steps
+            .iter()
+            .flat_map(|report| [report.step as f32, report.loss as f32, report.gradient_norm as f32])
+            .collect();
+        tensors.push((HISTORY.into(), vec![history.len() / 3, 3], bytes_of(&history)));
+        let write = || {
+            let views = tensors.iter().map(|(name, shape, bytes)| {
+                Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?))
+            });
+            let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
+            let json = serde_json::to_string(&head).map_err(std::io::Error::other)?;
+            safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)])))
+        };
+        write().map_err(|error| {
+            Error::Course(ddpm::Error::File {
+                path: path.into(),
+                action: "arrange the checkpoint",
+                source: std::io::Error::other(error),
+                remedy: "the network is too large for a safetensors file".into(),
+            })
+        })
+    }
+
+    fn rows(&self) -> Vec<(&'static str, &[f32])> {
+        match &self.numbers {
+            Numbers::Whole(Rows { weights, average, mean, mean_square }) => vec![
+                ("weights", weights),
+                ("average", average),
+                ("mean", mean),
+                ("mean_square", mean_square),
+            ],
+            Numbers::Average(average) => vec![("average", average)],
+        }
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is cut off or damaged, is none of a training run or of another version of the format, if
+    /// a tensor is missing, left over or of another shape than its network's, or if a number is not finite.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).map_err(|source| {
+            let remedy = "check the path; ch14_train_images writes checkpoints".into();
+            Error::Course(ddpm::Error::File { path: path.into(), action: "read the checkpoint", source, remedy })
+        })?;
+        let file = File::open(path, &bytes)?;
+        let head = file.head()?;
+        let specifications = head.setting.network.specifications();
+        let average = file.row("average", &specifications)?;
+        let whole = file.tensors.names().iter().any(|name| name.starts_with("weights."));
+        let numbers = match whole {
+            false => Numbers::Average(average),
+            true => Numbers::Whole(Rows {
+                weights: file.row("weights", &specifications)?,
+                average,
+                mean: file.row("mean", &specifications)?,
+                mean_square: file.row("mean_square", &specifications)?,
+            }),
+        };
+        let rows = if whole { 4 } else { 1 };
+        file.expect_count(rows * specifications.len() + 1)?;
+        let history = History { steps: file.history()?, judged: head.judged };
+        Ok(Checkpoint { setting: head.setting, step: head.step, history, numbers })
+    }
+}
+
+/// A checkpoint's file, in memory.
+struct File<'a> {
+    path: &'a Path,
+    tensors: SafeTensors<'a>,
+    json: String,
+}
+
+impl<'a> File<'a> {
+    fn open(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
+        let read = || {
+            let (_, header) = SafeTensors::read_metadata(bytes)?;
+            Ok((header, SafeTensors::deserialize(bytes)?))
+        };
+        let (header, tensors) = read().map_err(|error: safetensors::SafeTensorError| {
+            let found = format!("{} bytes with {error}", bytes.len());
+            content(path, found, "a whole safetensors file", DAMAGED)
+        })?;
+        let json = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).cloned();
+        let json = json.ok_or_else(|| {
+            let expected = format!("the key `{KEY}` in the metadata");
+            content(path, "none", &expected, "this is no checkpoint of ch14_train_images: choose another file")
+        })?;
+        Ok(File { path, tensors, json })
+    }
+
+    /// The JSON, its version first: what another version holds, only that version knows.
+    fn head(&self) -> Result<Head> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let refuse = |error: serde_json::Error| content(self.path, error.to_string(), "its metadata", DAMAGED);
+        let Version { format } = serde_json::from_str(&self.json).map_err(refuse)?;
+        if format != FORMAT {
+            let remedy = "read it with the version of the course that wrote it, or train again";
+            let (found, expected) = (format!("version {format} of the format"), format!("version {FORMAT}"));
+            return Err(content(self.path, found, &expected, remedy));
+        }
+        let head: Head = serde_json::from_str(&self.json).map_err(refuse)?;
+        head.setting.validate()?;
+        let expected = Head::new(&head.setting, head.step, Vec::new());
+        if head.generator != expected.generator || head.order != expected.order {
+            let expected = format!(
+                "{GENERATOR} after {} examples, at place {} of epoch {}",
+                expected.generator.examples, expected.order.place, expected.order.epoch
+            );
+            let found = format!("{} after {} examples", head.generator.name, head.generator.examples);
+            return Err(content(self.path, found, &expected, DAMAGED));
+        }
+        Ok(head)
+    }
+
+    /// The parameters' tensors of one kind, behind one another.
+    fn row(&self, row: &str, specifications: &[Specification]) -> Result<Vec<f32>> {
+        let mut values = Vec::new();
+        for Specification { name, shape, .. } in specifications {
+            values.extend(self.tensor(&format!("{row}.{name}"), shape)?);
+        }
+        Ok(values)
+    }
+
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let missing = |_| content(self.path, format!("no tensor `{name}`"), "one", DAMAGED);
+        let view = self.tensors.tensor(name).map_err(missing)?;
+        if view.shape() != shape || view.dtype() != Dtype::F32 {
+            let found = format!("`{name}` of shape {:?} and type {}", view.shape(), view.dtype());
+            return Err(content(self.path, found, &format!("shape {shape:?} and type F32"), DAMAGED));
+        }
+        let values: Vec<f32> =
+            view.data().as_chunks().0.iter().map(|bytes: &[u8; 4]| f32::from_le_bytes(*bytes)).collect();
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(values),
+            Some(place) => {
+                let found = format!("{} at entry {place} of `{name}`", values[place]);
+                Err(content(self.path, found, "finite numbers", "use an older checkpoint beside it"))
+            }
+        }
+    }
+
+    fn expect_count(&self, count: usize) -> Result<()> {
+        match self.tensors.len() {
+            found if found == count => Ok(()),
+            found => Err(content(self.path, format!("{found} tensors"), &format!("{count}"), DAMAGED)),
+        }
+    }
+
+    fn history(&self) -> Result<Vec<StepReport>> {
+        let shape = self.tensors.tensor(HISTORY).map_or(vec![0, 3], |view| view.shape().to_vec());
+        let expected = [shape.first().copied().unwrap_or(0), 3];
+        let values = self.tensor(HISTORY, &expected)?;
+        let report = |row: &[f32]| StepReport {
+            step: row[0] as u64,
+            loss: row[1].into(),
+            gradient_norm: row[2].into(),
+        };
+        Ok(values.chunks_exact(3).map(report).collect())
+    }
+}
+
+fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn content(path: &Path, found: impl Into<String>, expected: &str, remedy: &str) -> Error {
+    Error::Course(ddpm::Error::Content {
+        path: path.into(),
+        place: Place::Whole,
+        found: found.into(),
+        expected: expected.into(),
+        remedy: remedy.into(),
+    })
+}

@@ -1,0 +1,22 @@
+//! Algorithm 1 on images.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`setting`] | everything that decides a run: network, schedule, numbers of the training, data |
+//! | [`stream`] | where the random numbers come from, and the order of the images |
+//! | [`batch`] | images, times and noise of a step |
+//! | [`gradient`] | the loss and its gradient, in chunks |
+//! | [`run`] | the loop: steps, judging, checkpoints, stopping |
+
+pub mod batch;
+pub mod gradient;
+pub mod run;
+pub mod setting;
+pub mod stream;
+mod trainer;
+
+pub use batch::{Batch, Feed, judging_batch};
+pub use gradient::{CHUNK, accumulate, losses};
+pub use run::{Event, Outcome, Plan, run};
+pub use setting::{DataRecord, Setting, TrainConfig};
+pub use trainer::{History, Judged, StepReport, Trainer};

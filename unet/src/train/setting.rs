@@ -1,0 +1,216 @@
+//! What decides a run.
+
+use crate::{
+    Error, Result,
+    config::UNetConfig,
+    images::{Collection, fingerprint},
+    optimizer::OptimizerConfig,
+};
+use ddpm::schedule::{Schedule, ScheduleName};
+use serde::{Deserialize, Serialize};
+
+/// The numbers of a training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// The number of gradient steps.
+    pub steps: usize,
+    /// The number of images per step.
+    pub batch: usize,
+    /// The largest learning rate.
+    pub learning_rate: f64,
+    /// The number of steps over which the learning rate rises; then it falls to 0 along half a cosine.
+    pub warm_up: usize,
+    /// The gradient's norm is clipped to this.
+    pub max_gradient_norm: f64,
+    /// How fast weights shrink of themselves.
+    pub weight_decay: f64,
+    /// The decay of the weights' moving average.
+    pub ema_decay: f64,
+    /// Whether half of the images are mirrored left to right.
+    pub flips: bool,
+    /// The seed of all random numbers.
+    pub seed: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            steps: 2000,
+            batch: 64,
+            learning_rate: 1e-3,
+            warm_up: 100,
+            max_gradient_norm: 1.0,
+            weight_decay: 0.01,
+            ema_decay: 0.995,
+            flips: false,
+            seed: 0,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Checks every number against its bounds.
+    ///
+    /// # Errors
+    /// The first one that is out of bounds, by the name of its flag.
+    pub fn validate(&self) -> Result<()> {
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        let checks = [
+            ("--steps", self.steps.to_string(), self.steps > 0, "be at least 1", "the default is 2000"),
+            ("--batch", self.batch.to_string(), self.batch > 0, "be at least 1", "the default is 64"),
+            (
+                "--learning-rate",
+                self.learning_rate.to_string(),
+                positive(self.learning_rate),
+                "be above 0",
+                "the default is 0.001",
+            ),
+            (
+                "the largest gradient norm",
+                self.max_gradient_norm.to_string(),
+                positive(self.max_gradient_norm),
+                "be above 0",
+                "the default is 1",
+            ),
+            (
+                "the weight decay",
+                self.weight_decay.to_string(),
+                self.weight_decay >= 0.0 && self.weight_decay.is_finite(),
+                "be at least 0",
+                "the default is 0.01",
+            ),
+            (
+                "--ema",
+                self.ema_decay.to_string(),
+                (0.0..1.0).contains(&self.ema_decay),
+                "lie in [0, 1)",
+                "the default is 0.995; Ho et al. use 0.9999 over 800,000 steps",
+            ),
+        ];
+        match checks.into_iter().find(|(_, _, fits, _, _)| !fits) {
+            Some((name, value, _, bound, remedy)) => {
+                Err(ddpm::Error::Parameter { name, value, bound, remedy: remedy.into() }.into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The numbers that the optimizer keeps.
+    pub fn optimizer(&self) -> OptimizerConfig {
+        OptimizerConfig {
+            max_gradient_norm: self.max_gradient_norm,
+            weight_decay: self.weight_decay,
+            ema_decay: self.ema_decay,
+        }
+    }
+}
+
+/// Which images a run is trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecord {
+    /// What they are, for the reader.
+    pub name: String,
+    /// How many there are.
+    pub count: usize,
+    /// Rows, columns and channels.
+    pub shape: (usize, usize, usize),
+    /// [`fingerprint`] of them.
+    pub fingerprint: String,
+}
+
+/// Everything that decides a run: two runs of one setting have the same weights at every step, on the same machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// The network.
+    pub network: UNetConfig,
+    /// The noise schedule's name.
+    pub schedule: String,
+    /// The number of diffusion steps, T.
+    pub timesteps: usize,
+    /// The numbers of the training.
+    pub training: TrainConfig,
+    /// The images.
+    pub data: DataRecord,
+}
+
+impl Setting {
+    /// A setting, checked: every number within its bounds, and a network that fits the images.
+    ///
+    /// # Errors
+    /// What does not fit, by the name of its flag.
+    pub fn new(
+        network: UNetConfig,
+        (schedule, timesteps): (ScheduleName, usize),
+        training: TrainConfig,
+        collection: &Collection,
+    ) -> Result<Self> {
+        let source = collection.train.as_ref();
+        let setting = Setting {
+            network,
+            schedule: schedule.to_string(),
+            timesteps,
+            training,
+            data: DataRecord {
+                name: collection.name.clone(),
+                count: source.len(),
+                shape: source.shape(),
+                fingerprint: fingerprint(source)?,
+            },
+        };
+        setting.validate()?;
+        Ok(setting)
+    }
+
+    /// Checks what [`new`](Self::new) checks.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn validate(&self) -> Result<()> {
+        self.training.validate()?;
+        self.network.validate()?;
+        self.schedule()?;
+        self.network_fits()
+    }
+
+    /// The noise schedule.
+    ///
+    /// # Errors
+    /// If its name is unknown or T is out of bounds.
+    pub fn schedule(&self) -> Result<Schedule> {
+        Ok(self.schedule.parse::<ScheduleName>()?.schedule(self.timesteps)?)
+    }
+
+    /// Whether the network takes images of the data's shape, and gives one number for each of theirs.
+    fn network_fits(&self) -> Result<()> {
+        let (rows, columns, channels) = self.data.shape;
+        let (takes, gives) = (self.network.in_channels, self.network.out_channels);
+        if (takes, gives) != (channels, channels) {
+            return Err(ddpm::Error::Parameter {
+                name: "--network",
+                value: format!("one of {takes} channels in and {gives} out"),
+                bound: "have as many of both as the images",
+                remedy: format!("set in_channels and out_channels to {channels}"),
+            }
+            .into());
+        }
+        let halvings = self.network.block_out_channels.len().saturating_sub(1);
+        let unit = 1_usize << halvings.min(30);
+        if rows.is_multiple_of(unit) && columns.is_multiple_of(unit) {
+            return Ok(());
+        }
+        let near = (rows.min(columns) / unit * unit).max(unit);
+        Err(ddpm::Error::Parameter {
+            name: "the images’ size",
+            value: format!("{rows} × {columns}"),
+            bound: "be halved by the network once less than it has levels",
+            remedy: format!(
+                "this one halves {halvings} times, and needs multiples of {unit}: use --size {near} for pictures, or a \
+                 network with fewer block_out_channels"
+            ),
+        }
+        .into())
+    }
+}
