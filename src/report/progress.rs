@@ -38,6 +38,7 @@ pub struct Progress {
 #[derive(Debug)]
 struct Bar {
     label: String,
+    note: String,
     total: u64,
     done: u64,
     start: Instant,
@@ -55,6 +56,7 @@ impl Progress {
         {
             let start = || Bar {
                 label: label.into(),
+                note: String::new(),
                 total: total as u64,
                 done: 0,
                 start: Instant::now(),
@@ -83,6 +85,16 @@ impl Progress {
         })
     }
 
+    /// Says something beside the bar: the loss of a training run.
+    pub fn note(&mut self, note: impl std::fmt::Display) {
+        #[cfg(feature = "cli")]
+        if let Some(bar) = &mut self.bar {
+            bar.note(note.to_string());
+        }
+        #[cfg(not(feature = "cli"))]
+        let _ = note;
+    }
+
     /// Counts `steps` more.
     pub fn advance(&mut self, steps: usize) {
         #[cfg(feature = "cli")]
@@ -96,6 +108,17 @@ impl Progress {
 
 #[cfg(feature = "cli")]
 impl Bar {
+    fn note(&mut self, note: String) {
+        self.note = note;
+        if let Some(shown) = &self.shown {
+            shown.set_message(self.message());
+        }
+    }
+
+    fn message(&self) -> String {
+        format!("{} {}", self.label, self.note).trim_end().to_owned()
+    }
+
     fn advance(&mut self, steps: u64) {
         self.done += steps;
         if self.shown.is_none() && self.start.elapsed() > PATIENCE {
@@ -110,7 +133,7 @@ impl Bar {
         let bar = ProgressBar::with_draw_target(Some(self.total), ProgressDrawTarget::stderr());
         let form = "{msg} {wide_bar} {pos}/{len} {per_sec} {eta} left";
         let style = ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.with_style(style).with_message(self.label.clone()).with_elapsed(self.start.elapsed())
+        bar.with_style(style).with_message(self.message()).with_elapsed(self.start.elapsed())
     }
 }
 

@@ -14,6 +14,7 @@
 
 pub mod block;
 pub mod blueprint;
+pub mod checkpoint;
 pub mod config;
 pub mod denoiser;
 pub mod device;
@@ -23,9 +24,11 @@ pub mod images;
 pub mod layer;
 pub mod noise;
 pub mod operations;
+pub mod optimizer;
 pub mod parameters;
 pub mod picture;
 pub mod sample;
+pub mod train;
 pub mod unet;
 
 pub use error::{Error, Result};

@@ -168,7 +168,7 @@ impl Checkpoint {
             }
         };
         let mut at = 0;
-        let tensors = self.setting.network.specifications().into_iter().map(|Specification { name, shape, .. }| {
+        let tensors = self.setting.network.specifications()?.into_iter().map(|Specification { name, shape, .. }| {
             let start = at;
             at += shape.iter().product::<usize>();
             Ok((name, Tensor::from_slice(&row[start..at], shape.as_slice(), device)?))
@@ -191,7 +191,7 @@ impl Checkpoint {
     /// The file's content.
     fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
         let head = Head::new(&self.setting, self.step, self.history.judged.clone());
-        let specifications = self.setting.network.specifications();
+        let specifications = self.setting.network.specifications()?;
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (row, values) in self.rows() {
             let mut at = 0;
@@ -250,7 +250,7 @@ impl Checkpoint {
         })?;
         let file = File::open(path, &bytes)?;
         let head = file.head()?;
-        let specifications = head.setting.network.specifications();
+        let specifications = head.setting.network.specifications()?;
         let average = file.row("average", &specifications)?;
         let whole = file.tensors.names().iter().any(|name| name.starts_with("weights."));
         let numbers = match whole {

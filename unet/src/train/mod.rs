@@ -8,6 +8,7 @@
 //! | [`gradient`] | the loss and its gradient, in chunks |
 //! | [`run`] | the loop: steps, judging, checkpoints, stopping |
 
+mod asked;
 pub mod batch;
 pub mod gradient;
 pub mod run;
@@ -15,8 +16,9 @@ pub mod setting;
 pub mod stream;
 mod trainer;
 
+pub use asked::Asked;
 pub use batch::{Batch, Feed, judging_batch};
 pub use gradient::{CHUNK, accumulate, losses};
-pub use run::{Event, Outcome, Plan, run};
-pub use setting::{DataRecord, Setting, TrainConfig};
+pub use run::{Event, Outcome, run, seconds_per_step};
+pub use setting::{DataRecord, Setting, TrainConfig, network_named};
 pub use trainer::{History, Judged, StepReport, Trainer};

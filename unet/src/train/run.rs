@@ -2,6 +2,7 @@
 
 use super::{
     batch::{Batch, Feed, judging_batch},
+    setting::Setting,
     trainer::{Judged, StepReport, Trainer},
 };
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     checkpoint::CheckpointFolder,
     images::Collection,
 };
+use candle_core::Device;
 use std::{
     path::PathBuf,
     sync::{
@@ -16,18 +18,8 @@ use std::{
         mpsc::{Receiver, sync_channel},
     },
     thread,
+    time::Instant,
 };
-
-/// When a run is judged and saved, and where.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// Where the checkpoints go.
-    pub folder: CheckpointFolder,
-    /// After how many steps the averaged network is judged and the run saved.
-    pub save_every: usize,
-    /// On how many images it is judged: of those kept back, or else of those trained on.
-    pub judged_images: usize,
-}
 
 /// What happens on the way.
 #[derive(Debug)]
@@ -62,14 +54,14 @@ pub enum Outcome {
 pub fn run(
     trainer: &mut Trainer,
     collection: &Collection,
-    plan: &Plan,
+    folder: &CheckpointFolder,
     stop: &AtomicBool,
     mut watch: impl FnMut(Event<'_>, &Trainer) -> Result<()>,
 ) -> Result<Outcome> {
     let setting = trainer.setting().clone();
     let (training, schedule) = (&setting.training, setting.schedule()?);
     let judges = collection.test.as_ref().unwrap_or(&collection.train).as_ref();
-    let judging = judging_batch(judges, &schedule, training.seed, plan.judged_images, trainer.threads())?;
+    let judging = judging_batch(judges, &schedule, training.seed, training.judged_images, trainer.threads())?;
     let left = trainer.steps_taken()..training.steps as u64;
     let numbers = (training.seed, training.batch, training.flips);
     let mut feed = Feed::new(collection.train.as_ref(), &schedule, numbers, trainer.threads());
@@ -81,30 +73,54 @@ pub fn run(
             // The other side is gone when the run has ended early; then there is nobody to prepare for.
             range.map(|step| feed.batch(step)).try_for_each(|batch| send.send(batch))
         });
-        steps(trainer, &batches, plan, &judging, stop, &mut watch)
+        steps(trainer, &batches, folder, &judging, stop, &mut watch)
     })
+}
+
+/// How long a step of this setting takes: a few are taken, and thrown away.
+///
+/// # Errors
+/// As those of [`run`].
+pub fn seconds_per_step(
+    setting: &Setting,
+    collection: &Collection,
+    device: &Device,
+    threads: usize,
+) -> Result<f64> {
+    let mut trainer = Trainer::new(setting.clone(), device, threads)?;
+    let schedule = setting.schedule()?;
+    let numbers = (setting.training.seed, setting.training.batch, false);
+    let mut feed = Feed::new(collection.train.as_ref(), &schedule, numbers, threads);
+    // A GPU is waited for after every tenth step only.
+    let count = if device.is_cpu() { 3 } else { 10 };
+    let mut take = || (0..count).try_for_each(|step| trainer.step(&feed.batch(step)?).map(|_| ()));
+    take()?; // to warm up
+    let start = Instant::now();
+    take()?;
+    Ok(start.elapsed().as_secs_f64() / count as f64)
 }
 
 /// The loop itself.
 fn steps(
     trainer: &mut Trainer,
     batches: &Receiver<Result<Batch>>,
-    plan: &Plan,
+    folder: &CheckpointFolder,
     judging: &Batch,
     stop: &AtomicBool,
     watch: &mut impl FnMut(Event<'_>, &Trainer) -> Result<()>,
 ) -> Result<Outcome> {
-    let last = trainer.setting().training.steps as u64;
+    let training = &trainer.setting().training;
+    let (last, every) = (training.steps as u64, training.save_every as u64);
     while trainer.steps_taken() < last {
         if stop.load(Ordering::Relaxed) {
-            save(trainer, plan, watch)?;
+            save(trainer, folder, watch)?;
             return Ok(Outcome::Stopped);
         }
         let batch = batches.recv().expect("the other thread prepares every batch that is left");
         let batch = match batch {
             Ok(batch) => batch,
             Err(error) => {
-                save(trainer, plan, watch)?;
+                save(trainer, folder, watch)?;
                 return Err(error);
             }
         };
@@ -112,12 +128,13 @@ fn steps(
             watch(Event::Step(report), trainer)?;
         }
         let taken = trainer.steps_taken();
-        if taken.is_multiple_of(plan.save_every.max(1) as u64) || taken == last {
+        if taken.is_multiple_of(every) || taken == last {
             let judged = trainer.judge(judging)?;
             watch(Event::Judged(judged), trainer)?;
-            match save(trainer, plan, watch) {
-                Err(error) if taken < last && !is_diverged(&error) => watch(Event::NotSaved(&error), trainer)?,
-                saved => saved?,
+            match folder.save(&trainer.checkpoint()?) {
+                Ok(path) => watch(Event::Saved(path), trainer)?,
+                Err(error) if taken < last => watch(Event::NotSaved(&error), trainer)?,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -126,13 +143,9 @@ fn steps(
 
 fn save(
     trainer: &Trainer,
-    plan: &Plan,
+    folder: &CheckpointFolder,
     watch: &mut impl FnMut(Event<'_>, &Trainer) -> Result<()>,
 ) -> Result<()> {
-    let path = plan.folder.save(&trainer.checkpoint()?)?;
+    let path = folder.save(&trainer.checkpoint()?)?;
     watch(Event::Saved(path), trainer)
-}
-
-fn is_diverged(error: &Error) -> bool {
-    matches!(error, Error::Course(ddpm::Error::Diverged { .. }))
 }

@@ -1,13 +1,17 @@
 //! What decides a run.
 
 use crate::{
-    Error, Result,
-    config::UNetConfig,
+    Result,
+    config::{Preset, UNetConfig},
     images::{Collection, fingerprint},
     optimizer::OptimizerConfig,
 };
-use ddpm::schedule::{Schedule, ScheduleName};
+use ddpm::{
+    error::Place,
+    schedule::{Schedule, ScheduleName},
+};
 use serde::{Deserialize, Serialize};
+use std::{fs, path::Path};
 
 /// The numbers of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +35,10 @@ pub struct TrainConfig {
     pub flips: bool,
     /// The seed of all random numbers.
     pub seed: u64,
+    /// After how many steps the average is judged and the run saved; it has no influence on the weights.
+    pub save_every: usize,
+    /// On how many images the average is judged.
+    pub judged_images: usize,
 }
 
 impl Default for TrainConfig {
@@ -45,6 +53,8 @@ impl Default for TrainConfig {
             ema_decay: 0.995,
             flips: false,
             seed: 0,
+            save_every: 200,
+            judged_images: 256,
         }
     }
 }
@@ -59,6 +69,7 @@ impl TrainConfig {
         let checks = [
             ("--steps", self.steps.to_string(), self.steps > 0, "be at least 1", "the default is 2000"),
             ("--batch", self.batch.to_string(), self.batch > 0, "be at least 1", "the default is 64"),
+            ("--save-every", self.save_every.to_string(), self.save_every > 0, "be at least 1", "a tenth of the steps"),
             (
                 "--learning-rate",
                 self.learning_rate.to_string(),
@@ -170,9 +181,9 @@ impl Setting {
     /// As there.
     pub fn validate(&self) -> Result<()> {
         self.training.validate()?;
-        self.network.validate()?;
+        self.network.specifications()?;
         self.schedule()?;
-        self.network_fits()
+        self.check_shape()
     }
 
     /// The noise schedule.
@@ -183,8 +194,8 @@ impl Setting {
         Ok(self.schedule.parse::<ScheduleName>()?.schedule(self.timesteps)?)
     }
 
-    /// Whether the network takes images of the data's shape, and gives one number for each of theirs.
-    fn network_fits(&self) -> Result<()> {
+    /// Checks that the network takes images of the data's shape, and gives one number for each of theirs.
+    fn check_shape(&self) -> Result<()> {
         let (rows, columns, channels) = self.data.shape;
         let (takes, gives) = (self.network.in_channels, self.network.out_channels);
         if (takes, gives) != (channels, channels) {
@@ -196,21 +207,32 @@ impl Setting {
             }
             .into());
         }
-        let halvings = self.network.block_out_channels.len().saturating_sub(1);
-        let unit = 1_usize << halvings.min(30);
-        if rows.is_multiple_of(unit) && columns.is_multiple_of(unit) {
-            return Ok(());
-        }
-        let near = (rows.min(columns) / unit * unit).max(unit);
-        Err(ddpm::Error::Parameter {
-            name: "the images’ size",
-            value: format!("{rows} × {columns}"),
-            bound: "be halved by the network once less than it has levels",
-            remedy: format!(
-                "this one halves {halvings} times, and needs multiples of {unit}: use --size {near} for pictures, or a \
-                 network with fewer block_out_channels"
-            ),
-        }
-        .into())
+        self.network.check_size(rows, columns)
     }
+}
+
+/// The network of a name, for images of a size and so many channels, or the one that a JSON file describes.
+///
+/// # Errors
+/// If the name is unknown and no file's, or the file describes no network that can be built.
+pub fn network_named(name: &str, size: (usize, usize), channels: usize) -> Result<UNetConfig> {
+    if let Ok(preset) = name.parse::<Preset>() {
+        let preset = UNetConfig::preset(preset);
+        return Ok(UNetConfig { sample_size: Some(size), in_channels: channels, out_channels: channels, ..preset });
+    }
+    let path = Path::new(name);
+    let bytes = fs::read(path).map_err(|source| ddpm::Error::File {
+        path: path.into(),
+        action: "read the network",
+        source,
+        remedy: "use laptop, cifar10 or lsun256, or the JSON file of another network".into(),
+    })?;
+    let network = serde_json::from_slice(&bytes).map_err(|error| ddpm::Error::Content {
+        path: path.into(),
+        place: Place::Line(error.line() as u64),
+        found: error.to_string(),
+        expected: "the settings of a U-Net, as in diffusers’ config.json".into(),
+        remedy: "begin with the config.json of a folder that diffusers wrote".into(),
+    })?;
+    Ok(network)
 }

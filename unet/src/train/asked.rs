@@ -1,0 +1,116 @@
+//! What a reader asks for: a new run, or the continuation of one.
+
+use super::setting::{Setting, TrainConfig, network_named};
+use crate::{Error, Result, checkpoint::Checkpoint, config::UNetConfig, images::Collection};
+use ddpm::schedule::ScheduleName;
+use std::fmt::Debug;
+
+/// What a reader asks of a run; `None` where nothing was said.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// A network's name, or the file of its JSON.
+    pub network: Option<String>,
+    /// The noise schedule.
+    pub schedule: Option<ScheduleName>,
+    /// The number of diffusion steps, T.
+    pub timesteps: Option<usize>,
+    /// The network's dropout.
+    pub dropout: Option<f64>,
+    /// The number of gradient steps.
+    pub steps: Option<usize>,
+    /// Images per step.
+    pub batch: Option<usize>,
+    /// The largest learning rate.
+    pub learning_rate: Option<f64>,
+    /// The steps over which it rises.
+    pub warm_up: Option<usize>,
+    /// The decay of the moving average.
+    pub ema_decay: Option<f64>,
+    /// Whether to mirror half of the images.
+    pub flips: bool,
+    /// After how many steps to judge and save.
+    pub save_every: Option<usize>,
+    /// The seed.
+    pub seed: Option<u64>,
+}
+
+impl Asked {
+    /// The setting of a new run: what was asked for, and `default` for the rest. A network by name is given the images' size
+    /// and channels; one from a file must have them.
+    ///
+    /// # Errors
+    /// What is out of bounds or does not fit, by the name of its flag.
+    pub fn fresh(&self, default: &TrainConfig, collection: &Collection) -> Result<Setting> {
+        let (rows, columns, channels) = collection.train.shape();
+        let name = self.network.as_deref().unwrap_or("laptop");
+        let mut network = network_named(name, (rows, columns), channels)?;
+        network.dropout = self.dropout.unwrap_or(network.dropout);
+        let steps = self.steps.unwrap_or(default.steps);
+        let training = TrainConfig {
+            steps,
+            batch: self.batch.unwrap_or(default.batch),
+            learning_rate: self.learning_rate.unwrap_or(default.learning_rate),
+            warm_up: self.warm_up.unwrap_or(default.warm_up.min(steps / 10)),
+            ema_decay: self.ema_decay.unwrap_or(default.ema_decay),
+            flips: self.flips,
+            seed: self.seed.unwrap_or(default.seed),
+            save_every: self.save_every.unwrap_or(steps.div_ceil(10)),
+            ..default.clone()
+        };
+        let schedule = self.schedule.unwrap_or(ScheduleName::Linear);
+        Setting::new(network, (schedule, self.timesteps.unwrap_or(1000)), training, collection)
+    }
+
+    /// The setting of a run that goes on: the checkpoint's. Only its number of steps, its learning rate and how often it
+    /// saves may be changed; anything else that was asked for must be what it is.
+    ///
+    /// # Errors
+    /// If the images or what was asked for are not those of the checkpoint: both are named.
+    pub fn continued(&self, checkpoint: &Checkpoint, collection: &Collection) -> Result<Setting> {
+        let mut setting = checkpoint.setting.clone();
+        let training = &mut setting.training;
+        same("--schedule", self.schedule.map(|name| name.to_string()), &setting.schedule)?;
+        same("--timesteps", self.timesteps, &setting.timesteps)?;
+        same("--dropout", self.dropout, &setting.network.dropout)?;
+        same("--batch", self.batch, &training.batch)?;
+        same("--warm-up", self.warm_up, &training.warm_up)?;
+        same("--ema", self.ema_decay, &training.ema_decay)?;
+        same("--flips", self.flips.then_some(true), &training.flips)?;
+        same("--seed", self.seed, &training.seed)?;
+        training.steps = self.steps.unwrap_or(training.steps);
+        training.save_every = self.save_every.unwrap_or(training.save_every);
+        training.learning_rate = self.learning_rate.unwrap_or(training.learning_rate);
+        let network = setting.network.clone();
+        let setting = Setting::new(network, (setting.schedule.parse()?, setting.timesteps), setting.training, collection)?;
+        let (found, held) = (&setting.data, &checkpoint.setting.data);
+        if (found.count, found.shape, &found.fingerprint) != (held.count, held.shape, &held.fingerprint) {
+            let remedy = format!("it was trained on {}: give these with --data and --size", held.name);
+            return Err(refuse("--data", found.name.clone(), remedy));
+        }
+        if let Some(name) = &self.network {
+            let (rows, columns, channels) = found.shape;
+            let named = network_named(name, (rows, columns), channels)?;
+            let asked = UNetConfig { dropout: setting.network.dropout, ..named };
+            if asked != setting.network {
+                let remedy = "it holds another network: leave --network out to go on with that one".into();
+                return Err(refuse("--network", name.clone(), remedy));
+            }
+        }
+        Ok(setting)
+    }
+}
+
+/// Refuses what was asked for if it is not what the checkpoint holds.
+fn same<T: PartialEq + Debug>(flag: &'static str, asked: Option<T>, held: &T) -> Result<()> {
+    match asked {
+        Some(asked) if asked != *held => {
+            let remedy = format!("it holds {held:?}: leave {flag} out to go on, or --resume to begin a new run");
+            Err(refuse(flag, format!("{asked:?}"), remedy))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse(name: &'static str, value: String, remedy: String) -> Error {
+    ddpm::Error::Parameter { name, value, bound: "be what the checkpoint was trained with", remedy }.into()
+}
