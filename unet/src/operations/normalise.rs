@@ -2,7 +2,7 @@
 
 use super::{
     Activation, Norm,
-    elementwise::{add_over_pixels, widest},
+    elementwise::widest,
     tape::{Numbers, Operation},
 };
 
@@ -15,106 +15,123 @@ pub struct GroupNorm {
 }
 
 /// What normalisation does to one image, channel by channel: x̂ = (x − mean) · inverse, v = x̂ · scale + shift = a x + b.
-pub struct Channels {
+///
+/// Each list is repeated for several pixels, so that the loops over it are long enough for wide registers.
+struct Channels {
+    norm: Norm,
+    count: usize,
     mean: Vec<f32>,
     inverse: Vec<f32>,
     a: Vec<f32>,
     b: Vec<f32>,
 }
 
+/// One number a channel, repeated for 256 numbers or more.
+#[inline(always)]
+fn repeated(numbers: &[f32]) -> Vec<f32> {
+    numbers.repeat(256_usize.div_ceil(numbers.len()))
+}
+
+/// Sums of `count` channels from sums of repeated channels.
+#[inline(always)]
+fn folded(sums: &[f32], count: usize) -> Vec<f32> {
+    let mut folded = vec![0.0; count];
+    for part in sums.chunks_exact(count) {
+        folded.iter_mut().zip(part).for_each(|(total, sum)| *total += sum);
+    }
+    folded
+}
+
 impl Channels {
     /// From the moments of an image's groups.
     #[inline(always)]
-    pub fn of(image: &[f32], scale: &[f32], shift: &[f32], norm: Norm) -> Self {
-        let channels = scale.len();
-        let count = (image.len() / norm.groups) as f32;
-        let over_groups = |sums: &mut [f32]| {
-            for group in sums.chunks_exact_mut(channels / norm.groups) {
-                let mean = group.iter().sum::<f32>() / count;
+    fn of(image: &[f32], scale: &[f32], shift: &[f32], norm: Norm) -> Self {
+        let count = scale.len();
+        let of_group = (image.len() / norm.groups) as f32;
+        let over_groups = |sums: &[f32]| {
+            let mut means = folded(sums, count);
+            for group in means.chunks_exact_mut(count / norm.groups) {
+                let mean = group.iter().sum::<f32>() / of_group;
                 group.fill(mean);
             }
+            means
         };
-        let mut mean = vec![0.0; channels];
-        add_over_pixels(&mut mean, image);
-        over_groups(&mut mean);
-        let mut inverse = vec![0.0; channels];
-        for pixel in image.chunks_exact(channels) {
-            for (sum, (x, mean)) in inverse.iter_mut().zip(pixel.iter().zip(&mean)) {
-                *sum += (x - mean) * (x - mean);
-            }
+        let mut sums = repeated(&vec![0.0; count]);
+        for x in image.chunks(sums.len()) {
+            sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += x);
         }
-        over_groups(&mut inverse);
-        for variance in &mut inverse {
-            *variance = 1.0 / (*variance + norm.epsilon as f32).sqrt();
+        let mean = repeated(&over_groups(&sums));
+        sums.fill(0.0);
+        for x in image.chunks(sums.len()) {
+            let pairs = x.iter().zip(&mean);
+            sums.iter_mut().zip(pairs).for_each(|(sum, (x, mean))| *sum += (x - mean) * (x - mean));
         }
+        let inverse = |variance: &f32| 1.0 / (variance + norm.epsilon as f32).sqrt();
+        let inverse: Vec<f32> = over_groups(&sums).iter().map(inverse).collect();
         let a: Vec<f32> = inverse.iter().zip(scale).map(|(inverse, scale)| inverse * scale).collect();
-        let b = shift.iter().zip(mean.iter().zip(&a)).map(|(shift, (mean, a))| shift - mean * a).collect();
-        Self { mean, inverse, a, b }
+        let b = shift.iter().zip(mean.iter().zip(&a)).map(|(shift, (mean, a))| shift - mean * a);
+        let b = repeated(&b.collect::<Vec<_>>());
+        Self { norm, count, mean, inverse: repeated(&inverse), a: repeated(&a), b }
     }
 
-    /// Appends the activations of pixels.
+    /// The activations of an image.
     #[inline(always)]
-    pub fn extend(&self, activation: Activation, pixels: &[f32], y: &mut [f32]) {
-        let channels = self.a.len();
-        for (pixel, y) in pixels.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
-            for ((x, y), (a, b)) in pixel.iter().zip(y).zip(self.a.iter().zip(&self.b)) {
-                *y = activation.of(a * x + b);
-            }
+    fn forward(&self, activation: Activation, image: &[f32], y: &mut [f32]) {
+        for (x, y) in image.chunks(self.a.len()).zip(y.chunks_mut(self.a.len())) {
+            let factors = self.a.iter().zip(&self.b);
+            y.iter_mut().zip(x).zip(factors).for_each(|((y, x), (a, b))| *y = activation.of(a * x + b));
         }
     }
 
     /// Replaces the gradient by the activations of an image by that by the image, and adds to those by scale and shift.
     ///
-    /// d_shift = Σ dv, d_scale = Σ dv x̂, dx = (scale dv − mean(scale dv) − x̂ mean(scale dv x̂)) · inverse, with the means over the group.
+    /// d_shift = Σ dv, d_scale = Σ dv x̂, dx = (scale dv − mean(scale dv) − x̂ mean(scale dv x̂)) · inverse
+    ///
+    /// where the means run over the group.
     #[inline(always)]
-    pub fn backward(
+    fn backward(
         &self,
         activation: Activation,
-        groups: usize,
         scale: &[f32],
         image: &[f32],
         d: &mut [f32],
         [d_scale, d_shift]: [&mut [f32]; 2],
     ) {
-        let channels = scale.len();
-        let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
-        for (x, d) in image.chunks_exact(channels).zip(d.chunks_exact_mut(channels)) {
-            let sums = sums.iter_mut().zip(&mut products);
-            let factors = self.mean.iter().zip(&self.inverse).zip(self.a.iter().zip(&self.b));
-            for (((x, d), (sum, product)), ((mean, inverse), (a, b))) in
-                x.iter().zip(d).zip(sums).zip(factors)
-            {
-                *d *= activation.derivative(a * x + b);
-                *sum += *d;
-                *product += *d * (x - mean) * inverse;
-            }
+        let (width, count) = (self.a.len(), self.count);
+        let [mut sums, mut products] = [(); 2].map(|()| vec![0.0; width]);
+        // short loops with few lists each, for the compiler gives up on long ones
+        for (x, d) in image.chunks(width).zip(d.chunks_mut(width)) {
+            let factors = self.a.iter().zip(&self.b);
+            d.iter_mut()
+                .zip(x)
+                .zip(factors)
+                .for_each(|((d, x), (a, b))| *d *= activation.derivative(a * x + b));
+            sums.iter_mut().zip(&*d).for_each(|(sum, d)| *sum += d);
+            let pairs = d.iter().zip(x.iter().zip(&self.mean));
+            products.iter_mut().zip(pairs).for_each(|(sum, (d, (x, mean)))| *sum += d * (x - mean));
         }
+        let [mut sums, mut products] = [&sums, &products].map(|sums| folded(sums, count));
+        products.iter_mut().zip(&self.inverse).for_each(|(product, inverse)| *product *= inverse);
         d_shift.iter_mut().zip(&sums).for_each(|(total, sum)| *total += sum);
         d_scale.iter_mut().zip(&products).for_each(|(total, sum)| *total += sum);
 
         // dx = a dv + m x + n, with a channel's own m and n
-        let count = (image.len() / groups) as f32;
-        let over_groups = |sums: &mut [f32]| {
-            for (group, scale) in
-                sums.chunks_exact_mut(channels / groups).zip(scale.chunks_exact(channels / groups))
-            {
-                let mean = group.iter().zip(scale).map(|(sum, scale)| sum * scale).sum::<f32>() / count;
+        let (of_group, groups) = ((image.len() / self.norm.groups) as f32, count / self.norm.groups);
+        for sums in [&mut sums, &mut products] {
+            for (group, scale) in sums.chunks_exact_mut(groups).zip(scale.chunks_exact(groups)) {
+                let mean = group.iter().zip(scale).map(|(sum, scale)| sum * scale).sum::<f32>() / of_group;
                 group.fill(mean);
             }
-        };
-        over_groups(&mut sums);
-        over_groups(&mut products);
-        for (((sum, product), mean), inverse) in
-            sums.iter_mut().zip(&mut products).zip(&self.mean).zip(&self.inverse)
-        {
+        }
+        let moments = self.mean.iter().zip(&self.inverse);
+        for ((sum, product), (mean, inverse)) in sums.iter_mut().zip(&mut products).zip(moments) {
             *product *= -inverse * inverse;
             *sum = -*sum * inverse - *product * mean;
         }
-        let (n, m) = (sums, products);
-        for (x, d) in image.chunks_exact(channels).zip(d.chunks_exact_mut(channels)) {
-            for ((x, d), (a, (m, n))) in x.iter().zip(d).zip(self.a.iter().zip(m.iter().zip(&n))) {
-                *d = a * *d + m * x + n;
-            }
+        let [n, m] = [&sums, &products].map(|numbers| repeated(numbers));
+        for (x, d) in image.chunks(width).zip(d.chunks_mut(width)) {
+            let factors = self.a.iter().zip(m.iter().zip(&n));
+            d.iter_mut().zip(x).zip(factors).for_each(|((d, x), (a, (m, n)))| *d = a * *d + m * x + n);
         }
     }
 }
@@ -127,7 +144,7 @@ impl Operation<3> for GroupNorm {
         for (image, y) in x.images().zip(y.chunks_exact_mut(x.len() / x.shape[0])) {
             widest(
                 #[inline(always)]
-                || Channels::of(image, &scale, &shift, self.norm).extend(self.activation, image, y),
+                || Channels::of(image, &scale, &shift, self.norm).forward(self.activation, image, y),
             );
         }
         (y, x.shape.to_vec())
@@ -142,7 +159,7 @@ impl Operation<3> for GroupNorm {
                 || {
                     let channels = Channels::of(image, &scale, &shift, self.norm);
                     let sums = [&mut d_scale[..], &mut d_shift[..]];
-                    channels.backward(self.activation, self.norm.groups, &scale, image, d, sums);
+                    channels.backward(self.activation, &scale, image, d, sums);
                 },
             );
         }

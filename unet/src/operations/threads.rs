@@ -3,11 +3,18 @@
 use rayon::prelude::*;
 use std::env;
 
-/// Keeps the tensor library from starting threads of its own, which would spin while they wait for each other between our operations.
+/// Prepares a program for computing on the CPU. Call it first thing, before any thread starts and any tensor is made.
 ///
-/// Call it first thing in a program, before any thread starts and any tensor is made: the library reads the setting once.
-/// What the reader set by hand stands.
+/// It keeps the tensor library from starting threads of its own, which would spin while they wait for each other between our
+/// operations; what the reader set by hand stands. And it has the allocator keep what is given back to it: a training step
+/// asks for the same blocks again and again, and each time they came from the system, they would be filled with zeros.
 pub fn one_thread_per_operation() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: `mallopt` only sets numbers of the C library's allocator, and knows these two.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
+    }
     const VARIABLE: &str = "CANDLE_NUM_THREADS";
     if env::var_os(VARIABLE).is_none() {
         // SAFETY: programs call this before they start any thread, as its documentation demands, so nobody reads the
