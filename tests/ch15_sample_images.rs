@@ -11,13 +11,16 @@ use ddpm::{
     schedule::Schedule,
 };
 use ddpm_unet::{
-    denoiser::{Counting, GaussianImages},
+    config::UNetConfig,
+    denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},
     noise::{diffuse, diffuse_between, standard_normal},
+    parameters::Parameters,
     picture::{Sheet, pixel, strip},
     sample::{
-        Inpainting, Known, Sampler, apply, inpaint, mean_squared_errors, predict_x_0, psnr, replace_known,
-        sample, spherical,
+        Ink, Inpainting, Known, Sampler, apply, inpaint, mean_squared_errors, predict_x_0, psnr,
+        replace_known, sample, seam_roughness, spherical,
     },
+    unet::{Mode, UNet},
 };
 use ndarray::{Array1, Array2, ArrayView1};
 
@@ -408,28 +411,22 @@ fn replace_known_puts_q_of_x_t_into_the_known_pixels_only() {
     }
 }
 
-/// Two pixels of variance ½ and correlation 0.8.
-fn pair(schedule: &Schedule) -> GaussianImages {
-    let tensor =
-        |values: [f64; 2]| Tensor::from_vec(values.map(|x| x as f32).to_vec(), (1, 2, 1), CPU).unwrap();
-    let half = 0.5f32.sqrt();
-    GaussianImages {
-        schedule: schedule.clone(),
-        mean: tensor([0.3, -0.2]),
-        variance: tensor([0.5 * 1.8, 0.5 * 0.2]),
-        axes: Some(Tensor::new(&[[half, half], [half, -half]], CPU).unwrap()),
-    }
-}
-
 #[test]
 fn the_pair_s_chain_draws_its_correlation() {
     let schedule = Schedule::linear(200, 1e-3, 0.1).unwrap();
     let x_t = standard_normal((20_000, 1, 2, 1), &mut rng(24), CPU).unwrap();
     let steps = ancestral(&schedule, FixedVariance::Beta, None);
-    let drawn = sample(&steps, &pair(&schedule), x_t, &mut rng(25), |_, _| Ok(())).unwrap();
+    let drawn = sample(
+        &steps,
+        &GaussianImages::pair(&schedule, 0.5, 0.8, CPU).unwrap(),
+        x_t,
+        &mut rng(25),
+        |_, _| Ok(()),
+    )
+    .unwrap();
     let moments = ddpm::metrics::Moments::of(&rows(&drawn));
-    for (i, mean) in [0.3, -0.2].into_iter().enumerate() {
-        assert_close("mean", moments.mean[i], mean, 0.02);
+    for mean in &moments.mean {
+        assert_close("mean", *mean, 0.0, 0.02);
     }
     let covariance = &moments.covariance;
     for (i, j, expected) in [(0, 0, 0.5), (1, 1, 0.5), (0, 1, 0.4)] {
@@ -449,8 +446,7 @@ fn mean_of_inpainting(schedule: &Schedule, steps: &[Step], left: f64, repeats: u
                 right *= kept.sqrt();
             }
             let (a, b) = (bar * 0.5 + 1.0 - bar, bar * 0.4); // the covariance of x_t
-            let off = (bar.sqrt() * (left - 0.3), right + bar.sqrt() * 0.2);
-            let eps = (1.0 - bar).sqrt() * (a * off.1 - b * off.0) / (a * a - b * b);
+            let eps = (1.0 - bar).sqrt() * (a * right - b * bar.sqrt() * left) / (a * a - b * b);
             right = step.x_t * right + step.eps * eps;
             reached = step.t - 1;
         }
@@ -465,19 +461,19 @@ fn inpaint_by_replacement_falls_short_and_repeats_make_up_for_it() {
     let count = 20_000;
     let values =
         |left: f32, right: f32| Tensor::from_vec([left, right].repeat(count), (count, 1, 2, 1), CPU).unwrap();
-    // The left pixel is 1.1, which is 0.8 above its mean. So the right one lies about −0.2 + 0.8 · 0.8.
-    let (known, truth) = (Known { x_0: values(1.1, 7.0), mask: values(1.0, 0.0) }, 0.44);
+    // The left pixel is 0.8, so the right one lies about 0.8 · 0.8, their correlation times it.
+    let (known, truth) = (Known { x_0: values(0.8, 7.0), mask: values(1.0, 0.0) }, 0.64);
     let steps = ancestral(&schedule, FixedVariance::Beta, None);
     let mut short = Vec::new();
     for repeats in [1, 16] {
-        let counting = Counting::new(pair(&schedule));
+        let counting = Counting::new(GaussianImages::pair(&schedule, 0.5, 0.8, CPU).unwrap());
         let how = Inpainting { schedule: &schedule, known: &known, repeats };
         let x_t = standard_normal((count, 1, 2, 1), &mut rng(26), CPU).unwrap();
         let drawn = inpaint(&how, &steps, &counting, x_t, &mut rng(27), |_, _| Ok(())).unwrap();
         assert_eq!(counting.calls(), 100 * repeats, "calls with {repeats} repeats");
         let mean = rows(&drawn).mean_axis(ndarray::Axis(0)).unwrap();
-        assert_close("the known pixel", mean[0], 1.1, 1e-5);
-        let expected = mean_of_inpainting(&schedule, &steps, 1.1, repeats);
+        assert_close("the known pixel", mean[0], 0.8, 1e-5);
+        let expected = mean_of_inpainting(&schedule, &steps, 0.8, repeats);
         // 4 standard errors at a deviation of at most √½
         assert_close(&format!("the unknown pixel, {repeats} repeats"), mean[1], expected, 0.02);
         short.push(truth - mean[1]);
@@ -485,6 +481,92 @@ fn inpaint_by_replacement_falls_short_and_repeats_make_up_for_it() {
     assert!(short[0] > 0.2 && short[1] < 0.04, "short of the truth by {short:?}");
 }
 // ANCHOR_END: inpaint_by_replacement_falls_short_and_repeats_make_up_for_it
+
+#[test]
+fn seam_roughness_looks_at_pairs_across_the_seam_only() {
+    let tensor = |values: [f32; 6]| Tensor::from_vec(values.to_vec(), (1, 2, 3, 1), CPU).unwrap();
+    let images = tensor([0.0, 3.0, 9.0, 1.0, 5.0, 50.0]);
+    // known: the left column and one pixel more; across the seam lie 3 to 9, 1 to 5, and 3 to 5
+    let mask = tensor([1.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
+    let expected = ((36.0 + 16.0 + 4.0) / 3.0f64).sqrt();
+    assert_close("roughness", seam_roughness(&images, &mask).unwrap(), expected, 1e-6);
+}
+
+#[test]
+fn ink_counts_what_it_says() {
+    let images = Tensor::new(&[[-1.0f32, 1.0], [0.5, -0.2], [1.2, -0.95], [1.04, -7.0]], CPU).unwrap();
+    let ink = Ink::of(&images).unwrap();
+    assert_close("mean", ink.mean, (0.5 - 0.2 + 1.2 - 0.95 + 1.04 - 7.0) / 8.0, 1e-6);
+    assert_close("grey", ink.grey, 2.0 / 8.0, 1e-6);
+    assert_close("outside", ink.outside, 2.0 / 8.0, 1e-6);
+}
+
+/// A small network with random weights in every place, so that every part of it counts.
+fn network(sample_size: Option<(usize, usize)>, out_channels: usize) -> UNet {
+    let config = UNetConfig {
+        sample_size,
+        out_channels,
+        norm_num_groups: 4,
+        attention_head_dim: Some(4),
+        ..UNetConfig::levels((8, 8), 1, &[8, 16], &[1])
+    };
+    let tensors = config.specifications().unwrap().into_iter().enumerate().map(|(i, wanted)| {
+        let count = wanted.shape.iter().product();
+        let noise = standard_normal((1, 1, 1, count), &mut rng(i as u64), CPU).unwrap();
+        (wanted.name, (noise * 0.3).unwrap().reshape(wanted.shape).unwrap())
+    });
+    UNet::new(config.clone(), Parameters::from_tensors(tensors.collect()).unwrap()).unwrap()
+}
+
+fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+#[test]
+fn the_network_s_answer_does_not_depend_on_threads_or_chunks() {
+    let network = network(Some((8, 8)), 1);
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    let denoiser = NetworkDenoiser::new(network.clone(), schedule).unwrap();
+    assert_eq!(denoiser.shape(), (8, 8, 1));
+    for count in [1, 7, 30] {
+        let x_t = standard_normal((count, 8, 8, 1), &mut rng(40), CPU).unwrap();
+        let t: Vec<usize> = (0..count).map(|i| 1 + 33 * i).collect();
+        let whole = network.forward(&x_t, &t, Mode::Evaluate).unwrap();
+        let largest = whole.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(largest > 0.1, "a network that says nothing proves nothing");
+        let one = with_threads(1, || denoiser.predict_each(&x_t, &t).unwrap());
+        for threads in [2, 3] {
+            let many = with_threads(threads, || denoiser.predict_each(&x_t, &t).unwrap());
+            assert_eq!(apart(&one, &many), 0.0, "{count} images on {threads} threads");
+        }
+        for chunk in [1, 5, 64] {
+            let chunked = denoiser.clone().chunk(chunk).predict_each(&x_t, &t).unwrap();
+            let error = apart(&chunked, &whole) / f64::from(largest);
+            assert!(error < 1e-5, "{count} images in chunks of {chunk}: {error:.1e}");
+        }
+        let same = denoiser.predict(&x_t, 300).unwrap();
+        let expected = network.forward(&x_t, &vec![300; count], Mode::Evaluate).unwrap();
+        assert!(apart(&same, &expected) / f64::from(largest) < 1e-5, "one t for {count} images");
+    }
+}
+
+#[test]
+fn a_network_that_cannot_be_sampled_from_is_refused() {
+    let message = |network: UNet| {
+        let schedule = Schedule::linear(10, 1e-3, 0.2).unwrap();
+        NetworkDenoiser::new(network, schedule).unwrap_err().to_string()
+    };
+    assert!(message(network(None, 1)).contains("sample_size is missing"));
+    assert!(message(network(Some((8, 8)), 2)).contains("out_channels is 2 for in_channels 1"));
+}
+
+#[test]
+#[should_panic(expected = "a t lies outside of 1…10")]
+fn a_t_beyond_the_schedule_is_a_bug() {
+    let denoiser = NetworkDenoiser::new(network(Some((8, 8)), 1), Schedule::linear(10, 1e-3, 0.2).unwrap());
+    let x_t = standard_normal((1, 8, 8, 1), &mut rng(41), CPU).unwrap();
+    denoiser.unwrap().predict(&x_t, 11).unwrap();
+}
 
 #[test]
 fn psnr_is_in_decibels_of_a_range_of_two() {

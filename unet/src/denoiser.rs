@@ -1,8 +1,12 @@
 //! Denoisers of images: what says which noise is in x_t.
 
-use crate::Result;
-use candle_core::Tensor;
+use crate::{
+    Result,
+    unet::{Mode, UNet},
+};
+use candle_core::{Device, Tensor};
 use ddpm::schedule::Schedule;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 /// Predicts the noise in a batch of images, all at the same t, as in sampling.
 pub trait ImageDenoiser {
@@ -29,6 +33,108 @@ impl<D: ImageDenoiser + ?Sized> ImageDenoiser for &D {
     }
 }
 
+/// A trained network, and the schedule that it was trained with.
+///
+/// Batches of any size are cut into chunks. On the CPU the chunks are shared out among all threads, each with a whole
+/// network's pass on its own chunk; every image is computed by itself, so the number of threads changes no bit.
+#[derive(Debug, Clone)]
+pub struct NetworkDenoiser {
+    network: UNet,
+    schedule: Schedule,
+    shape: (usize, usize, usize),
+    chunk: usize,
+}
+
+/// Images per pass on the CPU: few, so that small batches keep all threads busy and a chunk stays in the caches.
+const CPU_CHUNK: usize = 8;
+
+/// Images per pass on a GPU: many, so that it is busy, but not so many that its memory is full.
+const GPU_CHUNK: usize = 256;
+
+impl NetworkDenoiser {
+    /// A network that was trained with this schedule.
+    ///
+    /// # Errors
+    /// [`ddpm::Error::Parameter`] if its settings do not say the size of the images, or it predicts something else beside the
+    /// noise.
+    pub fn new(network: UNet, schedule: Schedule) -> Result<Self> {
+        let config = network.config();
+        let refuse = |name, value, bound, remedy: &str| ddpm::Error::Parameter {
+            name,
+            value,
+            bound,
+            remedy: remedy.into(),
+        };
+        let (height, width) = config.sample_size.ok_or_else(|| {
+            refuse(
+                "sample_size",
+                "missing".into(),
+                "stand in the settings",
+                "add the images’ size to config.json",
+            )
+        })?;
+        if config.out_channels != config.in_channels {
+            let value = format!("{} for in_channels {}", config.out_channels, config.in_channels);
+            let remedy = "networks that learned a variance, too, cannot be sampled from here";
+            Err(refuse("out_channels", value, "be equal to in_channels", remedy))?;
+        }
+        let shape = (height, width, config.in_channels);
+        let on_cpu = network.parameters().variables().iter().all(|variable| variable.device().is_cpu());
+        Ok(NetworkDenoiser { network, schedule, shape, chunk: if on_cpu { CPU_CHUNK } else { GPU_CHUNK } })
+    }
+
+    /// Sets how many images go through the network at once.
+    pub fn chunk(mut self, images: usize) -> Self {
+        self.chunk = images.max(1);
+        self
+    }
+
+    /// The network.
+    pub fn network(&self) -> &UNet {
+        &self.network
+    }
+
+    /// The schedule of its training.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// The predicted noise with a t of its own for each image: for judging a network on images of many t at once.
+    ///
+    /// # Errors
+    /// If the shape is not the network's, or the device runs out of memory.
+    ///
+    /// # Panics
+    /// If there are not as many t as images, or one lies outside of 1…T.
+    pub fn predict_each(&self, x_t: &Tensor, t: &[usize]) -> Result<Tensor> {
+        let count = x_t.dims4()?.0;
+        assert_eq!(count, t.len(), "one t per image");
+        let latest = self.schedule.steps();
+        assert!(t.iter().all(|t| (1..=latest).contains(t)), "a t lies outside of 1…{latest}");
+        let starts: Vec<usize> = (0..count).step_by(self.chunk).collect();
+        let pass = |&start: &usize| {
+            let images = self.chunk.min(count - start);
+            let chunk = x_t.narrow(0, start, images)?.contiguous()?;
+            self.network.forward(&chunk, &t[start..start + images], Mode::Evaluate)
+        };
+        let eps = match x_t.device().is_cpu() {
+            true => starts.par_iter().map(pass).collect::<Result<Vec<_>>>()?,
+            false => starts.iter().map(pass).collect::<Result<Vec<_>>>()?,
+        };
+        Ok(if eps.len() == 1 { eps[0].clone() } else { Tensor::cat(&eps, 0)? })
+    }
+}
+
+impl ImageDenoiser for NetworkDenoiser {
+    fn shape(&self) -> (usize, usize, usize) {
+        self.shape
+    }
+
+    fn predict(&self, x_t: &Tensor, t: usize) -> Result<Tensor> {
+        self.predict_each(x_t, &vec![t; x_t.dims4()?.0])
+    }
+}
+
 /// Images from one Gaussian, and their exact denoiser: a world in which a sampler's every number is known.
 ///
 /// x_0 = m + Σ_k √v_k z_k a_k, z_k ~ N(0, 1)
@@ -45,6 +151,43 @@ pub struct GaussianImages {
     /// The axes a_k as rows of an orthogonal matrix of shape (D, D), D = H · W · C. With `None`, the pixels are
     /// independent.
     pub axes: Option<Tensor>,
+}
+
+impl GaussianImages {
+    /// Images of independent pixels, all N(`mean`, `variance`).
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn flat(
+        schedule: &Schedule,
+        shape: (usize, usize, usize),
+        mean: f64,
+        variance: f64,
+        device: &Device,
+    ) -> Result<Self> {
+        Ok(GaussianImages {
+            schedule: schedule.clone(),
+            mean: Tensor::full(mean as f32, shape, device)?,
+            variance: Tensor::full(variance as f32, shape, device)?,
+            axes: None,
+        })
+    }
+
+    /// Images of two pixels side by side, each N(0, `variance`), with a correlation: the smallest world in which one pixel
+    /// says something about the other.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn pair(schedule: &Schedule, variance: f64, correlation: f64, device: &Device) -> Result<Self> {
+        let tensor = |values: [f64; 2]| Tensor::new(&values.map(|x| x as f32), device)?.reshape((1, 2, 1));
+        let half = 0.5f32.sqrt();
+        Ok(GaussianImages {
+            schedule: schedule.clone(),
+            mean: tensor([0.0; 2])?,
+            variance: tensor([1.0 + correlation, 1.0 - correlation].map(|share| share * variance))?,
+            axes: Some(Tensor::new(&[[half, half], [half, -half]], device)?), // their sum, and their difference
+        })
+    }
 }
 
 impl ImageDenoiser for GaussianImages {

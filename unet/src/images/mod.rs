@@ -13,6 +13,7 @@ pub use folder::{PictureFolder, Unreadable};
 pub use idx::{IdxImages, mnist, mnist_labels};
 
 use crate::{Error, Result, picture};
+use candle_core::{Device, Tensor};
 use ddpm::error::Place;
 use md5::{Digest, Md5};
 use std::{fs, path::Path};
@@ -115,6 +116,28 @@ fn refuse_size(size: Option<usize>) -> Result<()> {
             remedy: "these images have a size of their own: leave it out".into(),
         })),
     }
+}
+
+/// Images of a set as a tensor of shape (B, H, W, C).
+///
+/// # Errors
+/// If a file cannot be read any more, or the device has no room.
+///
+/// # Panics
+/// If there is no image of one of the numbers.
+pub fn batch(
+    source: &dyn ImageSource,
+    indices: impl IntoIterator<Item = usize>,
+    device: &Device,
+) -> Result<Tensor> {
+    let (h, w, c) = source.shape();
+    let (mut pixels, mut image, mut count) = (Vec::new(), vec![0.0; h * w * c], 0);
+    for index in indices {
+        source.image(index, &mut image)?;
+        pixels.extend_from_slice(&image);
+        count += 1;
+    }
+    Ok(Tensor::from_vec(pixels, (count, h, w, c), device)?)
 }
 
 /// A digest of a set: its size, its shape and sixteen images of it, so that a training run is never continued on other data.

@@ -1,7 +1,57 @@
 //! How far one image is from another.
 
 use crate::Result;
-use candle_core::{D, Tensor};
+use candle_core::{D, DType, Tensor};
+
+/// What can be said of images without knowing what they show.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ink {
+    /// The mean of all pixels.
+    pub mean: f64,
+    /// The share of pixels that are neither black nor white: within ±0.9.
+    pub grey: f64,
+    /// The share of pixels outside of [−1, 1] by more than 0.05, which no picture can show.
+    pub outside: f64,
+}
+
+impl Ink {
+    /// The ink of images of any shape.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn of(images: &Tensor) -> Result<Self> {
+        let share = |these: Tensor| -> Result<f64> {
+            Ok(f64::from(these.to_dtype(DType::F32)?.mean_all()?.to_scalar::<f32>()?))
+        };
+        let size = images.abs()?;
+        Ok(Ink {
+            mean: f64::from(images.mean_all()?.to_scalar::<f32>()?),
+            grey: share(size.lt(0.9f32)?)?,
+            outside: share(size.gt(1.05f32)?)?,
+        })
+    }
+}
+
+/// The root of the mean squared difference of neighbours, one of which is known and the other not: how rough the seam of an
+/// inpainted image is.
+///
+/// Shapes: both (B, H, W, C).
+///
+/// # Errors
+/// If the shapes differ.
+pub fn seam_roughness(images: &Tensor, mask: &Tensor) -> Result<f64> {
+    let mut sums = (0.0, 0.0);
+    for dimension in [1, 2] {
+        let difference = |x: &Tensor| -> candle_core::Result<Tensor> {
+            let pairs = x.dim(dimension)? - 1;
+            (x.narrow(dimension, 1, pairs)? - x.narrow(dimension, 0, pairs)?)?.sqr()
+        };
+        let at_seam = difference(mask)?;
+        let total = |x: Tensor| Ok::<_, candle_core::Error>(f64::from(x.sum_all()?.to_scalar::<f32>()?));
+        sums = (sums.0 + total((difference(images)? * &at_seam)?)?, sums.1 + total(at_seam)?);
+    }
+    Ok((sums.0 / sums.1).sqrt())
+}
 
 /// The mean squared error of each image of a batch.
 ///

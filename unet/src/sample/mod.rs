@@ -6,7 +6,7 @@ mod inpaint;
 mod latent;
 
 pub use choice::Sampler;
-pub use distance::{mean_squared_errors, psnr};
+pub use distance::{Ink, mean_squared_errors, psnr, seam_roughness};
 pub use inpaint::{Inpainting, Known, inpaint, replace_known};
 pub use latent::spherical;
 
