@@ -2,11 +2,11 @@
 
 use crate::{
     Result,
+    operations::threads::in_order,
     unet::{Mode, UNet},
 };
 use candle_core::{Device, Tensor};
 use ddpm::schedule::Schedule;
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 /// Predicts the noise in a batch of images, all at the same t, as in sampling.
 pub trait ImageDenoiser {
@@ -112,14 +112,14 @@ impl NetworkDenoiser {
         let latest = self.schedule.steps();
         assert!(t.iter().all(|t| (1..=latest).contains(t)), "a t lies outside of 1…{latest}");
         let starts: Vec<usize> = (0..count).step_by(self.chunk).collect();
-        let pass = |&start: &usize| {
+        let pass = |start: usize| {
             let images = self.chunk.min(count - start);
             let chunk = x_t.narrow(0, start, images)?.contiguous()?;
             self.network.forward(&chunk, &t[start..start + images], Mode::Evaluate)
         };
         let eps = match x_t.device().is_cpu() {
-            true => starts.par_iter().map(pass).collect::<Result<Vec<_>>>()?,
-            false => starts.iter().map(pass).collect::<Result<Vec<_>>>()?,
+            true => in_order(starts, pass).into_iter().collect::<Result<Vec<_>>>()?,
+            false => starts.into_iter().map(pass).collect::<Result<Vec<_>>>()?,
         };
         Ok(if eps.len() == 1 { eps[0].clone() } else { Tensor::cat(&eps, 0)? })
     }
