@@ -6,6 +6,7 @@ use crate::{
 };
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
+// ANCHOR: Denoiser
 /// What a denoiser says about a batch x_t of shape (N, D).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
@@ -24,6 +25,7 @@ pub trait Denoiser {
     /// May panic if t lies outside of 1…T.
     fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction;
 }
+// ANCHOR_END: Denoiser
 
 impl<T: Denoiser + ?Sized> Denoiser for &T {
     fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {

@@ -103,6 +103,7 @@ pub(crate) fn float<F: NdFloat>(value: f64) -> F {
     F::from(value).expect("f32 and f64 both hold any f64, rounded")
 }
 
+// ANCHOR: Kernel
 /// A Gaussian kernel q(x_t | x_s) = N(signal · x_s, variance · I): also called the *diffusion kernel*.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kernel {
@@ -111,6 +112,7 @@ pub struct Kernel {
     /// The variance of the noise, per coordinate.
     pub variance: f64,
 }
+// ANCHOR_END: Kernel
 
 impl Kernel {
     /// The kernel of one step: q(x_t | x_{t−1}), Ho et al. 2020, Eq. (2).

@@ -45,6 +45,7 @@ pub fn product(mean_1: f64, variance_1: f64, mean_2: f64, variance_2: f64) -> (f
 }
 // ANCHOR_END: product
 
+// ANCHOR: DiagonalGaussian
 /// N Gaussians in D dimensions with diagonal covariances, one a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DiagonalGaussian {
@@ -53,6 +54,7 @@ pub struct DiagonalGaussian {
     /// The variances along the axes, of shape (N, D).
     pub variance: Array2<f64>,
 }
+// ANCHOR_END: DiagonalGaussian
 
 impl DiagonalGaussian {
     /// N Gaussians with one variance for all rows and coordinates; `mean` has shape (N, D).

@@ -21,6 +21,7 @@ pub const SIGMOID_LIMIT: f64 = 6.0;
 /// The longest chain.
 pub const MAX_STEPS: usize = 1_000_000;
 
+// ANCHOR: progress_and_table
 /// The fraction (t − 1) / (T − 1) of the way from t = 1 to t = T; 0 where T = 1.
 pub fn progress(t: usize, steps: usize) -> f64 {
     if steps > 1 { (t as f64 - 1.0) / (steps as f64 - 1.0) } else { 0.0 }
@@ -30,6 +31,7 @@ pub fn progress(t: usize, steps: usize) -> f64 {
 pub fn table(steps: usize, beta: impl Fn(usize) -> f64) -> Array1<f64> {
     (0..=steps).map(|t| if t == 0 { 0.0 } else { beta(t) }).collect()
 }
+// ANCHOR_END: progress_and_table
 
 // ANCHOR: linear_betas
 /// The linear schedule: β_t rises in equal steps from `beta_start` to `beta_end`.

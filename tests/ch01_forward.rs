@@ -68,14 +68,14 @@ fn sigmoid_schedule_follows_the_logistic_curve() {
 #[test]
 fn quad_betas_are_linear_in_the_root() {
     let betas = quad_betas(1000, 1e-4, 0.02);
-    assert_relative("β_1", betas[1], 1e-4, 1e-12);
-    assert_relative("β_T", betas[1000], 0.02, 1e-12);
+    assert_relative("from 1e-4 to 0.02, T = 1000: β_1", betas[1], 1e-4, 1e-12);
+    assert_relative("from 1e-4 to 0.02, T = 1000: β_T", betas[1000], 0.02, 1e-12);
     // second differences of a parabola are constant: 2 ((√β_T − √β_1)/999)²
     let second = 2.0 * ((0.02f64.sqrt() - 0.01) / 999.0).powi(2);
     for t in 2..1000 {
         let difference = betas[t - 1] - 2.0 * betas[t] + betas[t + 1];
         // three values of up to 0.02 with 2⁻⁵³ each leave 1e-17
-        assert_close(&format!("second difference at {t}"), difference, second, 2e-17);
+        assert_close(&format!("t = {t}: β_{{t−1}} − 2 β_t + β_{{t+1}}"), difference, second, 2e-17);
     }
     // squared at the ends, as one notebook does, almost no noise is added
     let wrong = left_over(&linear_betas(1000, 1e-8, 4e-4).mapv(|b| b * b), 1000);
@@ -94,7 +94,7 @@ fn cosine_betas_have_a_cosine_for_alpha_bar() {
     for t in [0, 1, 10, 500, 900, 999] {
         assert_close(&format!("t = {t}: ᾱ_{t}"), left_over(&betas, t), f(t) / f(0), 1e-12);
     }
-    assert_eq!(betas[1000], 0.999, "the cap");
+    assert_eq!(betas[1000], 0.999, "t = T: β_T, capped");
     assert_eq!(betas.iter().filter(|&&b| b == 0.999).count(), 1, "only the last step is capped");
     assert!((1.0 / left_over(&betas, 1000).sqrt()).is_finite());
     // the cap does what it says for any value
@@ -106,7 +106,7 @@ fn cosine_betas_have_a_cosine_for_alpha_bar() {
 fn alpha_bars_are_the_running_product() {
     let bars = alpha_bars(&array![0.0, 0.5, 0.2, 0.1]);
     for (t, expected) in [1.0, 0.5, 0.4, 0.36].into_iter().enumerate() {
-        assert_close(&format!("ᾱ_{t}"), bars[t], expected, 1e-15);
+        assert_close(&format!("β_1, β_2, β_3 = 0.5, 0.2, 0.1: ᾱ_{t}"), bars[t], expected, 1e-15);
     }
 }
 
@@ -303,9 +303,11 @@ fn merge_keeps_one_variance() {
     let x = 2.0 * first.signal + first.variance.sqrt() * noise();
     let x = second.signal * x + second.variance.sqrt() * standard_normal::<f64>(n, 1, &mut rng(10));
     let (measured, merged) = (Moments::of(&x), merge(first, second));
-    assert_close("mean from x = 2", merged.signal * 2.0, measured.mean[0], 4.0 * measured.mean_error[0]);
+    let what = "0.9 x + √0.3 ε_1, then 0.6 x + √0.5 ε_2, 100,000 draws from x = 2";
+    let (mean, error) = (measured.mean[0], measured.mean_error[0]);
+    assert_close(&format!("{what}: mean"), merged.signal * 2.0, mean, 4.0 * error);
     let (variance, error) = (measured.covariance[(0, 0)], measured.covariance_error[(0, 0)]);
-    assert_close("variance of both noises", merged.variance, variance, 4.0 * error);
+    assert_close(&format!("{what}: variance"), merged.variance, variance, 4.0 * error);
 }
 
 #[test]

@@ -68,19 +68,28 @@ fn every_line_is_equal_on_every_trajectory() {
 }
 // ANCHOR_END: every_line_is_equal_on_every_trajectory
 
-/// Asks a line twice. On trajectories it must be the ratio of the joint Gaussians, which know of no chain. And on made-up
-/// numbers for T = 2, no densities of anything, each term has a digit of its own, so that `digits` shows which are there.
+/// Asks a line twice. Every line is a sum of log-densities, each with a factor of 1, −1 or 0; on a chain of two steps, one
+/// log-density set to 1 and the others to 0 shows its factor. And on trajectories the line must be the ratio of the joint
+/// Gaussians, which know of no chain.
 #[track_caller]
-fn assert_line(line: Line, digits: f64) {
-    let entry = |value: f64| Array1::from_elem(1, value);
-    let made_up = LogDensities {
-        prior: entry(1e0),
-        reverse: vec![entry(0.0), entry(1e1), entry(1e2)],
-        posterior: vec![entry(0.0), entry(0.0), entry(1e3)],
-        jump: vec![entry(0.0), entry(1e4), entry(1e5)],
-        step: vec![entry(0.0), entry(1e6), entry(1e7)],
-    };
-    assert_close("made-up log-densities, T = 2", line(&made_up)[0], digits, 0.0);
+fn assert_line(line: Line, factors: &[(&str, f64)]) {
+    for (name, which) in [
+        ("log p(x_T)", (0, 0)),
+        ("log p_θ(x_0 | x_1)", (1, 1)),
+        ("log p_θ(x_1 | x_2)", (1, 2)),
+        ("log q(x_1 | x_2, x_0)", (2, 2)),
+        ("log q(x_1 | x_0), the jump to t = 1", (3, 1)),
+        ("log q(x_2 | x_0), the jump to t = 2", (3, 2)),
+        ("log q(x_1 | x_0), the step to t = 1", (4, 1)),
+        ("log q(x_2 | x_1), the step to t = 2", (4, 2)),
+    ] {
+        let table = |kind| (0..=2).map(|t| Array1::from_elem(1, f64::from((kind, t) == which))).collect();
+        let [reverse, posterior, jump, step]: [Vec<_>; 4] = [1, 2, 3, 4].map(table);
+        let prior = Array1::from_elem(1, f64::from(which == (0, 0)));
+        let got = line(&LogDensities { prior, reverse, posterior, jump, step })[0];
+        let expected = factors.iter().find(|(of, _)| *of == name).map_or(0.0, |&(_, factor)| factor);
+        assert_close(&format!("T = 2: the factor of {name}"), got, expected, 0.0);
+    }
     let world = world(5, 3, FixedVariance::Beta);
     let chain = trajectories(&world, 3, 1);
     let densities = LogDensities::along(&world.model(), &chain);
@@ -94,22 +103,62 @@ fn assert_line(line: Line, digits: f64) {
 
 #[test]
 fn line_products_is_the_ratio_of_the_joints() {
-    assert_line(line_products, 1e6 + 1e7 - 1e0 - 1e1 - 1e2);
+    assert_line(
+        line_products,
+        &[
+            ("log p(x_T)", -1.0),
+            ("log p_θ(x_0 | x_1)", -1.0),
+            ("log p_θ(x_1 | x_2)", -1.0),
+            ("log q(x_1 | x_0), the step to t = 1", 1.0),
+            ("log q(x_2 | x_1), the step to t = 2", 1.0),
+        ],
+    );
 }
 
 #[test]
 fn line_bayes_is_the_ratio_of_the_joints() {
-    assert_line(line_bayes, -1e0 + 1e3 - 1e2 + 1e5 - 1e4 + 1e6 - 1e1);
+    assert_line(
+        line_bayes,
+        &[
+            ("log p(x_T)", -1.0),
+            ("log p_θ(x_0 | x_1)", -1.0),
+            ("log p_θ(x_1 | x_2)", -1.0),
+            ("log q(x_1 | x_2, x_0)", 1.0),
+            ("log q(x_1 | x_0), the jump to t = 1", -1.0),
+            ("log q(x_2 | x_0), the jump to t = 2", 1.0),
+            ("log q(x_1 | x_0), the step to t = 1", 1.0),
+        ],
+    );
 }
 
 #[test]
 fn line_telescoped_is_the_ratio_of_the_joints() {
-    assert_line(line_telescoped, -1e0 + 1e3 - 1e2 + 1e5 - 1e4 + 1e6 - 1e1);
+    assert_line(
+        line_telescoped,
+        &[
+            ("log p(x_T)", -1.0),
+            ("log p_θ(x_0 | x_1)", -1.0),
+            ("log p_θ(x_1 | x_2)", -1.0),
+            ("log q(x_1 | x_2, x_0)", 1.0),
+            ("log q(x_1 | x_0), the jump to t = 1", -1.0),
+            ("log q(x_2 | x_0), the jump to t = 2", 1.0),
+            ("log q(x_1 | x_0), the step to t = 1", 1.0),
+        ],
+    );
 }
 
 #[test]
 fn line_three_terms_is_the_ratio_of_the_joints() {
-    assert_line(line_three_terms, 1e5 - 1e0 + 1e3 - 1e2 - 1e1);
+    assert_line(
+        line_three_terms,
+        &[
+            ("log p(x_T)", -1.0),
+            ("log p_θ(x_0 | x_1)", -1.0),
+            ("log p_θ(x_1 | x_2)", -1.0),
+            ("log q(x_1 | x_2, x_0)", 1.0),
+            ("log q(x_2 | x_0), the jump to t = 2", 1.0),
+        ],
+    );
 }
 
 #[test]
@@ -268,7 +317,8 @@ fn prior_term_is_a_kl() {
         .column(0)
         .mapv(|x| gaussian::log_density(x, bar.sqrt() * x_0, 1.0 - bar) - gaussian::log_density(x, 0.0, 1.0));
     let expected = prior_term(&schedule, &array![[x_0]])[0];
-    assert_close("L_T", expected, mean(ratios.view()), 4.0 * standard_error(ratios.view()));
+    let what = format!("x_0 = 1.7, ᾱ_T = {bar:.4}, 100,000 draws of x_T: L_T");
+    assert_close(&what, expected, mean(ratios.view()), 4.0 * standard_error(ratios.view()));
     // independent coordinates: their divergences add
     let pair = prior_term(&schedule, &array![[x_0, x_0], [x_0, -x_0]]);
     assert_eq!(pair.len(), 2, "one number a point");

@@ -40,6 +40,12 @@ fn wide() -> Schedule {
     Schedule::linear(10, 0.05, 0.4).unwrap()
 }
 
+/// The numbers of a schedule that a posterior is made of, to compute along.
+fn at(schedule: &Schedule, t: usize) -> String {
+    let (beta, before, bar) = (schedule.beta(t), schedule.alpha_bar(t - 1), schedule.alpha_bar(t));
+    format!("t = {t} (β_t = {beta:.6}, ᾱ_{{t−1}} = {before:.6}, ᾱ_t = {bar:.6})")
+}
+
 #[test]
 fn three_gaussians_are_the_bend_and_the_slope_of_their_sum() {
     for schedule in [wide(), Schedule::linear(1000, 1e-4, 0.02).unwrap()] {
@@ -47,8 +53,9 @@ fn three_gaussians_are_the_bend_and_the_slope_of_their_sum() {
             let f = |x| log_joint(&schedule, t, (X_0, X_T), x);
             let (a, b) = three_gaussians(&schedule, t, X_0, X_T);
             // a quadratic's differences are exact for any step: −A is the second, B the first at 0
-            assert_relative(&format!("t = {t}: A"), a, 2.0 * f(0.0) - f(1.0) - f(-1.0), 1e-9);
-            assert_relative(&format!("t = {t}: B"), b, (f(1.0) - f(-1.0)) / 2.0, 1e-9);
+            let at = format!("{}, x_0 = {X_0}, x_t = {X_T}", at(&schedule, t));
+            assert_relative(&format!("{at}: A"), a, 2.0 * f(0.0) - f(1.0) - f(-1.0), 1e-9);
+            assert_relative(&format!("{at}: B"), b, (f(1.0) - f(-1.0)) / 2.0, 1e-9);
         }
     }
 }
@@ -75,8 +82,9 @@ fn posterior_by_precisions_is_bayes_rule_on_a_grid() {
     for t in 2..=10 {
         let (mean, variance) = posterior_by_precisions(&schedule, t, X_0, X_T);
         let (grid_mean, grid_variance) = on_grid(&schedule, t, (X_0, X_T));
-        assert_close(&format!("t = {t}: μ̃_{t}"), mean, grid_mean, 1e-9);
-        assert_relative(&format!("t = {t}: β̃_{t}"), variance, grid_variance, 1e-8);
+        let at = format!("{}, x_0 = {X_0}, x_t = {X_T}", at(&schedule, t));
+        assert_close(&format!("{at}: μ̃_{t}"), mean, grid_mean, 1e-9);
+        assert_relative(&format!("{at}: β̃_{t}"), variance, grid_variance, 1e-8);
     }
 }
 
@@ -89,8 +97,8 @@ fn posterior_mean_coefficients_are_the_means_at_1_and_0_on_a_grid() {
         let (of_x_0, of_x_t) = posterior_mean_coefficients(&schedule, t);
         let (x_0_alone, _) = on_grid(&schedule, t, (1.0, 0.0));
         let (x_t_alone, _) = on_grid(&schedule, t, (0.0, 1.0));
-        assert_close(&format!("t = {t}: factor of x_0"), of_x_0, x_0_alone, 1e-9);
-        assert_close(&format!("t = {t}: factor of x_{t}"), of_x_t, x_t_alone, 1e-9);
+        assert_close(&format!("{}: factor of x_0", at(&schedule, t)), of_x_0, x_0_alone, 1e-9);
+        assert_close(&format!("{}: factor of x_{t}", at(&schedule, t)), of_x_t, x_t_alone, 1e-9);
     }
 }
 
@@ -125,7 +133,7 @@ fn posterior_log_variance_is_the_logarithm_of_the_precision_turned_round() {
         );
     }
     let one = Schedule::linear(1, 0.3, 0.3).unwrap();
-    assert_close("T = 1: ln β_1", posterior_log_variance(&one, 1), 0.3f64.ln(), 1e-15);
+    assert_close("T = 1, β_1 = 0.3: ln β_1", posterior_log_variance(&one, 1), 0.3f64.ln(), 1e-15);
 }
 
 #[test]

@@ -271,19 +271,34 @@ fn adamw_update_is_a_ratio_of_weighted_means() {
     let (mut theta, mut mean, mut mean_square, mut expected) = ([0.3], [0.0], [0.0], 0.3);
     for n in 1..=20 {
         adamw_update(&config, n as u64, &mut theta, &[gradients[n - 1]], &mut mean, &mut mean_square);
+        let (m, v) = (weighted_mean(0.7, 1, n), weighted_mean(0.9, 2, n));
         expected -= 0.01 * 0.2 * expected;
-        expected -= 0.01 * weighted_mean(0.7, 1, n) / (weighted_mean(0.9, 2, n).sqrt() + 0.1);
-        assert_close(&format!("step {n}: θ"), theta[0], expected, 1e-14);
+        expected -= 0.01 * m / (v.sqrt() + 0.1);
+        let what = format!("step {n}, g = {:.4}", gradients[n - 1]);
+        assert_close(&format!("{what}, β_1 = 0.7: m"), mean[0], m * (1.0 - 0.7f64.powi(n as i32)), 1e-14);
+        assert_close(
+            &format!("{what}, β_2 = 0.9: v"),
+            mean_square[0],
+            v * (1.0 - 0.9f64.powi(n as i32)),
+            1e-14,
+        );
+        let what = format!("{what}, m̂ = {m:.4}, v̂ = {v:.4}, η = 0.01, λ = 0.2, ϵ = 0.1");
+        assert_close(&format!("{what}: θ"), theta[0], expected, 1e-14);
     }
 }
 
 #[test]
 fn ema_update_closes_the_gap_by_the_decay() {
-    let mut average = [1.0, 3.0];
+    let mut average = [1.0, 5.7]; // 0.9 · 5.7 + 0.1 · 5.7 is not 5.7 in doubles
     for n in 1..=50 {
-        ema_update(&mut average, &[3.0, 3.0], 0.9);
-        assert_close(&format!("update {n}, from 1 towards 3"), average[0], 3.0 - 2.0 * 0.9f64.powi(n), 1e-14);
-        assert_eq!(average[1], 3.0, "update {n}: an average equal to its parameter stays");
+        ema_update(&mut average, &[3.0, 5.7], 0.9);
+        assert_close(
+            &format!("update {n}, d = 0.9, from 1 towards 3"),
+            average[0],
+            3.0 - 2.0 * 0.9f64.powi(n),
+            1e-14,
+        );
+        assert_eq!(average[1], 5.7, "update {n}: an average equal to its parameter stays");
     }
 }
 

@@ -83,15 +83,29 @@ fn apply_multiplies_and_adds() {
     let x_0 = 2.0 * x_t - x_t.tanh();
     let got = |step: Step, spy: &Spy| apply(&step, spy, &array![[x_t]], &array![[z]])[(0, 0)];
     let spy = Spy::default();
-    assert_close("x_2", got(step, &spy), mean(x_0) + 0.1 * z, 1e-15);
+    let sum = format!(
+        "0.5 x_t − 0.2 ε + 0.3 x̂_0 + 0.1 z at x_t = 0.7, ε = {:.4}, x̂_0 = {x_0:.4}, z = -1.3",
+        x_t.tanh()
+    );
+    assert_close(&sum, got(step, &spy), mean(x_0) + 0.1 * z, 1e-15);
     assert_eq!(spy.asked.borrow()[..], [3], "the steps at which the denoiser was asked");
     let clipped = Step { clip: Some(0.4), ..step };
-    assert_close("x_2, x̂_0 clipped to 0.4", got(clipped, &spy), mean(0.4) + 0.1 * z, 1e-15);
+    assert_close(&format!("{sum}, x̂_0 clipped to 0.4"), got(clipped, &spy), mean(0.4) + 0.1 * z, 1e-15);
     // a variance, not a standard deviation, and asleep in the last step
     let learned = Spy { variance: Some(0.3), ..Spy::default() };
-    assert_close("x_2, variance 0.3", got(step, &learned), mean(x_0) + 0.3f64.sqrt() * z, 1e-15);
+    assert_close(
+        &format!("{sum}, Σ = 0.3 learned"),
+        got(step, &learned),
+        mean(x_0) + 0.3f64.sqrt() * z,
+        1e-15,
+    );
     let last = Step { t: 1, noise: 0.0, ..step };
-    assert_close("x_0, variance 0.3, the last step", got(last, &learned), mean(x_0), 1e-15);
+    assert_close(
+        &format!("{sum}, Σ = 0.3 learned, the last step, without z"),
+        got(last, &learned),
+        mean(x_0),
+        1e-15,
+    );
 }
 // ANCHOR_END: sample_asks_the_denoiser_exactly_t_times_from_t_to_1
 
@@ -264,9 +278,10 @@ fn interpolated_variance_lies_between_the_two_on_the_log_scale() {
     for t in [1, 2, 50, 100] {
         let variance = interpolated_variance(&schedule, t, &array![[0.0, 0.5, 1.0]]);
         let (low, high) = (posterior_log_variance(&schedule, t).exp(), schedule.beta(t));
-        assert_relative(&format!("t = {t}: v = 0"), variance[(0, 0)], low, 1e-12);
-        assert_relative(&format!("t = {t}: v = 1"), variance[(0, 2)], high, 1e-12);
-        assert_relative(&format!("t = {t}: v = ½"), variance[(0, 1)], (low * high).sqrt(), 1e-12);
+        let at = format!("t = {t}, β̃ = {low:.5e}, β = {high:.5e}");
+        assert_relative(&format!("{at}: v = 0"), variance[(0, 0)], low, 1e-12);
+        assert_relative(&format!("{at}: v = 1"), variance[(0, 2)], high, 1e-12);
+        assert_relative(&format!("{at}: v = ½"), variance[(0, 1)], (low * high).sqrt(), 1e-12);
     }
 }
 
@@ -322,14 +337,22 @@ fn sampling_with_the_exact_denoiser_returns_the_data() {
 }
 
 #[test]
-fn a_chain_whose_signal_underflows_still_steps() {
+fn apply_leaves_out_an_x_0_that_counts_for_nothing() {
     // ᾱ_400 = 10⁻⁴⁰⁰ is 0 in a double, and x̂_0 infinite; Eq. (11) is not
     let betas = std::iter::once(0.0).chain(std::iter::repeat_n(0.9, 400)).collect();
     let schedule = Schedule::from_betas(betas).unwrap();
     assert_eq!(schedule.alpha_bar(400), 0.0);
-    let steps = ancestral(&schedule, FixedVariance::Beta, None);
-    let x_0 = sample(&steps[..10], &Spy::default(), Array2::ones((2, 2)), &mut rng(10), |_, _| ());
-    assert!(x_0.iter().all(|x| x.is_finite()), "{x_0}");
+    let (x_t, z) = (1.0f64, -1.3);
+    for step in &ancestral(&schedule, FixedVariance::Beta, None)[..10] {
+        let got = apply(step, &Spy::default(), &array![[x_t]], &array![[z]])[(0, 0)];
+        let expected = (x_t - 0.9 * x_t.tanh()) / 0.1f64.sqrt() + 0.9f64.sqrt() * z;
+        assert_close(
+            &format!("t = {}, ᾱ_t = 0, x̂_0 = ∞ − ∞ with the factor 0: x_{{t−1}}", step.t),
+            got,
+            expected,
+            1e-12,
+        );
+    }
 }
 
 #[test]

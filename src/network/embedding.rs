@@ -64,11 +64,13 @@ pub fn sinusoidal_embedding<F: Float>(values: ArrayView1<F>, scale: F, size: usi
 }
 // ANCHOR_END: sinusoidal_embedding
 
+// ANCHOR: write_embedding
 /// Writes one row of an embedding: the sines of `angle` ω_k, then the cosines.
 pub fn write_embedding<F: Float>(angle: F, frequencies: &[F], row: &mut [F]) {
     let (sines, cosines) = row.split_at_mut(frequencies.len());
     F::sines_and_cosines(angle, frequencies, sines, cosines);
 }
+// ANCHOR_END: write_embedding
 
 // ANCHOR: sinusoidal_embedding_backward
 /// The gradient of [`sinusoidal_embedding`], ∂L/∂v, from G = ∂L/∂e.

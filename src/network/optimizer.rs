@@ -6,6 +6,7 @@
 use super::Float;
 use std::f64::consts::PI;
 
+// ANCHOR: AdamWConfig
 /// The numbers of AdamW. The defaults are PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamWConfig {
@@ -20,6 +21,7 @@ pub struct AdamWConfig {
     /// How fast parameters shrink of themselves, λ.
     pub weight_decay: f64,
 }
+// ANCHOR_END: AdamWConfig
 
 impl Default for AdamWConfig {
     fn default() -> Self {

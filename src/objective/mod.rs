@@ -73,6 +73,9 @@ pub fn mean_matching_by_eps(
 /// Source: Ho et al. 2020, Eq. (12).
 ///
 /// w_t = β_t²/(2 σ_t² α_t (1 − ᾱ_t))
+///
+/// # Panics
+/// If t lies outside of 1…T: the clean image has no loss.
 #[track_caller]
 pub fn eps_weight(schedule: &Schedule, t: usize, sigma_squared: f64) -> f64 {
     assert!(t >= 1, "t = 0 has no loss: it is the clean image");

@@ -23,6 +23,7 @@ use crate::{
 use ndarray::{Array2, Zip};
 use ndarray_rand::rand::Rng;
 
+// ANCHOR: Step
 /// One step of a sampler, from x_t to x_{t−1}, or further: x_{t−1} = `x_t`·x_t + `eps`·ε_θ + `x_0`·x̂_0 + `noise`·z.
 ///
 /// where x̂_0 = [`x_0_from_x_t`](Self::x_0_from_x_t)·x_t + [`x_0_from_eps`](Self::x_0_from_eps)·ε_θ, clipped to [−c, c]
@@ -46,6 +47,7 @@ pub struct Step {
     /// Clips x̂_0 to [−c, c].
     pub clip: Option<f64>,
 }
+// ANCHOR_END: Step
 
 // ANCHOR: ancestral_step
 /// Step t of Algorithm 2 (ancestral sampling): a draw from p_θ(x_{t−1} | x_t).
@@ -91,7 +93,8 @@ pub fn ancestral(schedule: &Schedule, choice: FixedVariance, clip: Option<f64>) 
 /// Applies one step to a batch: x_t of shape (N, D) to x_{t−1} of shape (N, D).
 ///
 /// `noise` is z ~ N(0, I). A variance that the denoiser learned replaces the step's own, but never wakes the noise of
-/// the last step.
+/// the last step. Where the factor of x̂_0 is 0, x̂_0 is left out: on a very long chain ᾱ_t rounds to 0, x̂_0 is infinite,
+/// and 0 · ∞ is NaN.
 pub fn apply(step: &Step, denoiser: &impl Denoiser, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
     let prediction = denoiser.predict(x_t.view(), step.t);
     let limit = step.clip.unwrap_or(f64::INFINITY);

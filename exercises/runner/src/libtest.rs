@@ -20,10 +20,20 @@ pub struct Panic {
     pub message: String,
 }
 
+/// What the message of a test begins with that expects a panic.
+const EXPECTS_A_PANIC: &str = "the test expects a panic";
+/// What the message of a `todo!` begins with.
+const TO_DO: &str = "not yet implemented";
+
 impl Panic {
+    /// Whether its test expects a panic, and this one is not it. Such a test has no numbers to show.
+    pub fn is_another_one(&self) -> bool {
+        self.message.starts_with(EXPECTS_A_PANIC)
+    }
+
     /// The hint of the `todo!` that it came from.
     pub fn hint(&self) -> Option<&str> {
-        self.message.strip_prefix("not yet implemented")?.strip_prefix(": ").or(Some(""))
+        self.message.strip_prefix(TO_DO)?.strip_prefix(": ").or(Some(""))
     }
 }
 
@@ -53,18 +63,30 @@ fn panic_of(name: &str, output: &str) -> Option<Panic> {
     let (_, block) = output.split_once(&format!("---- {name} stdout ----\n"))?;
     let block = block.split("\n---- ").next()?.split("\nfailures:").next()?;
     if let Some((_, note)) = block.split_once("note: test did not panic as expected at ") {
-        let message = "the test expects a panic, and there was none".to_owned();
+        let message = format!("{EXPECTS_A_PANIC}, and there was none");
         return Some(Panic { place: place(note.lines().next()?), message });
     }
     let (_, rest) = block.split_once(" panicked at ")?;
     let (location, message) = rest.split_once(":\n")?;
+    if let Some((_, expected)) = block.split_once(" expected substring: ")
+        && !message.starts_with(TO_DO)
+    {
+        let said = message.lines().next().unwrap_or_default();
+        let message = format!("{EXPECTS_A_PANIC} with {}; it said: {said}", expected.lines().next()?);
+        return Some(Panic { place: place(location), message });
+    }
     let ends = |line: &&str| line.is_empty() || line.starts_with("note: ") || *line == "stack backtrace:";
     let message: Vec<&str> = message.lines().take_while(|line| !ends(line)).collect();
     Some(Panic { place: place(location), message: message.join("\n") })
 }
 
-/// `exercises/toy/../../tests/ch03_posterior.rs:48:26` as `tests/ch03_posterior.rs:48`.
+/// `exercises/toy/../../tests/ch03_posterior.rs:48:26` as `tests/ch03_posterior.rs:48`, and a file of another package
+/// from the package's name on: `ndarray-0.17.2/src/lib.rs:7`.
 fn place(location: &str) -> String {
     let without_column = location.rsplit_once(':').map_or(location, |(place, _)| place);
+    let path = without_column.replace('\\', "/");
+    if let Some((_, package)) = path.split_once("/registry/src/").and_then(|(_, rest)| rest.split_once('/')) {
+        return package.to_owned();
+    }
     crate::chapter::normalized(without_column.as_ref()).display().to_string()
 }

@@ -35,7 +35,12 @@ impl Function {
         let (_, rest) = body.split_once("todo!(")?;
         let (_, text) = rest.split_once('"')?;
         let (text, _) = text.split_once('"')?;
-        Some(text.replace("{{", "{").replace("}}", "}"))
+        let joined: String = text
+            .split("\\\n") // a backslash at the end of a line swallows what the next one begins with
+            .enumerate()
+            .map(|(at, line)| if at == 0 { line } else { line.trim_start() })
+            .collect();
+        Some(joined.replace("{{", "{").replace("}}", "}"))
     }
 }
 
@@ -86,12 +91,16 @@ pub fn anchored<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     Some(anchored)
 }
 
-/// Whether a file of hints has, between its marks for `name`, the idea, the first line and the included solution.
+/// Whether a file of hints has, between its marks for `name`, the idea, the first line and the solution, linked (which a
+/// repository page can follow) or included.
 pub fn has_hints(text: &str, name: &str) -> bool {
     let section = text.split_once(&format!("<!-- ANCHOR: {name} -->\n")).and_then(|(_, rest)| {
         rest.split_once(&format!("<!-- ANCHOR_END: {name} -->")).map(|(section, _)| section)
     });
     section.is_some_and(|section| {
-        section.matches("<details>").count() == 3 && section.contains(&format!(".rs:{name}}}}}"))
+        let linked = format!("[`{name}` in ");
+        let included = format!(".rs:{name}}}}}");
+        section.matches("<details>").count() == 3
+            && (section.contains(&linked) || section.contains(&included))
     })
 }

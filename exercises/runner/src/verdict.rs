@@ -83,8 +83,9 @@ fn status(exercise: &Function, of: &[Function], tests: &[Test]) -> Status {
     }
     let failed: Vec<Failure> =
         tests_of(&exercise.name, of, tests).into_iter().filter(|test| !test.passed).map(failure).collect();
-    if let Some(wrong) = failed.iter().find(|failure| failure.panic.hint().is_none()) {
-        return Status::Wrong(wrong.clone());
+    let wrong = failed.iter().filter(|failure| failure.panic.hint().is_none());
+    if let Some(wrong) = wrong.min_by_key(|failure| failure.panic.is_another_one()) {
+        return Status::Wrong(wrong.clone()); // the first with numbers to show
     }
     match failed.first().and_then(|failure| failure.panic.hint()) {
         Some(hint) => Status::Waits(name_of(hint, of)),

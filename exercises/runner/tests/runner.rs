@@ -72,9 +72,11 @@ fn functions_are_found_with_their_heads_bodies_and_hints() {
 }
 
 #[test]
-fn a_hint_may_stand_on_a_line_of_its_own() {
+fn a_hint_may_stand_on_lines_of_its_own() {
     let text = "pub fn f() {\n    todo!(\n        \"Eq. (1)\"\n    )\n}\n";
     assert_eq!(functions(text)[0].hint().as_deref(), Some("Eq. (1)"));
+    let text = "pub fn f() {\n    todo!(\n        \"Eq. (1), \\\n         and more\"\n    )\n}\n";
+    assert_eq!(functions(text)[0].hint().as_deref(), Some("Eq. (1), and more"), "as the compiler joins them");
 }
 
 #[test]
@@ -94,6 +96,8 @@ fn anchors_and_hints_are_found() {
     assert_eq!(anchored(text, "median"), None);
     let hints = "<!-- ANCHOR: mean -->\n<details><details><details>{{#include ../../src/a.rs:mean}}\n<!-- ANCHOR_END: mean -->";
     assert!(has_hints(hints, "mean"));
+    let linked = hints.replace("{{#include ../../src/a.rs:mean}}", "[`mean` in src/a.rs](../../src/a.rs)");
+    assert!(has_hints(&linked, "mean") && !has_hints(&linked.replace("[`mean`", "[`median`"), "mean"));
     assert!(!has_hints(&hints.replace("rs:mean", "rs:median"), "mean"), "another solution");
     assert!(!has_hints(&hints.replacen("<details>", "", 1), "mean"), "two hints");
 }
@@ -133,6 +137,21 @@ test result: FAILED. 2 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; 
     assert_eq!(readable(&panic.message), "shape: got 1, expected 2");
     assert_eq!(refuses.panic.as_ref().unwrap().place, "tests/ch03_posterior.rs:9");
     assert_eq!(libtest::parse("\nrunning 1 test\ntest good ... ok\n"), [], "cut short");
+    // another panic than the one that was expected
+    let another = |said: &str| {
+        let panic = format!(
+            "thread 'refuses' panicked at /home/me/.cargo/registry/src/a-1b/ndarray-0.17.2/src/lib.rs:7:1:\n{said}\n"
+        );
+        let note = "note: panic did not contain expected string\n      panic message: \"…\"\n expected substring: \"t = 0\"";
+        let missing =
+            "note: test did not panic as expected at exercises/toy/../../tests/ch03_posterior.rs:9:4";
+        libtest::parse(&output.replace(missing, &(panic + note)))[3].panic.clone().unwrap()
+    };
+    let panic = another("index 3 out of bounds");
+    assert_eq!(panic.message, "the test expects a panic with \"t = 0\"; it said: index 3 out of bounds");
+    assert_eq!(panic.place, "ndarray-0.17.2/src/lib.rs:7", "from the package's name on");
+    assert!(panic.is_another_one() && refuses.panic.as_ref().unwrap().is_another_one());
+    assert_eq!(another("not yet implemented: Eq. (1)").hint(), Some("Eq. (1)"), "a stub is no wrong answer");
     // the form before Rust 1.90
     let older = output.replace(" (123)", "");
     assert_eq!(libtest::parse(&older)[0].panic, bad.panic);
@@ -185,6 +204,7 @@ fn a_verdict_says_done_wrong_to_do_and_waits() {
     let exercises = vec![answer("a"), answer("b"), stub("c", "Eq. (1)"), answer("d"), answer("e")];
     let tests = [
         test("a_works", None),
+        test("b_has_no_t_0", Some("the test expects a panic, and there was none")),
         test("b_works", Some("b: got 1.0e0, expected 2.0e0; error 1.0e0 > 0.0e0")),
         test("c_works", Some("not yet implemented: Eq. (1)")),
         test("d_works", Some("not yet implemented: Eq. (1)")),
@@ -195,7 +215,7 @@ fn a_verdict_says_done_wrong_to_do_and_waits() {
     let verdict = Verdict::new(exercises, &tests);
     let statuses: Vec<&Status> = verdict.exercises.iter().map(|(_, status)| status).collect();
     assert_eq!(statuses[0], &Status::Done);
-    assert!(matches!(statuses[1], Status::Wrong(Failure { test, .. }) if test == "b_works"));
+    assert!(matches!(statuses[1], Status::Wrong(Failure { test, .. }) if test == "b_works"), "numbers first");
     assert_eq!(statuses[2], &Status::ToDo("Eq. (1)".into()));
     assert_eq!(statuses[3], &Status::Waits("c".into()));
     assert!(matches!(statuses[4], Status::Wrong(_)), "what is wrong without the others comes first");

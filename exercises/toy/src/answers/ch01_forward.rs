@@ -45,7 +45,9 @@ pub fn alpha_bars(betas: &Array1<f64>) -> Array1<f64> {
 /// b = √α_t, w = 1 − α_t the variance is α_t (1 − α_{t−1}) + 1 − α_t = 1 − α_t α_{t−1}, and so on down to x_0.
 pub fn merge(first: Kernel, second: Kernel) -> Kernel {
     let _ = (first, second);
-    todo!("towards Eq. (4): put the first kernel into the second; independent Gaussians add their variances")
+    todo!(
+        "towards Eq. (4): put the first `Kernel {{ signal, variance }}` into the second; independent Gaussians add their variances"
+    )
 }
 
 /// A draw from q(x_t | x_0) in one jump.

@@ -50,7 +50,8 @@ pub fn line_three_terms(d: &LogDensities) -> Array1<f64> {
 pub fn prior_term(schedule: &Schedule, x_0: &Array2<f64>) -> Array1<f64> {
     let _ = (schedule, x_0);
     todo!(
-        "Eq. (5), L_T: a KL divergence from q(x_T | x_0) of Eq. (4) to N(0, 1) for each coordinate, added up over a row"
+        "Eq. (5), L_T: KL(q(x_T | x_0) ‖ N(0, 1)), with q from Eq. (4), for each coordinate and added up over a row; \
+         `kl_divergence(mean_p, variance_p, mean_q, variance_q)` is there"
     )
 }
 

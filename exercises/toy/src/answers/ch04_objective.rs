@@ -52,7 +52,8 @@ pub fn x_0_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) {
 /// If t lies outside of 1…T: the clean image has no reverse step.
 #[track_caller]
 pub fn mean_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) {
-    let _ = (schedule, t);
+    assert!(t >= 1, "t = 0 has no reverse step: it is the clean image");
+    let _ = schedule;
     todo!("Eq. (11): the posterior mean at that x_0; its two terms in x_t join to 1/√α_t")
 }
 
@@ -61,9 +62,13 @@ pub fn mean_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) {
 /// Source: Ho et al. 2020, Eq. (12).
 ///
 /// w_t = β_t²/(2 σ_t² α_t (1 − ᾱ_t))
+///
+/// # Panics
+/// If t lies outside of 1…T: the clean image has no loss.
 #[track_caller]
 pub fn eps_weight(schedule: &Schedule, t: usize, sigma_squared: f64) -> f64 {
-    let _ = (schedule, t, sigma_squared);
+    assert!(t >= 1, "t = 0 has no loss: it is the clean image");
+    let _ = (schedule, sigma_squared);
     todo!("Eq. (12): the factor of ε in Eq. (11), squared, over 2 σ_t²")
 }
 

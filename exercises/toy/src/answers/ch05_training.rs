@@ -41,7 +41,8 @@ pub fn sinusoidal_embedding<F: Float>(values: ArrayView1<F>, scale: F, size: usi
     assert!(size.is_multiple_of(2), "an embedding has as many sines as cosines; its size {size} is odd");
     let _ = (values, scale);
     todo!(
-        "Vaswani et al., §3.5: a row for each value; `frequencies(size / 2)` are the ω_k, `write_embedding` fills a row"
+        "Vaswani et al., §3.5: a row for each value; `frequencies(size / 2)` are the ω_k, and \
+         `write_embedding(angle, &frequencies, row)` fills a row, where the angle is s v"
     )
 }
 
@@ -119,7 +120,8 @@ pub fn adamw_update<F: Float>(
 ) {
     let _ = (config, step, parameters, gradient, mean, mean_square);
     todo!(
-        "Kingma & Ba, Algorithm 1: m and v first, then θ with both of them corrected for their beginning at 0"
+        "Kingma & Ba, Algorithm 1: m and v first, then θ with both of them corrected for their beginning at 0; \
+         `F::of` makes an F of an f64"
     )
 }
 

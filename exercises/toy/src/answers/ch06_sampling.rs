@@ -78,7 +78,8 @@ pub fn p_mean_variance(
 /// If t lies outside of 1…T.
 #[track_caller]
 pub fn ancestral_step(schedule: &Schedule, t: usize, choice: FixedVariance, clip: Option<f64>) -> Step {
-    let _ = (schedule, t, choice, clip);
+    assert!(t >= 1, "t = 0 has no reverse step: it is the clean image");
+    let _ = (schedule, choice, clip);
     todo!(
         "Algorithm 2, line 4: the factors of Eq. (11), or with a clip those of Eq. (7); mind line 3: z = 0 at t = 1"
     )
@@ -87,11 +88,13 @@ pub fn ancestral_step(schedule: &Schedule, t: usize, choice: FixedVariance, clip
 /// Applies one step to a batch: x_t of shape (N, D) to x_{t−1} of shape (N, D).
 ///
 /// `noise` is z ~ N(0, I). A variance that the denoiser learned replaces the step's own, but never wakes the noise of
-/// the last step.
+/// the last step. Where the factor of x̂_0 is 0, x̂_0 is left out: on a very long chain ᾱ_t rounds to 0, x̂_0 is infinite,
+/// and 0 · ∞ is NaN.
 pub fn apply(step: &Step, denoiser: &impl Denoiser, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
     let _ = (step, denoiser, x_t, noise);
     todo!(
-        "Algorithm 2, line 4: ask the denoiser at `step.t`, clip x̂_0, add up; a learned variance needs its root"
+        "Algorithm 2, line 4: ask the denoiser at `step.t`, clip x̂_0 if its factor is not 0, add up; \
+         a learned variance needs its root"
     )
 }
 
