@@ -63,7 +63,7 @@ fn panic_of(name: &str, output: &str) -> Option<Panic> {
     let (_, block) = output.split_once(&format!("---- {name} stdout ----\n"))?;
     let block = block.split("\n---- ").next()?.split("\nfailures:").next()?;
     if let Some((_, note)) = block.split_once("note: test did not panic as expected at ") {
-        let message = format!("{EXPECTS_A_PANIC}, and there was none");
+        let message = format!("{EXPECTS_A_PANIC}, as of an `assert!` in the stub, and there was none");
         return Some(Panic { place: place(note.lines().next()?), message });
     }
     let (_, rest) = block.split_once(" panicked at ")?;
