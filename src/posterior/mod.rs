@@ -51,8 +51,8 @@ pub fn posterior_variance(schedule: &Schedule, t: usize) -> f64 {
 // ANCHOR: posterior_log_variance
 /// ln β̃_t, with ln β̃_2 standing in for ln β̃_1 = −∞.
 ///
-/// Source: the code of Ho et al. 2020 (`diffusion_utils_2.py`, `posterior_log_variance_clipped`). Wherever a density needs a variance at t = 1
-/// (L_0, a learned Σ), this one stands in. A chain of one step has no β̃_2; there it is ln β_1.
+/// Source: the code of Ho et al. 2020 (`diffusion_utils_2.py`, `posterior_log_variance_clipped`). Wherever a density
+/// needs a variance at t = 1 (L_0, a learned Σ), this one stands in. A chain of one step has no β̃_2; there it is ln β_1.
 #[track_caller]
 pub fn posterior_log_variance(schedule: &Schedule, t: usize) -> f64 {
     match (t, schedule.steps()) {
