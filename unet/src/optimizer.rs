@@ -96,8 +96,7 @@ impl Optimizer {
     pub fn new(parameters: &Parameters, numbers: OptimizerConfig) -> Result<Self> {
         let weights = to_host(parameters.variables())?;
         let zeros = vec![0.0; weights.len()];
-        let rows =
-            Rows { average: weights.clone(), mean: zeros.clone(), mean_square: zeros, weights };
+        let rows = Rows { average: weights.clone(), mean: zeros.clone(), mean_square: zeros, weights };
         Self::from_rows(parameters, numbers, rows, 0)
     }
 
@@ -121,12 +120,7 @@ impl Optimizer {
         let variables = parameters.variables().to_vec();
         let device = variables.first().map_or(Device::Cpu, |variable| variable.device().clone());
         let memory = if device.is_cpu() { Memory::Host(rows) } else { Memory::on(&device, rows)? };
-        let optimizer = Optimizer {
-            variables,
-            memory,
-            numbers,
-            updates,
-        };
+        let optimizer = Optimizer { variables, memory, numbers, updates };
         optimizer.write_weights()?;
         Ok(optimizer)
     }
@@ -307,7 +301,9 @@ mod tests {
                 (0..rows.weights.len()).map(|_| scale * rng.random_range(-1.0..1.0)).collect();
             let tensor = Tensor::from_slice(&gradient, gradient.len(), &Device::Cpu).unwrap();
             let Norm::Host(of_host) = host.step(Gradient::Host(gradient), 1e-2).unwrap() else { panic!() };
-            let Norm::Device(of_device) = device.step(Gradient::Device(tensor), 1e-2).unwrap() else { panic!() };
+            let Norm::Device(of_device) = device.step(Gradient::Device(tensor), 1e-2).unwrap() else {
+                panic!()
+            };
             let of_device = f64::from(of_device.to_scalar::<f32>().unwrap());
             assert!((of_host - of_device).abs() < 1e-5 * of_host, "norm: {of_host} and {of_device}");
         }

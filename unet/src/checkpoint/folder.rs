@@ -131,7 +131,8 @@ impl CheckpointFolder {
     }
 
     fn entries(&self) -> Result<Vec<PathBuf>> {
-        let read = || fs::read_dir(&self.path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
+        let read =
+            || fs::read_dir(&self.path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
         match read() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             other => other.map_err(|source| self.error("list the checkpoints", source)),

@@ -86,7 +86,14 @@ impl Head {
         let examples = step * setting.training.batch as u64;
         let (epoch, place) = place_in_epochs(examples, setting.data.count.max(1));
         let generator = GeneratorState { name: GENERATOR.into(), seed: setting.training.seed, examples };
-        Head { format: FORMAT, setting: setting.clone(), step, generator, order: Order { epoch, place }, judged }
+        Head {
+            format: FORMAT,
+            setting: setting.clone(),
+            step,
+            generator,
+            order: Order { epoch, place },
+            judged,
+        }
     }
 }
 
@@ -168,11 +175,13 @@ impl Checkpoint {
             }
         };
         let mut at = 0;
-        let tensors = self.setting.network.specifications()?.into_iter().map(|Specification { name, shape, .. }| {
-            let start = at;
-            at += shape.iter().product::<usize>();
-            Ok((name, Tensor::from_slice(&row[start..at], shape.as_slice(), device)?))
-        });
+        let tensors = self.setting.network.specifications()?.into_iter().map(
+            |Specification { name, shape, .. }| {
+                let start = at;
+                at += shape.iter().product::<usize>();
+                Ok((name, Tensor::from_slice(&row[start..at], shape.as_slice(), device)?))
+            },
+        );
         let tensors = tensors.collect::<Result<Vec<_>>>()?;
         UNet::new(self.setting.network.clone(), Parameters::from_tensors(tensors)?)
     }
@@ -228,12 +237,9 @@ impl Checkpoint {
 
     fn rows(&self) -> Vec<(&'static str, &[f32])> {
         match &self.numbers {
-            Numbers::Whole(Rows { weights, average, mean, mean_square }) => vec![
-                ("weights", weights),
-                ("average", average),
-                ("mean", mean),
-                ("mean_square", mean_square),
-            ],
+            Numbers::Whole(Rows { weights, average, mean, mean_square }) => {
+                vec![("weights", weights), ("average", average), ("mean", mean), ("mean_square", mean_square)]
+            }
             Numbers::Average(average) => vec![("average", average)],
         }
     }
@@ -246,7 +252,12 @@ impl Checkpoint {
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).map_err(|source| {
             let remedy = "check the path; ch14_train_images writes checkpoints".into();
-            Error::Course(ddpm::Error::File { path: path.into(), action: "read the checkpoint", source, remedy })
+            Error::Course(ddpm::Error::File {
+                path: path.into(),
+                action: "read the checkpoint",
+                source,
+                remedy,
+            })
         })?;
         let file = File::open(path, &bytes)?;
         let head = file.head()?;
@@ -289,7 +300,12 @@ impl<'a> File<'a> {
         let json = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).cloned();
         let json = json.ok_or_else(|| {
             let expected = format!("the key `{KEY}` in the metadata");
-            content(path, "none", &expected, "this is no checkpoint of ch14_train_images: choose another file")
+            content(
+                path,
+                "none",
+                &expected,
+                "this is no checkpoint of ch14_train_images: choose another file",
+            )
         })?;
         Ok(File { path, tensors, json })
     }
@@ -300,7 +316,8 @@ impl<'a> File<'a> {
         struct Version {
             format: u32,
         }
-        let refuse = |error: serde_json::Error| content(self.path, error.to_string(), "its metadata", DAMAGED);
+        let refuse =
+            |error: serde_json::Error| content(self.path, error.to_string(), "its metadata", DAMAGED);
         let Version { format } = serde_json::from_str(&self.json).map_err(refuse)?;
         if format != FORMAT {
             let remedy = "read it with the version of the course that wrote it, or train again";

@@ -81,7 +81,12 @@ impl Asked {
         training.save_every = self.save_every.unwrap_or(training.save_every);
         training.learning_rate = self.learning_rate.unwrap_or(training.learning_rate);
         let network = setting.network.clone();
-        let setting = Setting::new(network, (setting.schedule.parse()?, setting.timesteps), setting.training, collection)?;
+        let setting = Setting::new(
+            network,
+            (setting.schedule.parse()?, setting.timesteps),
+            setting.training,
+            collection,
+        )?;
         let (found, held) = (&setting.data, &checkpoint.setting.data);
         if (found.count, found.shape, &found.fingerprint) != (held.count, held.shape, &held.fingerprint) {
             let remedy = format!("it was trained on {}: give these with --data and --size", held.name);
@@ -104,7 +109,8 @@ impl Asked {
 fn same<T: PartialEq + Debug>(flag: &'static str, asked: Option<T>, held: &T) -> Result<()> {
     match asked {
         Some(asked) if asked != *held => {
-            let remedy = format!("it holds {held:?}: leave {flag} out to go on, or --resume to begin a new run");
+            let remedy =
+                format!("it holds {held:?}: leave {flag} out to go on, or --resume to begin a new run");
             Err(refuse(flag, format!("{asked:?}"), remedy))
         }
         _ => Ok(()),

@@ -175,7 +175,8 @@ fn for_each_row(
     fill: impl Fn(usize, usize, &mut usize, ArrayViewMut1<f32>, ArrayViewMut1<f32>) -> Result<()> + Sync,
 ) -> Result<()> {
     let share = batch.len().div_ceil(threads.max(1)).max(1);
-    let rows = batch.x_0.axis_chunks_iter_mut(Axis(0), share).zip(batch.eps.axis_chunks_iter_mut(Axis(0), share));
+    let rows =
+        batch.x_0.axis_chunks_iter_mut(Axis(0), share).zip(batch.eps.axis_chunks_iter_mut(Axis(0), share));
     let shares = batch.indices.chunks(share).zip(batch.t.chunks_mut(share)).zip(rows).enumerate();
     let fill = &fill;
     thread::scope(|scope| {

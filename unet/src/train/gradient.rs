@@ -45,12 +45,7 @@ pub fn accumulate(total: &mut [f32], chunk: &[f32], images: usize, batch: usize)
 
 /// The loss of a batch and its gradient on the CPU: chunks of [`CHUNK`] images, each on one of `threads` threads, added in
 /// their order.
-pub(super) fn on_host(
-    network: &UNet,
-    batch: &Batch,
-    seed: u64,
-    threads: usize,
-) -> Result<(f64, Gradient)> {
+pub(super) fn on_host(network: &UNet, batch: &Batch, seed: u64, threads: usize) -> Result<(f64, Gradient)> {
     let chunks: Vec<Range<usize>> =
         (0..batch.len()).step_by(CHUNK).map(|start| start..(start + CHUNK).min(batch.len())).collect();
     let (mut mean, mut total) = (0.0, vec![0.0; network.parameters().count()]);

@@ -69,7 +69,13 @@ impl TrainConfig {
         let checks = [
             ("--steps", self.steps.to_string(), self.steps > 0, "be at least 1", "the default is 2000"),
             ("--batch", self.batch.to_string(), self.batch > 0, "be at least 1", "the default is 64"),
-            ("--save-every", self.save_every.to_string(), self.save_every > 0, "be at least 1", "a tenth of the steps"),
+            (
+                "--save-every",
+                self.save_every.to_string(),
+                self.save_every > 0,
+                "be at least 1",
+                "a tenth of the steps",
+            ),
             (
                 "--learning-rate",
                 self.learning_rate.to_string(),
@@ -218,7 +224,12 @@ impl Setting {
 pub fn network_named(name: &str, size: (usize, usize), channels: usize) -> Result<UNetConfig> {
     if let Ok(preset) = name.parse::<Preset>() {
         let preset = UNetConfig::preset(preset);
-        return Ok(UNetConfig { sample_size: Some(size), in_channels: channels, out_channels: channels, ..preset });
+        return Ok(UNetConfig {
+            sample_size: Some(size),
+            in_channels: channels,
+            out_channels: channels,
+            ..preset
+        });
     }
     let path = Path::new(name);
     let bytes = fs::read(path).map_err(|source| ddpm::Error::File {
