@@ -20,6 +20,7 @@ pub mod denoiser;
 pub mod device;
 pub mod embedding;
 pub mod error;
+pub mod exchange;
 pub mod images;
 pub mod layer;
 pub mod noise;

@@ -1,0 +1,42 @@
+//! Where each number of a kernel lies, here and in PyTorch.
+
+use crate::Result;
+use candle_core::Tensor;
+
+// ANCHOR: kernel_from_diffusers
+/// A kernel of PyTorch's layout (O, I, K, K) in ours, (K, K, I, O).
+///
+/// # Errors
+/// If the tensor has not four dimensions, or the device runs out of memory.
+pub fn kernel_from_diffusers(kernel: &Tensor) -> Result<Tensor> {
+    Ok(kernel.permute((2, 3, 1, 0))?.contiguous()?) // (K, K, I, O)
+}
+// ANCHOR_END: kernel_from_diffusers
+
+// ANCHOR: kernel_to_diffusers
+/// A kernel of our layout (K, K, I, O) in PyTorch's, (O, I, K, K).
+///
+/// # Errors
+/// If the tensor has not four dimensions, or the device runs out of memory.
+pub fn kernel_to_diffusers(kernel: &Tensor) -> Result<Tensor> {
+    Ok(kernel.permute((3, 2, 0, 1))?.contiguous()?) // (O, I, K, K)
+}
+// ANCHOR_END: kernel_to_diffusers
+
+/// A parameter of PyTorch's layout in ours: kernels are turned, matrices and vectors are the same in both.
+pub(super) fn from_diffusers(tensor: &Tensor) -> Result<Tensor> {
+    if tensor.rank() == 4 { kernel_from_diffusers(tensor) } else { Ok(tensor.clone()) }
+}
+
+/// The inverse of [`from_diffusers`].
+pub(super) fn to_diffusers(tensor: &Tensor) -> Result<Tensor> {
+    if tensor.rank() == 4 { kernel_to_diffusers(tensor) } else { Ok(tensor.clone()) }
+}
+
+/// The shape in PyTorch of a parameter that has this shape here.
+pub(super) fn shape_in_diffusers(shape: &[usize]) -> Vec<usize> {
+    match *shape {
+        [height, width, inputs, outputs] => vec![outputs, inputs, height, width],
+        _ => shape.to_vec(),
+    }
+}
