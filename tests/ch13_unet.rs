@@ -1,11 +1,226 @@
-//! The U-Net of the paper, block by block.
+//! The U-Net of the paper, block by block: equal to diffusers', counted, and differentiated.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
+use ddpm::schedule::Schedule;
 use ddpm_unet::{
+    block::{Attention, Residual, attention_block, residual_block},
+    blueprint::{Blueprint, Kind, residual_parameters},
     config::{Preset, UNetConfig},
-    unet::{Mode, UNet},
+    embedding::timestep_embedding,
+    exchange::{
+        Betas, Exchange, Scheduler, kernel_from_diffusers, kernel_to_diffusers, read_folder, write_folder,
+    },
+    operations::{self, Activation, Norm},
+    unet::{Mode, Probe, UNet, Weights, skip_channels},
 };
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+const FOLDERS: [&str; 5] = ["paper", "heads", "options", "odd", "flat"];
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|above| above.join("tests/fixtures/unet").join(name))
+        .find(|folder| folder.exists())
+        .expect("the folders that tests/fixtures/unet.py makes")
+}
+
+/// What diffusers computed.
+fn stored(name: &str) -> HashMap<String, Tensor> {
+    candle_core::safetensors::load(folder(name).join("expected.safetensors"), &Device::Cpu).unwrap()
+}
+
+/// From PyTorch's (B, C, H, W) to (B, H, W, C).
+fn channels_last(image: &Tensor) -> Tensor {
+    image.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap()
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The largest difference, over the largest number.
+fn relative_error(found: &Tensor, expected: &Tensor) -> f64 {
+    assert_eq!(found.dims(), expected.dims());
+    let (found, expected) = (numbers(found), numbers(expected));
+    let largest = expected.iter().fold(0.0_f64, |largest, number| largest.max(number.abs()));
+    found.iter().zip(&expected).fold(0.0_f64, |worst, (a, b)| worst.max((a - b).abs())) / largest
+}
+
+/// Our t of diffusers' timesteps.
+fn times(timesteps: &Tensor) -> Vec<usize> {
+    timesteps.to_vec1::<i64>().unwrap().into_iter().map(|timestep| timestep as usize + 1).collect()
+}
+
+fn noise(shape: &[usize], seed: u64) -> Tensor {
+    use ndarray_rand::rand_distr::{Distribution, StandardNormal};
+    let mut rng = StdRng::seed_from_u64(seed);
+    let numbers: Vec<f32> = (0..shape.iter().product()).map(|_| StandardNormal.sample(&mut rng)).collect();
+    Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap()
+}
+
+/// A small network with attention, three levels and a shortcut; nothing in it is silent.
+fn small() -> UNet {
+    let config = UNetConfig {
+        norm_num_groups: 2,
+        layers_per_block: 1,
+        ..UNetConfig::levels((8, 8), 2, &[4, 8, 8], &[1])
+    };
+    UNet::loud(
+        UNetConfig { attention_head_dim: Some(4), ..config },
+        &mut StdRng::seed_from_u64(3),
+        &Device::Cpu,
+    )
+    .unwrap()
+}
+
+#[test]
+fn timestep_embedding_is_that_of_diffusers() {
+    for (name, size, flip, shift) in
+        [("paper", 8, false, 1.0), ("heads", 8, true, 0.0), ("options", 12, true, 0.5), ("odd", 9, true, 0.0)]
+    {
+        let stored = stored(name);
+        let timesteps: Vec<usize> = times(&stored["timesteps"]).iter().map(|t| t - 1).collect();
+        let found = timestep_embedding(&timesteps, size, flip, shift, &Device::Cpu).unwrap();
+        // PyTorch multiplies t and ω in f32: half a unit in the last place of 1000 is 3·10⁻⁵.
+        let error = relative_error(&found, &stored["time_proj.y"]);
+        assert!(error < 1e-4, "{name}: {error}");
+    }
+}
+
+#[test]
+fn timestep_embedding_tells_times_apart() {
+    let times: Vec<usize> = (0..1000).collect();
+    let rows = timestep_embedding(&times, 32, true, 0.0, &Device::Cpu).unwrap().to_vec2::<f32>().unwrap();
+    let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+    for t in 1..1000 {
+        assert!((rows[t].iter().map(|e| e * e).sum::<f32>() - 16.0).abs() < 1e-3, "sin² + cos² = 1, t = {t}");
+        assert!(distance(&rows[t], &rows[t - 1]) > 0.5, "t = {t}");
+    }
+}
+
+fn residual_of(name: &str, layer: &str, block: Residual) {
+    let (network, stored) = (read_folder(&folder(name), &Device::Cpu).unwrap().network, stored(name));
+    let x = channels_last(&stored[&format!("{layer}.x")]);
+    let time = &stored[&format!("{layer}.time")];
+    let mut weights = Weights::new(network.parameters(), Mode::Evaluate);
+    let y = residual_block(&mut weights, layer, &x, time, block).unwrap();
+    let error = relative_error(&y, &channels_last(&stored[&format!("{layer}.y")]));
+    assert!(error < 1e-5, "{name}, {layer}: {error}");
+}
+
+#[test]
+fn residual_block_is_that_of_diffusers_where_the_channels_change() {
+    let norm = Norm { groups: 4, epsilon: 1e-6 };
+    residual_of(
+        "paper",
+        "down_blocks.1.resnets.0",
+        Residual { inputs: 8, outputs: 16, norm, dropout: 0.1, divisor: 1.0 },
+    );
+}
+
+#[test]
+fn residual_block_is_that_of_diffusers_where_they_stay_and_the_sum_is_divided() {
+    let norm = Norm { groups: 3, epsilon: 1e-3 };
+    let divisor = 2_f64.sqrt();
+    residual_of(
+        "options",
+        "mid_block.resnets.0",
+        Residual { inputs: 6, outputs: 6, norm, dropout: 0.0, divisor },
+    );
+}
+
+fn attention_of(name: &str, layer: &str, block: Attention) {
+    let (network, stored) = (read_folder(&folder(name), &Device::Cpu).unwrap().network, stored(name));
+    let x = channels_last(&stored[&format!("{layer}.x")]);
+    let y =
+        attention_block(&mut Weights::new(network.parameters(), Mode::Evaluate), layer, &x, block).unwrap();
+    let error = relative_error(&y, &channels_last(&stored[&format!("{layer}.y")]));
+    assert!(error < 1e-5, "{name}, {layer}: {error}");
+}
+
+#[test]
+fn attention_block_with_one_head_is_that_of_diffusers() {
+    let norm = Norm { groups: 4, epsilon: 1e-6 };
+    attention_of(
+        "paper",
+        "down_blocks.1.attentions.0",
+        Attention { channels: 16, head: 16, norm, divisor: 1.0 },
+    );
+}
+
+#[test]
+fn attention_block_with_heads_is_that_of_diffusers() {
+    let norm = Norm { groups: 2, epsilon: 1e-3 };
+    let divisor = 2_f64.sqrt();
+    attention_of("options", "mid_block.attentions.0", Attention { channels: 6, head: 2, norm, divisor });
+}
+
+#[test]
+fn skip_channels_of_the_paper_s_network() {
+    // Ho et al.'s CIFAR-10 network: the channels of `hs` in their code.
+    let expected = [128, 128, 128, 128, 256, 256, 256, 256, 256, 256, 256, 256];
+    assert_eq!(skip_channels(&[128, 256, 256, 256], 2), expected);
+    assert_eq!(skip_channels(&[3, 5], 1), [3, 3, 3, 5]);
+    assert_eq!(skip_channels(&[7], 3), [7, 7, 7, 7]);
+}
+
+#[test]
+fn skip_channels_are_as_many_as_the_way_up_takes() {
+    for (channels, layers) in [(vec![4], 1), (vec![4, 6, 8], 2), (vec![8, 4, 2, 16, 32], 5)] {
+        assert_eq!(
+            skip_channels(&channels, layers).len(),
+            channels.len() * (layers + 1),
+            "{channels:?}, {layers}"
+        );
+    }
+}
+
+#[test]
+fn kernel_from_diffusers_moves_each_number_to_its_place() {
+    let (outputs, inputs, side) = (2, 3, 5);
+    let kernel = noise(&[outputs, inputs, side, side], 1);
+    let turned = kernel_from_diffusers(&kernel).unwrap();
+    assert_eq!(turned.dims(), [side, side, inputs, outputs]);
+    let at = |tensor: &Tensor, index: [usize; 4]| {
+        index.iter().fold(tensor.clone(), |tensor, &i| tensor.get(i).unwrap()).to_scalar::<f32>().unwrap()
+    };
+    for (o, i, k, l) in [(0, 0, 0, 0), (1, 2, 3, 4), (0, 1, 4, 2), (1, 0, 2, 3)] {
+        assert_eq!(at(&turned, [k, l, i, o]), at(&kernel, [o, i, k, l]), "({o}, {i}, {k}, {l})");
+    }
+    assert!(turned.is_contiguous());
+    assert_eq!(numbers(&kernel_to_diffusers(&turned).unwrap()), numbers(&kernel), "there and back");
+}
+
+#[test]
+fn residual_parameters_are_as_many_as_the_blueprint_counts() {
+    for preset in Preset::ALL {
+        let config = UNetConfig::preset(preset);
+        let blueprint = Blueprint::of(&config, 256, 256).unwrap();
+        let of = |block: &str| {
+            blueprint
+                .layers
+                .iter()
+                .filter(|layer| layer.name.starts_with(block))
+                .map(|layer| layer.count())
+                .sum::<usize>()
+        };
+        let (first, second) = (config.block_out_channels[0], config.block_out_channels[1]);
+        let last = *config.block_out_channels.last().unwrap();
+        for (block, inputs, outputs) in [
+            ("down_blocks.0.resnets.0.", first, first),
+            ("down_blocks.1.resnets.0.", first, second),
+            ("up_blocks.0.resnets.0.", 2 * last, last),
+        ] {
+            assert_eq!(residual_parameters(inputs, outputs, 4 * first), of(block), "{preset}: {block}");
+        }
+    }
+}
 
 #[test]
 fn parameter_counts_are_those_of_the_paper() {
@@ -19,12 +234,390 @@ fn parameter_counts_are_those_of_the_paper() {
 }
 
 #[test]
-fn a_fresh_network_predicts_next_to_nothing_of_the_right_shape() {
+fn the_network_is_that_of_diffusers() {
+    for name in FOLDERS {
+        let (Exchange { network, scheduler }, stored) =
+            (read_folder(&folder(name), &Device::Cpu).unwrap(), stored(name));
+        let found = network
+            .forward(&channels_last(&stored["x"]), &times(&stored["timesteps"]), Mode::Evaluate)
+            .unwrap();
+        let error = relative_error(&found, &channels_last(&stored["y"]));
+        assert!(error < 1e-5, "{name}: {error}");
+
+        let schedule = scheduler.unwrap().schedule().unwrap();
+        let alpha_bars = numbers(&stored["alphas_cumprod"]);
+        for (t, expected) in (1..).zip(&alpha_bars) {
+            // diffusers multiplies a thousand factors in f32
+            let error = (schedule.alpha_bar(t) - expected).abs();
+            assert!(error < 1e-5, "{name}, t = {t}: {} and {expected}", schedule.alpha_bar(t));
+        }
+        assert_eq!(schedule.steps(), alpha_bars.len(), "{name}");
+    }
+}
+
+#[test]
+fn a_folder_is_written_as_it_was_read() {
+    let out = tempfile::tempdir().unwrap();
+    for name in FOLDERS {
+        let Exchange { network, scheduler } = read_folder(&folder(name), &Device::Cpu).unwrap();
+        let scheduler = scheduler.unwrap();
+        write_folder(&out.path().join(name), &network, &scheduler).unwrap();
+        let again = read_folder(&out.path().join(name), &Device::Cpu).unwrap();
+        assert_eq!(again.network.config(), network.config(), "{name}");
+        assert_eq!(again.scheduler.as_ref(), Some(&scheduler), "{name}");
+        for (name, (a, b)) in network
+            .parameters()
+            .names()
+            .iter()
+            .zip(network.parameters().variables().iter().zip(again.network.parameters().variables()))
+        {
+            assert_eq!(numbers(a), numbers(b), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_schedule_goes_to_diffusers_by_its_name() {
+    let listed = Schedule::from_betas([0.0, 0.1, 0.3, 0.2].into_iter().collect()).unwrap();
+    for (schedule, name) in [
+        (Schedule::linear(1000, 1e-4, 0.02).unwrap(), "linear"),
+        (Schedule::quad(1000, 1e-4, 0.02).unwrap(), "scaled_linear"),
+        (Schedule::sigmoid(1000, 1e-4, 0.02).unwrap(), "sigmoid"),
+        (Schedule::cosine(1000, 0.008, 0.999).unwrap(), "squaredcos_cap_v2"),
+        (listed, "trained_betas\":["),
+    ] {
+        let scheduler = Scheduler::of(&schedule, true);
+        let text = serde_json::to_string(&scheduler).unwrap();
+        assert!(text.contains(name), "{name}: {text}");
+        let back = scheduler.schedule().unwrap();
+        for t in 1..=schedule.steps() {
+            assert!((back.beta(t) / schedule.beta(t) - 1.0).abs() < 1e-9, "{name}, t = {t}");
+        }
+    }
+}
+
+#[test]
+fn names_of_attention_from_before_2023_are_read() {
+    let text = fs::read(folder("options").join("diffusion_pytorch_model.safetensors")).unwrap();
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("proj_attn") && !text.contains("to_out"), "the fixture has the old names");
+}
+
+/// The message with which a changed copy of the folder `paper` is refused.
+fn refusal(change: impl FnOnce(&Path)) -> String {
+    let out = tempfile::tempdir().unwrap();
+    for file in ["config.json", "diffusion_pytorch_model.safetensors", "scheduler_config.json"] {
+        fs::copy(folder("paper").join(file), out.path().join(file)).unwrap();
+    }
+    change(out.path());
+    read_folder(out.path(), &Device::Cpu).expect_err("a refusal").to_string()
+}
+
+fn replace(path: PathBuf, from: &str, to: &str) {
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from}");
+    fs::write(path, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn settings_that_are_not_built_are_refused_by_name() {
+    for (from, to, named) in [
+        ("\"DownBlock2D\"", "\"CrossAttnDownBlock2D\"", "CrossAttnDownBlock2D"),
+        ("\"class_embed_type\": null", "\"class_embed_type\": \"timestep\"", "class_embed_type"),
+        ("\"num_class_embeds\": null", "\"num_class_embeds\": 10", "num_class_embeds"),
+        (
+            "\"resnet_time_scale_shift\": \"default\"",
+            "\"resnet_time_scale_shift\": \"scale_shift\"",
+            "scale_shift",
+        ),
+        ("\"act_fn\": \"silu\"", "\"act_fn\": \"gelu\"", "act_fn"),
+        ("\"downsample_type\": \"conv\"", "\"downsample_type\": \"resnet\"", "downsample_type"),
+        ("\"time_embedding_type\": \"positional\"", "\"time_embedding_type\": \"fourier\"", "fourier"),
+        ("\"UNet2DModel\"", "\"UNet2DConditionModel\"", "UNet2DConditionModel"),
+        ("\"norm_num_groups\": 4", "\"norm_num_groups\": 5", "norm_num_groups is 5"),
+        ("\"attention_head_dim\": null", "\"attention_head_dim\": 3", "attention_head_dim is 3"),
+        ("\"downsample_padding\": 0", "\"downsample_padding\": 2", "downsample_padding is 2"),
+        ("\"layers_per_block\": 2", "\"layers_per_block\": 0", "layers_per_block is 0"),
+        ("\"sample_size\": 8", "\"sample_size\": 7", "7 × 7"),
+        ("\"dropout\"", "\"drop_out\"", "drop_out"),
+        ("\"sample_size\": 8", "\"sample_size\": 8,,", "line"),
+        ("\"act_fn\"", "\"block_out_channels\": [8], \"act_fn\"", "block_out_channels"),
+    ] {
+        let message = refusal(|folder| replace(folder.join("config.json"), from, to));
+        assert!(message.contains(named), "{to}: {message}");
+    }
+    for (from, to, named) in [
+        ("\"epsilon\"", "\"v_prediction\"", "v_prediction"),
+        ("\"linear\"", "\"laplace\"", "laplace"),
+        ("0.02", "1.5", "beta_end"),
+        ("\"rescale_betas_zero_snr\": false", "\"rescale_betas_zero_snr\": true", "rescale_betas_zero_snr"),
+        ("\"trained_betas\": null", "\"trained_betas\": [0.1]", "trained_betas"),
+    ] {
+        let message = refusal(|folder| replace(folder.join("scheduler_config.json"), from, to));
+        assert!(message.contains(named), "{to}: {message}");
+    }
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused_by_name() {
+    let weights = |folder: &Path| folder.join("diffusion_pytorch_model.safetensors");
+    let edit = |folder: &Path, edit: &dyn Fn(&mut HashMap<String, Tensor>)| {
+        let mut tensors = candle_core::safetensors::load(weights(folder), &Device::Cpu).unwrap();
+        edit(&mut tensors);
+        candle_core::safetensors::save(&tensors, weights(folder)).unwrap();
+    };
+    let name = "down_blocks.1.attentions.0.to_k.weight";
+    let message = refusal(|folder| {
+        edit(folder, &|tensors| {
+            tensors.remove(name);
+        })
+    });
+    assert!(message.contains("no tensor") && message.contains(name), "{message}");
+    let message = refusal(|folder| {
+        edit(folder, &|tensors| {
+            tensors.insert("mid_block.extra".into(), noise(&[1], 1));
+        })
+    });
+    assert!(message.contains("mid_block.extra"), "{message}");
+    let message = refusal(|folder| {
+        edit(folder, &|tensors| {
+            tensors.insert(name.into(), noise(&[16, 15], 1));
+        })
+    });
+    assert!(
+        message.contains(name) && message.contains("[16, 15]") && message.contains("[16, 16]"),
+        "{message}"
+    );
+    let message = refusal(|folder| {
+        edit(folder, &|tensors| {
+            tensors.insert(name.into(), (noise(&[16, 16], 1) / 0.0).unwrap());
+        })
+    });
+    assert!(message.contains(name) && message.contains("finite"), "{message}");
+    let message = refusal(|folder| {
+        let bytes = fs::read(weights(folder)).unwrap();
+        fs::write(weights(folder), &bytes[..bytes.len() / 2]).unwrap();
+    });
+    assert!(message.contains("whole safetensors"), "{message}");
+    let message = refusal(|folder| fs::remove_file(weights(folder)).unwrap());
+    assert!(message.contains("diffusion_pytorch_model.safetensors"), "{message}");
+    let message = refusal(|folder| fs::remove_file(folder.join("config.json")).unwrap());
+    assert!(message.contains("config.json"), "{message}");
+}
+
+#[test]
+fn half_precision_and_a_pipeline_s_subfolders_are_read() {
+    let out = tempfile::tempdir().unwrap();
+    for (sub, file) in [("unet", "config.json"), ("scheduler", "scheduler_config.json")] {
+        fs::create_dir(out.path().join(sub)).unwrap();
+        fs::copy(folder("paper").join(file), out.path().join(sub).join(file)).unwrap();
+    }
+    let name = "diffusion_pytorch_model.safetensors";
+    let tensors = candle_core::safetensors::load(folder("paper").join(name), &Device::Cpu).unwrap();
+    let half: HashMap<_, _> =
+        tensors.iter().map(|(name, tensor)| (name.clone(), tensor.to_dtype(DType::F16).unwrap())).collect();
+    candle_core::safetensors::save(&half, out.path().join("unet").join(name)).unwrap();
+    let exchange = read_folder(out.path(), &Device::Cpu).unwrap();
+    assert!(exchange.scheduler.is_some());
+    let found = exchange.network.parameters().get("conv_in.bias").as_tensor().clone();
+    let error = relative_error(&found, &tensors["conv_in.bias"]);
+    assert!(error < 1e-3 && error > 0.0, "{error}");
+}
+
+#[test]
+fn sizes_that_cannot_be_halved_are_refused() {
+    let network = small();
+    let message = network.forward(&noise(&[1, 8, 6, 2], 1), &[1], Mode::Evaluate).unwrap_err().to_string();
+    assert!(message.contains("8 × 6") && message.contains("8 × 8"), "{message}");
+    for (size, fits) in [(28, true), (32, true), (30, false), (7, false), (0, false), (4, true)] {
+        assert_eq!(UNetConfig::preset(Preset::Laptop).check_size(size, 28).is_ok(), fits, "{size}");
+    }
+}
+
+#[test]
+fn every_shape_can_be_built_and_its_blueprint_tells_the_truth() {
+    for (channels, layers, attention) in [
+        (vec![8], 1, vec![]),
+        (vec![8, 12], 1, vec![0, 1]),
+        (vec![12, 8, 16], 2, vec![2]),
+        (vec![4, 4, 4, 8], 1, vec![1, 3]),
+    ] {
+        let config = UNetConfig {
+            layers_per_block: layers,
+            norm_num_groups: 4,
+            attention_head_dim: Some(4),
+            downsample_padding: layers - 1,
+            ..UNetConfig::levels((8, 16), 2, &channels, &attention)
+        };
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<UNetConfig>(&text).unwrap(), config, "{text}");
+        let network = UNet::fresh(config.clone(), &mut StdRng::seed_from_u64(1), &Device::Cpu).unwrap();
+        let blueprint = Blueprint::of(&config, 8, 16).unwrap();
+        assert_eq!(blueprint.count(), network.parameters().count(), "{channels:?}");
+        let y = network.forward(&noise(&[2, 8, 16, 2], 1), &[1, 9], Mode::Evaluate).unwrap();
+        assert_eq!(&y.dims()[1..], blueprint.layers.last().unwrap().shape, "{channels:?}");
+    }
+}
+
+#[test]
+fn multiplications_are_counted_right() {
+    // one level, one block, no attention: by hand
+    let config = UNetConfig {
+        layers_per_block: 1,
+        norm_num_groups: 2,
+        add_attention: false,
+        ..UNetConfig::levels((4, 4), 1, &[2], &[])
+    };
+    let blueprint = Blueprint::of(&config, 4, 4).unwrap();
+    let convolutions = 16 * 9 * (2 + 2 * 2 * 2 + 2 * 2 * 4 + (4 * 2 + 2 * 2) * 2 + 2);
+    let found: u64 = blueprint.kind(Kind::Convolution).map(|layer| layer.multiplications).sum();
+    assert_eq!(found, convolutions);
+    let shortcuts: u64 = blueprint.kind(Kind::Shortcut).map(|layer| layer.multiplications).sum();
+    assert_eq!(shortcuts, 2 * 16 * 4 * 2);
+}
+
+#[test]
+fn a_fresh_network_begins_by_predicting_next_to_nothing() {
     let config = UNetConfig::preset(Preset::Laptop);
-    let net = UNet::fresh(config, &mut StdRng::seed_from_u64(1), &Device::Cpu).unwrap();
-    let x = Tensor::ones((2, 28, 28, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
-    let eps = net.forward(&x, &[1, 1000], Mode::Evaluate).unwrap();
-    assert_eq!(eps.dims(), [2, 28, 28, 1]);
-    let largest = eps.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
-    assert!(largest > 0.0 && largest < 1e-2, "{largest}");
+    let [a, b] = [1, 1]
+        .map(|seed| UNet::fresh(config.clone(), &mut StdRng::seed_from_u64(seed), &Device::Cpu).unwrap());
+    let x = noise(&[2, 28, 28, 1], 1);
+    let [a, b] = [a, b].map(|network| numbers(&network.forward(&x, &[1, 1000], Mode::Evaluate).unwrap()));
+    assert_eq!(a, b, "the same seed gives the same network");
+    let largest = a.iter().fold(0.0_f64, |largest, number| largest.max(number.abs()));
+    assert!(largest > 0.0 && largest < 1e-3, "{largest}");
+}
+
+#[test]
+fn the_output_depends_on_t() {
+    let network = small();
+    let x = noise(&[1, 8, 8, 2], 1);
+    let at = |t| network.forward(&x, &[t], Mode::Evaluate).unwrap();
+    for (s, t) in [(1, 2), (1, 1000), (999, 1000)] {
+        let change = relative_error(&at(s), &at(t));
+        assert!(change > 1e-4, "t = {s} and {t}: {change}");
+    }
+    // one t per image: a batch is no more than its images
+    let batch = network.forward(&Tensor::cat(&[&x, &x], 0).unwrap(), &[7, 900], Mode::Evaluate).unwrap();
+    for (row, t) in [7, 900].into_iter().enumerate() {
+        assert!(relative_error(&batch.narrow(0, row, 1).unwrap(), &at(t)) < 1e-5, "t = {t}");
+    }
+}
+
+#[test]
+fn every_parameter_gets_a_gradient_but_one_kind_that_has_none() {
+    let fresh = UNet::fresh(small().config().clone(), &mut StdRng::seed_from_u64(5), &Device::Cpu).unwrap();
+    for (network, name) in [(small(), "loud"), (fresh, "fresh")] {
+        let (x, eps) = (noise(&[3, 8, 8, 2], 1), noise(&[3, 8, 8, 2], 2));
+        let predicted = network.forward(&x, &[1, 500, 1000], Mode::Train { seed: 1 }).unwrap();
+        let gradients = (predicted - eps).unwrap().sqr().unwrap().mean_all().unwrap().backward().unwrap();
+        for (parameter, variable) in network.parameters().names().iter().zip(network.parameters().variables())
+        {
+            let gradient =
+                gradients.get(variable).unwrap_or_else(|| panic!("{name}: {parameter} has no gradient"));
+            assert_eq!(gradient.dims(), variable.dims(), "{name}: {parameter}");
+            let largest =
+                numbers(gradient).into_iter().fold(0.0_f64, |largest, number| largest.max(number.abs()));
+            // softmax does not see what all keys share, so the keys' bias does nothing
+            if parameter.ends_with("to_k.bias") {
+                assert!(largest < 1e-7, "{name}: {parameter}: {largest}");
+            } else {
+                assert!(largest > 0.0, "{name}: {parameter}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_reaches_the_parameters_while_it_evaluates() {
+    let network = small();
+    let y = network.forward(&noise(&[1, 8, 8, 2], 1), &[1], Mode::Evaluate).unwrap();
+    let gradients = y.sum_all().unwrap().backward().unwrap();
+    assert!(network.parameters().variables().iter().all(|variable| gradients.get(variable).is_none()));
+}
+
+#[test]
+fn the_gradient_of_the_whole_network_is_that_of_finite_differences() {
+    let network = small();
+    let (x, w, t) = (noise(&[2, 8, 8, 2], 1), noise(&[2, 8, 8, 2], 2), [3, 700]);
+    // in doubles from the output on: only the network rounds
+    let loss = || {
+        let y = network.forward(&x, &t, Mode::Evaluate).unwrap();
+        numbers(&y).iter().zip(numbers(&w)).map(|(y, w)| y * w).sum::<f64>()
+    };
+    let y = network.forward(&x, &t, Mode::Train { seed: 1 }).unwrap();
+    let gradients = (y * &w).unwrap().sum_all().unwrap().backward().unwrap();
+    for (seed, (name, variable)) in
+        (10..).zip(network.parameters().names().iter().zip(network.parameters().variables()))
+    {
+        if name.ends_with("to_k.bias") {
+            continue;
+        }
+        let gradient = gradients.get(variable).unwrap();
+        let norm = numbers(gradient).iter().map(|g| g * g).sum::<f64>().sqrt();
+        let along = (gradient / norm).unwrap();
+        let random = noise(variable.dims(), seed);
+        let length = numbers(&random).iter().map(|d| d * d).sum::<f64>().sqrt();
+        for direction in [along, (random / length).unwrap()] {
+            let predicted: f64 = numbers(gradient).iter().zip(numbers(&direction)).map(|(g, d)| g * d).sum();
+            let (start, h) = (variable.as_tensor().copy().unwrap(), 1e-2);
+            let at = |step: f64| {
+                variable.set(&(&start + (&direction * step).unwrap()).unwrap()).unwrap();
+                loss()
+            };
+            let measured = (at(h) - at(-h)) / (2.0 * h);
+            variable.set(&start).unwrap();
+            // f32 in the network: 10⁻⁶ of an output of about 10, over h; and h² of the third derivative
+            let error = (measured - predicted).abs();
+            assert!(error < 2e-2 * norm + 2e-3, "{name}: {measured}, predicted {predicted}, norm {norm}");
+        }
+    }
+}
+
+#[test]
+fn group_norm_leaves_mean_0_and_variance_1_in_each_group() {
+    let x = ((noise(&[2, 6, 5, 12], 1) * 7.0).unwrap() + 3.0).unwrap();
+    let [one, zero] = [1.0_f32, 0.0].map(|value| Tensor::full(value, 12, &Device::Cpu).unwrap());
+    let norm = Norm { groups: 3, epsilon: 1e-5 };
+    let y = operations::group_norm(&x, &one, &zero, norm, Activation::Identity).unwrap();
+    let groups = y.reshape((2, 30, 3, 4)).unwrap().transpose(1, 2).unwrap().contiguous().unwrap();
+    for group in numbers(&groups).chunks(120) {
+        let mean = group.iter().sum::<f64>() / 120.0;
+        let variance = group.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 120.0;
+        assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4, "{mean}, {variance}");
+    }
+}
+
+#[test]
+fn dropout_is_drawn_from_its_seed_and_only_while_training() {
+    let config = UNetConfig { dropout: 0.5, ..small().config().clone() };
+    let network = UNet::new(config, small().parameters().clone()).unwrap();
+    let x = noise(&[2, 8, 8, 2], 1);
+    let of = |network: &UNet, mode| numbers(&network.forward(&x, &[1, 2], mode).unwrap());
+    assert_eq!(of(&network, Mode::Train { seed: 1 }), of(&network, Mode::Train { seed: 1 }));
+    assert_ne!(of(&network, Mode::Train { seed: 1 }), of(&network, Mode::Train { seed: 2 }));
+    assert_eq!(of(&network, Mode::Evaluate), of(&small(), Mode::Evaluate), "no dropout when evaluating");
+}
+
+#[test]
+fn a_probe_computes_the_same_and_takes_its_time() {
+    let network = small();
+    let x = noise(&[2, 8, 8, 2], 1);
+    let mut probe = Probe::new(network.parameters(), Mode::Evaluate);
+    let found = network.read(&x, &[1, 2], &mut probe).unwrap();
+    assert_eq!(numbers(&found), numbers(&network.forward(&x, &[1, 2], Mode::Evaluate).unwrap()));
+    for kind in Kind::ALL {
+        assert!(probe.seconds(kind) > 0.0, "{kind}");
+    }
+}
+
+#[test]
+fn parameters_of_another_network_are_refused() {
+    let other = UNetConfig { layers_per_block: 2, ..small().config().clone() };
+    let message = UNet::new(other, small().parameters().clone()).unwrap_err().to_string();
+    assert!(message.contains("resnets.1"), "{message}");
+    let message = "imagenet".parse::<Preset>().unwrap_err().to_string();
+    assert!(message.contains("imagenet") && message.contains("laptop"), "{message}");
+    let linear = Betas::Linear { start: 0.5, end: 2.0 };
+    assert!(Scheduler { steps: 3, betas: linear, clip: true }.schedule().is_err());
 }

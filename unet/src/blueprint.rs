@@ -65,6 +65,36 @@ impl fmt::Display for Kind {
     }
 }
 
+impl Kind {
+    /// The kind of a convolution.
+    pub fn of_convolution(layer: Convolution) -> Self {
+        match (layer.kernel, layer.geometry.stride) {
+            (1, _) => Self::Shortcut,
+            (_, 1) => Self::Convolution,
+            _ => Self::Halving,
+        }
+    }
+
+    /// The kind of a linear layer: attention's are named `to_…`.
+    pub fn of_linear(name: &str) -> Self {
+        if name.contains(".to_") { Self::Projection } else { Self::Time }
+    }
+}
+
+// ANCHOR: residual_parameters
+/// How many parameters a [residual block](crate::block::residual_block) has.
+///
+/// Two normalisations with a scale and a shift per channel, two 3 × 3 convolutions, the matrix that brings the time in, and where the
+/// number of channels changes a 1 × 1 convolution; convolutions and the matrix have a bias per output.
+pub fn residual_parameters(inputs: usize, outputs: usize, time_width: usize) -> usize {
+    let norms = 2 * inputs + 2 * outputs;
+    let convolutions = (9 * inputs + 1) * outputs + (9 * outputs + 1) * outputs;
+    let time = (time_width + 1) * outputs;
+    let shortcut = if inputs == outputs { 0 } else { (inputs + 1) * outputs };
+    norms + convolutions + time + shortcut
+}
+// ANCHOR_END: residual_parameters
+
 /// One layer of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
@@ -244,13 +274,9 @@ impl Reading for Blueprint {
 
     fn convolve(&mut self, name: &str, x: &Vec<usize>, layer: Convolution) -> Result<Vec<usize>> {
         let Convolution { outputs, kernel, geometry, scale } = layer;
+        let kind = Kind::of_convolution(layer);
         let (height, width, inputs) = (x[0], x[1], x[2]);
         let shape = [geometry.output(height, kernel), geometry.output(width, kernel), outputs];
-        let kind = match (kernel, geometry.stride) {
-            (1, _) => Kind::Shortcut,
-            (_, 1) => Kind::Convolution,
-            _ => Kind::Halving,
-        };
         let cost = shape.iter().product::<usize>() * kernel * kernel * inputs;
         let taps = kernel * kernel;
         let start = start(scale, taps * inputs, taps * outputs);
@@ -306,7 +332,7 @@ impl Reading for Blueprint {
     fn linear(&mut self, name: &str, x: &Vec<usize>, outputs: usize, scale: f64) -> Result<Vec<usize>> {
         let (&inputs, before) = x.split_last().expect("a shape has a last dimension");
         let shape = [before, &[outputs]].concat();
-        let kind = if before.is_empty() { Kind::Time } else { Kind::Projection };
+        let kind = Kind::of_linear(name);
         let parameters = weight_and_bias(name, &[outputs, inputs], outputs, start(scale, inputs, outputs));
         self.push(name, kind, &shape, parameters, shape.iter().product::<usize>() * inputs)
     }

@@ -1,7 +1,13 @@
 //! The U-Net that predicts the noise: its definition, and the network that computes it.
 
+mod check;
+mod field;
+mod probe;
 mod weights;
 
+pub use check::{Slope, slopes};
+pub use field::{only_level, reach, sensitivity};
+pub use probe::{Cut, Probe};
 pub use weights::Weights;
 
 use crate::{
@@ -9,9 +15,9 @@ use crate::{
     block::{Level, down_level, middle, up_level},
     config::{DownBlock, UNetConfig, UpBlock},
     embedding::timestep_embedding,
-    layer::{Convolution, Reading},
+    layer::{Convolution, Reading, SILENT},
     operations::{Activation, Norm},
-    parameters::Parameters,
+    parameters::{Parameters, Start},
 };
 use candle_core::{Device, Tensor};
 use ddpm::Error as CourseError;
@@ -159,6 +165,23 @@ impl UNet {
         Ok(Self { inside: Arc::new(Inside { config, parameters }) })
     }
 
+    /// As [`fresh`](Self::fresh), but with no layer that begins next to silent: what a fresh network hides, this one shows.
+    ///
+    /// # Errors
+    /// As [`fresh`](Self::fresh).
+    pub fn loud(config: UNetConfig, rng: &mut impl Rng, device: &Device) -> Result<Self> {
+        let mut specifications = config.specifications()?;
+        for specification in &mut specifications {
+            if let Start::Uniform(bound) = &mut specification.start
+                && *bound < SILENT.powf(0.25)
+            {
+                *bound /= SILENT.sqrt();
+            }
+        }
+        let parameters = Parameters::fresh(&specifications, rng, device)?;
+        Ok(Self { inside: Arc::new(Inside { config, parameters }) })
+    }
+
     /// The settings.
     pub fn config(&self) -> &UNetConfig {
         &self.inside.config
@@ -180,6 +203,23 @@ impl UNet {
     /// If `t` is not B numbers from 1 on, or C is not the network's.
     #[track_caller]
     pub fn forward(&self, x_t: &Tensor, t: &[usize], mode: Mode) -> Result<Tensor> {
+        self.read(x_t, t, &mut Weights::new(self.parameters(), mode))
+    }
+
+    /// The predicted noise, computed by a reading of your own: a [`Probe`], say.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
+    #[track_caller]
+    pub fn read(
+        &self,
+        x_t: &Tensor,
+        t: &[usize],
+        reading: &mut impl Reading<Value = Tensor>,
+    ) -> Result<Tensor> {
         let (batch, height, width, channels) = x_t.dims4()?;
         let config = self.config();
         assert_eq!(batch, t.len(), "one t per image");
@@ -190,10 +230,9 @@ impl UNet {
         let timesteps: Vec<usize> = t.iter().map(|t| t - 1).collect();
         let (size, flip, shift) = (config.block_out_channels[0], config.flip_sin_to_cos, config.freq_shift);
         let time = timestep_embedding(&timesteps, size, flip, shift, x_t.device())?;
-        let mut weights = Weights::new(self.parameters(), mode);
         match config.center_input_sample {
-            true => u_net(config, &mut weights, &x_t.affine(2.0, -1.0)?, &time),
-            false => u_net(config, &mut weights, x_t, &time),
+            true => u_net(config, reading, &x_t.affine(2.0, -1.0)?, &time),
+            false => u_net(config, reading, x_t, &time),
         }
     }
 }

@@ -1,0 +1,54 @@
+//! Whether the gradients of a network are what they should be.
+
+use super::{Mode, UNet};
+use crate::Result;
+use candle_core::{DType, Tensor};
+
+/// The slope of one parameter along its gradient, by back-propagation and by central differences.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slope {
+    /// The parameter.
+    pub name: String,
+    /// ‖g‖, where g is the gradient by back-propagation.
+    pub predicted: f64,
+    /// (S(θ + h g/‖g‖) − S(θ − h g/‖g‖))/2h.
+    pub measured: f64,
+}
+
+/// The slopes of S = Σ w · ε_θ(x, t) along the gradient of each parameter, with step `h`.
+///
+/// A parameter whose gradient is 0 to within rounding has no direction: its slope is measured along all ones.
+/// The parameters end as they began.
+///
+/// # Errors
+/// If the network refuses the input, or the device runs out of memory.
+pub fn slopes(network: &UNet, x: &Tensor, t: &[usize], w: &Tensor, h: f64) -> Result<Vec<Slope>> {
+    let loss = |mode| -> Result<Tensor> { Ok((network.forward(x, t, mode)? * w)?) };
+    let gradients = loss(Mode::Train { seed: 0 })?.sum_all()?.backward()?;
+    let mut slopes = Vec::new();
+    for (name, variable) in network.parameters().names().iter().zip(network.parameters().variables()) {
+        let start = variable.as_tensor().copy()?;
+        let gradient = match gradients.get(variable) {
+            Some(gradient) => gradient.clone(),
+            None => start.zeros_like()?,
+        };
+        let norm = total(&gradient.sqr()?)?.sqrt();
+        let direction = match norm > 1e-5 {
+            true => (gradient / norm)?,
+            false => (start.ones_like()? / (start.elem_count() as f64).sqrt())?,
+        };
+        let at = |step: f64| {
+            variable.set(&(&start + (&direction * step)?)?)?;
+            total(&loss(Mode::Evaluate)?)
+        };
+        let measured = (at(h)? - at(-h)?) / (2.0 * h);
+        variable.set(&start)?;
+        slopes.push(Slope { name: name.clone(), predicted: norm, measured });
+    }
+    Ok(slopes)
+}
+
+/// The sum of all numbers, in doubles.
+fn total(tensor: &Tensor) -> Result<f64> {
+    Ok(tensor.to_dtype(DType::F64)?.sum_all()?.to_scalar()?)
+}

@@ -1,0 +1,55 @@
+//! How far a pixel of the output looks.
+
+use super::{Cut, Mode, Probe, UNet};
+use crate::Result;
+use candle_core::{DType, Tensor, Var};
+use ndarray::Array2;
+
+/// |∂ε_{i,j}/∂x_{k,l}| for one pixel (i, j) of the output: how strongly it depends on each pixel (k, l) of the image.
+///
+/// Summed over the channels of both, the mean over the images of the batch. `cuts` as for [`Probe::cutting`].
+///
+/// Shapes: `x_t` (B, H, W, C) to (H, W).
+///
+/// # Errors
+/// If the network refuses the image, or the device runs out of memory.
+pub fn sensitivity(
+    network: &UNet,
+    x_t: &Tensor,
+    t: &[usize],
+    (row, column): (usize, usize),
+    cuts: &[Cut],
+) -> Result<Array2<f64>> {
+    let x = Var::from_tensor(x_t)?;
+    let mut probe = Probe::new(network.parameters(), Mode::Evaluate).cutting(cuts.to_vec());
+    let y = network.read(x.as_tensor(), t, &mut probe)?;
+    let gradients = y.narrow(1, row, 1)?.narrow(2, column, 1)?.sum_all()?.backward()?;
+    let (_, height, width, _) = x_t.dims4()?;
+    let map = match gradients.get(&x) {
+        Some(gradient) => gradient.to_dtype(DType::F64)?.abs()?.sum(3)?.mean(0)?, // (H, W)
+        None => Tensor::zeros((height, width), DType::F64, x_t.device())?,
+    };
+    let numbers = map.flatten_all()?.to_vec1()?;
+    Ok(Array2::from_shape_vec((height, width), numbers).expect("as many numbers as pixels"))
+}
+
+/// The root mean square distance from a pixel, weighted by a map: how far it looks, in pixels.
+pub fn reach(map: &Array2<f64>, (row, column): (usize, usize)) -> f64 {
+    let square =
+        |(k, l): (usize, usize)| (k as f64 - row as f64).powi(2) + (l as f64 - column as f64).powi(2);
+    let weighted: f64 = map.indexed_iter().map(|(place, weight)| weight * square(place)).sum();
+    (weighted / map.sum()).sqrt()
+}
+
+/// What to cut so that the output hears of the image through one level's skip connections only, counted from the finest,
+/// 0; or, with `None`, only through the middle.
+pub fn only_level(levels: usize, layers_per_block: usize, level: Option<usize>) -> Vec<Cut> {
+    let per_level = layers_per_block + 1;
+    let mut cuts = vec![Cut::Skip; levels * per_level];
+    if let Some(level) = level {
+        let first = (levels - 1 - level) * per_level;
+        cuts[first..first + per_level].fill(Cut::Nothing);
+        cuts[first] = Cut::Below;
+    }
+    cuts
+}

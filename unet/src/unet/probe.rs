@@ -1,0 +1,115 @@
+//! The network read with instruments: a stopwatch for each kind of layer, and scissors for the skip connections.
+
+use super::{Mode, Weights};
+use crate::{
+    Result,
+    blueprint::Kind,
+    layer::{Convolution, Reading},
+    operations::{Activation, Norm},
+    parameters::Parameters,
+};
+use candle_core::Tensor;
+use std::time::{Duration, Instant};
+
+/// Computes as [`Weights`] do, and meanwhile measures and cuts.
+///
+/// On a GPU, where layers run on after the call has returned, the times mean nothing.
+#[derive(Debug)]
+pub struct Probe<'a> {
+    weights: Weights<'a>,
+    times: [Duration; Kind::ALL.len()],
+    joints: usize,
+    cuts: Vec<Cut>,
+}
+
+/// What to do at a joint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Join both.
+    Nothing,
+    /// Zeros for what the skip connection carries.
+    Skip,
+    /// Zeros for what comes from below.
+    Below,
+}
+
+impl<'a> Probe<'a> {
+    /// A reading with these parameters that cuts nothing.
+    pub fn new(parameters: &'a Parameters, mode: Mode) -> Self {
+        Self {
+            weights: Weights::new(parameters, mode),
+            times: Default::default(),
+            joints: 0,
+            cuts: Vec::new(),
+        }
+    }
+
+    /// What to cut at each joint, in the order of the way up; nothing where the list has ended.
+    pub fn cutting(self, cuts: Vec<Cut>) -> Self {
+        Self { cuts, ..self }
+    }
+
+    /// The seconds that went into layers of a kind.
+    pub fn seconds(&self, kind: Kind) -> f64 {
+        self.times[kind as usize].as_secs_f64()
+    }
+
+    fn time<T>(&mut self, kind: Kind, layer: impl FnOnce(&mut Weights) -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        let y = layer(&mut self.weights);
+        self.times[kind as usize] += start.elapsed();
+        y
+    }
+}
+
+impl Reading for Probe<'_> {
+    type Value = Tensor;
+
+    fn convolve(&mut self, name: &str, x: &Tensor, layer: Convolution) -> Result<Tensor> {
+        self.time(Kind::of_convolution(layer), |weights| weights.convolve(name, x, layer))
+    }
+
+    fn upsample(&mut self, name: &str, x: &Tensor) -> Result<Tensor> {
+        self.time(Kind::Doubling, |weights| weights.upsample(name, x))
+    }
+
+    fn group_norm(&mut self, name: &str, x: &Tensor, norm: Norm, activation: Activation) -> Result<Tensor> {
+        self.time(Kind::Norm, |weights| weights.group_norm(name, x, norm, activation))
+    }
+
+    fn linear(&mut self, name: &str, x: &Tensor, outputs: usize, scale: f64) -> Result<Tensor> {
+        self.time(Kind::of_linear(name), |weights| weights.linear(name, x, outputs, scale))
+    }
+
+    fn silu(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.time(Kind::Rest, |weights| weights.silu(x))
+    }
+
+    fn attend(&mut self, name: &str, q: &Tensor, k: &Tensor, v: &Tensor, head: usize) -> Result<Tensor> {
+        self.time(Kind::Attention, |weights| weights.attend(name, q, k, v, head))
+    }
+
+    fn add_to_pixels(&mut self, x: &Tensor, vector: &Tensor) -> Result<Tensor> {
+        self.time(Kind::Rest, |weights| weights.add_to_pixels(x, vector))
+    }
+
+    fn add(&mut self, x: &Tensor, y: &Tensor, divisor: f64) -> Result<Tensor> {
+        self.time(Kind::Rest, |weights| weights.add(x, y, divisor))
+    }
+
+    fn join(&mut self, x: &Tensor, skip: &Tensor) -> Result<Tensor> {
+        let cut = self.cuts.get(self.joints).copied().unwrap_or(Cut::Nothing);
+        self.joints += 1;
+        let silence = |tensor: &Tensor, silent: bool| match silent {
+            true => tensor.zeros_like(),
+            false => Ok(tensor.clone()),
+        };
+        let x = silence(x, cut == Cut::Below)?;
+        let skip = silence(skip, cut == Cut::Skip)?;
+        self.time(Kind::Rest, |weights| weights.join(&x, &skip))
+    }
+
+    fn dropout(&mut self, x: &Tensor, share: f64) -> Result<Tensor> {
+        self.time(Kind::Rest, |weights| weights.dropout(x, share))
+    }
+}
