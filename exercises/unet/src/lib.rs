@@ -10,3 +10,33 @@
 mod answers;
 
 pub use solution::*;
+
+pub mod block {
+    #[cfg(feature = "ch13")]
+    pub use crate::answers::ch13_unet::{attention_block, residual_block};
+    pub use solution::block::*;
+}
+
+pub mod blueprint {
+    #[cfg(feature = "ch13")]
+    pub use crate::answers::ch13_unet::residual_parameters;
+    pub use solution::blueprint::*;
+}
+
+pub mod embedding {
+    #[cfg(feature = "ch13")]
+    pub use crate::answers::ch13_unet::timestep_embedding;
+    pub use solution::embedding::*;
+}
+
+pub mod exchange {
+    #[cfg(feature = "ch13")]
+    pub use crate::answers::ch13_unet::kernel_from_diffusers;
+    pub use solution::exchange::*;
+}
+
+pub mod unet {
+    #[cfg(feature = "ch13")]
+    pub use crate::answers::ch13_unet::skip_channels;
+    pub use solution::unet::*;
+}

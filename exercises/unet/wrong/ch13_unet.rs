@@ -5,9 +5,7 @@ use candle_core::{D, Device, Tensor};
 use solution::{
     Result,
     block::{Attention, Residual},
-    blueprint,
-    embedding,
-    exchange,
+    blueprint, embedding, exchange,
     layer::{Convolution, Reading},
     operations::Activation,
     unet,

@@ -39,7 +39,9 @@ pub fn timestep_embedding(
 ) -> Result<Tensor> {
     assert!((size / 2) as f64 > shift, "half of {size}, minus {shift}, leaves no frequencies");
     let _ = (timesteps, size, flip, shift, device);
-    todo!("diffusers' switches on Vaswani et al., §3.5: a row for each τ, the angles τ ω_k with ω_k = 10000^(−k/(half − shift)); sines first unless `flip`")
+    todo!(
+        "diffusers' switches on Vaswani et al., §3.5: a row for each τ, the angles τ ω_k with ω_k = 10000^(−k/(half − shift)); sines first unless `flip`"
+    )
 }
 
 /// A residual block: two convolutions, the time in between, and a way around both.
@@ -65,7 +67,9 @@ pub fn residual_block<R: Reading>(
     block: Residual,
 ) -> Result<R::Value> {
     let _ = (reading, name, x, time, block);
-    todo!("Ho et al., Appendix B: h = conv1(silu(norm1(x))) + W silu(e), then (shortcut(x) + conv2(dropout(silu(norm2(h)))))/divisor; the layers are named norm1, conv1, time_emb_proj, norm2, conv2, conv_shortcut")
+    todo!(
+        "Ho et al., Appendix B: h = conv1(silu(norm1(x))) + W silu(e), then (shortcut(x) + conv2(dropout(silu(norm2(h)))))/divisor; the layers are named norm1, conv1, time_emb_proj, norm2, conv2, conv_shortcut"
+    )
 }
 
 /// An attention block: every pixel looks at every other, and adds what it finds.
@@ -88,7 +92,9 @@ pub fn attention_block<R: Reading>(
     block: Attention,
 ) -> Result<R::Value> {
     let _ = (reading, name, x, block);
-    todo!("Ho et al., Appendix B: n = norm(x), y = (x + W_o attend(W_q n, W_k n, W_v n))/divisor; the layers are named group_norm, to_q, to_k, to_v, to_out.0")
+    todo!(
+        "Ho et al., Appendix B: n = norm(x), y = (x + W_o attend(W_q n, W_k n, W_v n))/divisor; the layers are named group_norm, to_q, to_k, to_v, to_out.0"
+    )
 }
 
 /// The channels of each skip connection, in the order in which the way down leaves them behind.
@@ -97,7 +103,9 @@ pub fn attention_block<R: Reading>(
 /// halved output. The way up takes them from the end.
 pub fn skip_channels(block_out_channels: &[usize], layers_per_block: usize) -> Vec<usize> {
     let _ = (block_out_channels, layers_per_block);
-    todo!("one for the first convolution; then for each level one per residual block, and one for the halved image unless it is the last level")
+    todo!(
+        "one for the first convolution; then for each level one per residual block, and one for the halved image unless it is the last level"
+    )
 }
 
 /// A kernel of PyTorch's layout (O, I, K, K) in ours, (K, K, I, O).
@@ -106,7 +114,9 @@ pub fn skip_channels(block_out_channels: &[usize], layers_per_block: usize) -> V
 /// If the tensor has not four dimensions, or the device runs out of memory.
 pub fn kernel_from_diffusers(kernel: &Tensor) -> Result<Tensor> {
     let _ = kernel;
-    todo!("`permute` takes the old places of the new dimensions: (O, I, K, K) becomes (K, K, I, O); leave it contiguous")
+    todo!(
+        "`permute` takes the old places of the new dimensions: (O, I, K, K) becomes (K, K, I, O); leave it contiguous"
+    )
 }
 
 /// How many parameters a [residual block](crate::block::residual_block) has.
@@ -115,5 +125,7 @@ pub fn kernel_from_diffusers(kernel: &Tensor) -> Result<Tensor> {
 /// number of channels changes a 1 × 1 convolution; convolutions and the matrix have a bias per output.
 pub fn residual_parameters(inputs: usize, outputs: usize, time_width: usize) -> usize {
     let _ = (inputs, outputs, time_width);
-    todo!("a normalisation has 2 numbers per channel; a K × K convolution K² I O weights and O biases; the shortcut is there only where inputs ≠ outputs")
+    todo!(
+        "a normalisation has 2 numbers per channel; a K × K convolution K² I O weights and O biases; the shortcut is there only where inputs ≠ outputs"
+    )
 }

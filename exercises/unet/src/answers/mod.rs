@@ -1,1 +1,4 @@
 //! Your answers, one file a chapter. `cargo exercise` shows how far you are, `cargo exercise ch13_unet` judges one.
+
+#[cfg(feature = "ch13")]
+pub mod ch13_unet;
