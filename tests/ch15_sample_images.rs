@@ -17,8 +17,8 @@ use ddpm_unet::{
     parameters::Parameters,
     picture::{Sheet, pixel, strip},
     sample::{
-        Ink, Inpainting, Known, Sampler, apply, inpaint, mean_squared_errors, predict_x_0, psnr,
-        replace_known, sample, seam_roughness, spherical,
+        Ink, Inpainting, Known, Sampler, apply, inpaint, mean_squared_errors, open, predict_x_0, psnr,
+        replace_known, sample, seam_roughness, shipped_checkpoint, spherical,
     },
     unet::{Mode, UNet},
 };
@@ -647,4 +647,39 @@ fn a_gif_has_a_frame_a_sheet_and_its_exact_greys() {
         assert_eq!(frame.buffer().get_pixel(10, 10).0, [grey, grey, grey, 255], "frame {k}");
         assert_eq!(frame.buffer().get_pixel(0, 0).0, [255; 4], "the gutter of frame {k}");
     }
+}
+
+/// A folder of diffusers' that ch13's tests are held against.
+fn fixture(name: &str) -> std::path::PathBuf {
+    shipped_checkpoint()
+        .ancestors()
+        .nth(3)
+        .expect("the course's folder")
+        .join("tests/fixtures/unet")
+        .join(name)
+}
+
+#[test]
+fn a_diffusers_folder_opens_as_a_denoiser_and_draws() {
+    let denoiser = open(&fixture("flat"), CPU).unwrap();
+    let (h, w, c) = denoiser.shape();
+    let steps = Sampler::Ddim(0.0).steps(denoiser.schedule(), 5, Spacing::Trailing, Some(1.0)).unwrap();
+    let x_t = standard_normal((3, h, w, c), &mut rng(50), CPU).unwrap();
+    let drawn = sample(&steps, &denoiser, x_t, &mut rng(51), |_, _| Ok(())).unwrap();
+    assert_eq!(drawn.dims(), [3, h, w, c]);
+    assert!(numbers(&drawn).iter().all(|x| (-1.0..=1.0).contains(x)), "x̂_0 is clipped, and x_0 is x̂_0");
+}
+
+#[test]
+fn what_is_no_network_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = |path: &std::path::Path| open(path, CPU).unwrap_err().to_string();
+    let missing = folder.path().join("missing.safetensors");
+    assert!(message(&missing).contains("missing.safetensors"), "{}", message(&missing));
+    assert!(message(folder.path()).contains("config.json"), "{}", message(folder.path()));
+    // a network without the schedule of its training
+    for file in ["config.json", "diffusion_pytorch_model.safetensors"] {
+        std::fs::copy(fixture("flat").join(file), folder.path().join(file)).unwrap();
+    }
+    assert!(message(folder.path()).contains("scheduler_config.json"), "{}", message(folder.path()));
 }

@@ -40,3 +40,15 @@ pub mod unet {
     pub use crate::answers::ch13_unet::skip_channels;
     pub use solution::unet::*;
 }
+
+pub mod picture {
+    #[cfg(feature = "ch15")]
+    pub use crate::answers::ch15_sample_images::pixel;
+    pub use solution::picture::*;
+}
+
+pub mod sample {
+    #[cfg(feature = "ch15")]
+    pub use crate::answers::ch15_sample_images::{apply, predict_x_0, replace_known, spherical};
+    pub use solution::sample::*;
+}

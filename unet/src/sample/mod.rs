@@ -4,11 +4,13 @@ mod choice;
 mod distance;
 mod inpaint;
 mod latent;
+mod open;
 
 pub use choice::Sampler;
 pub use distance::{Ink, mean_squared_errors, psnr, seam_roughness};
 pub use inpaint::{Inpainting, Known, inpaint, replace_known};
 pub use latent::spherical;
+pub use open::{open, shipped_checkpoint};
 
 use crate::{Result, denoiser::ImageDenoiser, noise::standard_normal};
 use candle_core::Tensor;

@@ -2,3 +2,5 @@
 
 #[cfg(feature = "ch13")]
 pub mod ch13_unet;
+#[cfg(feature = "ch15")]
+pub mod ch15_sample_images;
