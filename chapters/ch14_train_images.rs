@@ -12,6 +12,7 @@ use ddpm_unet::{
     checkpoint::{CheckpointFolder, Found},
     device::{DeviceChoice, OpenDevice},
     images::Collection,
+    operations::threads::one_thread_per_operation,
     train::{Asked, Event, History, Outcome, Setting, TrainConfig, Trainer, run, seconds_per_step},
 };
 use std::{
@@ -110,14 +111,16 @@ impl Arguments {
 }
 
 fn main() -> Result<()> {
+    one_thread_per_operation();
     let mut arguments = Arguments::parse();
     let found = arguments.resume.as_deref().map(find).transpose()?;
     if let (None, Some(folder)) = (&arguments.common.out, found.as_ref().and_then(run_folder)) {
         arguments.common.out = Some(folder);
     }
     let (common, threads) = (&arguments.common, arguments.threads());
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let OpenDevice { device, why } = arguments.device.open()?;
-    let collection = Collection::open(arguments.data.as_deref(), arguments.size, threads)?;
+    let collection = Collection::open(arguments.data.as_deref(), arguments.size)?;
     let quick = TrainConfig { steps: 30, batch: 32, judged_images: 64, ..TrainConfig::default() };
     let defaults = common.pick(TrainConfig::default(), quick);
 
@@ -129,17 +132,17 @@ fn main() -> Result<()> {
                 .asked((common.seed != 0).then_some(common.seed))
                 .continued(&checkpoint, &collection)?;
             chapter.say(format!("Going on after step {}, from {}.", checkpoint.step, path.display()));
-            Trainer::resume(checkpoint, &device, threads)?
+            Trainer::resume(checkpoint, &device)?
         }
         None => {
             let asked = arguments.asked(Some(common.seed));
             let mut setting = asked.fresh(&defaults, &collection)?;
             if let Some(minutes) = arguments.minutes {
-                let seconds = seconds_per_step(&setting, &collection, &device, threads)?;
+                let seconds = seconds_per_step(&setting, &collection, &device)?;
                 setting.training.steps = ((60.0 * minutes / seconds) as usize).max(1);
                 setting.validate()?;
             }
-            Trainer::new(setting, &device, threads)?
+            Trainer::new(setting, &device)?
         }
     };
     let folder = CheckpointFolder::new(chapter.out().join("checkpoints"), arguments.keep);

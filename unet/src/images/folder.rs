@@ -1,13 +1,10 @@
 //! A folder of PNG and JPEG pictures.
 
 use super::{ImageSource, content, entries, pixels::from_byte, unreadable};
-use crate::{Error, Result};
+use crate::{Error, Result, operations::threads::in_order};
 use ddpm::{error::Place, report::Progress};
 use image::{ImageReader, Rgb, RgbImage, imageops::FilterType};
-use std::{
-    path::{Path, PathBuf},
-    thread,
-};
+use std::path::{Path, PathBuf};
 
 /// The smallest and the largest side that pictures can be cut to.
 const SIDES: std::ops::RangeInclusive<usize> = 4..=1024;
@@ -30,12 +27,12 @@ pub struct Unreadable {
 }
 
 impl PictureFolder {
-    /// Finds the pictures by their names, `.png`, `.jpg` and `.jpeg`, and decodes each once, on `threads` threads: those that
-    /// cannot be are returned, and left out of the set. A run of days does not stop at the first broken file.
+    /// Finds the pictures by their names, `.png`, `.jpg` and `.jpeg`, and decodes each once: those that cannot
+    /// be are returned, and left out of the set. A run of days does not stop at the first broken file.
     ///
     /// # Errors
     /// If the folder cannot be listed, holds no picture that can be read, or `size` is missing or out of bounds.
-    pub fn open(folder: &Path, size: Option<usize>, threads: usize) -> Result<(Self, Vec<Unreadable>)> {
+    pub fn open(folder: &Path, size: Option<usize>) -> Result<(Self, Vec<Unreadable>)> {
         let mut paths = Vec::new();
         collect(folder, &mut paths)?;
         if paths.is_empty() {
@@ -43,7 +40,7 @@ impl PictureFolder {
             return Err(content(folder, Place::Whole, "none", expected, "check the path after --data"));
         }
         let size = check_size(size)?;
-        let bad = decode_all(&paths, size, threads);
+        let bad = decode_all(&paths, size);
         let count = paths.len();
         paths.retain(|path| bad.iter().all(|unreadable| unreadable.path != *path));
         match (paths.is_empty(), bad.first()) {
@@ -116,28 +113,15 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// Those that do not decode, in their order.
-fn decode_all(paths: &[PathBuf], size: usize, threads: usize) -> Vec<Unreadable> {
-    let share = paths.len().div_ceil(threads.max(1));
-    let check = |paths: &[PathBuf], mut progress: Option<Progress>| -> Vec<Unreadable> {
-        let mut bad = Vec::new();
-        for path in paths {
-            if let Err(reason) = decode(path, size) {
-                bad.push(Unreadable { path: path.clone(), reason });
-            }
-            progress.iter_mut().for_each(|progress| progress.advance(1));
-        }
-        bad
-    };
-    thread::scope(|scope| {
-        let mut shares = paths.chunks(share);
-        let first = shares.next().unwrap_or_default();
-        let others: Vec<_> = shares.map(|paths| scope.spawn(|| check(paths, None))).collect();
-        let mut bad = check(first, Some(Progress::new("looking at the pictures", first.len())));
-        for other in others {
-            bad.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        bad
-    })
+fn decode_all(paths: &[PathBuf], size: usize) -> Vec<Unreadable> {
+    let check = |path: &PathBuf| Some(Unreadable { path: path.clone(), reason: decode(path, size).err()? });
+    let mut progress = Progress::new("looking at the pictures", paths.len());
+    let mut bad = Vec::new();
+    for part in paths.chunks(256) {
+        bad.extend(in_order(part.iter().collect(), check).into_iter().flatten());
+        progress.advance(part.len());
+    }
+    bad
 }
 
 /// A picture as a square of `size` pixels, by its content and not by its name.

@@ -66,11 +66,11 @@ impl Collection {
     /// Opens the images at `data`: MNIST where that is `None`; IDX files, CIFAR-10's binary files or a folder of pictures, by
     /// what is found there. `size` is the side of the square that pictures are cut to; other sets have a size already.
     ///
-    /// A folder's pictures are all decoded once, on `threads` threads: those that cannot be are named and left out.
+    /// A folder's pictures are all decoded once: those that cannot be are named and left out.
     ///
     /// # Errors
     /// If there are no images at `data`, a file is damaged, or `size` is missing or not wanted.
-    pub fn open(data: Option<&Path>, size: Option<usize>, threads: usize) -> Result<Self> {
+    pub fn open(data: Option<&Path>, size: Option<usize>) -> Result<Self> {
         let Some(data) = data else {
             refuse_size(size)?;
             return Ok(Self::new("MNIST", mnist(Split::Train)?, Some(mnist(Split::Test)?)));
@@ -91,7 +91,7 @@ impl Collection {
             let test = Cifar10::open(&folder, Split::Test)?;
             return Ok(Self::new("CIFAR-10", Cifar10::open(&folder, Split::Train)?, Some(test)));
         }
-        let (pictures, unreadable) = PictureFolder::open(data, size, threads)?;
+        let (pictures, unreadable) = PictureFolder::open(data, size)?;
         Ok(Self { unreadable, ..Self::new(&name, pictures, None) })
     }
 

@@ -4,16 +4,14 @@ use super::stream::{Purpose, draw_time, epoch_order, generator, place_in_epochs}
 use crate::{
     Result,
     images::{ImageSource, pixels::flip},
+    operations::threads::in_order,
 };
 use candle_core::{Device, Tensor};
 use ddpm::{forward::diffuse_each, schedule::Schedule};
-use ndarray::{Array2, ArrayViewMut1, ArrayViewMut2, Axis, s};
+use ndarray::{Array2, ArrayViewMut1, s};
 use ndarray_rand::rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
-use std::{
-    ops::Range,
-    thread::{self, ScopedJoinHandle},
-};
+use std::ops::Range;
 
 /// A batch: what one step of training sees. Rows are images, H·W·C numbers each.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,19 +78,17 @@ pub struct Feed<'a> {
     seed: u64,
     batch: usize,
     flips: bool,
-    threads: usize,
     order: Option<(u64, Vec<usize>)>,
 }
 
 impl<'a> Feed<'a> {
-    /// Batches of `batch` images of `source`, half of them mirrored if `flips`, read on `threads` threads.
+    /// Batches of `batch` images of `source`, half of them mirrored if `flips`.
     pub fn new(
         source: &'a dyn ImageSource,
         schedule: &'a Schedule,
         (seed, batch, flips): (u64, usize, bool),
-        threads: usize,
     ) -> Self {
-        Feed { source, schedule, seed, batch, flips, threads: threads.max(1), order: None }
+        Feed { source, schedule, seed, batch, flips, order: None }
     }
 
     // ANCHOR: batch
@@ -117,7 +113,7 @@ impl<'a> Feed<'a> {
         let (_, width, channels) = batch.shape;
         let steps = self.schedule.steps();
         let (first, flips) = (batch.first, self.flips);
-        for_each_row(batch, self.threads, |row, index, t, mut x_0, mut eps| {
+        for_each_row(batch, |row, index, t, mut x_0, mut eps| {
             let mut rng = generator(self.seed, Purpose::Example, first + row as u64);
             let pixels = x_0.as_slice_mut().expect("a row of an array in standard order");
             self.source.image(index, pixels)?;
@@ -149,12 +145,11 @@ pub fn judging_batch(
     schedule: &Schedule,
     seed: u64,
     count: usize,
-    threads: usize,
 ) -> Result<Batch> {
     let count = count.min(source.len());
     let mut batch = Batch::empty(count, source.shape(), 0);
     batch.indices = (0..count).collect();
-    for_each_row(&mut batch, threads, |row, index, t, mut x_0, mut eps| {
+    for_each_row(&mut batch, |row, index, t, mut x_0, mut eps| {
         source.image(index, x_0.as_slice_mut().expect("a row of an array in standard order"))?;
         *t = 1 + row * schedule.steps() / count;
         let mut rng = generator(seed, Purpose::Judge, row as u64);
@@ -165,32 +160,12 @@ pub fn judging_batch(
     Ok(batch)
 }
 
-/// A share of a batch's rows: indices, times, x_0 and ε.
-type Share<'a> = ((&'a [usize], &'a mut [usize]), (ArrayViewMut2<'a, f32>, ArrayViewMut2<'a, f32>));
-
-/// Fills rows on several threads: `fill` gets a row's number, its image's index, and its t, x_0 and ε to write.
+/// Fills rows on all threads: `fill` gets a row's number, its image's index, and its t, x_0 and ε to write.
 fn for_each_row(
     batch: &mut Batch,
-    threads: usize,
-    fill: impl Fn(usize, usize, &mut usize, ArrayViewMut1<f32>, ArrayViewMut1<f32>) -> Result<()> + Sync,
+    fill: impl Fn(usize, usize, &mut usize, ArrayViewMut1<f32>, ArrayViewMut1<f32>) -> Result<()> + Sync + Send,
 ) -> Result<()> {
-    let share = batch.len().div_ceil(threads.max(1)).max(1);
-    let rows =
-        batch.x_0.axis_chunks_iter_mut(Axis(0), share).zip(batch.eps.axis_chunks_iter_mut(Axis(0), share));
-    let shares = batch.indices.chunks(share).zip(batch.t.chunks_mut(share)).zip(rows).enumerate();
-    let fill = &fill;
-    thread::scope(|scope| {
-        let work = |(number, ((indices, times), (mut x_0, mut eps))): (usize, Share<'_>)| -> Result<()> {
-            let rows = x_0.rows_mut().into_iter().zip(eps.rows_mut());
-            for (k, ((&index, t), (x_0, eps))) in indices.iter().zip(times).zip(rows).enumerate() {
-                fill(number * share + k, index, t, x_0, eps)?;
-            }
-            Ok(())
-        };
-        let threads: Vec<_> = shares.map(|share| scope.spawn(move || work(share))).collect();
-        let join = |thread: ScopedJoinHandle<'_, Result<()>>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        threads.into_iter().map(join).fold(Ok(()), Result::and)
-    })
+    let arrays = batch.x_0.rows_mut().into_iter().zip(batch.eps.rows_mut());
+    let rows = batch.indices.iter().zip(&mut batch.t).zip(arrays).enumerate().collect();
+    in_order(rows, |(row, ((&index, t), (x_0, eps)))| fill(row, index, t, x_0, eps)).into_iter().collect()
 }

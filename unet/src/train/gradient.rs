@@ -6,12 +6,13 @@ use super::{
 };
 use crate::{
     Result,
+    operations::threads::in_order,
     optimizer::Gradient,
     unet::{Mode, UNet},
 };
 use candle_core::{Device, Tensor};
 use ndarray_rand::rand::Rng;
-use std::{ops::Range, thread};
+use std::ops::Range;
 
 /// The number of images whose graph lies on one thread. It never depends on the number of threads: so neither do the sums.
 pub const CHUNK: usize = 16;
@@ -43,24 +44,20 @@ pub fn accumulate(total: &mut [f32], chunk: &[f32], images: usize, batch: usize)
 }
 // ANCHOR_END: accumulate
 
-/// The loss of a batch and its gradient on the CPU: chunks of [`CHUNK`] images, each on one of `threads` threads, added in
-/// their order.
-pub(super) fn on_host(network: &UNet, batch: &Batch, seed: u64, threads: usize) -> Result<(f64, Gradient)> {
-    let chunks: Vec<Range<usize>> =
-        (0..batch.len()).step_by(CHUNK).map(|start| start..(start + CHUNK).min(batch.len())).collect();
+/// The rows of a batch in chunks of [`CHUNK`]; the last may be smaller.
+fn chunks(batch: &Batch) -> Vec<Range<usize>> {
+    let count = batch.len();
+    (0..count).step_by(CHUNK).map(|start| start..(start + CHUNK).min(count)).collect()
+}
+
+// ANCHOR: on_host
+/// The loss of a batch and its gradient on the CPU: each chunk's whole graph on one thread, the chunks added in their order.
+///
+/// No more chunks than threads are under way at a time, so that their gradients do not fill the memory.
+pub(super) fn on_host(network: &UNet, batch: &Batch, seed: u64) -> Result<(f64, Gradient)> {
     let (mut mean, mut total) = (0.0, vec![0.0; network.parameters().count()]);
-    for wave in chunks.chunks(threads.max(1)) {
-        let done: Vec<Result<(f64, Vec<f32>)>> = thread::scope(|scope| {
-            let start = |rows: &Range<usize>| {
-                let rows = rows.clone();
-                scope.spawn(move || chunk_gradient(network, batch, rows, seed))
-            };
-            let threads: Vec<_> = wave.iter().map(start).collect();
-            let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            };
-            threads.into_iter().map(join).collect()
-        });
+    for wave in chunks(batch).chunks(rayon::current_num_threads()) {
+        let done = in_order(wave.to_vec(), |rows| chunk_gradient(network, batch, rows, seed));
         for (rows, done) in wave.iter().zip(done) {
             let (loss, gradient) = done?;
             mean += loss * rows.len() as f64 / batch.len() as f64;
@@ -69,6 +66,7 @@ pub(super) fn on_host(network: &UNet, batch: &Batch, seed: u64, threads: usize) 
     }
     Ok((mean, Gradient::Host(total)))
 }
+// ANCHOR_END: on_host
 
 fn chunk_gradient(network: &UNet, batch: &Batch, rows: Range<usize>, seed: u64) -> Result<(f64, Vec<f32>)> {
     let loss = loss(network, batch, rows, seed, &Device::Cpu)?;
@@ -99,37 +97,21 @@ pub(super) fn on_device(
 }
 
 // ANCHOR: losses
-/// The loss of every image of a batch, without dropout and without a gradient, in chunks on `threads` threads.
+/// The loss of every image of a batch, without dropout and without a gradient.
 ///
 /// # Errors
 /// If the device runs out of memory.
-pub fn losses(network: &UNet, batch: &Batch, threads: usize, device: &Device) -> Result<Vec<f64>> {
-    let chunk_losses = |rows: Range<usize>| -> Result<Vec<f64>> {
+pub fn losses(network: &UNet, batch: &Batch, device: &Device) -> Result<Vec<f64>> {
+    let of_chunk = |rows: Range<usize>| -> Result<Vec<f64>> {
         let (x_t, eps) = batch.tensors(rows.clone(), device)?;
         let predicted = network.forward(&x_t, &batch.t[rows], Mode::Evaluate)?;
         let losses = (predicted - eps)?.sqr()?.mean((1, 2, 3))?; // (B)
         Ok(losses.to_vec1::<f32>()?.into_iter().map(f64::from).collect())
     };
-    let chunks: Vec<Range<usize>> =
-        (0..batch.len()).step_by(CHUNK).map(|start| start..(start + CHUNK).min(batch.len())).collect();
-    let threads = if device.is_cpu() { threads.max(1) } else { 1 };
-    let mut all = Vec::with_capacity(batch.len());
-    for wave in chunks.chunks(threads) {
-        let done: Vec<Result<Vec<f64>>> = thread::scope(|scope| {
-            let start = |rows: &Range<usize>| {
-                let rows = rows.clone();
-                scope.spawn(|| chunk_losses(rows))
-            };
-            let threads: Vec<_> = wave.iter().map(start).collect();
-            let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            };
-            threads.into_iter().map(join).collect()
-        });
-        for losses in done {
-            all.extend(losses?);
-        }
-    }
-    Ok(all)
+    let parts = match device.is_cpu() {
+        true => in_order(chunks(batch), of_chunk),
+        false => chunks(batch).into_iter().map(of_chunk).collect(),
+    };
+    Ok(parts.into_iter().collect::<Result<Vec<_>>>()?.concat())
 }
 // ANCHOR_END: losses

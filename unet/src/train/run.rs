@@ -57,10 +57,10 @@ pub fn run(
     let setting = trainer.setting().clone();
     let (training, schedule) = (&setting.training, setting.schedule()?);
     let judges = collection.test.as_ref().unwrap_or(&collection.train).as_ref();
-    let judging = judging_batch(judges, &schedule, training.seed, training.judged_images, trainer.threads())?;
+    let judging = judging_batch(judges, &schedule, training.seed, training.judged_images)?;
     let left = trainer.steps_taken()..training.steps as u64;
     let numbers = (training.seed, training.batch, training.flips);
-    let mut feed = Feed::new(collection.train.as_ref(), &schedule, numbers, trainer.threads());
+    let mut feed = Feed::new(collection.train.as_ref(), &schedule, numbers);
 
     thread::scope(|scope| {
         let (send, batches) = sync_channel(1);
@@ -77,16 +77,11 @@ pub fn run(
 ///
 /// # Errors
 /// As those of [`run`].
-pub fn seconds_per_step(
-    setting: &Setting,
-    collection: &Collection,
-    device: &Device,
-    threads: usize,
-) -> Result<f64> {
-    let mut trainer = Trainer::new(setting.clone(), device, threads)?;
+pub fn seconds_per_step(setting: &Setting, collection: &Collection, device: &Device) -> Result<f64> {
+    let mut trainer = Trainer::new(setting.clone(), device)?;
     let schedule = setting.schedule()?;
     let numbers = (setting.training.seed, setting.training.batch, false);
-    let mut feed = Feed::new(collection.train.as_ref(), &schedule, numbers, threads);
+    let mut feed = Feed::new(collection.train.as_ref(), &schedule, numbers);
     // A GPU is waited for after every tenth step only.
     let count = if device.is_cpu() { 3 } else { 10 };
     let mut take = || (0..count).try_for_each(|step| trainer.step(&feed.batch(step)?).map(|_| ()));

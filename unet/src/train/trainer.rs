@@ -61,7 +61,6 @@ pub struct Trainer {
     setting: Setting,
     schedule: Schedule,
     device: Device,
-    threads: usize,
     network: UNet,
     optimizer: Optimizer,
     step: u64,
@@ -70,30 +69,30 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A fresh network; it computes on `device`, and if that is the CPU on `threads` threads.
+    /// A fresh network; it computes on `device`.
     ///
     /// # Errors
     /// As [`Setting::validate`], or if the device has no room.
-    pub fn new(setting: Setting, device: &Device, threads: usize) -> Result<Self> {
+    pub fn new(setting: Setting, device: &Device) -> Result<Self> {
         setting.validate()?;
         let mut rng = generator(setting.training.seed, Purpose::Weights, 0);
         let network = UNet::fresh(setting.network.clone(), &mut rng, device)?;
         let optimizer = Optimizer::new(network.parameters(), setting.training.optimizer())?;
-        Self::assemble(setting, (network, optimizer), (0, History::default()), device, threads)
+        Self::assemble(setting, (network, optimizer), (0, History::default()), device)
     }
 
     /// Goes on where a checkpoint stopped.
     ///
     /// # Errors
     /// If the checkpoint is for sampling only, or the device has no room.
-    pub fn resume(checkpoint: Checkpoint, device: &Device, threads: usize) -> Result<Self> {
+    pub fn resume(checkpoint: Checkpoint, device: &Device) -> Result<Self> {
         let Checkpoint { setting, step, history, .. } = checkpoint.clone();
         setting.validate()?;
         let rows = checkpoint.into_rows()?;
         let mut rng = generator(setting.training.seed, Purpose::Weights, 0);
         let network = UNet::fresh(setting.network.clone(), &mut rng, device)?;
         let optimizer = Optimizer::from_rows(network.parameters(), setting.training.optimizer(), rows, step)?;
-        Self::assemble(setting, (network, optimizer), (step, history), device, threads)
+        Self::assemble(setting, (network, optimizer), (step, history), device)
     }
 
     fn assemble(
@@ -101,21 +100,10 @@ impl Trainer {
         (network, optimizer): (UNet, Optimizer),
         (step, history): (u64, History),
         device: &Device,
-        threads: usize,
     ) -> Result<Self> {
         let schedule = setting.schedule()?;
         let device = device.clone();
-        Ok(Trainer {
-            setting,
-            schedule,
-            device,
-            threads: threads.max(1),
-            network,
-            optimizer,
-            step,
-            history,
-            waiting: Vec::new(),
-        })
+        Ok(Trainer { setting, schedule, device, network, optimizer, step, history, waiting: Vec::new() })
     }
 
     // ANCHOR: train_step
@@ -133,7 +121,7 @@ impl Trainer {
         let rate =
             learning_rate(self.step as usize, training.steps, training.warm_up, training.learning_rate);
         let report = if self.device.is_cpu() {
-            let (loss, gradient) = on_host(&self.network, batch, training.seed, self.threads)?;
+            let (loss, gradient) = on_host(&self.network, batch, training.seed)?;
             self.check_finite(loss)?;
             let Norm::Host(gradient_norm) = self.optimizer.step(gradient, rate)? else {
                 unreachable!("a gradient on the host has its norm there");
@@ -177,7 +165,7 @@ impl Trainer {
     /// # Errors
     /// If the device runs out of memory.
     pub fn judge(&mut self, batch: &Batch) -> Result<Judged> {
-        let losses = losses(&self.average()?, batch, self.threads, &self.device)?;
+        let losses = losses(&self.average()?, batch, &self.device)?;
         let judged = Judged { step: self.step, loss: losses.iter().sum::<f64>() / losses.len() as f64 };
         self.history.judged.push(judged);
         Ok(judged)
@@ -219,11 +207,6 @@ impl Trainer {
     /// The device that computes.
     pub fn device(&self) -> &Device {
         &self.device
-    }
-
-    /// The number of threads on the CPU.
-    pub fn threads(&self) -> usize {
-        self.threads
     }
 
     /// How many steps have been taken.
