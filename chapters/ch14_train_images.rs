@@ -1,19 +1,29 @@
 //! ch14_train_images: how does Algorithm 1 train a U-Net on images, and survive being killed?
 
 use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
 use clap::Parser;
 use ddpm::{
-    files::write_whole,
     plot::{Figure, Panel},
-    report::{Chapter, Common, Grid, Progress, catalogue},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    sampler::{Spacing, ddim, time_grid},
     schedule::ScheduleName,
 };
 use ddpm_unet::{
-    checkpoint::{CheckpointFolder, Found},
+    checkpoint::{Checkpoint, CheckpointFolder, Found},
+    config::UNetConfig,
+    denoiser::ImageDenoiser,
     device::{DeviceChoice, OpenDevice},
     images::Collection,
+    noise::standard_normal,
     operations::threads::one_thread_per_operation,
-    train::{Asked, Event, History, Outcome, Setting, TrainConfig, Trainer, run, seconds_per_step},
+    picture::{Sheet, save_grid},
+    sample::sample,
+    train::{
+        Asked, Event, Feed, History, Outcome, Setting, TrainConfig, Trainer, judging_batch, losses, run,
+        seconds_per_step,
+        stream::{Purpose, generator},
+    },
 };
 use std::{
     path::{Path, PathBuf},
@@ -23,7 +33,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Instant,
 };
 
 #[derive(Parser)]
@@ -153,6 +162,7 @@ fn main() -> Result<()> {
         }
     }
     describe(&mut chapter, &collection, &trainer, &format!("{why}, {threads} threads"));
+    before(&mut chapter, &collection, &trainer)?;
 
     if train(&mut chapter, &collection, &mut trainer, &folder)? == Outcome::Stopped {
         let place = chapter.out().display().to_string();
@@ -162,14 +172,17 @@ fn main() -> Result<()> {
         ));
         return Ok(chapter.finish()?);
     }
-    curves(&mut chapter, trainer.history())?;
+    curves(&mut chapter, &trainer)?;
+    loss_by_time(&mut chapter, &collection, &trainer)?;
+    every_parameter(&mut chapter, &collection, &trainer)?;
+    on_disk(&mut chapter, &collection, &trainer)?;
     Ok(chapter.finish()?)
 }
 
 /// The checkpoint at a path: a file, a run's folder, or the folder of its checkpoints.
 fn find(path: &Path) -> Result<Found> {
     if path.is_file() {
-        let checkpoint = ddpm_unet::checkpoint::Checkpoint::load(path)?;
+        let checkpoint = Checkpoint::load(path)?;
         return Ok(Found { checkpoint, path: path.into(), passed_over: Vec::new() });
     }
     let inner = path.join("checkpoints");
@@ -231,7 +244,7 @@ fn train(
     })
     .context("cannot listen for Ctrl-C")?;
 
-    let (before, start) = (trainer.steps_taken(), Instant::now());
+    let before = trainer.steps_taken();
     let left = (trainer.setting().training.steps as u64).saturating_sub(before);
     let mut progress = Progress::new("training", left as usize);
     let out = chapter.out().to_owned();
@@ -246,8 +259,7 @@ fn train(
                 progress.note(format!("loss {mean:.4}"));
             }
             Event::Judged(_) => {
-                let seconds = start.elapsed().as_secs_f64();
-                if let Err(error) = on_the_way(&out, trainer, seconds) {
+                if let Err(error) = on_the_way(&out, trainer) {
                     troubles.push(format!(
                         "Nothing could be drawn after step {}: {error}.",
                         trainer.steps_taken()
@@ -270,47 +282,223 @@ fn train(
     Ok(outcome)
 }
 
-/// Writes what one may look at while it trains: the loss so far, as numbers and as a plot.
-fn on_the_way(out: &Path, trainer: &Trainer, seconds: f64) -> Result<()> {
-    let history = trainer.history();
-    let mut rows = format!("# {seconds:.1} s in this session\nstep,judged loss of the average\n");
-    history.judged.iter().for_each(|judged| rows.push_str(&format!("{},{}\n", judged.step, judged.loss)));
-    write_whole(&out.join("judged.csv"), rows.as_bytes(), "write the losses")?;
-    loss_figure(history).save(out, "loss")?;
+/// Draws what one may look at while it trains: the loss so far, and samples.
+fn on_the_way(out: &Path, trainer: &Trainer) -> Result<()> {
+    loss_figure(trainer.history()).save(out, "loss")?;
+    save_grid(&draw(trainer)?, 8, &out.join("samples.png"))?;
+    Ok(())
+}
+
+/// Sixteen images from the average, always from the same noise: DDIM in a few steps, as ch15 explains.
+fn draw(trainer: &Trainer) -> Result<Tensor> {
+    let (denoiser, schedule, seed) =
+        (trainer.denoiser()?, trainer.schedule(), trainer.setting().training.seed);
+    let (h, w, c) = denoiser.shape();
+    let grid = time_grid(schedule.steps(), schedule.steps().min(20), Spacing::Trailing)?;
+    let mut rng = generator(seed, Purpose::Samples, 0);
+    let noise = standard_normal((16, h, w, c), &mut rng, trainer.device())?;
+    Ok(sample(&ddim(schedule, &grid, 0.0, Some(1.0)), &denoiser, noise, &mut rng, |_, _| Ok(()))?)
+}
+
+/// What the network is fed, before it sees any of it.
+fn before(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) -> Result<()> {
+    chapter.section("What goes in");
+    let setting = trainer.setting();
+    let (training, schedule) = (&setting.training, trainer.schedule());
+    let (source, steps) = (collection.train.as_ref(), schedule.steps());
+    let mut feed = Feed::new(source, schedule, (training.seed, training.batch, training.flips));
+    let batches = training.steps.min(8192_usize.div_ceil(training.batch)) as u64;
+    let (mut times, mut low, mut high, mut squares, mut count) = (Vec::new(), 1.0_f64, -1.0_f64, 0.0, 0);
+    let mut eps_squares = 0.0;
+    for step in Progress::over("looking at the batches", 0..batches as usize) {
+        let batch = feed.batch(step as u64)?;
+        for &x in &batch.x_0 {
+            let x = f64::from(x);
+            (low, high, squares) = (low.min(x), high.max(x), squares + x * x);
+        }
+        eps_squares += batch.eps.iter().map(|&eps| f64::from(eps).powi(2)).sum::<f64>();
+        count += batch.x_0.len();
+        times.extend(batch.t);
+    }
+    let (earliest, latest) =
+        (times.iter().min().copied().unwrap_or(0), times.iter().max().copied().unwrap_or(0));
+    let drawn = times.len() as f64;
+    let mean = times.iter().sum::<usize>() as f64 / drawn;
+    // a uniform t has variance (T² − 1)/12, and misses the last per cent of 1…T in n draws with probability 0.99ⁿ
+    let error = ((steps as f64).powi(2) / 12.0 / drawn).sqrt();
+    chapter.table(
+        Table::new(format!("The first {} examples", times.len()))
+            .at_least("smallest number of an image", -1.0, low)
+            .at_most("largest number of an image", 1.0, high)
+            .at_least("largest minus smallest", 1.0, high - low)
+            .close("E ε²", 1.0, eps_squares / count as f64, 5.0 * (2.0 / count as f64).sqrt())
+            .close("mean t", (steps as f64 + 1.0) / 2.0, mean, 5.0 * error)
+            .at_least("earliest t", 1.0, earliest as f64)
+            .at_most("latest t", steps as f64, latest as f64)
+            .note(format!(
+                "E x_0² = {:.3}: images in [0, 1] would have no negative numbers",
+                squares / count as f64
+            )),
+    );
+    let bins = steps.min(40);
+    let panel = Panel::new("").axes("t", "density").histogram(
+        "",
+        times.iter().map(|&t| t as f64),
+        bins,
+        (0.5, steps as f64 + 0.5),
+    );
+    chapter.figure(&Figure::new("Every t from 1 to T is trained").panel(panel), "times")?;
     Ok(())
 }
 
 fn loss_figure(history: &History) -> Figure {
-    let steps = history.steps.iter().map(|report| (report.step as f64, report.loss)).collect::<Vec<_>>();
     let judged = history.judged.iter().map(|judged| (judged.step as f64, judged.loss));
     let panel = Panel::new("")
-        .axes("training step", "L_simple per pixel")
+        .axes("training step", "L_simple per number")
         .log_x()
         .log_y()
-        .line("training, smoothed", smoothed(&steps))
-        .points("average, on images kept back", judged);
+        .line("training, smoothed", history.smoothed())
+        .points("average, judged", judged);
     Figure::new("The loss").panel(panel)
 }
 
-/// Means over windows that grow with the step: early on the loss falls fast, later it only scatters.
-fn smoothed(mut points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let (mut curve, mut seen) = (Vec::new(), 0);
-    while !points.is_empty() {
-        let (window, rest) = points.split_at((seen / 8).clamp(1, points.len()));
-        let mean = |of: fn(&(f64, f64)) -> f64| window.iter().map(of).sum::<f64>() / window.len() as f64;
-        curve.push((mean(|point| point.0), mean(|point| point.1)));
-        seen += window.len();
-        points = rest;
-    }
-    curve
-}
-
-fn curves(chapter: &mut Chapter, history: &History) -> Result<()> {
-    chapter.figure(&loss_figure(history), "loss")?;
-    let mut grid = Grid::new("The average, judged on the way", "after step", ["L_simple per pixel"]);
+fn curves(chapter: &mut Chapter, trainer: &Trainer) -> Result<()> {
+    chapter.section("The loss, and the gradient");
+    let (history, training) = (trainer.history(), &trainer.setting().training);
+    let steps = &history.steps;
+    let mut grid = Grid::new(
+        "The average, judged always on the same images, t and ε",
+        "after step",
+        ["L_simple per number"],
+    );
     for judged in &history.judged {
         grid = grid.row(judged.step.to_string(), [judged.loss]);
     }
     chapter.grid(grid.digits(4));
+    if let ([first, ..], Some(best)) = (steps.as_slice(), history.best()) {
+        chapter.table(
+            Table::new("From knowing nothing to knowing something")
+                .close("the first loss", 1.0, first.loss, 0.1)
+                .at_most("the best judged loss", 1.0, best.loss)
+                .note("a network that says 0 to everything has loss E ε² = 1"),
+        );
+    }
+    chapter.figure(&loss_figure(history), "loss")?;
+    chapter.picture("samples.png", &Sheet::new(8).draw(&draw(trainer)?)?.png()?)?;
+
+    let norms: Vec<(f64, f64)> =
+        steps.iter().map(|report| (report.step as f64, report.gradient_norm)).collect();
+    let clipped = norms.iter().filter(|(_, norm)| *norm > training.max_gradient_norm).count();
+    chapter.say(format!(
+        "Of {} gradients {clipped} were longer than {} and clipped.",
+        norms.len(),
+        training.max_gradient_norm
+    ));
+    let panel = Panel::new("")
+        .axes("training step", "‖gradient‖")
+        .log_x()
+        .log_y()
+        .line("before clipping", norms)
+        .horizontal("clipped to", training.max_gradient_norm);
+    chapter.figure(&Figure::new("The gradient's norm").panel(panel), "gradient")?;
+    Ok(())
+}
+
+/// Where along the chain the loss is left.
+fn loss_by_time(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) -> Result<()> {
+    chapter.section("Where the loss is left");
+    let (training, schedule) = (&trainer.setting().training, trainer.schedule());
+    let judges = collection.test.as_ref().unwrap_or(&collection.train).as_ref();
+    let batch = judging_batch(judges, schedule, training.seed, 4 * training.judged_images)?;
+    let losses = losses(&trainer.denoiser()?, &batch, trainer.device())?;
+    let (bins, count) = (10.min(batch.len()), batch.len());
+    let mut grid = Grid::new("L_simple per number by t, on the average", "t", ["√ᾱ_t in the middle", "loss"]);
+    let mut curve = Vec::new();
+    for bin in 0..bins {
+        let rows = bin * count / bins..(bin + 1) * count / bins;
+        let (from, to) = (batch.t[rows.start], batch.t[rows.end - 1]);
+        let loss = losses[rows.clone()].iter().sum::<f64>() / rows.len() as f64;
+        let middle = (from + to) / 2;
+        grid = grid.row(format!("{from} … {to}"), [schedule.alpha_bar(middle).sqrt(), loss]);
+        curve.push((middle as f64, loss));
+    }
+    chapter.grid(grid.digits(3));
+    let panel = Panel::new("").axes("t", "E‖ε − ε_θ‖²/D").log_y().line("average", curve);
+    chapter.figure(&Figure::new("The loss by t").panel(panel), "loss_over_t")?;
+    Ok(())
+}
+
+/// That the optimizer holds every parameter, and that the network sees t.
+fn every_parameter(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) -> Result<()> {
+    chapter.section("Every parameter learns, and t is seen");
+    let setting = trainer.setting();
+    let start = Trainer::new(setting.clone(), &Device::Cpu)?;
+    let values = |trainer: &Trainer| -> Result<Vec<Vec<f32>>> {
+        let variables = trainer.network().parameters().variables().iter();
+        Ok(variables.map(|variable| variable.flatten_all()?.to_vec1()).collect::<Result<_, _>>()?)
+    };
+    let (before, after) = (values(&start)?, values(trainer)?);
+    let same = before.iter().zip(&after).filter(|(before, after)| before == after).count();
+    let image = judging_batch(collection.train.as_ref(), trainer.schedule(), 0, 1)?;
+    let (x_t, _) = image.tensors(0..1, trainer.device())?;
+    let denoiser = trainer.denoiser()?;
+    let [early, late] = [1, trainer.schedule().steps()].map(|t| denoiser.predict(&x_t, t));
+    let difference = (early? - late?)?.abs()?.max_all()?.to_scalar::<f32>()?;
+    chapter.table(
+        Table::new("After training")
+            .exactly("tensors of parameters that are as they began", 0, same)
+            .at_least("largest |ε_θ(x, 1) − ε_θ(x, T)|", 1e-3, difference.into())
+            .note(format!("{} tensors of parameters", before.len())),
+    );
+    Ok(())
+}
+
+/// A run that is stopped and goes on, on a network of a few parameters; and what is left on the disk.
+fn on_disk(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) -> Result<()> {
+    chapter.section("Stopped, and gone on");
+    let (rows, columns, channels) = trainer.setting().data.shape;
+    let network = UNetConfig {
+        norm_num_groups: 4,
+        layers_per_block: 1,
+        dropout: 0.1,
+        ..UNetConfig::levels((rows, columns), channels, &[4, 8], &[])
+    };
+    let training = TrainConfig { steps: 8, batch: 20, warm_up: 2, ..trainer.setting().training.clone() };
+    let schedule = (trainer.setting().schedule.parse()?, trainer.setting().timesteps);
+    let setting = Setting::new(network, schedule, training.clone(), collection)?;
+    let mut feed = Feed::new(
+        collection.train.as_ref(),
+        trainer.schedule(),
+        (training.seed, training.batch, training.flips),
+    );
+    let mut whole = Trainer::new(setting.clone(), trainer.device())?;
+    whole.take_steps(&mut feed, 8)?;
+    let mut first = Trainer::new(setting, trainer.device())?;
+    first.take_steps(&mut feed, 3)?;
+    let path = chapter.out().join("stopped.safetensors");
+    first.checkpoint()?.save(&path)?;
+    let mut second = Trainer::resume(Checkpoint::load(&path)?, trainer.device())?;
+    second.take_steps(&mut feed, 5)?;
+    let (whole, second) = (whole.checkpoint()?.into_rows()?, second.checkpoint()?.into_rows()?);
+    let differ = |a: &[f32], b: &[f32]| a.iter().zip(b).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+    chapter.table(
+        Table::new("Eight steps in one go, and three, a checkpoint, five: numbers that differ")
+            .exactly("weights", 0, differ(&whole.weights, &second.weights))
+            .exactly("their average", 0, differ(&whole.average, &second.average))
+            .exactly("mean of the gradients", 0, differ(&whole.mean, &second.mean))
+            .exactly("mean of their squares", 0, differ(&whole.mean_square, &second.mean_square))
+            .note(format!("a network of {} parameters, with dropout", whole.weights.len())),
+    );
+
+    let checkpoint = trainer.checkpoint()?.for_sampling();
+    let path = chapter.out().join("model.safetensors");
+    checkpoint.save(&path)?;
+    let bytes = path.metadata().map_or(0, |data| data.len());
+    let again = Checkpoint::load(&path)?;
+    chapter.table(
+        Table::new("model.safetensors, for ch15 and ch16")
+            .exactly("numbers that differ after reading it", 0, differ(again.average(), checkpoint.average()))
+            .at_most("bytes per parameter", 4.5, bytes as f64 / again.average().len() as f64),
+    );
     Ok(())
 }

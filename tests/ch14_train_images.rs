@@ -20,8 +20,9 @@ use ddpm_unet::{
     optimizer::learning_rate,
     picture::pixel,
     train::{
-        Asked, Batch, Event, Feed, Outcome, Setting, TrainConfig, Trainer, gradient::accumulate, judging_batch,
-        losses, run,
+        Asked, Batch, Event, Feed, Outcome, Setting, TrainConfig, Trainer,
+        gradient::accumulate,
+        judging_batch, losses, run,
         stream::{Purpose, draw_time, epoch_order, generator, place_in_epochs},
     },
 };
@@ -78,7 +79,15 @@ fn tiny() -> UNetConfig {
 }
 
 fn numbers() -> TrainConfig {
-    TrainConfig { steps: 12, batch: 20, warm_up: 3, save_every: 4, judged_images: 8, seed: 5, ..Default::default() }
+    TrainConfig {
+        steps: 12,
+        batch: 20,
+        warm_up: 3,
+        save_every: 4,
+        judged_images: 8,
+        seed: 5,
+        ..Default::default()
+    }
 }
 
 fn setting(training: TrainConfig) -> Setting {
@@ -222,12 +231,16 @@ fn epoch_order_puts_every_image_everywhere() {
     let (count, epochs) = (6, 6000);
     let mut seen = Array2::<f64>::zeros((count, count));
     for epoch in 0..epochs {
-        epoch_order(count, 9, epoch).into_iter().enumerate().for_each(|(place, image)| seen[(place, image)] += 1.0);
+        epoch_order(count, 9, epoch)
+            .into_iter()
+            .enumerate()
+            .for_each(|(place, image)| seen[(place, image)] += 1.0);
     }
     let expected = epochs as f64 / count as f64;
     // each entry is binomial: within five standard deviations of its mean
     let bound = 5.0 * (expected * (1.0 - 1.0 / count as f64)).sqrt();
-    seen.indexed_iter().for_each(|(at, &n)| assert_close(&format!("(place, image) {at:?}"), n, expected, bound));
+    seen.indexed_iter()
+        .for_each(|(at, &n)| assert_close(&format!("(place, image) {at:?}"), n, expected, bound));
 }
 
 // ANCHOR: place_in_epochs_counts
@@ -236,7 +249,11 @@ fn place_in_epochs_is_what_counting_gives() {
     for count in [1, 7, 64] {
         let (mut epoch, mut place) = (0, 0);
         for example in 0..300 {
-            assert_eq!(place_in_epochs(example, count), (epoch, place), "example {example} of {count} images");
+            assert_eq!(
+                place_in_epochs(example, count),
+                (epoch, place),
+                "example {example} of {count} images"
+            );
             place += 1;
             if place == count {
                 (epoch, place) = (epoch + 1, 0);
@@ -278,7 +295,7 @@ fn accumulate_adds_to_what_is_there() {
 // The stream of batches.
 
 fn feed_of<'a>(source: &'a Numbered, schedule: &'a Schedule, flips: bool) -> Feed<'a> {
-    Feed::new(source, schedule, (11, 20, flips), )
+    Feed::new(source, schedule, (11, 20, flips))
 }
 
 #[test]
@@ -374,7 +391,8 @@ fn generators_differ_by_seed_purpose_and_count() {
     let first = |seed, purpose, count| generator(seed, purpose, count).random::<u64>();
     let mut seen = Vec::new();
     for seed in [0, 1, 256] {
-        for purpose in [Purpose::Weights, Purpose::Order, Purpose::Example, Purpose::Dropout, Purpose::Judge] {
+        for purpose in [Purpose::Weights, Purpose::Order, Purpose::Example, Purpose::Dropout, Purpose::Judge]
+        {
             seen.extend((0..4).map(|count| first(seed, purpose, count)));
         }
     }
@@ -392,10 +410,7 @@ fn a_fresh_network_knows_nothing_and_learns() {
     let (source, schedule) = (Numbered(30), setting(training.clone()).schedule().unwrap());
     let mut trainer = Trainer::new(setting(training), CPU).unwrap();
     let mut feed = Feed::new(&source, &schedule, (5, 20, false));
-    let mut reports = Vec::new();
-    for step in 0..150 {
-        reports.push(trainer.step(&feed.batch(step).unwrap()).unwrap().unwrap());
-    }
+    let reports = trainer.take_steps(&mut feed, 150).unwrap();
     // E ε² = 1 over 20 · 64 numbers, with a standard deviation of √(2/1280) = 0.04
     assert_close("the first loss", reports[0].loss, 1.0, 0.2);
     let last = reports[120..].iter().map(|report| report.loss).sum::<f64>() / 30.0;
@@ -415,8 +430,10 @@ fn a_step_changes_every_parameter() {
     let (source, schedule) = (Numbered(30), trainer.schedule().clone());
     let mut feed = Feed::new(&source, &schedule, (5, 20, false));
     // the last layer begins near 0, so that in the first step hardly anything comes through to the others
-    (0..3).for_each(|step| drop(trainer.step(&feed.batch(step).unwrap()).unwrap()));
-    for ((name, before), after) in trainer.network().parameters().names().iter().zip(before).zip(values(&trainer)) {
+    trainer.take_steps(&mut feed, 3).unwrap();
+    for ((name, before), after) in
+        trainer.network().parameters().names().iter().zip(before).zip(values(&trainer))
+    {
         assert_ne!(before, after, "{name} was not trained");
     }
 }
@@ -431,7 +448,7 @@ fn the_weights_do_not_depend_on_the_number_of_threads() {
             let training = TrainConfig { batch: 40, ..numbers() }; // chunks of 16, 16 and 8
             let mut trainer = Trainer::new(setting(training), CPU).unwrap();
             let mut feed = Feed::new(&source, &schedule, (5, 40, false));
-            (0..3).for_each(|step| drop(trainer.step(&feed.batch(step).unwrap()).unwrap()));
+            trainer.take_steps(&mut feed, 3).unwrap();
             trainer.checkpoint().unwrap()
         })
     };
@@ -444,7 +461,7 @@ fn the_average_is_judged_always_on_the_same() {
     let batch = judging_batch(&Numbered(30), trainer.schedule(), 5, 20).unwrap();
     let judged = trainer.judge(&batch).unwrap();
     assert_eq!(trainer.judge(&batch).unwrap(), judged);
-    let one_by_one = losses(&trainer.average().unwrap(), &batch, CPU).unwrap();
+    let one_by_one = losses(&trainer.denoiser().unwrap(), &batch, CPU).unwrap();
     assert_eq!(one_by_one.len(), 20);
     assert_close("mean", one_by_one.iter().sum::<f64>() / 20.0, judged.loss, 1e-12);
 }
@@ -458,7 +475,8 @@ fn a_loss_that_is_no_number_ends_the_run_and_leaves_the_last_checkpoint() {
     let mut checkpoint = folder.newest().unwrap().checkpoint;
     checkpoint.setting.training.learning_rate = 1e30;
     let mut trainer = Trainer::resume(checkpoint, CPU).unwrap();
-    let error = run(&mut trainer, &collection(30), &folder, &AtomicBool::new(false), |_, _| Ok(())).unwrap_err();
+    let error =
+        run(&mut trainer, &collection(30), &folder, &AtomicBool::new(false), |_, _| Ok(())).unwrap_err();
     let diverged = matches!(error, Error::Course(CourseError::Diverged { .. }));
     assert!(diverged && error.to_string().contains("use a smaller learning rate"), "{error}");
     assert_eq!(folder.newest().unwrap().checkpoint.step, 4, "the last good one");
@@ -485,7 +503,8 @@ fn bad_numbers_are_named() {
 #[test]
 fn a_network_that_does_not_fit_the_images_is_refused() {
     let refused = |network: UNetConfig| {
-        let error = Setting::new(network, (ScheduleName::Linear, 100), numbers(), &collection(3)).unwrap_err();
+        let error =
+            Setting::new(network, (ScheduleName::Linear, 100), numbers(), &collection(3)).unwrap_err();
         error.to_string()
     };
     let deep = UNetConfig { norm_num_groups: 4, ..UNetConfig::levels((8, 8), 1, &[4, 4, 4, 4, 4], &[]) };
@@ -562,8 +581,10 @@ fn a_checkpoint_for_sampling_is_a_quarter_of_the_size_and_does_not_go_on() {
 #[test]
 fn the_last_few_checkpoints_stay_and_the_best() {
     let (_place, folder, _) = trained(12);
-    let mut names: Vec<String> =
-        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     assert_eq!(names, ["best.safetensors", "step-00000008.safetensors", "step-00000012.safetensors"]);
     let last = folder.newest().unwrap().checkpoint;
@@ -598,13 +619,37 @@ fn a_damaged_checkpoint_is_refused_with_what_is_wrong() {
         ("cut in its header", good[..100].to_vec(), "a whole safetensors file"),
         ("empty", Vec::new(), "a whole safetensors file"),
         ("NaN", nan, "NaN at entry"),
-        ("another version", with_json(&good, r#"{\"format\":1"#, r#"{\"format\":9"#), "version 9 of the format, expected version 1"),
-        ("another purpose", with_json(&good, "ddpm.checkpoint", "other.program"), "the key `ddpm.checkpoint`"),
-        ("a tensor of another name", with_json(&good, "mean.conv_in.bias", "mean.conv_in.bios"), "no tensor `mean.conv_in.bias`"),
-        ("a tensor of another shape", with_json(&good, r#""shape":[3,3,1,4]"#, r#""shape":[3,3,4,1]"#), "expected shape [3, 3, 1, 4]"),
-        ("another network", with_json(&good, r#"block_out_channels\":[4,8]"#, r#"block_out_channels\":[4,4]"#), "expected shape"),
+        (
+            "another version",
+            with_json(&good, r#"{\"format\":1"#, r#"{\"format\":9"#),
+            "version 9 of the format, expected version 1",
+        ),
+        (
+            "another purpose",
+            with_json(&good, "ddpm.checkpoint", "other.program"),
+            "the key `ddpm.checkpoint`",
+        ),
+        (
+            "a tensor of another name",
+            with_json(&good, "mean.conv_in.bias", "mean.conv_in.bios"),
+            "no tensor `mean.conv_in.bias`",
+        ),
+        (
+            "a tensor of another shape",
+            with_json(&good, r#""shape":[3,3,1,4]"#, r#""shape":[3,3,4,1]"#),
+            "expected shape [3, 3, 1, 4]",
+        ),
+        (
+            "another network",
+            with_json(&good, r#"block_out_channels\":[4,8]"#, r#"block_out_channels\":[4,4]"#),
+            "expected shape",
+        ),
         ("another generator", with_json(&good, "ChaCha8", "ChaCha9"), "ChaCha9"),
-        ("examples that do not fit the step", with_json(&good, r#"\"examples\":100"#, r#"\"examples\":101"#), "101 examples"),
+        (
+            "examples that do not fit the step",
+            with_json(&good, r#"\"examples\":100"#, r#"\"examples\":101"#),
+            "101 examples",
+        ),
     ] {
         fs::write(&bad, bytes).unwrap();
         let error = Checkpoint::load(&bad).unwrap_err().to_string();
@@ -648,7 +693,9 @@ fn a_checkpoint_that_cannot_be_written_stops_nothing_before_the_end() {
 fn a_run_of_another_setting_does_not_go_on() {
     let (_place, _, path) = trained(5);
     let checkpoint = Checkpoint::load(&path).unwrap();
-    let refused = |asked: Asked, images: usize| asked.continued(&checkpoint, &collection(images)).unwrap_err().to_string();
+    let refused = |asked: Asked, images: usize| {
+        asked.continued(&checkpoint, &collection(images)).unwrap_err().to_string()
+    };
     let nothing = Asked::default;
     for (named, asked) in [
         ("--batch is 21", Asked { batch: Some(21), ..nothing() }),
@@ -727,7 +774,11 @@ fn a_folder_of_idx_files_is_read_under_its_own_names() {
     }
     let place = tempfile::tempdir().unwrap();
     let mnist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/mnist/t10k-images-idx3-ubyte.gz");
-    let mnist = if mnist.exists() { mnist } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/mnist/t10k-images-idx3-ubyte.gz") };
+    let mnist = if mnist.exists() {
+        mnist
+    } else {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/mnist/t10k-images-idx3-ubyte.gz")
+    };
     let gzipped = fs::read(mnist).unwrap();
     fs::write(place.path().join("train-images-idx3-ubyte.gz"), &gzipped).unwrap();
     assert_eq!(Collection::open(Some(place.path()), None).unwrap().train.len(), 10_000);
@@ -799,7 +850,9 @@ fn pictures_are_found_cut_to_squares_and_the_broken_ones_named() {
     fs::create_dir_all(place.path().join("deep/deeper")).unwrap();
     let at = |name: &str| place.path().join(name);
     // 12 × 4: a red square between blue ones; the middle is red
-    let wide = image::RgbImage::from_fn(12, 4, |x, _| image::Rgb(if (4..8).contains(&x) { [255, 0, 0] } else { [0, 0, 255] }));
+    let wide = image::RgbImage::from_fn(12, 4, |x, _| {
+        image::Rgb(if (4..8).contains(&x) { [255, 0, 0] } else { [0, 0, 255] })
+    });
     wide.save(at("a.png")).unwrap();
     // a grey JPEG, of another name for its kind
     image::GrayImage::from_pixel(16, 16, image::Luma([64])).save(at("deep/b.jpeg")).unwrap();

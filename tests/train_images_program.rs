@@ -121,7 +121,8 @@ fn a_run_that_is_killed_twenty_times_ends_with_the_same_file() {
         let end = newest(&place.at(&out)).unwrap();
         assert!(fs::read(&end).unwrap() == expected, "another file than without kills: {}", end.display());
         let left = fs::read_dir(place.at(&out).join("checkpoints")).unwrap();
-        let unfinished = left.filter(|entry| entry.as_ref().unwrap().path().extension().unwrap() == "tmp").count();
+        let unfinished =
+            left.filter(|entry| entry.as_ref().unwrap().path().extension().unwrap() == "tmp").count();
         assert_eq!(unfinished, 0, "files left behind");
         if kills >= 20 {
             break;

@@ -10,6 +10,7 @@ pub use folder::{CheckpointFolder, Found};
 
 use crate::{
     Error, Result,
+    denoiser::NetworkDenoiser,
     optimizer::Rows,
     parameters::{Parameters, Specification},
     train::{
@@ -184,6 +185,14 @@ impl Checkpoint {
         );
         let tensors = tensors.collect::<Result<Vec<_>>>()?;
         UNet::new(self.setting.network.clone(), Parameters::from_tensors(tensors)?)
+    }
+
+    /// The same as a denoiser, to sample from.
+    ///
+    /// # Errors
+    /// As [`network`](Self::network).
+    pub fn denoiser(&self, average: bool, device: &Device) -> Result<NetworkDenoiser> {
+        NetworkDenoiser::new(self.network(average, device)?, self.setting.schedule()?)
     }
 
     // ANCHOR: save

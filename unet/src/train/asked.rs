@@ -45,6 +45,7 @@ impl Asked {
         let name = self.network.as_deref().unwrap_or("laptop");
         let mut network = network_named(name, (rows, columns), channels)?;
         network.dropout = self.dropout.unwrap_or(network.dropout);
+        network.sample_size = Some((rows, columns));
         let steps = self.steps.unwrap_or(default.steps);
         let training = TrainConfig {
             steps,
@@ -95,7 +96,8 @@ impl Asked {
         if let Some(name) = &self.network {
             let (rows, columns, channels) = found.shape;
             let named = network_named(name, (rows, columns), channels)?;
-            let asked = UNetConfig { dropout: setting.network.dropout, ..named };
+            let asked =
+                UNetConfig { dropout: setting.network.dropout, sample_size: Some((rows, columns)), ..named };
             if asked != setting.network {
                 let remedy = "it holds another network: leave --network out to go on with that one".into();
                 return Err(refuse("--network", name.clone(), remedy));

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Result,
+    denoiser::NetworkDenoiser,
     operations::threads::in_order,
     optimizer::Gradient,
     unet::{Mode, UNet},
@@ -97,21 +98,14 @@ pub(super) fn on_device(
 }
 
 // ANCHOR: losses
-/// The loss of every image of a batch, without dropout and without a gradient.
+/// The loss of every image of a batch, without dropout and without a gradient: what a network is judged by.
 ///
 /// # Errors
 /// If the device runs out of memory.
-pub fn losses(network: &UNet, batch: &Batch, device: &Device) -> Result<Vec<f64>> {
-    let of_chunk = |rows: Range<usize>| -> Result<Vec<f64>> {
-        let (x_t, eps) = batch.tensors(rows.clone(), device)?;
-        let predicted = network.forward(&x_t, &batch.t[rows], Mode::Evaluate)?;
-        let losses = (predicted - eps)?.sqr()?.mean((1, 2, 3))?; // (B)
-        Ok(losses.to_vec1::<f32>()?.into_iter().map(f64::from).collect())
-    };
-    let parts = match device.is_cpu() {
-        true => in_order(chunks(batch), of_chunk),
-        false => chunks(batch).into_iter().map(of_chunk).collect(),
-    };
-    Ok(parts.into_iter().collect::<Result<Vec<_>>>()?.concat())
+pub fn losses(denoiser: &NetworkDenoiser, batch: &Batch, device: &Device) -> Result<Vec<f64>> {
+    let (x_t, eps) = batch.tensors(0..batch.len(), device)?;
+    let errors = (denoiser.predict_each(&x_t, &batch.t)? - eps)?; // (B, H, W, C)
+    let losses = errors.sqr()?.mean((1, 2, 3))?; // (B)
+    Ok(losses.to_vec1::<f32>()?.into_iter().map(f64::from).collect())
 }
 // ANCHOR_END: losses

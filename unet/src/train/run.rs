@@ -84,10 +84,9 @@ pub fn seconds_per_step(setting: &Setting, collection: &Collection, device: &Dev
     let mut feed = Feed::new(collection.train.as_ref(), &schedule, numbers);
     // A GPU is waited for after every tenth step only.
     let count = if device.is_cpu() { 3 } else { 10 };
-    let mut take = || (0..count).try_for_each(|step| trainer.step(&feed.batch(step)?).map(|_| ()));
-    take()?; // to warm up
+    trainer.take_steps(&mut feed, count)?; // to warm up
     let start = Instant::now();
-    take()?;
+    trainer.take_steps(&mut feed, count)?;
     Ok(start.elapsed().as_secs_f64() / count as f64)
 }
 

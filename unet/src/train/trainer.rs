@@ -1,7 +1,7 @@
 //! Algorithm 1, one step at a time.
 
 use super::{
-    batch::Batch,
+    batch::{Batch, Feed},
     gradient::{losses, on_device, on_host},
     setting::Setting,
     stream::{Purpose, generator},
@@ -9,6 +9,7 @@ use super::{
 use crate::{
     Result,
     checkpoint::Checkpoint,
+    denoiser::NetworkDenoiser,
     optimizer::{Norm, Optimizer, learning_rate},
     parameters::Parameters,
     unet::UNet,
@@ -47,6 +48,18 @@ pub struct History {
 }
 
 impl History {
+    /// The losses, as means over windows that grow with the step: early on they fall fast, later they only scatter.
+    pub fn smoothed(&self) -> Vec<(f64, f64)> {
+        let (mut curve, mut steps) = (Vec::new(), self.steps.as_slice());
+        while let [first, ..] = steps {
+            let (window, rest) = steps.split_at((first.step as usize / 8).clamp(1, steps.len()));
+            let loss = window.iter().map(|report| report.loss).sum::<f64>() / window.len() as f64;
+            curve.push((window[window.len() / 2].step as f64, loss));
+            steps = rest;
+        }
+        curve
+    }
+
     /// The best judgement, the first of several.
     pub fn best(&self) -> Option<Judged> {
         self.judged.iter().copied().reduce(|best, other| if other.loss < best.loss { other } else { best })
@@ -141,6 +154,16 @@ impl Trainer {
     }
     // ANCHOR_END: train_step
 
+    /// Takes the next `count` steps, on the batches that `feed` has for them; the reports of those that were reported.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step), or if an image cannot be read.
+    pub fn take_steps(&mut self, feed: &mut Feed<'_>, count: u64) -> Result<Vec<StepReport>> {
+        let steps = self.step..self.step + count;
+        let reports = steps.map(|step| self.step(&feed.batch(step)?)).collect::<Result<Vec<_>>>()?;
+        Ok(reports.into_iter().flatten().collect())
+    }
+
     /// Fetches the losses and norms that wait on the device.
     fn ask_device(&mut self) -> Result<StepReport> {
         let mean = |of: fn(&(Tensor, Tensor)) -> &Tensor| -> Result<f64> {
@@ -165,7 +188,7 @@ impl Trainer {
     /// # Errors
     /// If the device runs out of memory.
     pub fn judge(&mut self, batch: &Batch) -> Result<Judged> {
-        let losses = losses(&self.average()?, batch, &self.device)?;
+        let losses = losses(&self.denoiser()?, batch, &self.device)?;
         let judged = Judged { step: self.step, loss: losses.iter().sum::<f64>() / losses.len() as f64 };
         self.history.judged.push(judged);
         Ok(judged)
@@ -183,10 +206,10 @@ impl Trainer {
     ///
     /// # Errors
     /// If the device has no room for it.
-    pub fn average(&self) -> Result<UNet> {
+    pub fn denoiser(&self) -> Result<NetworkDenoiser> {
         let names = self.network.parameters().names().iter().cloned();
         let parameters = Parameters::from_tensors(names.zip(self.optimizer.average()?).collect())?;
-        UNet::new(self.setting.network.clone(), parameters)
+        NetworkDenoiser::new(UNet::new(self.setting.network.clone(), parameters)?, self.schedule.clone())
     }
 
     /// The network as it is now.
