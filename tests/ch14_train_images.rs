@@ -507,7 +507,12 @@ fn a_network_that_does_not_fit_the_images_is_refused() {
             Setting::new(network, (ScheduleName::Linear, 100), numbers(), &collection(3)).unwrap_err();
         error.to_string()
     };
-    let deep = UNetConfig { norm_num_groups: 4, ..UNetConfig::levels((8, 8), 1, &[4, 4, 4, 4, 4], &[]) };
+    let deep = UNetConfig {
+        block_out_channels: vec![4; 5],
+        down_block_types: vec![tiny().down_block_types[0]; 5],
+        up_block_types: vec![tiny().up_block_types[0]; 5],
+        ..tiny()
+    };
     let error = refused(deep);
     assert!(error.contains("8 × 8") && error.contains("multiples of 16"), "{error}");
     let error = refused(UNetConfig { in_channels: 3, out_channels: 3, ..tiny() });

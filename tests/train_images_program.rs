@@ -179,7 +179,7 @@ fn bad_input_is_named_before_anything_is_written() {
         (&["--steps", "0"], "--steps is 0"),
         (&["--ema", "1"], "--ema is 1"),
         (&["--timesteps", "0"], "T is 0"),
-        (&["--learning-rate", "-1"], "--learning-rate is -1"),
+        (&["--learning-rate=-1"], "--learning-rate is -1"),
         (&["--save-every", "0"], "--save-every is 0"),
         (&["--device", "gpu"], "use auto, cpu, cuda or cuda:N"),
         (&["--network", "huge"], "use laptop, cifar10 or lsun256"),

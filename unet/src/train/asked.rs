@@ -55,7 +55,11 @@ impl Asked {
             ema_decay: self.ema_decay.unwrap_or(default.ema_decay),
             flips: self.flips,
             seed: self.seed.unwrap_or(default.seed),
-            save_every: self.save_every.unwrap_or(steps.div_ceil(10)),
+            save_every: self.save_every.unwrap_or(if steps == default.steps {
+                default.save_every
+            } else {
+                steps.div_ceil(10)
+            }),
             ..default.clone()
         };
         let schedule = self.schedule.unwrap_or(ScheduleName::Linear);
