@@ -88,7 +88,7 @@ impl Setting {
         let denoiser = open(&path, &device).context(
             "no network to draw with: train one with ch14_train_images, or name another with --checkpoint",
         )?;
-        let collection = Collection::open(arguments.data.as_deref(), arguments.size, 1)?;
+        let collection = Collection::open(arguments.data.as_deref(), arguments.size)?;
         ensure!(
             collection.train.shape() == denoiser.shape(),
             "{}: images of {:?} do not fit the network, which draws {:?}; choose others with --data",
