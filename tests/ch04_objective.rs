@@ -157,7 +157,7 @@ fn x_0_coefficients_undo_the_diffusion() {
 fn mean_coefficients_give_the_posterior_mean() {
     let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
     let (x_0, eps) = (array![[0.8]], array![[-0.3]]);
-    for t in [1000, 500, 2, 1] {
+    for t in [500, 2, 1000, 1] {
         let x_t = diffuse(&x_0, schedule.alpha_bar(t), &eps);
         let (of_x_t, of_eps) = mean_coefficients(&schedule, t);
         let mean = of_x_t * x_t[(0, 0)] + of_eps * eps[(0, 0)];

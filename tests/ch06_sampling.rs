@@ -337,7 +337,7 @@ fn sampling_with_the_exact_denoiser_returns_the_data() {
 }
 
 #[test]
-fn apply_leaves_out_an_x_0_that_counts_for_nothing() {
+fn apply_without_x_0_meets_no_infinity() {
     // ᾱ_400 = 10⁻⁴⁰⁰ is 0 in a double, and x̂_0 infinite; Eq. (11) is not
     let betas = std::iter::once(0.0).chain(std::iter::repeat_n(0.9, 400)).collect();
     let schedule = Schedule::from_betas(betas).unwrap();
