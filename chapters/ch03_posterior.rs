@@ -97,7 +97,7 @@ fn without_x_0(chapter: &mut Chapter, draws: usize, rng: &mut StdRng) -> Result<
             }),
         )
     };
-    let figure = Figure::new("What x_t alone says about x_{t−1}")
+    let figure = Figure::new("What xₜ alone says about xₜ₋₁")
         .panels([0.9, 0.5, 0.1, 0.001].map(density))
         .columns(2);
     chapter.figure(&figure, "without_x_0")?;
