@@ -49,10 +49,10 @@ struct Arguments {
     /// Mirror half of the images left to right
     #[arg(long)]
     flips: bool,
-    /// The network: laptop, cifar10, lsun256 or the JSON of another [default: laptop]
+    /// The network: digits, laptop, cifar10, lsun256 or the JSON of another [default: digits]
     #[arg(long, value_name = "NAME|FILE")]
     network: Option<String>,
-    /// The noise schedule: linear, quad, sigmoid or cosine [default: linear]
+    /// The noise schedule: linear, quad, sigmoid or cosine [default: cosine]
     #[arg(long)]
     schedule: Option<ScheduleName>,
     /// The number of diffusion steps T [default: 1000]
@@ -61,13 +61,13 @@ struct Arguments {
     /// The share of numbers that dropout silences [default: the network's]
     #[arg(long, value_name = "SHARE")]
     dropout: Option<f64>,
-    /// The number of training steps [default: 2000]
+    /// The number of training steps [default: 4000]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
     /// As many training steps as this machine takes in so many minutes
     #[arg(long, conflicts_with_all = ["steps", "resume"])]
     minutes: Option<f64>,
-    /// The number of images per training step [default: 64]
+    /// The number of images per training step [default: 32]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// The largest learning rate [default: 0.001]
@@ -76,7 +76,7 @@ struct Arguments {
     /// The number of steps over which the learning rate rises [default: 100]
     #[arg(long, value_name = "N")]
     warm_up: Option<usize>,
-    /// The decay of the weights' moving average [default: 0.995]
+    /// The decay of the weights' moving average [default: 0.998]
     #[arg(long, value_name = "DECAY")]
     ema: Option<f64>,
     /// The device: auto, cpu, cuda or cuda:N

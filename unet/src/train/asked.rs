@@ -42,7 +42,7 @@ impl Asked {
     /// What is out of bounds or does not fit, by the name of its flag.
     pub fn fresh(&self, default: &TrainConfig, collection: &Collection) -> Result<Setting> {
         let (rows, columns, channels) = collection.train.shape();
-        let name = self.network.as_deref().unwrap_or("laptop");
+        let name = self.network.as_deref().unwrap_or("digits");
         let mut network = network_named(name, (rows, columns), channels)?;
         network.dropout = self.dropout.unwrap_or(network.dropout);
         network.sample_size = Some((rows, columns));
@@ -62,7 +62,7 @@ impl Asked {
             }),
             ..default.clone()
         };
-        let schedule = self.schedule.unwrap_or(ScheduleName::Linear);
+        let schedule = self.schedule.unwrap_or(ScheduleName::Cosine);
         Setting::new(network, (schedule, self.timesteps.unwrap_or(1000)), training, collection)
     }
 

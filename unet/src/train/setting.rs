@@ -44,16 +44,16 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
-            steps: 2000,
-            batch: 64,
+            steps: 4000,
+            batch: 32,
             learning_rate: 1e-3,
             warm_up: 100,
             max_gradient_norm: 1.0,
             weight_decay: 0.01,
-            ema_decay: 0.995,
+            ema_decay: 0.998,
             flips: false,
             seed: 0,
-            save_every: 200,
+            save_every: 400,
             judged_images: 256,
         }
     }
@@ -67,8 +67,8 @@ impl TrainConfig {
     pub fn validate(&self) -> Result<()> {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         let checks = [
-            ("--steps", self.steps.to_string(), self.steps > 0, "be at least 1", "the default is 2000"),
-            ("--batch", self.batch.to_string(), self.batch > 0, "be at least 1", "the default is 64"),
+            ("--steps", self.steps.to_string(), self.steps > 0, "be at least 1", "the default is 4000"),
+            ("--batch", self.batch.to_string(), self.batch > 0, "be at least 1", "the default is 32"),
             (
                 "--save-every",
                 self.save_every.to_string(),
@@ -102,7 +102,7 @@ impl TrainConfig {
                 self.ema_decay.to_string(),
                 (0.0..1.0).contains(&self.ema_decay),
                 "lie in [0, 1)",
-                "the default is 0.995; Ho et al. use 0.9999 over 800,000 steps",
+                "the default is 0.998; Ho et al. use 0.9999 over 800,000 steps",
             ),
         ];
         match checks.into_iter().find(|(_, _, fits, _, _)| !fits) {
@@ -236,7 +236,7 @@ pub fn network_named(name: &str, size: (usize, usize), channels: usize) -> Resul
         path: path.into(),
         action: "read the network",
         source,
-        remedy: "use laptop, cifar10 or lsun256, or the JSON file of another network".into(),
+        remedy: "use digits, laptop, cifar10 or lsun256, or the JSON file of another network".into(),
     })?;
     let network = serde_json::from_slice(&bytes).map_err(|error| ddpm::Error::Content {
         path: path.into(),
