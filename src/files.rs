@@ -9,6 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+// ANCHOR: write_whole
 /// Writes beside the file, then renames: whoever reads `path` sees the old content or the new, never a part. Creates the
 /// folders above it.
 ///
@@ -35,10 +36,23 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let written = fs::File::create(&beside)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
+        .and_then(|()| fs::rename(&beside, path))
+        .and_then(|()| sync_folder(path));
     if written.is_err() {
         // The write's error is the one worth telling; a remainder that cannot be removed either does no harm.
         fs::remove_file(&beside).ok();
     }
     written
+}
+// ANCHOR_END: write_whole
+
+/// Forces the new name to the disk, which is a change of the folder; elsewhere than on Unix a folder cannot be opened.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if cfg!(unix) => {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            fs::File::open(folder)?.sync_all()
+        }
+        _ => Ok(()),
+    }
 }

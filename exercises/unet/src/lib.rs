@@ -35,10 +35,42 @@ pub mod exchange {
     pub use solution::exchange::*;
 }
 
+pub mod train {
+    pub use solution::train::*;
+
+    pub mod gradient {
+        #[cfg(feature = "ch14")]
+        pub use crate::answers::ch14_train_images::accumulate;
+        pub use solution::train::gradient::*;
+    }
+
+    pub mod stream {
+        #[cfg(feature = "ch14")]
+        pub use crate::answers::ch14_train_images::{draw_time, epoch_order, place_in_epochs};
+        pub use solution::train::stream::*;
+    }
+}
+
 pub mod unet {
     #[cfg(feature = "ch13")]
     pub use crate::answers::ch13_unet::skip_channels;
     pub use solution::unet::*;
+}
+
+pub mod images {
+    pub use solution::images::*;
+
+    pub mod pixels {
+        #[cfg(feature = "ch14")]
+        pub use crate::answers::ch14_train_images::from_byte;
+        pub use solution::images::pixels::*;
+    }
+}
+
+pub mod optimizer {
+    #[cfg(feature = "ch14")]
+    pub use crate::answers::ch14_train_images::learning_rate;
+    pub use solution::optimizer::*;
 }
 
 pub mod picture {

@@ -5,6 +5,7 @@
 //! `cargo exercise --check` finds it by its name in quotes.
 
 pub mod ch13_unet;
+pub mod ch14_train_images;
 pub mod ch15_sample_images;
 
 #[path = "../../slip.rs"]

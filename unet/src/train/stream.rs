@@ -26,6 +26,7 @@ pub enum Purpose {
     Samples,
 }
 
+// ANCHOR: generator
 /// The generator for a purpose and a count: independent of every other.
 ///
 /// ChaCha's key holds the seed and the purpose, its stream number the count.
@@ -37,6 +38,7 @@ pub fn generator(seed: u64, purpose: Purpose, count: u64) -> ChaCha8Rng {
     rng.set_stream(count);
     rng
 }
+// ANCHOR_END: generator
 
 // ANCHOR: draw_time
 /// A time for a training example: uniform on 1…T, both ends included.

@@ -2,5 +2,7 @@
 
 #[cfg(feature = "ch13")]
 pub mod ch13_unet;
+#[cfg(feature = "ch14")]
+pub mod ch14_train_images;
 #[cfg(feature = "ch15")]
 pub mod ch15_sample_images;
