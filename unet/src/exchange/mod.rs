@@ -219,11 +219,13 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn file(path: &Path, action: &'static str, source: io::Error) -> crate::Error {
+    let ours = path.file_name().is_some_and(|name| name == CONFIG || name == WEIGHTS);
     let remedy = match source.kind() {
-        io::ErrorKind::NotFound => format!(
+        io::ErrorKind::NotFound if ours => format!(
             "a diffusers folder holds {CONFIG} and {WEIGHTS} (save_pretrained writes them; with an older diffusers, ask \
              for safe_serialization=True)"
         ),
+        io::ErrorKind::NotFound => "check the path".into(),
         _ => "check the path, the permissions and the space left".into(),
     };
     ddpm::Error::File { path: path.to_owned(), action, source, remedy }.into()
