@@ -7,7 +7,6 @@
 mod disk;
 mod training;
 
-pub(crate) use training::gather;
 pub use training::{TrainingConfig, TrainingReport, train};
 
 use crate::{

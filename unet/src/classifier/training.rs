@@ -1,11 +1,14 @@
 //! Training a classifier: cross-entropy, AdamW, a few passes over the images.
 
 use super::Classifier;
-use crate::{Result, images::ImageSource};
-use candle_core::{Device, Tensor};
+use crate::{
+    Result,
+    images::{self, ImageSource},
+    operations::threads::in_order,
+};
+use candle_core::{Tensor, Var};
 use ddpm::network::optimizer::{AdamW, AdamWConfig, cosine_learning_rate};
 use ndarray_rand::rand::{Rng, seq::SliceRandom};
-use rayon::prelude::*;
 
 /// How a classifier is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,7 +23,7 @@ pub struct TrainingConfig {
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        Self { passes: 3, batch: 128, learning_rate: 3e-3 }
+        Self { passes: 2, batch: 128, learning_rate: 3e-3 }
     }
 }
 
@@ -98,26 +101,23 @@ fn loss_and_gradient(
 ) -> Result<(f64, Vec<f32>)> {
     let device = classifier.parameters.variables()[0].device();
     let chunk = if device.is_cpu() { CHUNK } else { batch.len() };
-    let parts: Vec<(f64, Vec<f32>)> = batch
-        .par_chunks(chunk)
-        .map(|indices| {
-            let x = gather(images, indices, device)?;
-            let y: Vec<u32> = indices.iter().map(|&index| labels[index].into()).collect();
-            let y = Tensor::from_vec(y, (indices.len(), 1), device)?;
-            let logits =
-                classifier.forward(&x, |name| classifier.parameters.get(name).as_tensor().clone())?.logits;
-            let surprise = (logits.log_sum_exp(1)? - logits.gather(&y, 1)?.squeeze(1)?)?; // (B), −log p of the label
-            let loss = (surprise.sum_all()? / batch.len() as f64)?;
-            let gradients = loss.backward()?;
-            let of = |variable: &candle_core::Var| {
-                gradients.get(variable).expect("every parameter has a part in the loss").clone()
-            };
-            let gradients: Vec<Tensor> = classifier.parameters.variables().iter().map(of).collect();
-            Ok((loss.to_scalar::<f32>()?.into(), flat(&gradients)?))
-        })
-        .collect::<Result<_>>()?;
+    let part = |indices: &[usize]| {
+        let x = images::batch(images, indices.iter().copied(), device)?;
+        let y: Vec<u32> = indices.iter().map(|&index| labels[index].into()).collect();
+        let y = Tensor::from_vec(y, (indices.len(), 1), device)?;
+        let logits =
+            classifier.forward(&x, |name| classifier.parameters.get(name).as_tensor().clone())?.logits;
+        let surprise = (logits.log_sum_exp(1)? - logits.gather(&y, 1)?.squeeze(1)?)?; // (B), −log p of the label
+        let loss = (surprise.sum_all()? / batch.len() as f64)?;
+        let gradients = loss.backward()?;
+        let of = |variable: &Var| gradients.get(variable).expect("every parameter has a part in the loss");
+        let gradient = flat(classifier.parameters.variables().iter().map(of))?;
+        Ok((f64::from(loss.to_scalar::<f32>()?), gradient))
+    };
+    let parts: Vec<Result<(f64, Vec<f32>)>> = in_order(batch.chunks(chunk).collect(), part);
     let (mut loss, mut sum) = (0.0, vec![0.0; classifier.parameters.count()]);
-    for (part, gradient) in parts {
+    for done in parts {
+        let (part, gradient) = done?;
         loss += part;
         sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
     }
@@ -131,14 +131,4 @@ fn flat<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<Vec<f32>> {
         numbers.extend(tensor.flatten_all()?.to_vec1::<f32>()?);
     }
     Ok(numbers)
-}
-
-/// The images of these indices as a tensor of shape (B, H, W, C).
-pub(crate) fn gather(images: &dyn ImageSource, indices: &[usize], device: &Device) -> Result<Tensor> {
-    let (h, w, c) = images.shape();
-    let mut pixels = vec![0.0; indices.len() * h * w * c];
-    for (pixels, &index) in pixels.chunks_exact_mut(h * w * c).zip(indices) {
-        images.image(index, pixels)?;
-    }
-    Ok(Tensor::from_vec(pixels, (indices.len(), h, w, c), device)?)
 }

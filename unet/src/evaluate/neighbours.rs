@@ -1,10 +1,13 @@
 //! Nearest neighbours: did the network memorise, does it draw data, and all of it?
 
 use super::rows;
-use crate::{Result, classifier::gather, images::ImageSource};
+use crate::{
+    Result,
+    images::{ImageSource, batch},
+    operations::threads::in_order,
+};
 use candle_core::Device;
 use ndarray::{Array2, Axis};
-use rayon::prelude::*;
 
 /// The nearest of a set to a point.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,13 +56,12 @@ const BLOCK: usize = 2000;
 #[track_caller]
 pub fn nearest_image(queries: &Array2<f64>, source: &dyn ImageSource) -> Result<Vec<Neighbour>> {
     let starts: Vec<usize> = (0..source.len()).step_by(BLOCK).collect();
-    let of_blocks = starts.into_par_iter().map(|start| {
-        let indices: Vec<usize> = (start..source.len().min(start + BLOCK)).collect();
-        let block = rows(&gather(source, &indices, &Device::Cpu)?)?;
+    let of_block = |start: usize| -> Result<Vec<Neighbour>> {
+        let block = rows(&batch(source, start..source.len().min(start + BLOCK), &Device::Cpu)?)?;
         let shifted = |neighbour: Neighbour| Neighbour { index: start + neighbour.index, ..neighbour };
         Ok(nearest(queries, &block).into_iter().map(shifted).collect())
-    });
-    let blocks: Vec<Vec<Neighbour>> = of_blocks.collect::<Result<_>>()?;
+    };
+    let blocks: Vec<Vec<Neighbour>> = in_order(starts, of_block).into_iter().collect::<Result<_>>()?;
     let nearer = |a: Neighbour, b: Neighbour| if b.distance < a.distance { b } else { a };
     let best = |i: usize| blocks.iter().map(|block| block[i]).reduce(nearer).expect("a source has images");
     Ok((0..queries.nrows()).map(best).collect())

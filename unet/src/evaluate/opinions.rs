@@ -3,12 +3,12 @@
 use super::rows;
 use crate::{
     Result,
-    classifier::{Classifier, gather},
-    images::ImageSource,
+    classifier::Classifier,
+    images::{ImageSource, batch},
+    operations::threads::in_order,
 };
 use candle_core::{Device, Tensor};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
-use rayon::prelude::*;
 
 /// What a classifier says about N images.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ impl Opinions {
     ) -> Result<Self> {
         Self::in_chunks(
             indices.len(),
-            |from, count| gather(source, &indices[from..from + count], device),
+            |from, count| batch(source, indices[from..from + count].iter().copied(), device),
             classifier,
         )
     }
@@ -55,12 +55,12 @@ impl Opinions {
         classifier: &Classifier,
     ) -> Result<Self> {
         let starts: Vec<usize> = (0..count).step_by(CHUNK).collect();
-        let parts = starts.into_par_iter().map(|from| {
+        let part = |from: usize| {
             let opinion = classifier.look(&chunk(from, CHUNK.min(count - from))?)?;
             Ok((rows(&opinion.features)?, rows(&opinion.probabilities()?)?))
-        });
-        let (features, probabilities): (Vec<_>, Vec<_>) =
-            parts.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        };
+        let parts = in_order(starts, part).into_iter().collect::<Result<Vec<_>>>()?;
+        let (features, probabilities): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         Ok(Self { features: stacked(&features), probabilities: stacked(&probabilities) })
     }
 
