@@ -28,7 +28,7 @@ use ddpm_unet::{
     noise::standard_normal,
     operations::threads::one_thread_per_operation,
     picture::Sheet,
-    sample::{Sampler, sample},
+    sample::{Sampler, open, sample, shipped_checkpoint},
 };
 use ndarray::{Array1, Axis, Slice, concatenate};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng, seq::index};
@@ -158,15 +158,6 @@ impl Setting {
         });
         Ok(drawn?)
     }
-}
-
-fn shipped_checkpoint() -> PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/mnist.safetensors")
-}
-
-fn open(path: &std::path::Path, device: &Device) -> ddpm_unet::Result<NetworkDenoiser> {
-    let checkpoint = Checkpoint::load(path)?;
-    NetworkDenoiser::new(checkpoint.network(true, device)?, checkpoint.setting.schedule()?)
 }
 
 fn main() -> Result<()> {
