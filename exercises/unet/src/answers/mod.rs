@@ -6,3 +6,5 @@ pub mod ch13_unet;
 pub mod ch14_train_images;
 #[cfg(feature = "ch15")]
 pub mod ch15_sample_images;
+#[cfg(feature = "ch16")]
+pub mod ch16_evaluate_images;
