@@ -208,8 +208,9 @@ fn dims<const N: usize>(tensor: &Tensor) -> Result<[usize; N]> {
     })
 }
 
-/// An error that names an operation and two shapes, unless they fit.
+/// An error that names an operation and two shapes, unless they fit and neither is empty.
 fn check(op: &'static str, fits: bool, [a, b]: [&Tensor; 2]) -> Result<()> {
     let (lhs, rhs) = (a.shape().clone(), b.shape().clone());
+    let fits = fits && lhs.elem_count() > 0 && rhs.elem_count() > 0;
     if fits { Ok(()) } else { Err(candle_core::Error::ShapeMismatchBinaryOp { lhs, rhs, op }.into()) }
 }
