@@ -4,7 +4,8 @@
 
 use crate::operations::Geometry;
 use ndarray::{
-    Array1, Array2, Array3, Array4, ArrayView1, ArrayView2, ArrayView3, ArrayView4, Axis, NdFloat, s,
+    Array, Array1, Array2, Array3, Array4, ArrayView1, ArrayView2, ArrayView3, ArrayView4, Axis, Dimension,
+    NdFloat, s,
 };
 
 // ANCHOR: convolve_by_definition
@@ -181,3 +182,21 @@ pub fn turned<F: NdFloat>(kernel: ArrayView4<F>) -> Array4<F> {
     kernel.slice(s![..;-1, ..;-1, .., ..]).permuted_axes([0, 1, 3, 2]).as_standard_layout().into_owned()
 }
 // ANCHOR_END: turned
+
+/// The gradient of a function of an array, number by number: (f(x + h) − f(x − h))/(2h). Exact, up to rounding, where f is linear.
+pub fn central_differences<D: Dimension>(
+    x: &Array<f64, D>,
+    h: f64,
+    f: impl Fn(&Array<f64, D>) -> f64,
+) -> Array<f64, D> {
+    let mut moved = x.clone();
+    let mut at = |place: usize, by: f64| {
+        let number = moved.iter_mut().nth(place).expect("as many numbers as slopes");
+        let before = std::mem::replace(number, by + *number);
+        let value = f(&moved);
+        *moved.iter_mut().nth(place).expect("as many numbers as slopes") = before;
+        value
+    };
+    let slopes = (0..x.len()).map(|place| (at(place, h) - at(place, -h)) / (2.0 * h)).collect();
+    Array::from_shape_vec(x.raw_dim(), slopes).expect("one slope for each number")
+}
