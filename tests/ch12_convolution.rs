@@ -1,10 +1,25 @@
 //! ch12: convolution as matrix products, and the fast operations against the tensor library's own.
 
 use candle_core::{Device, Tensor, Var};
-use ddpm_unet::operations::{self, Activation, Geometry, Norm, plain};
+use ddpm::{
+    metrics::largest,
+    network::{Mlp, MlpConfig, Pass},
+};
+use ddpm_unet::{
+    arrays::{features, mlp_forward, parameters_of, to_array, to_tensor},
+    convolution::{
+        as_matrix, central_differences, col2im, convolve, convolve_backward, convolve_by_definition, im2col,
+        turned,
+    },
+    operations::{
+        self, Activation, Geometry, Norm,
+        check::{Case, Difference, cases},
+        plain,
+        threads::in_order,
+    },
+};
+use ndarray::{Array, Array1, Array2, Array3, Array4, Dimension, ShapeBuilder, array, s};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
-
-type Outcome = ddpm_unet::Result<Tensor>;
 
 fn random(shape: &[usize], rng: &mut StdRng) -> Var {
     let count = shape.iter().product();
@@ -15,44 +30,35 @@ fn random(shape: &[usize], rng: &mut StdRng) -> Var {
 /// The largest difference of two tensors, over the largest number of the second.
 fn difference(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.dims(), b.dims());
-    let largest = |x: &Tensor| {
-        f64::from(x.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap())
-    };
-    largest(&(a - b).unwrap()) / largest(b).max(1e-30)
+    let numbers = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f64::from);
+    let size = largest(numbers(b).map(f64::abs));
+    largest(numbers(a).zip(numbers(b)).map(|(a, b)| (a - b).abs())) / size
 }
 
-/// Values and gradients of two operations are the same up to rounding: a sum of n products of f32 is off by √n 2⁻²⁴ or so,
-/// and n is a few thousand at most.
-fn assert_same(
-    name: &str,
-    inputs: &[Var],
-    fast: impl Fn(&[Tensor]) -> Outcome,
-    plain: impl Fn(&[Tensor]) -> Outcome,
-) {
-    let tensors: Vec<Tensor> = inputs.iter().map(|input| input.as_tensor().clone()).collect();
-    let (y, expected) = (fast(&tensors).unwrap(), plain(&tensors).unwrap());
-    let error = difference(&y, &expected);
-    assert!(error < 1e-5, "{name}: values differ by {error:e}");
-    // a scalar whose gradient by y has no symmetry
-    let weights = random(expected.dims(), &mut StdRng::seed_from_u64(99));
-    let gradients =
-        [y, expected].map(|y| (y * weights.as_tensor()).unwrap().sum_all().unwrap().backward().unwrap());
-    for (place, input) in inputs.iter().enumerate() {
-        let [fast, plain] = gradients.each_ref().map(|gradients| gradients.get(input).expect("a gradient"));
-        let error = difference(fast, plain);
-        assert!(error < 1e-5, "{name}: gradients by input {place} differ by {error:e}");
+/// Values and gradients of both bodies are the same up to rounding: a sum of n products of f32 is off by √n 2⁻²⁴ or so of the
+/// largest, and n is a few thousand at most.
+#[track_caller]
+fn assert_same(case: &Case, seed: u64) {
+    let Difference { values, gradients } = case.difference(&mut StdRng::seed_from_u64(seed)).unwrap();
+    assert!(values < 1e-5, "{}: values differ by {values:e}", case.name());
+    assert!(gradients < 1e-5, "{}: gradients differ by {gradients:e}", case.name());
+}
+
+// ANCHOR: fast_operations_are_the_plain_ones
+#[test]
+fn fast_operations_are_the_plain_ones_at_the_network_s_sizes() {
+    for case in cases(2) {
+        assert_same(&case, 1);
     }
 }
+// ANCHOR_END: fast_operations_are_the_plain_ones
 
 #[test]
-fn fast_convolutions_are_the_plain_ones() {
-    let mut rng = StdRng::seed_from_u64(1);
-    for (size, [h, w], channels, geometry) in [
+fn fast_convolutions_are_the_plain_ones_at_odd_sizes() {
+    for (size, [h, w], [inputs, outputs], geometry) in [
         (3, [7, 5], [3, 4], Geometry::same(3)),
         (3, [1, 1], [2, 3], Geometry::same(3)),
-        (3, [28, 28], [1, 32], Geometry::same(3)),
         (3, [14, 14], [96, 64], Geometry::same(3)),
-        (3, [8, 8], [32, 1], Geometry::same(3)),
         (5, [6, 9], [2, 3], Geometry::same(5)),
         (1, [6, 9], [5, 3], Geometry::same(1)),
         (1, [7, 7], [5, 3], Geometry { stride: 2, before: 0, after: 0 }),
@@ -61,88 +67,318 @@ fn fast_convolutions_are_the_plain_ones() {
         (3, [9, 7], [3, 2], Geometry { stride: 1, before: 0, after: 0 }),
         (2, [9, 9], [3, 2], Geometry { stride: 3, before: 1, after: 2 }),
     ] {
-        let [inputs, outputs] = channels;
-        let x = random(&[3, h, w, inputs], &mut rng);
-        let kernel = random(&[size, size, inputs, outputs], &mut rng);
-        for bias in [random(&[outputs], &mut rng), random(&[3, outputs], &mut rng)] {
-            let name = format!("{size}×{size}, {h}×{w}, {channels:?}, {geometry:?}, bias {:?}", bias.dims());
-            assert_same(
-                &name,
-                &[x.clone(), kernel.clone(), bias],
-                |x| operations::convolve(&x[0], &x[1], &x[2], geometry),
-                |x| plain::convolve(&x[0], &x[1], &x[2], geometry),
-            );
-        }
+        assert_same(&Case::convolution([3, h, w, inputs], [size, outputs], geometry), 2);
+        let of_each_image = Case::new(
+            format!("{size}×{size}, {h}×{w}, {inputs} → {outputs}, {geometry:?}, a bias for each image"),
+            &[&[3, h, w, inputs], &[size, size, inputs, outputs], &[3, outputs]],
+            move |x| operations::convolve(&x[0], &x[1], &x[2], geometry),
+            move |x| plain::convolve(&x[0], &x[1], &x[2], geometry),
+        );
+        assert_same(&of_each_image, 3);
     }
 }
 
 #[test]
-fn fast_upsampling_is_the_plain_one() {
-    let mut rng = StdRng::seed_from_u64(2);
-    for [h, w, inputs, outputs] in [[7, 7, 16, 8], [1, 1, 1, 1], [3, 5, 2, 3], [14, 14, 64, 64]] {
-        let inputs = [
-            random(&[2, h, w, inputs], &mut rng),
-            random(&[3, 3, inputs, outputs], &mut rng),
-            random(&[outputs], &mut rng),
-        ];
-        assert_same(
-            &format!("{h}×{w}"),
-            &inputs,
+fn fast_upsampling_is_the_plain_one_at_odd_sizes() {
+    for [h, w, inputs, outputs] in [[7, 7, 16, 8], [1, 1, 1, 1], [3, 5, 2, 3]] {
+        let case = Case::new(
+            format!("{h}×{w}"),
+            &[&[2, h, w, inputs], &[3, 3, inputs, outputs], &[outputs]],
             |x| operations::upsample_convolve(&x[0], &x[1], &x[2]),
             |x| plain::upsample_convolve(&x[0], &x[1], &x[2]),
         );
+        assert_same(&case, 4);
     }
 }
 
 #[test]
-fn fast_normalisation_is_the_plain_one() {
-    let mut rng = StdRng::seed_from_u64(3);
-    for ([h, w, channels], groups) in [([7, 7, 64], 8), ([28, 28, 32], 8), ([3, 1, 6], 3), ([2, 2, 5], 5)] {
+fn fast_normalisation_is_the_plain_one_at_odd_sizes() {
+    for ([h, w, channels], groups) in [([7, 7, 64], 8), ([3, 1, 6], 3), ([2, 2, 5], 5), ([9, 11, 300], 3)] {
         for activation in [Activation::Identity, Activation::Silu] {
-            let inputs = [
-                random(&[2, h, w, channels], &mut rng),
-                random(&[channels], &mut rng),
-                random(&[channels], &mut rng),
-            ];
             let norm = Norm { groups, epsilon: 1e-5 };
-            assert_same(
-                &format!("{h}×{w}×{channels} in {groups}, {activation:?}"),
-                &inputs,
-                |x| operations::group_norm(&x[0], &x[1], &x[2], norm, activation),
-                |x| plain::group_norm(&x[0], &x[1], &x[2], norm, activation),
+            let case = Case::new(
+                format!("{h}×{w}×{channels} in {groups}, {activation:?}"),
+                &[&[2, h, w, channels], &[channels], &[channels]],
+                move |x| operations::group_norm(&x[0], &x[1], &x[2], norm, activation),
+                move |x| plain::group_norm(&x[0], &x[1], &x[2], norm, activation),
             );
+            assert_same(&case, 5);
         }
     }
 }
 
 #[test]
-fn fast_layers_are_the_plain_ones() {
-    let mut rng = StdRng::seed_from_u64(4);
-    let x = random(&[3, 5, 7, 4], &mut rng);
-    assert_same("silu", &[x.clone()], |x| operations::silu(&x[0]), |x| plain::silu(&x[0]));
-    let vector = random(&[3, 4], &mut rng);
-    assert_same(
-        "add to pixels",
-        &[x.clone(), vector.clone()],
-        |x| operations::add_to_pixels(&x[0], &x[1]),
-        |x| plain::add_to_pixels(&x[0], &x[1]),
-    );
-    let (weight, bias) = (random(&[6, 4], &mut rng), random(&[6], &mut rng));
-    for x in [x, vector] {
-        assert_same(
-            "linear",
-            &[x, weight.clone(), bias.clone()],
-            |x| operations::linear(&x[0], &x[1], &x[2]),
-            |x| plain::linear(&x[0], &x[1], &x[2]),
+fn fast_attention_is_the_plain_one_in_any_number_of_heads() {
+    for heads in [1, 2, 16] {
+        let case = Case::new(
+            format!("{heads} heads"),
+            &[&[2, 9, 16], &[2, 9, 16], &[2, 9, 16]],
+            move |x| operations::attend(&x[0], &x[1], &x[2], heads),
+            move |x| plain::attend(&x[0], &x[1], &x[2], heads),
         );
-    }
-    for heads in [1, 2, 8] {
-        let inputs = [(); 3].map(|()| random(&[2, 49, 16], &mut rng));
-        assert_same(
-            &format!("attention in {heads} heads"),
-            &inputs,
-            |x| operations::attend(&x[0], &x[1], &x[2], heads),
-            |x| plain::attend(&x[0], &x[1], &x[2], heads),
-        );
+        assert_same(&case, 6);
     }
 }
+
+#[test]
+fn silu_is_right_for_numbers_large_and_small() {
+    let numbers = [-1e30_f32, -100.0, -87.5, -20.0, -1e-3, -0.0, 1e-30, 0.5, 15.0, 88.0, 1e30];
+    let x = Var::from_vec(numbers.to_vec(), numbers.len(), &Device::Cpu).unwrap();
+    let y = operations::silu(&x).unwrap();
+    let gradients = y.sum_all().unwrap().backward().unwrap();
+    let slopes = gradients.get(&x).unwrap().to_vec1::<f32>().unwrap();
+    for ((x, y), slope) in numbers.into_iter().zip(y.to_vec1::<f32>().unwrap()).zip(slopes) {
+        let v = f64::from(x);
+        let sigmoid = 1.0 / (1.0 + (-v).exp());
+        let (expected, slope_expected) = (v * sigmoid, sigmoid * (1.0 + v * (1.0 - sigmoid)));
+        // far out on the left all is 0 up to the smallest numbers, times x at most
+        let tolerance = |expected: f64| 3e-7 * expected.abs() + 2e-38 * v.abs();
+        assert!((f64::from(y) - expected).abs() <= tolerance(expected), "silu({x}) = {y}, not {expected}");
+        assert!((f64::from(slope) - slope_expected).abs() <= 3e-7 + 2e-38 * v.abs(), "silu'({x}) = {slope}");
+    }
+    let nan = operations::silu(&Tensor::new(&[f32::NAN], &Device::Cpu).unwrap()).unwrap();
+    assert!(nan.to_vec1::<f32>().unwrap()[0].is_nan());
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors() {
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let (x, kernel, bias) = (zeros(&[2, 4, 4, 3]), zeros(&[3, 3, 3, 5]), zeros(&[5]));
+    for (x, kernel, bias) in [
+        (&x, &zeros(&[3, 3, 4, 5]), &bias),
+        (&x, &zeros(&[3, 1, 3, 5]), &bias),
+        (&x, &kernel, &zeros(&[4])),
+        (&x, &kernel, &zeros(&[3, 5])),
+        (&zeros(&[4, 4, 3]), &kernel, &bias),
+        (&x, &zeros(&[9, 9, 3, 5]), &bias),
+        (&zeros(&[0, 4, 4, 3]), &kernel, &bias),
+    ] {
+        let geometry = Geometry { stride: 1, before: 1, after: 1 };
+        let error = operations::convolve(x, kernel, bias, geometry).unwrap_err().to_string();
+        assert!(error.contains("shape mismatch") || error.contains("unexpected rank"), "{error}");
+    }
+    let norm = Norm { groups: 2, epsilon: 1e-5 };
+    let three = zeros(&[3]);
+    let error = operations::group_norm(&x, &three, &three, norm, Activation::Silu).unwrap_err();
+    assert!(error.to_string().contains("group_norm"), "{error}");
+    assert!(operations::attend(&zeros(&[1, 4, 3]), &zeros(&[1, 4, 3]), &zeros(&[1, 4, 3]), 2).is_err());
+    assert!(operations::add_to_pixels(&x, &zeros(&[1, 3])).is_err());
+    assert!(operations::linear(&x, &zeros(&[5, 4]), &bias).is_err());
+}
+
+#[test]
+fn chunks_come_back_in_order_and_give_the_same_bits_on_any_number_of_threads() {
+    let mut rng = StdRng::seed_from_u64(5);
+    let (kernel, bias) = (random(&[3, 3, 8, 8], &mut rng), random(&[8], &mut rng));
+    let chunks: Vec<Tensor> = (0..7).map(|_| random(&[2, 9, 9, 8], &mut rng).as_tensor().clone()).collect();
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let work = |x: Tensor| {
+            let y = operations::convolve(&x, &kernel, &bias, Geometry::same(3)).unwrap();
+            let gradients = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            gradients.get(&kernel).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        pool.install(|| in_order(chunks.clone(), work))
+    };
+    let alone = run(1);
+    assert_eq!(alone.len(), 7);
+    assert_ne!(alone[0], alone[1]);
+    assert_eq!(alone, run(3));
+}
+
+/// What is convolved: kernel size, image, channels, geometry.
+const CASES: [(usize, [usize; 2], [usize; 2], Geometry); 8] = [
+    (1, [5, 4], [3, 2], Geometry { stride: 1, before: 0, after: 0 }),
+    (1, [5, 7], [2, 3], Geometry { stride: 2, before: 0, after: 0 }),
+    (3, [7, 5], [2, 3], Geometry { stride: 1, before: 1, after: 1 }),
+    (3, [6, 5], [1, 2], Geometry { stride: 1, before: 0, after: 0 }),
+    (3, [8, 6], [2, 2], Geometry { stride: 2, before: 1, after: 1 }),
+    (3, [8, 9], [3, 1], Geometry { stride: 2, before: 0, after: 1 }),
+    (2, [5, 5], [2, 3], Geometry { stride: 3, before: 2, after: 1 }),
+    (5, [5, 6], [1, 1], Geometry { stride: 1, before: 2, after: 2 }),
+];
+
+fn normal<Sh: ShapeBuilder>(shape: Sh, rng: &mut StdRng) -> Array<f64, Sh::Dim> {
+    Array::from_shape_simple_fn(shape, || rng.random_range(-1.0..1.0))
+}
+
+/// An image, a kernel and a bias.
+fn draw(case: usize, rng: &mut StdRng) -> (Array3<f64>, Array4<f64>, Array1<f64>) {
+    let (size, [h, w], [inputs, outputs], _) = CASES[case];
+    (normal((h, w, inputs), rng), normal((size, size, inputs, outputs), rng), normal(outputs, rng))
+}
+
+fn dot<D: Dimension>(a: &Array<f64, D>, b: &Array<f64, D>) -> f64 {
+    assert_eq!(a.raw_dim(), b.raw_dim());
+    (a * b).sum()
+}
+
+/// The largest difference, absolutely. In `f64` and with sums of a hundred numbers within ±1, rounding stays below 1e-13.
+fn assert_near<D: Dimension>(what: &str, got: &Array<f64, D>, expected: &Array<f64, D>, tolerance: f64) {
+    assert_eq!(got.shape(), expected.shape(), "{what}: shapes");
+    let error = (got - expected).iter().fold(0.0_f64, |largest, e| largest.max(e.abs()));
+    assert!(error <= tolerance, "{what}: off by {error:e}");
+}
+
+#[test]
+fn im2col_lays_windows_side_by_side() {
+    let x = Array3::from_shape_vec((3, 3, 1), (1..=9).map(f64::from).collect()).unwrap();
+    let geometry = Geometry { stride: 1, before: 0, after: 0 };
+    let expected =
+        array![[1.0, 2.0, 4.0, 5.0], [2.0, 3.0, 5.0, 6.0], [4.0, 5.0, 7.0, 8.0], [5.0, 6.0, 8.0, 9.0]];
+    assert_eq!(im2col(x.view(), 2, geometry), expected);
+    let padded = im2col(x.view(), 3, Geometry::same(3));
+    assert_eq!(padded.row(0).to_vec(), [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0, 4.0, 5.0]);
+    assert_eq!(padded.row(5).to_vec(), [2.0, 3.0, 0.0, 5.0, 6.0, 0.0, 8.0, 9.0, 0.0]);
+    let strided = im2col(x.view(), 2, Geometry { stride: 2, before: 0, after: 1 });
+    assert_eq!(strided.column(0).to_vec(), [1.0, 3.0, 7.0, 9.0]);
+}
+
+#[test]
+fn im2col_keeps_the_channels_of_a_pixel_together() {
+    let x = Array3::from_shape_fn((4, 3, 2), |(i, j, c)| (100 * i + 10 * j + c) as f64);
+    let columns = im2col(x.view(), 2, Geometry { stride: 2, before: 0, after: 0 });
+    assert_eq!(columns.dim(), (2, 8));
+    assert_eq!(columns.row(1).to_vec(), [200.0, 201.0, 210.0, 211.0, 300.0, 301.0, 310.0, 311.0]);
+}
+
+#[test]
+fn col2im_is_the_transpose_of_im2col() {
+    let mut rng = StdRng::seed_from_u64(6);
+    for case in 0..CASES.len() {
+        let (size, _, _, geometry) = CASES[case];
+        let (x, ..) = draw(case, &mut rng);
+        let columns = im2col(x.view(), size, geometry);
+        let others: Array2<f64> = normal(columns.dim(), &mut rng);
+        let back = col2im(others.view(), x.dim(), size, geometry);
+        let (left, right) = (dot(&columns, &others), dot(&x, &back));
+        assert!((left - right).abs() < 1e-12, "{:?}: {left} and {right}", CASES[case]);
+    }
+}
+
+#[test]
+fn col2im_counts_how_often_a_pixel_is_seen() {
+    let geometry = Geometry::same(3);
+    let ones = Array2::<f64>::ones((9, 9));
+    let seen = col2im(ones.view(), (3, 3, 1), 3, geometry);
+    assert_eq!(seen.slice(s![.., .., 0]), array![[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]);
+}
+
+#[test]
+fn convolve_is_what_its_definition_says() {
+    let mut rng = StdRng::seed_from_u64(7);
+    for case in 0..CASES.len() {
+        let (x, kernel, bias) = draw(case, &mut rng);
+        let geometry = CASES[case].3;
+        let expected = convolve_by_definition(x.view(), kernel.view(), bias.view(), geometry);
+        let y = convolve(x.view(), kernel.view(), bias.view(), geometry);
+        assert_near(&format!("{:?}", CASES[case]), &y, &expected, 1e-13);
+    }
+}
+
+/// An image as a tensor of one image.
+fn tensor<D: Dimension>(x: &Array<f64, D>) -> Tensor {
+    let numbers: Vec<f32> = x.iter().map(|&number| number as f32).collect();
+    Tensor::from_vec(numbers, x.shape(), &Device::Cpu).unwrap()
+}
+
+#[test]
+fn convolve_is_the_tensor_library_s_own() {
+    let mut rng = StdRng::seed_from_u64(8);
+    for case in 0..CASES.len() {
+        let (x, kernel, bias) = draw(case, &mut rng);
+        let geometry = CASES[case].3;
+        let y = convolve(x.view(), kernel.view(), bias.view(), geometry);
+        let image = tensor(&x).unsqueeze(0).unwrap();
+        let own = plain::convolve(&image, &tensor(&kernel), &tensor(&bias), geometry).unwrap();
+        let error = difference(&tensor(&y).unsqueeze(0).unwrap(), &own);
+        assert!(error < 1e-6, "{:?}: {error:e}", CASES[case]);
+    }
+}
+
+#[test]
+fn convolve_backward_is_what_finite_differences_say() {
+    // L is linear in x, in the kernel and in the bias, each by itself: a central difference is exact up to rounding
+    const STEP: f64 = 0.5;
+    let mut rng = StdRng::seed_from_u64(9);
+    for case in 0..CASES.len() {
+        let (x, kernel, bias) = draw(case, &mut rng);
+        let geometry = CASES[case].3;
+        let g =
+            normal(convolve_by_definition(x.view(), kernel.view(), bias.view(), geometry).dim(), &mut rng);
+        let loss = |x: &Array3<f64>, kernel: &Array4<f64>, bias: &Array1<f64>| {
+            dot(&convolve_by_definition(x.view(), kernel.view(), bias.view(), geometry), &g)
+        };
+        let gradients = convolve_backward(x.view(), kernel.view(), geometry, g.view());
+        let by_x = central_differences(&x, STEP, |x| loss(x, &kernel, &bias));
+        let by_kernel = central_differences(&kernel, STEP, |kernel| loss(&x, kernel, &bias));
+        let by_bias = central_differences(&bias, STEP, |bias| loss(&x, &kernel, bias));
+        let name = |of: &str| format!("{of}, {:?}", CASES[case]);
+        assert_near(&name("by x"), &gradients.x, &by_x, 1e-11);
+        assert_near(&name("by the kernel"), &gradients.kernel, &by_kernel, 1e-11);
+        assert_near(&name("by the bias"), &gradients.bias, &by_bias, 1e-11);
+    }
+}
+
+#[test]
+fn turned_makes_the_gradient_a_convolution() {
+    let mut rng = StdRng::seed_from_u64(10);
+    for case in 0..CASES.len() {
+        let (size, _, [inputs, _], geometry) = CASES[case];
+        if geometry.stride != 1 {
+            continue;
+        }
+        let (x, kernel, bias) = draw(case, &mut rng);
+        let g = normal(convolve(x.view(), kernel.view(), bias.view(), geometry).dim(), &mut rng);
+        let back =
+            Geometry { stride: 1, before: size - 1 - geometry.before, after: size - 1 - geometry.after };
+        let zeros = Array1::zeros(inputs);
+        let by_turned = convolve_by_definition(g.view(), turned(kernel.view()).view(), zeros.view(), back);
+        let expected = convolve_backward(x.view(), kernel.view(), geometry, g.view()).x;
+        assert_near(&format!("{:?}", CASES[case]), &by_turned, &expected, 1e-13);
+    }
+}
+
+#[test]
+fn turned_twice_is_the_kernel() {
+    let kernel: Array4<f64> = normal((3, 3, 2, 4), &mut StdRng::seed_from_u64(11));
+    let once = turned(kernel.view());
+    assert_eq!(once.dim(), (3, 3, 4, 2));
+    assert_eq!(once[[0, 2, 3, 1]], kernel[[2, 0, 1, 3]]);
+    assert_eq!(turned(once.view()), kernel);
+    assert_eq!(as_matrix(kernel.view()).dim(), (18, 4));
+}
+
+// ANCHOR: tensors_and_arrays_agree
+#[test]
+fn the_network_of_arrays_and_that_of_tensors_agree() {
+    let mut rng = StdRng::seed_from_u64(12);
+    for config in [
+        MlpConfig::default(),
+        MlpConfig { time_embedding: false, outputs: 4, layers: 1, ..MlpConfig::default() },
+    ] {
+        let network = Mlp::<f64>::new(config.clone(), &mut rng).unwrap();
+        let (x, t) = (normal((50, 2), &mut rng), (1..=50).map(|n| 20 * n).collect::<Vec<usize>>());
+        let weights: Array2<f64> = normal((50, config.outputs), &mut rng);
+
+        let mut pass = Pass::new(&network);
+        let expected = pass.forward(&network, x.view(), &t).to_owned();
+        let gradient = pass.backward(&network, weights.view()).to_vec();
+
+        let parameters = parameters_of(&network, &Device::Cpu).unwrap();
+        let seen = to_tensor(features(&config, x.view(), &t).view(), &Device::Cpu).unwrap();
+        let y = mlp_forward(&config, &parameters, &seen).unwrap();
+        // An f32 keeps 24 bits: each number is off by 6e-8 of itself, each sum of 384 products by some of that
+        assert_near("outputs", &to_array(&y).unwrap(), &expected, 1e-5);
+        let weights = to_tensor(weights.view(), &Device::Cpu).unwrap();
+        let gradients = (y * weights).unwrap().sum_all().unwrap().backward().unwrap();
+        for tensor in config.tensors() {
+            let by_tensors = gradients.get(parameters.get(&tensor.name)).expect("a gradient");
+            let by_arrays: Vec<f32> = gradient[tensor.range].iter().map(|&g| g as f32).collect();
+            let by_arrays = Tensor::from_vec(by_arrays, tensor.shape, &Device::Cpu).unwrap();
+            let error = difference(by_tensors, &by_arrays);
+            assert!(error < 1e-5, "{}: {error:e}", tensor.name);
+        }
+    }
+}
+// ANCHOR_END: tensors_and_arrays_agree

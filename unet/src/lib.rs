@@ -12,11 +12,13 @@
 //! - **Randomness** comes from generators that the caller seeds.
 //! - **Order**: sums run in a fixed order, whatever the number of threads, so that the same seed gives the same bits.
 
+pub mod arrays;
 pub mod block;
 pub mod blueprint;
 pub mod checkpoint;
 pub mod classifier;
 pub mod config;
+pub mod convolution;
 pub mod denoiser;
 pub mod device;
 pub mod embedding;

@@ -11,6 +11,12 @@ mod answers;
 
 pub use solution::*;
 
+pub mod convolution {
+    #[cfg(feature = "ch12")]
+    pub use crate::answers::ch12_convolution::{col2im, convolve, convolve_backward, im2col, turned};
+    pub use solution::convolution::*;
+}
+
 pub mod block {
     #[cfg(feature = "ch13")]
     pub use crate::answers::ch13_unet::{attention_block, residual_block};

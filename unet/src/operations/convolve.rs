@@ -2,7 +2,7 @@
 
 use super::{
     Geometry,
-    elementwise::{add_over_pixels, widest},
+    elementwise::{add, add_over_pixels},
     matrix::{Matrix, Mode, multiply},
     strip::{Frame, Taps},
     tape::{Numbers, Operation},
@@ -11,11 +11,11 @@ use std::cell::RefCell;
 
 thread_local! {
     /// Room for one image at a time, kept from call to call.
-    static ROOM: RefCell<[Vec<f32>; 3]> = const { RefCell::new([const { Vec::new() }; 3]) };
+    pub(super) static ROOM: RefCell<[Vec<f32>; 3]> = const { RefCell::new([const { Vec::new() }; 3]) };
 }
 
 /// Image height, width and channels.
-fn sizes(x: Numbers) -> [usize; 3] {
+pub(super) fn sizes(x: Numbers) -> [usize; 3] {
     [x.shape[1], x.shape[2], x.shape[3]]
 }
 
@@ -25,7 +25,7 @@ fn bias_gradient(bias: Numbers, gradient: &[f32]) -> Option<Vec<f32>> {
         let mut sums = vec![0.0; bias.len()];
         let share = gradient.len() * bias.channels() / bias.len();
         for (sums, gradient) in sums.chunks_exact_mut(bias.channels()).zip(gradient.chunks_exact(share)) {
-            widest(|| add_over_pixels(sums, gradient));
+            add_over_pixels(sums, gradient);
         }
         sums
     })
@@ -139,8 +139,7 @@ impl General {
             let (i, j) = (stride * (place / width), stride * (place % width));
             for (k, window) in window.chunks_exact(kernel * c).enumerate() {
                 let start = ((i + k) * (before + w + after) + j) * c;
-                let sums = &mut padded[start..][..kernel * c];
-                sums.iter_mut().zip(window).for_each(|(sum, d)| *sum += d);
+                add(&mut padded[start..][..kernel * c], window);
             }
         }
         let rows = padded.chunks_exact((before + w + after) * c).skip(before).take(h);
@@ -228,11 +227,6 @@ impl UpsampleConvolve {
         Self::pairs(phase, |from, to| add(&mut merged[to * tap..][..tap], &kernel[from * tap..][..tap]));
         merged
     }
-}
-
-/// Adds numbers to sums.
-fn add(sums: &mut [f32], numbers: &[f32]) {
-    sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
 }
 
 impl Operation<3> for UpsampleConvolve {

@@ -58,8 +58,15 @@ impl Activation {
 }
 
 /// Adds to `sums`_c the numbers of every pixel's channel c, four pixels at a time, as their order is fixed anyway.
-#[inline(always)]
 pub fn add_over_pixels(sums: &mut [f32], pixels: &[f32]) {
+    widest(
+        #[inline(always)]
+        || add_by_fours(sums, pixels),
+    );
+}
+
+#[inline(always)]
+fn add_by_fours(sums: &mut [f32], pixels: &[f32]) {
     let c = sums.len();
     let fours = pixels.chunks_exact(4 * c);
     let rest = fours.remainder();
@@ -73,4 +80,9 @@ pub fn add_over_pixels(sums: &mut [f32], pixels: &[f32]) {
     for pixel in rest.chunks_exact(c) {
         sums.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
     }
+}
+
+/// Adds numbers to sums.
+pub fn add(sums: &mut [f32], numbers: &[f32]) {
+    sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
 }

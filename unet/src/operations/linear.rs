@@ -1,7 +1,7 @@
 //! Linear layers, and a vector added to all pixels.
 
 use super::{
-    elementwise::{add_over_pixels, widest},
+    elementwise::add_over_pixels,
     matrix::{Matrix, Mode, multiply},
     tape::{Numbers, Operation},
 };
@@ -46,10 +46,7 @@ impl Operation<3> for Linear {
         });
         let d_bias = bias.wanted.then(|| {
             let mut d_bias = vec![0.0; outputs];
-            widest(
-                #[inline(always)]
-                || add_over_pixels(&mut d_bias, gradient),
-            );
+            add_over_pixels(&mut d_bias, gradient);
             d_bias
         });
         [d_x, d_weight, d_bias]
@@ -79,10 +76,7 @@ impl Operation<2> for AddToPixels {
             for (sums, gradient) in
                 d_vector.chunks_exact_mut(vector.channels()).zip(gradient.chunks_exact(per_image))
             {
-                widest(
-                    #[inline(always)]
-                    || add_over_pixels(sums, gradient),
-                );
+                add_over_pixels(sums, gradient);
             }
             d_vector
         });

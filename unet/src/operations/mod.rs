@@ -9,11 +9,13 @@
 //! Shapes: images are (B, H, W, C), kernels (K, K, I, O), matrices (O, I), sequences (B, N, C).
 
 mod attend;
+pub mod check;
 mod convolve;
 mod elementwise;
 mod linear;
 #[allow(unsafe_code)]
 mod matrix;
+mod norm_convolve;
 mod normalise;
 pub mod plain;
 mod strip;
@@ -138,6 +140,38 @@ pub enum Activation {
     Silu,
 }
 
+/// Group normalisation, activation, convolution as [`Geometry::same`], and a sum: half a residual block.
+///
+/// y = convolve(activation(normalised x)) + bias + addend
+///
+/// Shapes: x (B, H, W, I), scale (I), shift (I), kernel (K, K, I, O), bias (O), addend (B, O), which is added to all pixels
+/// of its image, or (B, H, W, O), to (B, H, W, O).
+///
+/// # Errors
+/// As [`convolve`].
+pub fn norm_convolve(
+    x: &Tensor,
+    [scale, shift]: [&Tensor; 2],
+    (norm, activation): (Norm, Activation),
+    [kernel, bias]: [&Tensor; 2],
+    addend: &Tensor,
+) -> Result<Tensor> {
+    let ([b, h, w, inputs], [size, columns, of, outputs]) = (dims(x)?, dims(kernel)?);
+    let op = "norm_convolve";
+    check(op, size == columns && size % 2 == 1 && of == inputs, [x, kernel])?;
+    check(op, scale.dims() == [inputs] && shift.dims() == [inputs], [x, scale])?;
+    check(op, norm.groups > 0 && inputs % norm.groups == 0, [x, scale])?;
+    check(op, bias.dims() == [outputs], [kernel, bias])?;
+    check(op, addend.dims() == [b, outputs] || addend.dims() == [b, h, w, outputs], [kernel, addend])?;
+    if x.device().is_cpu() {
+        // an operation remembers three tensors, so all parameters become one
+        let parameters = Tensor::cat(&[scale, shift, &kernel.flatten_all()?, bias], 0)?;
+        apply_3(norm_convolve::NormConvolve { norm, activation, size }, x, addend, &parameters)
+    } else {
+        plain::norm_convolve(x, [scale, shift], (norm, activation), [kernel, bias], addend)
+    }
+}
+
 /// SiLU(v) = v/(1 + e⁻ᵛ) of every number. Any shape.
 ///
 /// # Errors
@@ -208,8 +242,9 @@ fn dims<const N: usize>(tensor: &Tensor) -> Result<[usize; N]> {
     })
 }
 
-/// An error that names an operation and two shapes, unless they fit.
+/// An error that names an operation and two shapes, unless they fit and neither is empty.
 fn check(op: &'static str, fits: bool, [a, b]: [&Tensor; 2]) -> Result<()> {
     let (lhs, rhs) = (a.shape().clone(), b.shape().clone());
+    let fits = fits && lhs.elem_count() > 0 && rhs.elem_count() > 0;
     if fits { Ok(()) } else { Err(candle_core::Error::ShapeMismatchBinaryOp { lhs, rhs, op }.into()) }
 }

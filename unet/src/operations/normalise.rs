@@ -17,7 +17,7 @@ pub struct GroupNorm {
 /// What normalisation does to one image, channel by channel: x̂ = (x − mean) · inverse, v = x̂ · scale + shift = a x + b.
 ///
 /// Each list is repeated for several pixels, so that the loops over it are long enough for wide registers.
-struct Channels {
+pub struct Channels {
     norm: Norm,
     count: usize,
     mean: Vec<f32>,
@@ -44,8 +44,15 @@ fn folded(sums: &[f32], count: usize) -> Vec<f32> {
 
 impl Channels {
     /// From the moments of an image's groups.
+    pub fn of(image: &[f32], scale: &[f32], shift: &[f32], norm: Norm) -> Self {
+        widest(
+            #[inline(always)]
+            || Self::of_moments(image, scale, shift, norm),
+        )
+    }
+
     #[inline(always)]
-    fn of(image: &[f32], scale: &[f32], shift: &[f32], norm: Norm) -> Self {
+    fn of_moments(image: &[f32], scale: &[f32], shift: &[f32], norm: Norm) -> Self {
         let count = scale.len();
         let of_group = (image.len() / norm.groups) as f32;
         let over_groups = |sums: &[f32]| {
@@ -74,13 +81,17 @@ impl Channels {
         Self { norm, count, mean, inverse: repeated(&inverse), a: repeated(&a), b }
     }
 
-    /// The activations of an image.
-    #[inline(always)]
-    fn forward(&self, activation: Activation, image: &[f32], y: &mut [f32]) {
-        for (x, y) in image.chunks(self.a.len()).zip(y.chunks_mut(self.a.len())) {
-            let factors = self.a.iter().zip(&self.b);
-            y.iter_mut().zip(x).zip(factors).for_each(|((y, x), (a, b))| *y = activation.of(a * x + b));
-        }
+    /// The activations of an image, or of some of its pixels.
+    pub fn forward(&self, activation: Activation, pixels: &[f32], y: &mut [f32]) {
+        widest(
+            #[inline(always)]
+            || {
+                for (x, y) in pixels.chunks(self.a.len()).zip(y.chunks_mut(self.a.len())) {
+                    let factors = self.a.iter().zip(&self.b);
+                    y.iter_mut().zip(x).zip(factors).for_each(|((y, x), (a, b))| *y = activation.of(a * x + b));
+                }
+            },
+        );
     }
 
     /// Replaces the gradient by the activations of an image by that by the image, and adds to those by scale and shift.
@@ -88,8 +99,22 @@ impl Channels {
     /// d_shift = Σ dv, d_scale = Σ dv x̂, dx = (scale dv − mean(scale dv) − x̂ mean(scale dv x̂)) · inverse
     ///
     /// where the means run over the group.
+    pub fn backward(
+        &self,
+        activation: Activation,
+        scale: &[f32],
+        image: &[f32],
+        d: &mut [f32],
+        sums: [&mut [f32]; 2],
+    ) {
+        widest(
+            #[inline(always)]
+            || self.through(activation, scale, image, d, sums),
+        );
+    }
+
     #[inline(always)]
-    fn backward(
+    fn through(
         &self,
         activation: Activation,
         scale: &[f32],
@@ -142,10 +167,7 @@ impl Operation<3> for GroupNorm {
     fn forward(&self, [x, scale, shift]: [Numbers; 3]) -> (Vec<f32>, Vec<usize>) {
         let mut y = vec![0.0; x.len()];
         for (image, y) in x.images().zip(y.chunks_exact_mut(x.len() / x.shape[0])) {
-            widest(
-                #[inline(always)]
-                || Channels::of(image, &scale, &shift, self.norm).forward(self.activation, image, y),
-            );
+            Channels::of(image, &scale, &shift, self.norm).forward(self.activation, image, y);
         }
         (y, x.shape.to_vec())
     }
@@ -154,14 +176,8 @@ impl Operation<3> for GroupNorm {
         let mut d_x = gradient.to_vec();
         let (mut d_scale, mut d_shift) = (vec![0.0; scale.len()], vec![0.0; shift.len()]);
         for (image, d) in x.images().zip(d_x.chunks_exact_mut(x.len() / x.shape[0])) {
-            widest(
-                #[inline(always)]
-                || {
-                    let channels = Channels::of(image, &scale, &shift, self.norm);
-                    let sums = [&mut d_scale[..], &mut d_shift[..]];
-                    channels.backward(self.activation, &scale, image, d, sums);
-                },
-            );
+            let channels = Channels::of(image, &scale, &shift, self.norm);
+            channels.backward(self.activation, &scale, image, d, [&mut d_scale, &mut d_shift]);
         }
         [Some(d_x), Some(d_scale), Some(d_shift)]
     }

@@ -59,6 +59,22 @@ pub fn group_norm(
     }
 }
 
+/// See [`super::norm_convolve`].
+///
+/// # Errors
+/// As there.
+pub fn norm_convolve(
+    x: &Tensor,
+    [scale, shift]: [&Tensor; 2],
+    (norm, activation): (Norm, Activation),
+    [kernel, bias]: [&Tensor; 2],
+    addend: &Tensor,
+) -> Result<Tensor> {
+    let x = group_norm(x, scale, shift, norm, activation)?;
+    let y = convolve(&x, kernel, bias, Geometry::same(kernel.dim(0)?))?;
+    if addend.rank() == 2 { add_to_pixels(&y, addend) } else { Ok((y + addend)?) }
+}
+
 /// See [`super::silu`].
 ///
 /// # Errors

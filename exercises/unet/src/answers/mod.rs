@@ -1,5 +1,7 @@
 //! Your answers, one file a chapter. `cargo exercise` shows how far you are, `cargo exercise ch13_unet` judges one.
 
+#[cfg(feature = "ch12")]
+pub mod ch12_convolution;
 #[cfg(feature = "ch13")]
 pub mod ch13_unet;
 #[cfg(feature = "ch14")]

@@ -1,0 +1,75 @@
+//! From arrays to tensors: the network of ch05 with its own weights, in the tensor library's words.
+
+use crate::{Result, operations, parameters::Parameters};
+use candle_core::{Device, Tensor};
+use ddpm::network::{Float, Mlp, MlpConfig, sinusoidal_embedding};
+use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
+
+/// A network's parameters as tensors in `f32`, under the same names.
+///
+/// # Errors
+/// If the device has no room for them.
+pub fn parameters_of<F: Float>(network: &Mlp<F>, device: &Device) -> Result<Parameters> {
+    let tensors = network.config().tensors().into_iter().map(|tensor| {
+        let numbers = network.parameters()[tensor.range].iter().map(|p| p.as_f64() as f32).collect();
+        Ok((tensor.name, Tensor::from_vec::<_, f32>(numbers, tensor.shape, device)?))
+    });
+    Parameters::from_tensors(tensors.collect::<Result<Vec<_>>>()?)
+}
+
+/// A matrix as a tensor in `f32`.
+///
+/// # Errors
+/// If the device has no room for it.
+pub fn to_tensor(matrix: ArrayView2<f64>, device: &Device) -> Result<Tensor> {
+    let numbers: Vec<f32> = matrix.iter().map(|&number| number as f32).collect();
+    Ok(Tensor::from_vec(numbers, matrix.dim(), device)?)
+}
+
+/// A tensor of two dimensions as a matrix in `f64`.
+///
+/// # Errors
+/// If the tensor has another number of dimensions.
+pub fn to_array(tensor: &Tensor) -> Result<Array2<f64>> {
+    let shape = tensor.dims2()?;
+    let numbers = tensor.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
+    Ok(Array2::from_shape_vec(shape, numbers).expect("as many numbers as the tensor has"))
+}
+
+/// What the first layer sees: an embedding for each coordinate and one for t, side by side.
+///
+/// Shapes: x (N, D), t (N) to (N, features).
+pub fn features(config: &MlpConfig, x: ArrayView2<f64>, t: &[usize]) -> Array2<f64> {
+    let mut parts: Vec<Array2<f64>> = x
+        .axis_iter(Axis(1))
+        .map(|coordinate| sinusoidal_embedding(coordinate, config.input_scale, config.embedding))
+        .collect();
+    if config.time_embedding {
+        let t: Array1<f64> = t.iter().map(|&t| t as f64).collect();
+        parts.push(sinusoidal_embedding(t.view(), 1.0, config.embedding));
+    }
+    let views: Vec<ArrayView2<f64>> = parts.iter().map(|part| part.view()).collect();
+    concatenate(Axis(1), &views).expect("every part has one row for each point")
+}
+
+// ANCHOR: mlp_forward
+/// The network of ch05, forwards, in tensors: a linear layer with GELU, residual layers, a linear layer.
+///
+/// Nothing is written for the way back: the tensors remember how they came about, and the library knows each operation's gradient.
+///
+/// Shapes: features (N, features) to (N, outputs).
+///
+/// # Errors
+/// If the device runs out of memory.
+pub fn mlp_forward(config: &MlpConfig, parameters: &Parameters, features: &Tensor) -> Result<Tensor> {
+    let linear = |name: &str, x: &Tensor| {
+        let [weight, bias] = ["weight", "bias"].map(|which| parameters.get(&format!("{name}.{which}")));
+        operations::linear(x, weight, bias)
+    };
+    let mut h = linear("input", features)?.gelu_erf()?; // (N, hidden)
+    for layer in 0..config.layers {
+        h = (&h + linear(&format!("residual.{layer}"), &h)?.gelu_erf()?)?;
+    }
+    linear("output", &h) // (N, outputs)
+}
+// ANCHOR_END: mlp_forward

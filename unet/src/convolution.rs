@@ -1,0 +1,202 @@
+//! Convolution as matrix products, and its gradients, image by image on arrays: to read, and to check the fast ones against.
+//!
+//! Images are (H, W, C), kernels (K, K, I, O). A window is what one output sees: K × K pixels of I channels.
+
+use crate::operations::Geometry;
+use ndarray::{
+    Array, Array1, Array2, Array3, Array4, ArrayView1, ArrayView2, ArrayView3, ArrayView4, Axis, Dimension,
+    NdFloat, s,
+};
+
+// ANCHOR: convolve_by_definition
+/// A convolution with bias, as it is defined: a sum for every output. Slow, and plainly right.
+///
+/// ```text
+/// y_{i,j,o} = bias_o + Σ_{k,l,c} kernel_{k,l,c,o} · x_{s i + k − before, s j + l − before, c}
+/// ```
+///
+/// where s is the stride, `before` the zeros above and on the left, and x is 0 outside of the image.
+///
+/// Shapes: x (H, W, I), kernel (K, K, I, O), bias (O) to (H', W', O).
+pub fn convolve_by_definition<F: NdFloat>(
+    x: ArrayView3<F>,
+    kernel: ArrayView4<F>,
+    bias: ArrayView1<F>,
+    geometry: Geometry,
+) -> Array3<F> {
+    let ((h, w, inputs), (size, _, _, outputs)) = (x.dim(), kernel.dim());
+    let Geometry { stride, before, .. } = geometry;
+    let shape = (geometry.output(h, size), geometry.output(w, size), outputs);
+    Array3::from_shape_fn(shape, |(i, j, o)| {
+        let mut y = bias[o];
+        for (k, l) in (0..size).flat_map(|k| (0..size).map(move |l| (k, l))) {
+            let (row, column) = (stride * i + k, stride * j + l); // of the image with its padding
+            if (before..before + h).contains(&row) && (before..before + w).contains(&column) {
+                for c in 0..inputs {
+                    y += kernel[[k, l, c, o]] * x[[row - before, column - before, c]];
+                }
+            }
+        }
+        y
+    })
+}
+// ANCHOR_END: convolve_by_definition
+
+/// The image with its zeros around it. Shapes: (H, W, C) to (before + H + after, before + W + after, C).
+pub fn padded<F: NdFloat>(x: ArrayView3<F>, geometry: Geometry) -> Array3<F> {
+    let ((h, w, c), Geometry { before, after, .. }) = (x.dim(), geometry);
+    let mut padded = Array3::zeros((before + h + after, before + w + after, c));
+    padded.slice_mut(s![before..before + h, before..before + w, ..]).assign(&x);
+    padded
+}
+
+// ANCHOR: im2col
+/// The windows of an image, one in a row: what each output sees, copied side by side.
+///
+/// Source: Chellapilla, Puri & Simard 2006, §2; the name is from Caffe.
+///
+/// Row W' i + j is the window of output (i, j): its K × K × C numbers, the channel running fastest, then the column.
+///
+/// Shapes: x (H, W, C) to (H' W', K K C).
+pub fn im2col<F: NdFloat>(x: ArrayView3<F>, kernel: usize, geometry: Geometry) -> Array2<F> {
+    let ((h, w, c), stride) = (x.dim(), geometry.stride);
+    let padded = padded(x, geometry);
+    let (height, width) = (geometry.output(h, kernel), geometry.output(w, kernel));
+    let mut columns = Array2::zeros((height * width, kernel * kernel * c)); // (H' W', K K C)
+    for (place, mut row) in columns.rows_mut().into_iter().enumerate() {
+        let (i, j) = (stride * (place / width), stride * (place % width));
+        let window = padded.slice(s![i..i + kernel, j..j + kernel, ..]);
+        row.iter_mut().zip(window).for_each(|(to, &from)| *to = from);
+    }
+    columns
+}
+// ANCHOR_END: im2col
+
+// ANCHOR: col2im
+/// The way back of [`im2col`]: every number of every window is added to the pixel it was copied from.
+///
+/// ```text
+/// ⟨im2col(x), columns⟩ = ⟨x, col2im(columns)⟩ for every x and every columns
+/// ```
+///
+/// where ⟨·,·⟩ multiplies entry by entry and sums: `col2im` is the transpose of `im2col`. What falls on the padding is dropped.
+///
+/// Shapes: columns (H' W', K K C) to (H, W, C), the `shape` of the image.
+pub fn col2im<F: NdFloat>(
+    columns: ArrayView2<F>,
+    shape: (usize, usize, usize),
+    kernel: usize,
+    geometry: Geometry,
+) -> Array3<F> {
+    let ((h, w, c), Geometry { stride, before, after }) = (shape, geometry);
+    let width = geometry.output(w, kernel);
+    let mut padded = Array3::zeros((before + h + after, before + w + after, c));
+    for (place, row) in columns.rows().into_iter().enumerate() {
+        let (i, j) = (stride * (place / width), stride * (place % width));
+        let mut window = padded.slice_mut(s![i..i + kernel, j..j + kernel, ..]);
+        window.iter_mut().zip(row).for_each(|(sum, &number)| *sum += number);
+    }
+    padded.slice(s![before..before + h, before..before + w, ..]).to_owned()
+}
+// ANCHOR_END: col2im
+
+// ANCHOR: as_matrix
+/// A kernel as a matrix: one row for each number of a window, one column for each output. (K, K, I, O) to (K K I, O).
+pub fn as_matrix<F: NdFloat>(kernel: ArrayView4<F>) -> Array2<F> {
+    let (size, _, inputs, outputs) = kernel.dim();
+    let kernel = kernel.as_standard_layout().into_owned();
+    kernel.into_shape_with_order((size * size * inputs, outputs)).expect("the same numbers in the same order")
+}
+// ANCHOR_END: as_matrix
+
+// ANCHOR: convolve
+/// A convolution with bias as one matrix product.
+///
+/// ```text
+/// Y = im2col(x) · kernel + bias
+/// ```
+///
+/// Shapes: x (H, W, I), kernel (K, K, I, O), bias (O) to (H', W', O).
+pub fn convolve<F: NdFloat>(
+    x: ArrayView3<F>,
+    kernel: ArrayView4<F>,
+    bias: ArrayView1<F>,
+    geometry: Geometry,
+) -> Array3<F> {
+    let ((h, w, _), (size, _, _, outputs)) = (x.dim(), kernel.dim());
+    let y = im2col(x, size, geometry).dot(&as_matrix(kernel)) + bias; // (H' W', O)
+    let shape = (geometry.output(h, size), geometry.output(w, size), outputs);
+    y.into_shape_with_order(shape).expect("one row for each output")
+}
+// ANCHOR_END: convolve
+
+/// The gradients of a scalar L by what went into a convolution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gradients<F> {
+    /// ∂L/∂x, (H, W, I).
+    pub x: Array3<F>,
+    /// ∂L/∂kernel, (K, K, I, O).
+    pub kernel: Array4<F>,
+    /// ∂L/∂bias, (O).
+    pub bias: Array1<F>,
+}
+
+// ANCHOR: convolve_backward
+/// The gradients of a convolution, from G = ∂L/∂y, as two matrix products and a sum.
+///
+/// ```text
+/// ∂L/∂kernel = im2col(x)ᵀ · G        ∂L/∂x = col2im(G · kernelᵀ)        ∂L/∂bias = Σ_{i,j} G_{i,j}
+/// ```
+///
+/// Shapes: x (H, W, I), kernel (K, K, I, O), G (H', W', O).
+pub fn convolve_backward<F: NdFloat>(
+    x: ArrayView3<F>,
+    kernel: ArrayView4<F>,
+    geometry: Geometry,
+    gradient: ArrayView3<F>,
+) -> Gradients<F> {
+    let ((height, width, outputs), size) = (gradient.dim(), kernel.dim().0);
+    let g = gradient.as_standard_layout().into_owned();
+    let g = g.into_shape_with_order((height * width, outputs)).expect("one row for each output"); // (H' W', O)
+    let d_kernel = im2col(x, size, geometry).t().dot(&g); // (K K I, O)
+    let d_columns = g.dot(&as_matrix(kernel).t()); // (H' W', K K I)
+    Gradients {
+        x: col2im(d_columns.view(), x.dim(), size, geometry),
+        kernel: d_kernel.into_shape_with_order(kernel.dim()).expect("as many numbers as the kernel"),
+        bias: g.sum_axis(Axis(0)),
+    }
+}
+// ANCHOR_END: convolve_backward
+
+// ANCHOR: turned
+/// The kernel that carries gradients back through a convolution of stride 1: turned by 180°, its channels swapped.
+///
+/// ```text
+/// turned_{k,l,o,i} = kernel_{K−1−k, K−1−l, i, o}
+/// ```
+///
+/// With it ∂L/∂x is itself a convolution, that of ∂L/∂y with K − 1 − before zeros above and on the left.
+///
+/// Shapes: (K, K, I, O) to (K, K, O, I).
+pub fn turned<F: NdFloat>(kernel: ArrayView4<F>) -> Array4<F> {
+    kernel.slice(s![..;-1, ..;-1, .., ..]).permuted_axes([0, 1, 3, 2]).as_standard_layout().into_owned()
+}
+// ANCHOR_END: turned
+
+/// The gradient of a function of an array, number by number: (f(x + h) − f(x − h))/(2h). Exact, up to rounding, where f is linear.
+pub fn central_differences<D: Dimension>(
+    x: &Array<f64, D>,
+    h: f64,
+    f: impl Fn(&Array<f64, D>) -> f64,
+) -> Array<f64, D> {
+    let mut moved = x.clone();
+    let mut at = |place: usize, by: f64| {
+        let number = moved.iter_mut().nth(place).expect("as many numbers as slopes");
+        let before = std::mem::replace(number, by + *number);
+        let value = f(&moved);
+        *moved.iter_mut().nth(place).expect("as many numbers as slopes") = before;
+        value
+    };
+    let slopes = (0..x.len()).map(|place| (at(place, h) - at(place, -h)) / (2.0 * h)).collect();
+    Array::from_shape_vec(x.raw_dim(), slopes).expect("one slope for each number")
+}

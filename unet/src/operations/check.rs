@@ -1,0 +1,196 @@
+//! Each operation in both of its bodies, on the same numbers: how far apart they are, and how long each takes.
+
+use super::{Activation, Geometry, Norm, plain};
+use crate::Result;
+use candle_core::{Device, Tensor, Var};
+use ndarray_rand::rand::Rng;
+use std::time::Instant;
+
+type Body = Box<dyn Fn(&[Tensor]) -> Result<Tensor>>;
+
+/// An operation on tensors of given shapes, in two bodies.
+pub struct Case {
+    name: String,
+    shapes: Vec<Vec<usize>>,
+    fast: Body,
+    plain: Body,
+}
+
+/// How far apart two bodies are: the largest difference, over the largest number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Difference {
+    /// Of the values.
+    pub values: f64,
+    /// Of the gradients, by whichever input it is largest.
+    pub gradients: f64,
+}
+
+impl Case {
+    /// An operation `fast` and what it should be.
+    pub fn new(
+        name: impl Into<String>,
+        shapes: &[&[usize]],
+        fast: impl Fn(&[Tensor]) -> Result<Tensor> + 'static,
+        plain: impl Fn(&[Tensor]) -> Result<Tensor> + 'static,
+    ) -> Self {
+        let shapes = shapes.iter().map(|shape| shape.to_vec()).collect();
+        Self { name: name.into(), shapes, fast: Box::new(fast), plain: Box::new(plain) }
+    }
+
+    /// A convolution of B images of H × W with a K × K kernel from I to O channels: shapes [B, H, W, I] and [K, O].
+    pub fn convolution(image: [usize; 4], [size, outputs]: [usize; 2], geometry: Geometry) -> Self {
+        let [_, h, w, inputs] = image;
+        let Geometry { stride, before, after } = geometry;
+        Self::new(
+            format!(
+                "convolution {size}×{size}/{stride}, {before}+{after} zeros, {inputs} → {outputs}, {h}×{w}"
+            ),
+            &[&image, &[size, size, inputs, outputs], &[outputs]],
+            move |x| super::convolve(&x[0], &x[1], &x[2], geometry),
+            move |x| plain::convolve(&x[0], &x[1], &x[2], geometry),
+        )
+    }
+
+    /// What it is.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs both bodies on the same numbers, forwards and backwards.
+    ///
+    /// # Errors
+    /// If the device runs out of memory.
+    pub fn difference(&self, rng: &mut impl Rng) -> Result<Difference> {
+        let inputs = self.draw(rng)?;
+        let [y, expected] = [(self.fast)(&inputs)?, (self.plain)(&inputs)?];
+        let weights = uniform(expected.dims(), rng)?; // a scalar whose gradient by y has no symmetry
+        let [by_fast, by_plain] =
+            [&y, &expected].map(|y| (y * &weights).and_then(|product| product.sum_all()?.backward()));
+        let (by_fast, by_plain) = (by_fast?, by_plain?);
+        let mut difference = Difference { values: apart(&y, &expected)?, gradients: 0.0 };
+        for input in &inputs {
+            let [fast, plain] = [&by_fast, &by_plain].map(|gradients| gradients.get(input));
+            let (fast, plain) = fast.zip(plain).expect("both bodies have a gradient by every input");
+            // not `max`, which drops a NaN
+            let here = apart(fast, plain)?;
+            if !(here <= difference.gradients) {
+                difference.gradients = here;
+            }
+        }
+        Ok(difference)
+    }
+
+    /// Seconds of a pass forwards and backwards, [fast, plain]: medians of so many rounds, in turn.
+    ///
+    /// # Errors
+    /// If the device runs out of memory.
+    pub fn seconds(&self, rounds: usize, rng: &mut impl Rng) -> Result<[f64; 2]> {
+        let inputs = self.draw(rng)?;
+        let once = |body: &Body| -> Result<f64> {
+            let start = Instant::now();
+            body(&inputs)?.sum_all()?.backward()?;
+            Ok(start.elapsed().as_secs_f64())
+        };
+        let mut seconds = [Vec::new(), Vec::new()];
+        for round in 0..=rounds {
+            for (seconds, body) in seconds.iter_mut().zip([&self.fast, &self.plain]) {
+                let taken = once(body)?;
+                if round > 0 {
+                    seconds.push(taken); // the first round warms up
+                }
+            }
+        }
+        Ok(seconds.map(|mut seconds| {
+            seconds.sort_by(f64::total_cmp);
+            seconds[seconds.len() / 2]
+        }))
+    }
+
+    fn draw(&self, rng: &mut impl Rng) -> Result<Vec<Tensor>> {
+        let draw = |shape: &Vec<usize>| Ok(Var::from_tensor(&uniform(shape, rng)?)?.into_inner());
+        self.shapes.iter().map(draw).collect()
+    }
+}
+
+fn uniform(shape: &[usize], rng: &mut impl Rng) -> Result<Tensor> {
+    let count = shape.iter().product();
+    let numbers: Vec<f32> = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
+    Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
+}
+
+/// The largest difference of two tensors, over the largest number of the second.
+fn apart(a: &Tensor, b: &Tensor) -> Result<f64> {
+    assert_eq!(a.dims(), b.dims(), "two bodies of an operation give one shape");
+    let [a, b] = [a, b].map(|x| x.flatten_all().and_then(|x| x.to_vec1::<f32>()));
+    let (a, b) = (a?, b?);
+    // a difference that is not a number is a large one
+    let gap = |(a, b): (&f32, &f32)| if (a - b).is_nan() { f32::INFINITY } else { (a - b).abs() };
+    let largest = a.iter().zip(&b).map(gap).fold(0.0, f32::max);
+    Ok(f64::from(largest / b.iter().fold(f32::MIN_POSITIVE, |largest, b| largest.max(b.abs()))))
+}
+
+/// Every operation, on B images of the sizes that the `laptop` network has.
+pub fn cases(images: usize) -> Vec<Case> {
+    let b = images;
+    let half = |before| Geometry { stride: 2, before, after: 1 };
+    let norm = Norm { groups: 8, epsilon: 1e-5 };
+    let mut cases = vec![
+        Case::convolution([b, 28, 28, 32], [3, 32], Geometry::same(3)),
+        Case::convolution([b, 14, 14, 64], [3, 64], Geometry::same(3)),
+        Case::convolution([b, 7, 7, 128], [3, 128], Geometry::same(3)),
+        Case::convolution([b, 28, 28, 1], [3, 32], Geometry::same(3)),
+        Case::convolution([b, 28, 28, 32], [3, 1], Geometry::same(3)),
+        Case::convolution([b, 14, 14, 96], [1, 64], Geometry::same(1)),
+        Case::convolution([b, 28, 28, 32], [3, 32], half(1)),
+        Case::convolution([b, 28, 28, 32], [3, 32], half(0)),
+        Case::new(
+            "doubling, then convolution 3×3, 64 → 64, 14×14",
+            &[&[b, 14, 14, 64], &[3, 3, 64, 64], &[64]],
+            |x| super::upsample_convolve(&x[0], &x[1], &x[2]),
+            |x| plain::upsample_convolve(&x[0], &x[1], &x[2]),
+        ),
+    ];
+    for (name, activation) in [
+        ("group norm, 32, 28×28", Activation::Identity),
+        ("group norm and SiLU, 32, 28×28", Activation::Silu),
+    ] {
+        cases.push(Case::new(
+            name,
+            &[&[b, 28, 28, 32], &[32], &[32]],
+            move |x| super::group_norm(&x[0], &x[1], &x[2], norm, activation),
+            move |x| plain::group_norm(&x[0], &x[1], &x[2], norm, activation),
+        ));
+    }
+    for (name, addend) in [
+        ("half a residual block, plus a vector, 32, 28×28", vec![b, 32]),
+        ("half a residual block, plus an image, 32, 28×28", vec![b, 28, 28, 32]),
+    ] {
+        let of_both = (norm, Activation::Silu);
+        cases.push(Case::new(
+            name,
+            &[&[b, 28, 28, 32], &[32], &[32], &[3, 3, 32, 32], &[32], &addend],
+            move |x| super::norm_convolve(&x[0], [&x[1], &x[2]], of_both, [&x[3], &x[4]], &x[5]),
+            move |x| plain::norm_convolve(&x[0], [&x[1], &x[2]], of_both, [&x[3], &x[4]], &x[5]),
+        ));
+    }
+    cases.push(Case::new("SiLU, 128", &[&[b, 128]], |x| super::silu(&x[0]), |x| plain::silu(&x[0])));
+    cases.push(Case::new(
+        "linear, 64 → 64, 14×14",
+        &[&[b, 14, 14, 64], &[64, 64], &[64]],
+        |x| super::linear(&x[0], &x[1], &x[2]),
+        |x| plain::linear(&x[0], &x[1], &x[2]),
+    ));
+    cases.push(Case::new(
+        "a vector added to all pixels, 32, 28×28",
+        &[&[b, 28, 28, 32], &[b, 32]],
+        |x| super::add_to_pixels(&x[0], &x[1]),
+        |x| plain::add_to_pixels(&x[0], &x[1]),
+    ));
+    cases.push(Case::new(
+        "attention in 8 heads, 64, 14×14",
+        &[&[b, 196, 64], &[b, 196, 64], &[b, 196, 64]],
+        |x| super::attend(&x[0], &x[1], &x[2], 8),
+        |x| plain::attend(&x[0], &x[1], &x[2], 8),
+    ));
+    cases
+}
