@@ -15,11 +15,13 @@
 pub mod block;
 pub mod blueprint;
 pub mod checkpoint;
+pub mod classifier;
 pub mod config;
 pub mod denoiser;
 pub mod device;
 pub mod embedding;
 pub mod error;
+pub mod evaluate;
 pub mod exchange;
 pub mod images;
 pub mod layer;

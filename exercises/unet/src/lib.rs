@@ -29,6 +29,34 @@ pub mod embedding {
     pub use solution::embedding::*;
 }
 
+pub mod evaluate {
+    pub use solution::evaluate::*;
+
+    pub mod frechet {
+        #[cfg(feature = "ch16")]
+        pub use crate::answers::ch16_evaluate_images::frechet_distance;
+        pub use solution::evaluate::frechet::*;
+    }
+
+    pub mod likelihood {
+        #[cfg(feature = "ch16")]
+        pub use crate::answers::ch16_evaluate_images::{strata, stratified_sum};
+        pub use solution::evaluate::likelihood::*;
+    }
+
+    pub mod neighbours {
+        #[cfg(feature = "ch16")]
+        pub use crate::answers::ch16_evaluate_images::{nearest, precision_recall};
+        pub use solution::evaluate::neighbours::*;
+    }
+
+    pub mod progressive {
+        #[cfg(feature = "ch16")]
+        pub use crate::answers::ch16_evaluate_images::progressive_rates;
+        pub use solution::evaluate::progressive::*;
+    }
+}
+
 pub mod exchange {
     #[cfg(feature = "ch13")]
     pub use crate::answers::ch13_unet::kernel_from_diffusers;

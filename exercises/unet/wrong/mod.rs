@@ -6,6 +6,7 @@
 
 pub mod ch13_unet;
 pub mod ch15_sample_images;
+pub mod ch16_evaluate_images;
 
 #[path = "../../slip.rs"]
 mod slip;

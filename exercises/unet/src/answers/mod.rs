@@ -4,3 +4,5 @@
 pub mod ch13_unet;
 #[cfg(feature = "ch15")]
 pub mod ch15_sample_images;
+#[cfg(feature = "ch16")]
+pub mod ch16_evaluate_images;

@@ -1,0 +1,555 @@
+//! ch16_evaluate_images: how good are the images: bits/dim, FID, and did it memorise?
+
+use anyhow::{Context, Result, ensure};
+use candle_core::{Device, Tensor};
+use clap::Parser;
+use ddpm::{
+    metrics::{mean, quantile, standard_error},
+    plot::{Figure, Panel},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    reverse::FixedVariance,
+    sampler::Spacing,
+};
+use ddpm_unet::{
+    checkpoint::Checkpoint,
+    classifier::{Classifier, TrainingConfig, train},
+    denoiser::{ImageDenoiser, NetworkDenoiser},
+    device::{DeviceChoice, OpenDevice},
+    evaluate::{
+        Opinions,
+        code::{HistogramCode, gzip_bits_per_dim},
+        frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of},
+        likelihood::{Bits, Plan, Rule, Terms, measure},
+        neighbours::{Neighbour, nearest_image, precision_recall},
+        progressive::{progressive_rates, rmse_in_levels},
+        rows,
+    },
+    images::{IdxImages, ImageSource, Split, batch, mnist, mnist_labels},
+    noise::standard_normal,
+    operations::threads::one_thread_per_operation,
+    picture::Sheet,
+    sample::{Sampler, open, sample, shipped_checkpoint},
+};
+use ndarray::{Array1, Axis, Slice, concatenate};
+use ndarray_rand::rand::{SeedableRng, rngs::StdRng, seq::index};
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(about = catalogue::question("ch16_evaluate_images"))]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    /// A checkpoint of ch14_train_images, or a folder that diffusers wrote [default: the one that ships with the course]
+    #[arg(long, value_name = "FILE|DIR")]
+    checkpoint: Option<PathBuf>,
+    /// The number of images to draw [default: 400; with --full 2000]
+    #[arg(long, value_name = "N")]
+    samples: Option<usize>,
+    /// The number of steps of DDIM
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    steps: usize,
+    /// The number of test images whose likelihood is measured [default: 64; with --full 1000]
+    #[arg(long, value_name = "N")]
+    images: Option<usize>,
+    /// The device: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value_t)]
+    device: DeviceChoice,
+    /// The classifier that judges; trained and saved there if there is none [default: classifier.safetensors in the out folder]
+    #[arg(long, value_name = "FILE")]
+    classifier: Option<PathBuf>,
+    /// More samples and more images: some fifteen minutes instead of three
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
+}
+
+/// What all sections share.
+struct Setting {
+    denoiser: NetworkDenoiser,
+    /// The same network with the weights of its last step, where the checkpoint has them.
+    last: Option<NetworkDenoiser>,
+    train: IdxImages,
+    test: IdxImages,
+    device: Device,
+    samples: usize,
+    steps: usize,
+    images: usize,
+    strata: usize,
+    seed: u64,
+    quick: bool,
+}
+
+impl Setting {
+    fn open(arguments: &Arguments, device: Device) -> Result<Self> {
+        let common = &arguments.common;
+        let default = |full, usual, quick| if arguments.full { full } else { common.pick(usual, quick) };
+        let (samples, images) = (
+            arguments.samples.unwrap_or_else(|| default(2000, 400, 48)),
+            arguments.images.unwrap_or_else(|| default(1000, 64, 8)),
+        );
+        let (train, test) = (mnist(Split::Train)?, mnist(Split::Test)?);
+        let within = |name: &str, value: usize, least: usize| {
+            ensure!(
+                (least..=test.len()).contains(&value),
+                "{name} is {value}; it must lie in {least}…{}: there are so many test images to compare with",
+                test.len()
+            );
+            Ok(())
+        };
+        within("--samples", samples, 10)?;
+        within("--images", images, 2)?;
+        let path = arguments.checkpoint.clone().unwrap_or_else(shipped_checkpoint);
+        let denoiser = open(&path, &device).context(
+            "no network to judge: train one with ch14_train_images, or name one with --checkpoint",
+        )?;
+        ensure!(
+            denoiser.shape() == test.shape(),
+            "{}: found a network that draws {:?} (height, width, channels), expected {:?}: this chapter judges digits",
+            path.display(),
+            denoiser.shape(),
+            test.shape(),
+        );
+        Sampler::Ddim(0.0).steps(denoiser.schedule(), arguments.steps, Spacing::default(), None)?;
+        let last = match path.is_file() {
+            true => Checkpoint::load(&path)?,
+            false => return Ok(Self::new(denoiser, None, (train, test), device, arguments, samples, images)),
+        };
+        let last = match last.weights() {
+            Some(_) => Some(NetworkDenoiser::new(last.network(false, &device)?, last.setting.schedule()?)?),
+            None => None,
+        };
+        Ok(Self::new(denoiser, last, (train, test), device, arguments, samples, images))
+    }
+
+    fn new(
+        denoiser: NetworkDenoiser,
+        last: Option<NetworkDenoiser>,
+        (train, test): (IdxImages, IdxImages),
+        device: Device,
+        arguments: &Arguments,
+        samples: usize,
+        images: usize,
+    ) -> Self {
+        let quick = arguments.common.quick;
+        let strata = if arguments.full { 200 } else { arguments.common.pick(100, 20) };
+        let (steps, seed) = (arguments.steps, arguments.common.seed);
+        Setting { denoiser, last, train, test, device, samples, steps, images, strata, seed, quick }
+    }
+
+    /// A generator of a section's own, so that sections can be left out without changing the others.
+    fn rng(&self, section: u64) -> StdRng {
+        StdRng::seed_from_u64(self.seed.wrapping_mul(1000).wrapping_add(section))
+    }
+
+    /// So many different images of a set, by chance.
+    fn some_of(&self, set: &IdxImages, count: usize, rng: &mut StdRng) -> Vec<usize> {
+        index::sample(rng, set.len(), count).into_vec()
+    }
+
+    /// Samples of a network: DDIM without noise, x̂_0 clipped, always from the same x_T.
+    fn draw(&self, denoiser: &NetworkDenoiser, label: &str) -> Result<Tensor> {
+        let (h, w, c) = denoiser.shape();
+        let mut rng = self.rng(1);
+        let x_t = standard_normal((self.samples, h, w, c), &mut rng, &self.device)?;
+        let steps =
+            Sampler::Ddim(0.0).steps(denoiser.schedule(), self.steps, Spacing::default(), Some(1.0))?;
+        let mut progress = Progress::new(label, steps.len());
+        let drawn = sample(&steps, denoiser, x_t, &mut rng, |t, _| {
+            progress.advance(usize::from(t > 0));
+            Ok(())
+        });
+        Ok(drawn?)
+    }
+}
+
+fn main() -> Result<()> {
+    one_thread_per_operation();
+    let arguments = Arguments::parse();
+    let OpenDevice { device, why } = arguments.device.open()?;
+    let setting = Setting::open(&arguments, device)?;
+    let mut chapter = Chapter::start("ch16_evaluate_images", &arguments.common)?;
+    chapter.say(format!("Computing {why}."));
+
+    let file = arguments.classifier.unwrap_or_else(|| chapter.out().join("classifier.safetensors"));
+    let judge = Judge::new(&mut chapter, &setting, file)?;
+    let drawn = quality(&mut chapter, &setting, &judge)?;
+    memory(&mut chapter, &setting, &drawn)?;
+    let terms = likelihood(&mut chapter, &setting)?;
+    progressive(&mut chapter, &setting, &terms)?;
+    Ok(chapter.finish()?)
+}
+
+/// A classifier, and what it says about the images that were kept back.
+struct Judge {
+    classifier: Classifier,
+    /// On all test images.
+    test: Opinions,
+    /// The Gaussian of their features.
+    gaussian: Gaussian,
+}
+
+/// The seed of the classifier: always the same, since distances on the features of another do not compare.
+const CLASSIFIER_SEED: u64 = 0;
+
+impl Judge {
+    fn new(chapter: &mut Chapter, setting: &Setting, file: PathBuf) -> Result<Self> {
+        chapter.section("A judge that can read");
+        let known = file.exists();
+        let classifier = match known {
+            true => Classifier::load(&file, &setting.device)?,
+            false => Self::train(setting)?,
+        };
+        ensure!(
+            classifier.shape() == setting.test.shape() && classifier.classes() == 10,
+            "{}: found a classifier of {:?} in {} classes, expected one of {:?} in 10; name another with --classifier",
+            file.display(),
+            classifier.shape(),
+            classifier.classes(),
+            setting.test.shape(),
+        );
+        if !known {
+            classifier.save(&file)?;
+        }
+        let all: Vec<usize> = (0..setting.test.len()).collect();
+        let test = Opinions::on_source(&classifier, &setting.test, &all, &setting.device)?;
+        let accuracy = test.accuracy(&mnist_labels(Split::Test)?);
+        let table = Table::new("The classifier on the 10,000 test images, which it has not seen");
+        let least = if setting.quick { 0.97 } else { 0.985 };
+        chapter.table(
+            table
+                .at_least("share that it reads as its label says", least, accuracy)
+                .exactly("features", ddpm_unet::classifier::FEATURES, test.features.ncols())
+                .note(format!(
+                    "{} parameters; mean confidence {:.4}",
+                    classifier.parameters().count(),
+                    mean(test.confidences().view()),
+                )),
+        );
+        let gaussian = gaussian_of(&test.features);
+        Ok(Judge { classifier, test, gaussian })
+    }
+
+    fn train(setting: &Setting) -> Result<Classifier> {
+        let mut rng = StdRng::seed_from_u64(CLASSIFIER_SEED);
+        let classifier = Classifier::fresh(setting.train.shape(), 10, &mut rng, &setting.device)?;
+        let usual = TrainingConfig::default();
+        let config = TrainingConfig { passes: if setting.quick { 1 } else { usual.passes }, ..usual };
+        let labels = mnist_labels(Split::Train)?;
+        let mut progress = Progress::new("training the classifier", config.steps(labels.len()));
+        train(&classifier, &setting.train, &labels, config, &mut rng, |_| progress.advance(1))?;
+        Ok(classifier)
+    }
+}
+
+/// What a set of images scores.
+struct Scores {
+    distance: f64,
+    precision: f64,
+    recall: f64,
+    confidence: f64,
+    histogram: Vec<usize>,
+}
+
+/// The neighbours of precision and recall, as in their paper.
+const NEIGHBOURS: usize = 3;
+
+impl Judge {
+    /// Scores opinions on some images; precision and recall against as many test images.
+    fn score(&self, opinions: &Opinions) -> Scores {
+        let count = opinions.features.nrows();
+        let some = self.test.features.slice_axis(Axis(0), Slice::from(..count)).to_owned();
+        let (precision, recall) = precision_recall(&some, &opinions.features, NEIGHBOURS);
+        Scores {
+            distance: frechet_distance(&gaussian_of(&opinions.features), &self.gaussian),
+            precision,
+            recall,
+            confidence: mean(opinions.confidences().view()),
+            histogram: opinions.histogram(),
+        }
+    }
+}
+
+fn quality(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<Tensor> {
+    chapter.section("How far from digits, how far from all digits?");
+    let count = setting.samples;
+    let draws = if setting.quick { 2 } else { 5 };
+    let mut rng = setting.rng(2);
+    let mut floors = Vec::new();
+    for _ in Progress::over("floor", 0..draws) {
+        let some = setting.some_of(&setting.train, count, &mut rng);
+        floors.push(judge.score(&Opinions::on_source(
+            &judge.classifier,
+            &setting.train,
+            &some,
+            &setting.device,
+        )?));
+    }
+    let over = |of: fn(&Scores) -> f64| floors.iter().map(of).collect::<Array1<f64>>();
+    let distances = over(|scores| scores.distance);
+    let floor = mean(distances.view());
+    let header = ["FID", "over floor", "precision", "recall", "confidence"];
+    let mut grid = Grid::new(format!("{count} images against the test images"), "", header).row(
+        "training images (floor)",
+        [
+            floor,
+            1.0,
+            mean(over(|scores| scores.precision).view()),
+            mean(over(|scores| scores.recall).view()),
+            mean(over(|scores| scores.confidence).view()),
+        ],
+    );
+
+    let drawn = setting.draw(&setting.denoiser, "drawing")?;
+    let own = judge.score(&Opinions::on_images(&judge.classifier, &drawn)?);
+    let mut named = vec![("samples, averaged weights", own)];
+    if let Some(last) = &setting.last {
+        let raw = setting.draw(last, "drawing with the last weights")?;
+        named.push(("samples, last weights", judge.score(&Opinions::on_images(&judge.classifier, &raw)?)));
+    }
+    for (name, scores) in &named {
+        let Scores { distance, precision, recall, confidence, .. } = scores;
+        grid = grid.row(*name, [*distance, distance / floor, *precision, *recall, *confidence]);
+    }
+    let (h, w, c) = setting.test.shape();
+    let noise = standard_normal((count, h, w, c), &mut rng, &setting.device)?.clamp(-1f32, 1f32)?;
+    let noise = judge.score(&Opinions::on_images(&judge.classifier, &noise)?);
+    grid = grid.row(
+        "noise",
+        [noise.distance, noise.distance / floor, noise.precision, noise.recall, noise.confidence],
+    );
+    let error = standard_error(distances.view());
+    chapter.grid(grid.digits(3).note(format!(
+        "floor: mean of {draws} draws of as many training images, its standard error {error:.2}; FID: Fréchet distance on the \
+         128 features of the classifier above, and comparable with that of no other; DDIM, {} steps, x̂_0 clipped",
+        setting.steps,
+    )));
+    if setting.last.is_none() {
+        chapter.say("This checkpoint holds the averaged weights only, so there are no last ones to compare them with.");
+    }
+
+    let of_themselves = frechet_distance(&judge.gaussian, &judge.gaussian);
+    let scale = judge.gaussian.covariance.diag().sum();
+    let halves = judge.test.features.view().split_at(Axis(0), judge.test.features.nrows() / 2);
+    let of_halves = feature_distance(&halves.0.to_owned(), &halves.1.to_owned());
+    let (_, scores) = &named[0];
+    chapter.table(
+        Table::new("What the numbers must obey")
+            .close("FID of the test images from themselves", 0.0, of_themselves, 1e-6 * scale)
+            .at_least("FID of one half of them from the other, above 0", 1e-6 * scale, of_halves)
+            .at_least("floor, above 0", 1e-6 * scale, floor)
+            .exactly("samples in all ten classes together", count, scores.histogram.iter().sum())
+            .note("the FID of two sets of one distribution is not 0, and falls as they grow: quote it with its floor"),
+    );
+
+    let truth = judge.test.histogram();
+    let shares = |counts: &[usize], shift: f64| {
+        let all = counts.iter().sum::<usize>() as f64;
+        let share = move |(class, count): (usize, &usize)| (class as f64 + shift, *count as f64 / all);
+        counts.iter().enumerate().map(share).collect::<Vec<_>>()
+    };
+    let panel = Panel::new("")
+        .axes("class, as the classifier reads it", "share")
+        .bars("test images", shares(&truth, -0.2), 0.38)
+        .bars("samples", shares(&scores.histogram, 0.2), 0.38);
+    chapter.figure(&Figure::new("Which digits does it draw?").panel(panel), "classes")?;
+    let shown = drawn.narrow(0, 0, count.min(64))?;
+    chapter.picture("samples.png", &Sheet::new(16).draw(&shown)?.png()?)?;
+    Ok(drawn)
+}
+
+/// A distance at which two images count as one: 1 over 784 pixels in [−1, 1] is 4.6 of 255 levels a pixel.
+const COPY: f64 = 1.0;
+
+fn memory(chapter: &mut Chapter, setting: &Setting, drawn: &Tensor) -> Result<()> {
+    chapter.section("Did it memorise?");
+    let count = setting.samples;
+    let mut rng = setting.rng(3);
+    let some = setting.some_of(&setting.test, count, &mut rng);
+    let few = setting.some_of(&setting.train, 10, &mut rng);
+    let sets = [
+        rows(drawn)?,
+        rows(&batch(&setting.test, some, &setting.device)?)?,
+        rows(&batch(&setting.train, few, &setting.device)?)?,
+    ];
+    let all = concatenate(Axis(0), &sets.each_ref().map(|set| set.view()))?;
+    let all = nearest_image(&all, &setting.train)?; // all at once: the training images are read and scaled but once
+    let (of_samples, rest) = all.split_at(count);
+    let (of_test, of_train) = rest.split_at(count);
+    let distances = |all: &[Neighbour]| all.iter().map(|one| one.distance).collect::<Vec<f64>>();
+    let (own, test) = (distances(of_samples), distances(of_test));
+    let header = ["smallest", "5 %", "median", "95 %"];
+    let mut grid = Grid::new("Distance to the nearest of the 60,000 training images", "", header);
+    for (name, all) in [("test images", &test), ("samples", &own)] {
+        grid = grid.row(name, [0.0, 0.05, 0.5, 0.95].map(|q| quantile(all, q)));
+    }
+    chapter.grid(
+        grid.digits(3).note(format!(
+            "{count} images each; Euclidean, over 784 pixels in [−1, 1]; noise lies at 30 or so"
+        )),
+    );
+    let copies = |all: &[f64]| all.iter().filter(|&&distance| distance < COPY).count();
+    let farthest_copy = of_train.iter().map(|one| one.distance).fold(0.0, f64::max);
+    chapter.table(
+        Table::new("Copies of training images")
+            .at_most("a training image finds itself: largest of 10 distances", 1e-4, farthest_copy)
+            .exactly("samples at less than 1", 0, copies(&own))
+            .at_least("median distance of samples over test images", 0.5, quantile(&own, 0.5) / quantile(&test, 0.5))
+            .note("a network that had memorised would draw at distance 0; one that draws smooth digits comes nearer than \
+                   test images do, without having copied one"),
+    );
+
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by(|&a, &b| own[a].total_cmp(&own[b]));
+    let nearest: Vec<usize> = order.iter().copied().take(8).collect();
+    let middle: Vec<usize> = order.iter().copied().skip(count / 2).take(8).collect();
+    let mut pairs = Vec::new();
+    for chosen in [nearest, middle] {
+        for &i in &chosen {
+            pairs.push(drawn.narrow(0, i, 1)?);
+        }
+        pairs.push(batch(&setting.train, chosen.iter().map(|&i| of_samples[i].index), &setting.device)?);
+    }
+    let columns = 8.min(count / 2);
+    chapter.picture("neighbours.png", &Sheet::new(columns).draw(&Tensor::cat(&pairs, 0)?)?.png()?)?;
+
+    let panel = Panel::new("")
+        .axes("distance to the nearest training image", "density")
+        .histogram("test images", test, 40, (0.0, 40.0))
+        .histogram("samples", own, 40, (0.0, 40.0));
+    chapter.figure(&Figure::new("How near do samples come to training images?").panel(panel), "distances")?;
+    Ok(())
+}
+
+fn likelihood(chapter: &mut Chapter, setting: &Setting) -> Result<Vec<Terms>> {
+    chapter.section("Bits per dimension");
+    let rule = |variance, clip| Rule { variance, clip };
+    let rules = [
+        ("σ² = β, x̂_0 clipped", rule(FixedVariance::Beta, Some(1.0))),
+        ("σ² = β̃, x̂_0 clipped", rule(FixedVariance::Posterior, Some(1.0))),
+        ("σ² = β", rule(FixedVariance::Beta, None)),
+        ("σ² = β̃", rule(FixedVariance::Posterior, None)),
+    ];
+    let mut rng = setting.rng(4);
+    let chosen = setting.some_of(&setting.test, setting.images, &mut rng);
+    let x_0 = rows(&batch(&setting.test, chosen, &setting.device)?)?;
+    let plan = Plan { strata: setting.strata, group: (setting.images / 2).clamp(1, 8) };
+    let questions = setting.images.div_ceil(plan.group) * (plan.strata + 1);
+    let mut progress = Progress::new("likelihood", questions);
+    let all = measure(
+        &setting.denoiser,
+        setting.denoiser.schedule(),
+        &x_0,
+        &rules.map(|(_, rule)| rule),
+        plan,
+        &setting.device,
+        &mut rng,
+        || progress.advance(1),
+    )?;
+    let header = ["L_T", "Σ L_{t−1}", "L_0", "bound", "± "];
+    let mut grid = Grid::new("bits/dim", "", header);
+    for ((name, _), terms) in rules.iter().zip(&all) {
+        let total = terms.total_bits();
+        let parts = [terms.prior_bits(), terms.denoising_bits(), terms.reconstruction_bits()];
+        grid = grid.row(*name, [parts[0].mean, parts[1].mean, parts[2].mean, total.mean, total.error]);
+    }
+    chapter.grid(grid.digits(4).note(format!(
+        "{} test images, {} strata of t; ±: the standard error of the bound, over {} groups of images with a t of their own \
+         in each stratum",
+        setting.images,
+        plan.strata,
+        setting.images.div_ceil(plan.group),
+    )));
+
+    let mut table = Table::new("The bound, its parts and its neighbours");
+    for ((name, _), terms) in rules.iter().zip(&all).take(2) {
+        let total = terms.total_bits().mean;
+        let parts = terms.prior_bits().mean + terms.denoising_bits().mean + terms.reconstruction_bits().mean;
+        let smallest = terms.denoising.iter().chain(&terms.reconstruction);
+        table = table
+            .close(format!("{name}: sum of the parts"), parts, total, 1e-9)
+            .at_least(
+                format!("{name}: smallest term of an image"),
+                0.0,
+                smallest.copied().fold(f64::INFINITY, f64::min),
+            )
+            .at_most(format!("{name}: bound, below a byte a pixel"), 8.0, total);
+    }
+    chapter.table(table);
+
+    let best =
+        all.iter().map(Terms::total_bits).min_by(|a, b| a.mean.total_cmp(&b.mean)).context("four rules")?;
+    let exactly = |mean: f64| Bits { mean, error: 0.0 };
+    let codes = [
+        ("a byte for each pixel", exactly(8.0)),
+        (
+            "one histogram for all pixels",
+            HistogramCode::of(&setting.train, false)?.bits_per_dim(&setting.test)?,
+        ),
+        ("a histogram for each place", HistogramCode::of(&setting.train, true)?.bits_per_dim(&setting.test)?),
+        ("gzip of all test images", exactly(gzip_bits_per_dim(&setting.test)?)),
+        ("this network (bound)", best),
+    ];
+    let mut grid = Grid::new("What a test image costs", "code", ["bits/dim", "±"]);
+    for (name, Bits { mean, error }) in codes {
+        grid = grid.row(name, [mean, error]);
+    }
+    chapter.grid(grid.digits(4).note(
+        "the histograms come from the training images; gzip packs all 10,000 images as one file, and errs by nothing",
+    ));
+
+    let panel = all.iter().zip(rules).take(2).fold(
+        Panel::new("").axes("t", "L_{t−1} in bits/dim").log_x().log_y(),
+        |panel, (terms, (name, _))| {
+            let curve = (1..).zip(terms.by_step()).take(terms.distortion_by_step().len());
+            panel.line(
+                name.replace("β̃", "posterior variance").replace("x̂_0", "x_0"),
+                curve.map(|(t, nats)| (f64::from(t), ddpm::bound::bits_per_dim(nats, terms.dimension))),
+            )
+        },
+    );
+    chapter.figure(&Figure::new("Where the bits go: the last steps cost most").panel(panel), "terms")?;
+    Ok(all)
+}
+
+fn progressive(chapter: &mut Chapter, setting: &Setting, all: &[Terms]) -> Result<()> {
+    chapter.section("Rate and distortion");
+    let terms = &all[1];
+    let rates: Vec<f64> = progressive_rates(&terms.by_step())
+        .into_iter()
+        .map(|nats| ddpm::bound::bits_per_dim(nats, terms.dimension))
+        .collect();
+    let errors: Vec<f64> = terms.distortion_by_step().into_iter().map(rmse_in_levels).collect();
+    let steps = setting.denoiser.schedule().steps();
+    let mut grid = Grid::new(
+        "Progressive decoding, σ² = β̃, x̂_0 clipped",
+        "reverse step",
+        ["t", "bits/dim", "RMSE in levels"],
+    );
+    for tenth in (1..=10).rev() {
+        let reverse_step = steps * tenth / 10;
+        let t = (steps - reverse_step + 1).min(steps);
+        grid = grid.row(reverse_step.to_string(), [t as f64, rates[t], errors[t - 1]]);
+    }
+    chapter.grid(grid.digits(4).note(
+        "what the receiver of x_T … x_t has been sent, and how far its x̂_0 is from the image, of 255 levels; after the last \
+         step L_0 brings the error to 0. Ho et al. 2020, Table 4, have the same for CIFAR-10",
+    ));
+    let total = terms.total_bits().mean;
+    let falls = rates.windows(2).all(|pair| pair[0] >= pair[1]);
+    chapter.table(
+        Table::new("Rate and distortion")
+            .close("rate after L_0: the whole bound", total, rates[0], 1e-9)
+            .exactly("the rate never falls on the way", true, falls)
+            .at_most("error at t = 1 over that at t = T", 0.5, errors[0] / errors[steps - 1])
+            .note(format!(
+                "L_0, the distortion in bits, is {:.1} % of the bound",
+                100.0 * terms.reconstruction_bits().mean / total
+            )),
+    );
+    let curve: Vec<(f64, f64)> = (1..=steps).map(|t| (rates[t], errors[t - 1])).collect();
+    let panel = Panel::new("").axes("rate in bits/dim", "distortion: RMSE in levels").line("", curve);
+    chapter.figure(
+        &Figure::new("Most of the bits are spent on what nobody sees").panel(panel),
+        "rate_distortion",
+    )?;
+    Ok(())
+}

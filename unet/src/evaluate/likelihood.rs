@@ -1,0 +1,258 @@
+//! The bound on images, with the formulas of Part I: one question to the network for each t, answered once for all rules.
+
+use super::{images, rows};
+use crate::{Result, denoiser::ImageDenoiser};
+use candle_core::Device;
+use ddpm::{
+    bound::{Model, bits_per_dim, denoising_term, discretized_reconstruction_term, prior_term},
+    denoiser::{Denoiser, Prediction},
+    forward::{diffuse, standard_normal},
+    metrics::{mean, standard_error},
+    reverse::{FixedVariance, predict_x_0},
+    schedule::Schedule,
+};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use ndarray_rand::rand::Rng;
+use std::ops::RangeInclusive;
+
+/// The levels of a pixel: a byte has 256.
+pub const LEVELS: usize = 256;
+
+// ANCHOR: answer
+/// What a network said about one batch x_t at one t, as a denoiser of Part I: rows of H·W·C doubles.
+///
+/// It answers one question, the one that was put to the network, as often as it is asked: so the bound can be evaluated under
+/// several variances at the price of one.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    t: usize,
+    eps: Array2<f64>,
+}
+
+impl Answer {
+    /// Asks a network about `x_t` of shape (N, H·W·C) at t.
+    ///
+    /// # Errors
+    /// Those of the denoiser.
+    pub fn of(denoiser: &impl ImageDenoiser, x_t: &Array2<f64>, t: usize, device: &Device) -> Result<Self> {
+        let eps = rows(&denoiser.predict(&images(x_t, denoiser.shape(), device)?, t)?)?; // (N, H·W·C)
+        Ok(Answer { t, eps })
+    }
+}
+
+impl Denoiser for Answer {
+    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+        assert!(t == self.t && x_t.dim() == self.eps.dim(), "the network was asked something else");
+        Prediction { eps: self.eps.clone(), variance: None }
+    }
+}
+// ANCHOR_END: answer
+
+/// How a predicted noise becomes p_θ(x_{t−1} | x_t).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rule {
+    /// The variance σ_t².
+    pub variance: FixedVariance,
+    /// Clips x̂_0 to [−c, c].
+    pub clip: Option<f64>,
+}
+
+// ANCHOR: strata
+/// Cuts t = 2 … T into at most `count` runs whose lengths differ by 1 at most: one question a run stands for all its t.
+///
+/// # Panics
+/// If `count` is 0, or T < 2.
+#[track_caller]
+pub fn strata(steps: usize, count: usize) -> Vec<RangeInclusive<usize>> {
+    assert!(count > 0 && steps >= 2, "{count} runs of t = 2 … {steps}");
+    let count = count.min(steps - 1);
+    let start = |run: usize| 2 + run * (steps - 1) / count;
+    (0..count).map(|run| start(run)..=start(run + 1) - 1).collect()
+}
+// ANCHOR_END: strata
+
+/// The terms of the bound for N images, measured at a random t of each stratum.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The rule that they hold for.
+    pub rule: Rule,
+    /// L_T of each image, in nats: (N).
+    pub prior: Array1<f64>,
+    /// L_{t−1} of each image at its t of each stratum, in nats: (N, strata).
+    pub denoising: Array2<f64>,
+    /// L_0 of each image, in nats: (N).
+    pub reconstruction: Array1<f64>,
+    /// The mean squared error of x̂_0 over the numbers of each image, at the t of each stratum: (N, strata).
+    pub distortion: Array2<f64>,
+    /// The same at t = 1: (N).
+    pub last_distortion: Array1<f64>,
+    /// The strata: [`strata`].
+    pub strata: Vec<RangeInclusive<usize>>,
+    /// How many images share their t: [`Terms::total`] has independent means over as many.
+    pub group: usize,
+    /// The numbers of an image, D = H·W·C.
+    pub dimension: usize,
+}
+
+/// How the bound is measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plan {
+    /// The number of strata of t = 2 … T.
+    pub strata: usize,
+    /// How many images share their t.
+    pub group: usize,
+}
+
+/// Measures the bound on images `x_0`, of shape (N, H·W·C), for each of `rules`.
+///
+/// Each group of images draws its own t, one in each stratum: so group means are independent, and their scatter is the whole
+/// Monte Carlo error, that of t included. `watch` hears of every question.
+///
+/// # Errors
+/// Those of the denoiser.
+///
+/// # Panics
+/// If there are no images, or the groups have none.
+#[track_caller]
+pub fn measure(
+    denoiser: &impl ImageDenoiser,
+    schedule: &Schedule,
+    x_0: &Array2<f64>,
+    rules: &[Rule],
+    plan: Plan,
+    device: &Device,
+    rng: &mut impl Rng,
+    mut watch: impl FnMut(),
+) -> Result<Vec<Terms>> {
+    assert!(x_0.nrows() > 0 && plan.group > 0, "{} images in groups of {}", x_0.nrows(), plan.group);
+    let (count, dimension) = x_0.dim();
+    let strata = strata(schedule.steps(), plan.strata);
+    let empty = |rule: &Rule| Terms {
+        rule: *rule,
+        prior: prior_term(schedule, x_0),
+        denoising: Array2::zeros((count, strata.len())),
+        reconstruction: Array1::zeros(count),
+        distortion: Array2::zeros((count, strata.len())),
+        last_distortion: Array1::zeros(count),
+        strata: strata.clone(),
+        group: plan.group,
+        dimension,
+    };
+    let mut all: Vec<Terms> = rules.iter().map(empty).collect();
+    for start in (0..count).step_by(plan.group) {
+        let images = start..count.min(start + plan.group);
+        let x_0 = x_0.slice(s![images.clone(), ..]).to_owned();
+        let runs = [1..=1].into_iter().chain(strata.iter().cloned());
+        for (place, run) in runs.enumerate() {
+            let t = rng.random_range(run);
+            let noise = standard_normal(x_0.nrows(), dimension, rng);
+            let x_t = diffuse(&x_0, schedule.alpha_bar(t), &noise);
+            let answer = Answer::of(denoiser, &x_t, t, device)?;
+            for terms in &mut all {
+                let Rule { variance, clip } = terms.rule;
+                let model = Model { schedule, denoiser: &answer, variance, clip };
+                let error = squared_error(&model, &x_0, &x_t, t);
+                if t == 1 {
+                    let term = discretized_reconstruction_term(&model, &x_0, &noise, LEVELS);
+                    terms.reconstruction.slice_mut(s![images.clone()]).assign(&term);
+                    terms.last_distortion.slice_mut(s![images.clone()]).assign(&error);
+                } else {
+                    let term = denoising_term(&model, &x_0, t, &noise);
+                    terms.denoising.slice_mut(s![images.clone(), place - 1]).assign(&term);
+                    terms.distortion.slice_mut(s![images.clone(), place - 1]).assign(&error);
+                }
+            }
+            watch();
+        }
+    }
+    Ok(all)
+}
+
+/// The mean squared error of x̂_0 over the numbers of each image: (N).
+fn squared_error(model: &Model<&Answer>, x_0: &Array2<f64>, x_t: &Array2<f64>, t: usize) -> Array1<f64> {
+    let limit = model.clip.unwrap_or(f64::INFINITY);
+    let guess = predict_x_0(model.schedule, t, x_t, &model.denoiser.eps).mapv(|x| x.clamp(-limit, limit));
+    let squares = (guess - x_0).mapv(|difference| difference.powi(2));
+    squares.mean_axis(Axis(1)).expect("an image has numbers")
+}
+
+// ANCHOR: stratified_sum
+/// Σ_{t=2}^{T} L_{t−1} of each image, from one L_{t−1} in each stratum: that one counts for every t of its stratum.
+///
+/// With t uniform in its stratum, the sum is without bias. Shapes: (N, strata) to (N).
+///
+/// # Panics
+/// If there is not one column for each stratum.
+#[track_caller]
+pub fn stratified_sum(denoising: &Array2<f64>, strata: &[RangeInclusive<usize>]) -> Array1<f64> {
+    assert_eq!(denoising.ncols(), strata.len(), "one term for each stratum");
+    let lengths: Array1<f64> = strata.iter().map(|run| (run.end() - run.start() + 1) as f64).collect();
+    denoising.dot(&lengths)
+}
+// ANCHOR_END: stratified_sum
+
+/// A mean over images and its standard error, in bits per dimension.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bits {
+    /// The mean.
+    pub mean: f64,
+    /// Its standard error.
+    pub error: f64,
+}
+
+impl Terms {
+    /// L_T in bits per dimension.
+    pub fn prior_bits(&self) -> Bits {
+        self.bits(&self.prior)
+    }
+
+    /// Σ L_{t−1} over t = 2 … T, in bits per dimension.
+    pub fn denoising_bits(&self) -> Bits {
+        self.bits(&stratified_sum(&self.denoising, &self.strata))
+    }
+
+    /// L_0 in bits per dimension.
+    pub fn reconstruction_bits(&self) -> Bits {
+        self.bits(&self.reconstruction)
+    }
+
+    /// The bound of each image, in nats: (N).
+    pub fn total(&self) -> Array1<f64> {
+        &self.prior + &stratified_sum(&self.denoising, &self.strata) + &self.reconstruction
+    }
+
+    /// The bound in bits per dimension.
+    pub fn total_bits(&self) -> Bits {
+        self.bits(&self.total())
+    }
+
+    /// L_t for t = 0 … T, the mean over images, in nats; within a stratum all are alike: (T + 1).
+    pub fn by_step(&self) -> Vec<f64> {
+        let of_strata = self.denoising.mean_axis(Axis(0)).expect("there are images");
+        let runs = self.strata.iter().zip(of_strata);
+        let denoising = runs.flat_map(|(run, term)| run.clone().map(move |_| term));
+        [mean(self.reconstruction.view())]
+            .into_iter()
+            .chain(denoising)
+            .chain([mean(self.prior.view())])
+            .collect()
+    }
+
+    /// The mean squared error of x̂_0 from x_t, for t = 1 … T, the mean over images; within a stratum all are alike: (T).
+    pub fn distortion_by_step(&self) -> Vec<f64> {
+        let of_strata = self.distortion.mean_axis(Axis(0)).expect("there are images");
+        let runs = self.strata.iter().zip(of_strata);
+        let rest = runs.flat_map(|(run, error)| run.clone().map(move |_| error));
+        [mean(self.last_distortion.view())].into_iter().chain(rest).collect()
+    }
+
+    /// The mean of a number of nats an image, with the scatter of group means as its error.
+    fn bits(&self, nats: &Array1<f64>) -> Bits {
+        let groups: Array1<f64> = nats.axis_chunks_iter(Axis(0), self.group).map(mean).collect();
+        let error = if groups.len() > 1 { standard_error(groups.view()) } else { f64::NAN };
+        Bits {
+            mean: bits_per_dim(mean(nats.view()), self.dimension),
+            error: bits_per_dim(error, self.dimension),
+        }
+    }
+}
