@@ -57,7 +57,7 @@ struct Arguments {
     /// The classifier that judges; trained and saved there if there is none [default: classifier.safetensors in the out folder]
     #[arg(long, value_name = "FILE")]
     classifier: Option<PathBuf>,
-    /// The numbers of the book: more samples, more images
+    /// More samples and more images: some fifteen minutes instead of three
     #[arg(long, conflicts_with = "quick")]
     full: bool,
 }
@@ -98,8 +98,9 @@ impl Setting {
         within("--samples", samples, 10)?;
         within("--images", images, 2)?;
         let path = arguments.checkpoint.clone().unwrap_or_else(shipped_checkpoint);
-        let denoiser = open(&path, &device)
-            .context("no network to judge: train one with ch14_train_images, or name one with --checkpoint")?;
+        let denoiser = open(&path, &device).context(
+            "no network to judge: train one with ch14_train_images, or name one with --checkpoint",
+        )?;
         ensure!(
             denoiser.shape() == test.shape(),
             "{}: found a network that draws {:?} (height, width, channels), expected {:?}: this chapter judges digits",
@@ -275,7 +276,12 @@ fn quality(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<Te
     let mut floors = Vec::new();
     for _ in Progress::over("floor", 0..draws) {
         let some = setting.some_of(&setting.train, count, &mut rng);
-        floors.push(judge.score(&Opinions::on_source(&judge.classifier, &setting.train, &some, &setting.device)?));
+        floors.push(judge.score(&Opinions::on_source(
+            &judge.classifier,
+            &setting.train,
+            &some,
+            &setting.device,
+        )?));
     }
     let over = |of: fn(&Scores) -> f64| floors.iter().map(of).collect::<Array1<f64>>();
     let distances = over(|scores| scores.distance);
@@ -306,7 +312,10 @@ fn quality(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<Te
     let (h, w, c) = setting.test.shape();
     let noise = standard_normal((count, h, w, c), &mut rng, &setting.device)?.clamp(-1f32, 1f32)?;
     let noise = judge.score(&Opinions::on_images(&judge.classifier, &noise)?);
-    grid = grid.row("noise", [noise.distance, noise.distance / floor, noise.precision, noise.recall, noise.confidence]);
+    grid = grid.row(
+        "noise",
+        [noise.distance, noise.distance / floor, noise.precision, noise.recall, noise.confidence],
+    );
     let error = standard_error(distances.view());
     chapter.grid(grid.digits(3).note(format!(
         "floor: mean of {draws} draws of as many training images, its standard error {error:.2}; FID: Fréchet distance on the \
@@ -373,7 +382,9 @@ fn memory(chapter: &mut Chapter, setting: &Setting, drawn: &Tensor) -> Result<()
         grid = grid.row(name, [0.0, 0.05, 0.5, 0.95].map(|q| quantile(all, q)));
     }
     chapter.grid(
-        grid.digits(3).note(format!("{count} images each; Euclidean, over 784 pixels in [−1, 1]; noise lies at 30 or so")),
+        grid.digits(3).note(format!(
+            "{count} images each; Euclidean, over 784 pixels in [−1, 1]; noise lies at 30 or so"
+        )),
     );
     let copies = |all: &[f64]| all.iter().filter(|&&distance| distance < COPY).count();
     let farthest_copy = of_train.iter().map(|one| one.distance).fold(0.0, f64::max);
@@ -455,16 +466,24 @@ fn likelihood(chapter: &mut Chapter, setting: &Setting) -> Result<Vec<Terms>> {
         let smallest = terms.denoising.iter().chain(&terms.reconstruction);
         table = table
             .close(format!("{name}: sum of the parts"), parts, total, 1e-9)
-            .at_least(format!("{name}: smallest term of an image"), 0.0, smallest.copied().fold(f64::INFINITY, f64::min))
+            .at_least(
+                format!("{name}: smallest term of an image"),
+                0.0,
+                smallest.copied().fold(f64::INFINITY, f64::min),
+            )
             .at_most(format!("{name}: bound, below a byte a pixel"), 8.0, total);
     }
     chapter.table(table);
 
-    let best = all.iter().map(Terms::total_bits).min_by(|a, b| a.mean.total_cmp(&b.mean)).context("four rules")?;
+    let best =
+        all.iter().map(Terms::total_bits).min_by(|a, b| a.mean.total_cmp(&b.mean)).context("four rules")?;
     let exactly = |mean: f64| Bits { mean, error: 0.0 };
     let codes = [
         ("a byte for each pixel", exactly(8.0)),
-        ("one histogram for all pixels", HistogramCode::of(&setting.train, false)?.bits_per_dim(&setting.test)?),
+        (
+            "one histogram for all pixels",
+            HistogramCode::of(&setting.train, false)?.bits_per_dim(&setting.test)?,
+        ),
         ("a histogram for each place", HistogramCode::of(&setting.train, true)?.bits_per_dim(&setting.test)?),
         ("gzip of all test images", exactly(gzip_bits_per_dim(&setting.test)?)),
         ("this network (bound)", best),
@@ -500,7 +519,11 @@ fn progressive(chapter: &mut Chapter, setting: &Setting, all: &[Terms]) -> Resul
         .collect();
     let errors: Vec<f64> = terms.distortion_by_step().into_iter().map(rmse_in_levels).collect();
     let steps = setting.denoiser.schedule().steps();
-    let mut grid = Grid::new("Progressive decoding, σ² = β̃, x̂_0 clipped", "reverse step", ["t", "bits/dim", "RMSE in levels"]);
+    let mut grid = Grid::new(
+        "Progressive decoding, σ² = β̃, x̂_0 clipped",
+        "reverse step",
+        ["t", "bits/dim", "RMSE in levels"],
+    );
     for tenth in (1..=10).rev() {
         let reverse_step = steps * tenth / 10;
         let t = (steps - reverse_step + 1).min(steps);
@@ -517,10 +540,16 @@ fn progressive(chapter: &mut Chapter, setting: &Setting, all: &[Terms]) -> Resul
             .close("rate after L_0: the whole bound", total, rates[0], 1e-9)
             .exactly("the rate never falls on the way", true, falls)
             .at_most("error at t = 1 over that at t = T", 0.5, errors[0] / errors[steps - 1])
-            .note(format!("L_0, the distortion in bits, is {:.1} % of the bound", 100.0 * terms.reconstruction_bits().mean / total)),
+            .note(format!(
+                "L_0, the distortion in bits, is {:.1} % of the bound",
+                100.0 * terms.reconstruction_bits().mean / total
+            )),
     );
     let curve: Vec<(f64, f64)> = (1..=steps).map(|t| (rates[t], errors[t - 1])).collect();
     let panel = Panel::new("").axes("rate in bits/dim", "distortion: RMSE in levels").line("", curve);
-    chapter.figure(&Figure::new("Most of the bits are spent on what nobody sees").panel(panel), "rate_distortion")?;
+    chapter.figure(
+        &Figure::new("Most of the bits are spent on what nobody sees").panel(panel),
+        "rate_distortion",
+    )?;
     Ok(())
 }

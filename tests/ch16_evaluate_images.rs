@@ -110,7 +110,8 @@ fn the_root_of_a_matrix_squared_is_the_matrix() {
 // ANCHOR: nearest_finds_what_subtracting_finds
 #[test]
 fn nearest_finds_what_subtracting_finds() {
-    let (queries, set) = (standard_normal::<f64>(7, 5, &mut rng(6)), standard_normal::<f64>(40, 5, &mut rng(7)));
+    let (queries, set) =
+        (standard_normal::<f64>(7, 5, &mut rng(6)), standard_normal::<f64>(40, 5, &mut rng(7)));
     let found = nearest(&queries, &set);
     assert_eq!(found.len(), 7, "one neighbour for each query");
     for (i, query) in queries.rows().into_iter().enumerate() {

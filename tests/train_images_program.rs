@@ -182,7 +182,7 @@ fn bad_input_is_named_before_anything_is_written() {
         (&["--learning-rate=-1"], "--learning-rate is -1"),
         (&["--save-every", "0"], "--save-every is 0"),
         (&["--device", "gpu"], "use auto, cpu, cuda or cuda:N"),
-        (&["--network", "huge"], "use laptop, cifar10 or lsun256"),
+        (&["--network", "huge"], "use digits, laptop, cifar10 or lsun256"),
         (&["--size", "16"], "--size is 16"),
         (&["--resume", "nowhere"], "no checkpoint"),
     ] {

@@ -28,12 +28,14 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> f64 {
             shift + traces - 2.0 * roots.mapv(f64::sqrt).sum()
         }
         "eigenvalues_of_the_product_as_if_symmetric" => {
-            let roots = symmetric_eigenvalues(&a.covariance.dot(&b.covariance)).mapv(|value| value.max(0.0).sqrt());
+            let roots =
+                symmetric_eigenvalues(&a.covariance.dot(&b.covariance)).mapv(|value| value.max(0.0).sqrt());
             shift + traces - 2.0 * roots.sum()
         }
         "roots_of_negative_numbers" => {
             let root = symmetric_root(&a.covariance);
-            let roots = symmetric_eigenvalues(&root.dot(&b.covariance).dot(&root)).mapv(|value| (value - 1e-15).sqrt());
+            let roots = symmetric_eigenvalues(&root.dot(&b.covariance).dot(&root))
+                .mapv(|value| (value - 1e-15).sqrt());
             shift + traces - 2.0 * roots.sum()
         }
         _ => right,
@@ -61,8 +63,12 @@ pub fn nearest(queries: &Array2<f64>, set: &Array2<f64>) -> Vec<Neighbour> {
             right.into_iter().map(|n| Neighbour { distance: n.distance.powi(2), ..n }).collect()
         }
         "product_once" => pick(&|q, x, product| q + x - product, &|q, x, product| (q + x - product).sqrt()),
-        "most_alike_for_nearest" => pick(&|_, _, product| -product, &|q, x, product| squared(q, x, product).sqrt()),
-        "farthest" => pick(&|q, x, product| -squared(q, x, product), &|q, x, product| squared(q, x, product).sqrt()),
+        "most_alike_for_nearest" => {
+            pick(&|_, _, product| -product, &|q, x, product| squared(q, x, product).sqrt())
+        }
+        "farthest" => {
+            pick(&|q, x, product| -squared(q, x, product), &|q, x, product| squared(q, x, product).sqrt())
+        }
         "root_of_a_negative_number" => {
             pick(&squared, &|q, x, product| (squared(q, x, product) - 1e-10).sqrt())
         }
@@ -108,7 +114,9 @@ pub fn strata(steps: usize, count: usize) -> Vec<RangeInclusive<usize>> {
         "rest_in_the_last_run" => {
             let (count, length) = (right.len(), (steps - 1) / right.len());
             let start = |run: usize| 2 + run * length;
-            (0..count).map(|run| start(run)..=if run + 1 == count { steps } else { start(run + 1) - 1 }).collect()
+            (0..count)
+                .map(|run| start(run)..=if run + 1 == count { steps } else { start(run + 1) - 1 })
+                .collect()
         }
         _ => right,
     }

@@ -51,9 +51,15 @@ impl Classifier {
         };
         let bytes = fs::read(path).map_err(|source| {
             let remedy = "check the path, and that you may read it".into();
-            Error::Course(ddpm::Error::File { path: path.into(), action: "read the classifier", source, remedy })
+            Error::Course(ddpm::Error::File {
+                path: path.into(),
+                action: "read the classifier",
+                source,
+                remedy,
+            })
         })?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| fault(format!("no safetensors file ({error})")))?;
+        let file = SafeTensors::deserialize(&bytes)
+            .map_err(|error| fault(format!("no safetensors file ({error})")))?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| fault(error.to_string()))?;
         let images = metadata.metadata().as_ref().and_then(|metadata| metadata.get(SHAPE));
         let images = images.ok_or_else(|| fault("a file without the shape of its images".into()))?;
@@ -71,7 +77,11 @@ impl Classifier {
             }
             let tensor = Tensor::from_raw_buffer(view.data(), DType::F32, view.shape(), device)?;
             let finite = tensor.flatten_all()?.to_vec1::<f32>()?.iter().all(|number| number.is_finite());
-            if finite { Ok((name, tensor)) } else { Err(fault(format!("{name} with numbers that are not finite"))) }
+            if finite {
+                Ok((name, tensor))
+            } else {
+                Err(fault(format!("{name} with numbers that are not finite")))
+            }
         });
         let parameters = Parameters::from_tensors(tensors.collect::<Result<_>>()?)?;
         Ok(Self { shape: (h, w, c), classes, parameters })

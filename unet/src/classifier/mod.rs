@@ -84,6 +84,7 @@ impl Classifier {
         self.forward(images, |name| self.parameters.get(name).as_detached_tensor())
     }
 
+    // ANCHOR: forward
     /// As [`look`](Self::look), with the parameters that `parameter` gives: detached, or tracked for their gradients.
     fn forward(&self, images: &Tensor, parameter: impl Fn(&str) -> Tensor) -> Result<Opinion> {
         let (batch, h, w, c) = images.dims4()?;
@@ -100,6 +101,7 @@ impl Classifier {
         let logits = linear(&features, &parameter("linear2.weight"), &parameter("linear2.bias"))?; // (B, classes)
         Ok(Opinion { features, logits })
     }
+    // ANCHOR_END: forward
 }
 
 impl Opinion {
@@ -119,10 +121,20 @@ fn specifications((h, w, c): (usize, usize, usize), classes: usize) -> Result<Ve
     };
     if h == 0 || w == 0 || c == 0 || h % 4 != 0 || w % 4 != 0 {
         let value = format!("{h} × {w} × {c}");
-        return fault("the shape of the images", value, "have sides that can be halved twice", "crop or pad them");
+        return fault(
+            "the shape of the images",
+            value,
+            "have sides that can be halved twice",
+            "crop or pad them",
+        );
     }
     if classes < 2 {
-        return fault("the number of classes", classes.to_string(), "be at least 2", "one class needs no classifier");
+        return fault(
+            "the number of classes",
+            classes.to_string(),
+            "be at least 2",
+            "one class needs no classifier",
+        );
     }
     let [first, second] = CHANNELS;
     let layers = [

@@ -64,7 +64,12 @@ pub fn train(
 ) -> Result<()> {
     assert_eq!(images.len(), labels.len(), "one label for each image");
     assert!(labels.iter().all(|&label| usize::from(label) < classifier.classes), "a label that is no class");
-    assert!((1..=labels.len()).contains(&config.batch), "{} images are no batch of {}", labels.len(), config.batch);
+    assert!(
+        (1..=labels.len()).contains(&config.batch),
+        "{} images are no batch of {}",
+        labels.len(),
+        config.batch
+    );
     let variables = classifier.parameters.variables();
     let mut optimizer = AdamW::<f32>::new(AdamWConfig::default(), classifier.parameters.count());
     let mut parameters = flat(variables.iter().map(|variable| variable.as_tensor()))?;

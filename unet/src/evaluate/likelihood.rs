@@ -18,6 +18,7 @@ use std::ops::RangeInclusive;
 /// The levels of a pixel: a byte has 256.
 pub const LEVELS: usize = 256;
 
+// ANCHOR: answer
 /// What a network said about one batch x_t at one t, as a denoiser of Part I: rows of H·W·C doubles.
 ///
 /// It answers one question, the one that was put to the network, as often as it is asked: so the bound can be evaluated under
@@ -45,6 +46,7 @@ impl Denoiser for Answer {
         Prediction { eps: self.eps.clone(), variance: None }
     }
 }
+// ANCHOR_END: answer
 
 /// How a predicted noise becomes p_θ(x_{t−1} | x_t).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -229,7 +231,11 @@ impl Terms {
         let of_strata = self.denoising.mean_axis(Axis(0)).expect("there are images");
         let runs = self.strata.iter().zip(of_strata);
         let denoising = runs.flat_map(|(run, term)| run.clone().map(move |_| term));
-        [mean(self.reconstruction.view())].into_iter().chain(denoising).chain([mean(self.prior.view())]).collect()
+        [mean(self.reconstruction.view())]
+            .into_iter()
+            .chain(denoising)
+            .chain([mean(self.prior.view())])
+            .collect()
     }
 
     /// The mean squared error of x̂_0 from x_t, for t = 1 … T, the mean over images; within a stratum all are alike: (T).
@@ -244,6 +250,9 @@ impl Terms {
     fn bits(&self, nats: &Array1<f64>) -> Bits {
         let groups: Array1<f64> = nats.axis_chunks_iter(Axis(0), self.group).map(mean).collect();
         let error = if groups.len() > 1 { standard_error(groups.view()) } else { f64::NAN };
-        Bits { mean: bits_per_dim(mean(nats.view()), self.dimension), error: bits_per_dim(error, self.dimension) }
+        Bits {
+            mean: bits_per_dim(mean(nats.view()), self.dimension),
+            error: bits_per_dim(error, self.dimension),
+        }
     }
 }

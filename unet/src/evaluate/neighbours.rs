@@ -36,7 +36,8 @@ pub fn nearest(queries: &Array2<f64>, set: &Array2<f64>) -> Vec<Neighbour> {
     let products = queries.dot(&set.t()); // (N, M)
     let squared = &of_set - &(2.0 * products); // (N, M), ‖q − x‖² less ‖q‖²
     let best = |(row, own): (ndarray::ArrayView1<f64>, &f64)| {
-        let (index, rest) = row.iter().copied().enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).expect("not empty");
+        let (index, rest) =
+            row.iter().copied().enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).expect("not empty");
         Neighbour { index, distance: (own + rest).max(0.0).sqrt() }
     };
     squared.rows().into_iter().zip(&squares(queries)).map(best).collect()

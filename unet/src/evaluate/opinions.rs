@@ -87,7 +87,11 @@ impl Opinions {
 
     /// The share of images whose most probable class is their label.
     pub fn accuracy(&self, labels: &[u8]) -> f64 {
-        let hits = self.verdicts().into_iter().zip(labels).filter(|((class, _), label)| *class == usize::from(**label));
+        let hits = self
+            .verdicts()
+            .into_iter()
+            .zip(labels)
+            .filter(|((class, _), label)| *class == usize::from(**label));
         hits.count() as f64 / labels.len() as f64
     }
 }

@@ -25,7 +25,9 @@ use std::ops::RangeInclusive;
 #[track_caller]
 pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> f64 {
     assert_eq!(a.mean.len(), b.mean.len(), "Gaussians of different dimensions have no distance");
-    todo!("Heusel et al., Eq. (6): the squared shift of the means, both traces, less twice the sum of roots of eigenvalues")
+    todo!(
+        "Heusel et al., Eq. (6): the squared shift of the means, both traces, less twice the sum of roots of eigenvalues"
+    )
 }
 
 /// The nearest row of `set` to each row of `queries`; of equally near ones the first. Shapes: (N, D) and (M, D) to (N).
@@ -41,7 +43,9 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> f64 {
 pub fn nearest(queries: &Array2<f64>, set: &Array2<f64>) -> Vec<Neighbour> {
     assert!(set.nrows() > 0, "an empty set has no nearest point");
     let _ = queries;
-    todo!("the square of a difference, multiplied out: one product of matrices, then the smallest of each row")
+    todo!(
+        "the square of a difference, multiplied out: one product of matrices, then the smallest of each row"
+    )
 }
 
 /// The share of samples that lie among the data, and the share of data that lies among the samples.
@@ -56,7 +60,9 @@ pub fn nearest(queries: &Array2<f64>, set: &Array2<f64>) -> Vec<Neighbour> {
 #[track_caller]
 pub fn precision_recall(data: &Array2<f64>, samples: &Array2<f64>, k: usize) -> (f64, f64) {
     let _ = (data, samples, k);
-    todo!("Kynkäänniemi et al., Eq. (2): `ddpm::metrics::precision` is one of the two; the other asks it the other way round")
+    todo!(
+        "Kynkäänniemi et al., Eq. (2): `ddpm::metrics::precision` is one of the two; the other asks it the other way round"
+    )
 }
 
 /// Cuts t = 2 … T into at most `count` runs whose lengths differ by 1 at most: one question a run stands for all its t.
