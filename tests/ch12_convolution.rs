@@ -134,7 +134,9 @@ fn silu_is_right_for_numbers_large_and_small() {
         // far out on the left all is 0 up to the smallest numbers, times x at most
         let tolerance = |expected: f64| 3e-7 * expected.abs() + 2e-38 * v.abs();
         assert!((f64::from(y) - expected).abs() <= tolerance(expected), "silu({x}) = {y}, not {expected}");
-        assert!((f64::from(slope) - slope_expected).abs() <= 3e-7 + 2e-38 * v.abs(), "silu'({x}) = {slope}");
+        // 1 − σ has an error of 6e-8 where σ is near 1, and v multiplies it
+        let tolerance = 3e-7 + 6e-8 * v.abs().min(20.0) + 2e-38 * v.abs();
+        assert!((f64::from(slope) - slope_expected).abs() <= tolerance, "silu'({x}) = {slope}");
     }
     let nan = operations::silu(&Tensor::new(&[f32::NAN], &Device::Cpu).unwrap()).unwrap();
     assert!(nan.to_vec1::<f32>().unwrap()[0].is_nan());
