@@ -23,4 +23,7 @@ use ddpm_unet::{
     unet::{Mode, UNet},
 };
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
-use std::{collections::BTreeMap, env, error::Error, fs, hint::black_box, path::Path, process::Command, time::Instant};
+use std::{
+    collections::BTreeMap, env, error::Error, fs, hint::black_box, path::Path, process::Command,
+    time::Instant,
+};

@@ -97,9 +97,8 @@ fn without_x_0(chapter: &mut Chapter, draws: usize, rng: &mut StdRng) -> Result<
             }),
         )
     };
-    let figure = Figure::new("What xₜ alone says about xₜ₋₁")
-        .panels([0.9, 0.5, 0.1, 0.001].map(density))
-        .columns(2);
+    let figure =
+        Figure::new("What xₜ alone says about xₜ₋₁").panels([0.9, 0.5, 0.1, 0.001].map(density)).columns(2);
     chapter.figure(&figure, "without_x_0")?;
     let panel = Panel::new("").axes("β", "mean KL in nats").log_x().log_y().line("q(xₜ₋₁|xₜ)", divergence);
     chapter.figure(

@@ -453,7 +453,10 @@ fn every_parameter(chapter: &mut Chapter, collection: &Collection, trainer: &Tra
         Table::new("After training")
             .exactly("tensors of parameters that are as they began", 0, same)
             .at_least("largest |ε_θ(x, 1) − ε_θ(x, T)|", 1e-6, difference.into())
-            .note(format!("{} tensors; the bias of attention’s keys is not asked, for softmax does not see it", before.len())),
+            .note(format!(
+                "{} tensors; the bias of attention’s keys is not asked, for softmax does not see it",
+                before.len()
+            )),
     );
     Ok(())
 }

@@ -140,7 +140,8 @@ impl FromStr for Preset {
                 name: "preset",
                 value: name.into(),
                 bound: "name a network",
-                remedy: "use digits, laptop, cifar10 or lsun256, or describe your own with --config FILE".into(),
+                remedy: "use digits, laptop, cifar10 or lsun256, or describe your own with --config FILE"
+                    .into(),
             }
         })
     }

@@ -134,9 +134,8 @@ impl Operation<3> for NormConvolve {
             add_over_pixels(sums, gradient);
             add(d.bias, sums);
         }
-        let d_addend = addend.wanted.then(|| {
-            if addend.len() == vectors.len() { vectors } else { gradient.to_vec() }
-        });
+        let d_addend =
+            addend.wanted.then(|| if addend.len() == vectors.len() { vectors } else { gradient.to_vec() });
         [Some(d_x), d_addend, Some(d_parameters)]
     }
 }

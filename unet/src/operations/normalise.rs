@@ -88,7 +88,10 @@ impl Channels {
             || {
                 for (x, y) in pixels.chunks(self.a.len()).zip(y.chunks_mut(self.a.len())) {
                     let factors = self.a.iter().zip(&self.b);
-                    y.iter_mut().zip(x).zip(factors).for_each(|((y, x), (a, b))| *y = activation.of(a * x + b));
+                    y.iter_mut()
+                        .zip(x)
+                        .zip(factors)
+                        .for_each(|((y, x), (a, b))| *y = activation.of(a * x + b));
                 }
             },
         );
