@@ -210,7 +210,7 @@ fn film(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let sampler = Sampler::Ddpm(FixedVariance::Beta);
     let steps = sampler.steps(setting.schedule(), count, Spacing::Trailing, setting.clip)?;
     let times = shown(&steps, 11);
-    let every = steps.len().div_ceil(40);
+    let every = steps.len().div_ceil(24);
     let (mut states, mut guesses, mut frames, mut outside) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut progress = Progress::new("filming", steps.len());
     let counting = Counting::new(&setting.denoiser);
@@ -353,7 +353,7 @@ fn few_steps(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
 }
 
 fn variances(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
-    chapter.section("σ² = β or β̃, clipped or not");
+    chapter.section("Which variance, and clipped or not?");
     let count = if setting.quick { 8 } else { 32 };
     let noise = setting.noise(count, &mut setting.rng(9))?;
     let row = |ink: Ink| [ink.mean, 100.0 * ink.grey, 100.0 * ink.outside];
@@ -379,19 +379,26 @@ fn variances(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     Ok(())
 }
 
+/// The last t at which a thousandth of the variance is still the image’s. Beyond it x̂_0 = (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t divides
+/// by next to nothing, and without clipping the way back starts with an error that nothing mends.
+fn top(schedule: &Schedule) -> usize {
+    (1..=schedule.steps()).rev().find(|&t| schedule.alpha_bar(t) >= 1e-3).unwrap_or(1)
+}
+
 fn there_and_back(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     chapter.section("From image to noise and back");
     let rng = &mut setting.rng(11);
     let x_0 = setting.images(8)?;
+    let top = top(setting.schedule());
     let mut grid = Grid::new(
-        "8 test images, encoded by DDIM and decoded again",
+        format!("8 test images, encoded by DDIM up to t = {top} and decoded again"),
         "steps",
         ["variance of the noise", "root mean squared error", "PSNR in dB"],
     );
     let (mut curve, mut shown) = (Vec::new(), vec![x_0.clone()]);
     let counts: &[usize] = if setting.quick { &[5, 20] } else { &[5, 10, 20, 50, 100, 200] };
     for &count in counts {
-        let grid_of_times = time_grid(setting.schedule().steps(), count, setting.spacing)?;
+        let grid_of_times = time_grid(top, count, setting.spacing)?;
         let up = encode(setting.schedule(), &grid_of_times);
         let down = Sampler::Ddim(0.0).along(setting.schedule(), &grid_of_times, None)?;
         let latent = setting.run(&format!("{count} steps up"), &up, x_0.clone(), rng)?;
@@ -424,34 +431,33 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     chapter.section("Between two images");
     let rng = &mut setting.rng(12);
     let columns = if setting.quick { 5 } else { 11 };
-    let grid_of_times = time_grid(setting.schedule().steps(), setting.steps, setting.spacing)?;
-    let decode = Sampler::Ddim(0.0).along(setting.schedule(), &grid_of_times, setting.clip)?;
+    let decode = setting.plan(Sampler::Ddim(0.0), setting.clip)?;
     let (from, to) = (setting.noise(2, rng)?, setting.noise(2, rng)?);
-    let ends = setting.images(4)?;
-    let up = encode(setting.schedule(), &grid_of_times);
-    let latents = setting.run("encoding", &up, ends, rng)?;
-    let from = Tensor::cat(&[&from, &latents.narrow(0, 0, 2)?], 0)?;
-    let to = Tensor::cat(&[&to, &latents.narrow(0, 2, 2)?], 0)?;
     let shares: Vec<f64> = (0..columns).map(|i| i as f64 / (columns - 1) as f64).collect();
     let circle = shares.iter().map(|&share| Ok(spherical(&from, &to, share)?)).collect::<Result<Vec<_>>>()?;
     let line = shares.iter().map(|&share| Ok(((&from * (1.0 - share))? + (&to * share)?)?));
     let line = line.collect::<Result<Vec<_>>>()?;
-    let variance = |x: &Tensor| -> Result<f64> {
-        Ok(f64::from(x.narrow(0, 0, 2)?.sqr()?.mean_all()?.to_scalar::<f32>()?))
-    };
+    let variance = |x: &Tensor| -> Result<f64> { Ok(f64::from(x.sqr()?.mean_all()?.to_scalar::<f32>()?)) };
     let middle = columns / 2;
-    let pixels = from.narrow(0, 0, 2)?.elem_count() as f64;
+    let pixels = from.elem_count() as f64;
     let table = Table::new("Half-way between two noises: variance of the pixels")
         .close("on the circle", 1.0, variance(&circle[middle])?, 4.0 * (2.0 / pixels).sqrt())
         .close("on the straight line", 0.5, variance(&line[middle])?, 4.0 * 0.5 * (2.0 / pixels).sqrt());
     chapter.table(table.note("tolerance: 4 standard errors"));
-    let on_line: Vec<Tensor> = line.iter().map(|x| x.narrow(0, 0, 2)).collect::<candle_core::Result<_>>()?;
-    let all = Tensor::cat(&[strip(&circle)?, strip(&on_line)?], 0)?;
-    let drawn = setting.run("decoding", &decode, all, rng)?;
+    let drawn = setting.run("decoding", &decode, Tensor::cat(&[strip(&circle)?, strip(&line)?], 0)?, rng)?;
+
+    let below = time_grid(top(setting.schedule()), setting.steps, setting.spacing)?;
+    let latents = setting.run("encoding", &encode(setting.schedule(), &below), setting.images(4)?, rng)?;
+    let (from, to) = (latents.narrow(0, 0, 2)?, latents.narrow(0, 2, 2)?);
+    let between =
+        shares.iter().map(|&share| Ok(spherical(&from, &to, share)?)).collect::<Result<Vec<_>>>()?;
+    let decode = Sampler::Ddim(0.0).along(setting.schedule(), &below, setting.clip)?;
+    let between = setting.run("decoding", &decode, strip(&between)?, rng)?;
+    let drawn = Tensor::cat(&[drawn, between], 0)?;
     chapter.picture("interpolation.png", &Sheet::new(columns).draw(&drawn)?.png()?)?;
     chapter.say(
-        "Rows 1 and 2: between two noises, on the circle. Rows 3 and 4: between two test images, encoded. Rows 5 and 6: \
-         as rows 1 and 2, on the straight line.",
+        "Rows 1 and 2: between two noises, on the circle. Rows 3 and 4: the same on the straight line. Rows 5 and 6: between \
+         two test images that DDIM encoded.",
     );
     Ok(())
 }
@@ -470,7 +476,7 @@ fn denoising(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let mut shown = vec![x_0.narrow(0, 0, 8)?];
     let mut table =
         Table::new("A chain that draws from p(x_0 | x_t) is 10 log₁₀ 2 below the mean of p(x_0 | x_t)");
-    for share in [0.1, 0.25, 0.5] {
+    for share in [0.25, 0.5, 0.75] {
         let t = (share * last as f64) as usize;
         let x_t = diffuse(setting.schedule(), t, &x_0, &setting.noise(count, rng)?)?;
         let steps = time_grid(t, setting.steps.min(t), setting.spacing)?;
@@ -581,7 +587,7 @@ fn inpainting(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     }
     chapter.grid(grid.digits(3));
     chapter.table(table);
-    chapter.picture("inpainting.png", &Sheet::new(16).draw(&Tensor::cat(&shown, 0)?)?.png()?)?;
+    chapter.picture("inpainting.png", &Sheet::new(count).draw(&Tensor::cat(&shown, 0)?)?.png()?)?;
     chapter.say("From above: the image, what is known of it, replacement alone, replacement with repeats.");
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::{
 use candle_core::{Device, Tensor};
 use ddpm::schedule::Schedule;
 
+// ANCHOR: ImageDenoiser
 /// Predicts the noise in a batch of images, all at the same t, as in sampling.
 pub trait ImageDenoiser {
     /// Height, width and channels of an image.
@@ -22,6 +23,7 @@ pub trait ImageDenoiser {
     /// May panic if t lies outside of 1…T.
     fn predict(&self, x_t: &Tensor, t: usize) -> Result<Tensor>;
 }
+// ANCHOR_END: ImageDenoiser
 
 impl<D: ImageDenoiser + ?Sized> ImageDenoiser for &D {
     fn shape(&self) -> (usize, usize, usize) {

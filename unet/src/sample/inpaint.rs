@@ -10,6 +10,7 @@ use candle_core::Tensor;
 use ddpm::{sampler::Step, schedule::Schedule};
 use ndarray_rand::rand::Rng;
 
+// ANCHOR: Known
 /// The part of an image that is known.
 #[derive(Debug, Clone)]
 pub struct Known {
@@ -18,6 +19,7 @@ pub struct Known {
     /// 1 where a pixel is known, 0 where it is not, of shape (B, H, W, C).
     pub mask: Tensor,
 }
+// ANCHOR_END: Known
 
 // ANCHOR: replace_known
 /// Puts the known pixels, noised as far as t, in their places.
