@@ -1,7 +1,7 @@
 //! ch12_convolution: what is convolution as a matrix product, and how fast?
 
 use anyhow::Result;
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use clap::Parser;
 use ddpm::{
     forward::standard_normal,
@@ -12,17 +12,21 @@ use ddpm::{
 };
 use ddpm_unet::{
     arrays::{features, mlp_forward, parameters_of, to_array, to_tensor},
+    config::{Preset, UNetConfig},
     convolution::{
         central_differences, col2im, convolve, convolve_backward, convolve_by_definition, im2col, turned,
     },
     operations::{
         Geometry,
         check::{Case, cases},
+        clock::{Spent, record},
         threads::one_thread_per_operation,
     },
+    unet::{Mode, UNet},
 };
 use ndarray::{Array, Array1, Array2, Array3, Array4, Dimension, ShapeBuilder};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
+use std::time::Instant;
 
 #[derive(Parser)]
 #[command(about = catalogue::question("ch12_convolution"))]
@@ -46,6 +50,7 @@ fn main() -> Result<()> {
     strips(&mut chapter);
     fast_operations(&mut chapter, &mut rng)?;
     how_fast(&mut chapter, common.pick(rounds, 1), &mut rng)?;
+    where_the_time_goes(&mut chapter, common.pick(3, 1), &mut rng)?;
     Ok(chapter.finish()?)
 }
 
@@ -233,4 +238,48 @@ fn how_fast(chapter: &mut Chapter, rounds: usize, rng: &mut StdRng) -> Result<()
         "speed",
     )?;
     Ok(())
+}
+
+fn where_the_time_goes(chapter: &mut Chapter, rounds: usize, rng: &mut StdRng) -> Result<()> {
+    chapter.section("Where the time goes");
+    let network = UNet::fresh(UNetConfig::preset(Preset::Laptop), rng, &Device::Cpu)?;
+    let (x, eps) = (images(16, rng)?, images(16, rng)?);
+    let t: Vec<usize> = (1..=16).map(|n| 60 * n).collect();
+    let pass = || -> Result<()> {
+        let predicted = network.forward(&x, &t, Mode::Train { seed: 0 })?;
+        (predicted - &eps)?.sqr()?.mean_all()?.backward()?;
+        Ok(())
+    };
+    pass()?; // warms up
+    let start = Instant::now();
+    let (done, spent) = record(|| (0..rounds).try_for_each(|_| pass()));
+    done?;
+    let total = start.elapsed().as_secs_f64();
+    let mut grid = Grid::new(
+        "The laptop U-Net on 16 images, one thread",
+        "operation",
+        ["forwards, ms", "backwards, ms", "share"],
+    );
+    let mut rest = total;
+    for (name, Spent { forward, backward }) in spent {
+        let [forward, backward] = [forward, backward].map(|taken| taken.as_secs_f64());
+        let cells = [forward, backward].map(|taken| format!("{:.1}", 1e3 * taken / rounds as f64));
+        let share = format!("{:.1} %", 100.0 * (forward + backward) / total);
+        grid = grid.row(name, cells.into_iter().chain([share]));
+        rest -= forward + backward;
+    }
+    let share = format!("{:.1} %", 100.0 * rest / total);
+    let cells = [String::new(), format!("{:.1}", 1e3 * rest / rounds as f64), share];
+    chapter.grid(grid.row("the library: sums of gradients, joints, copies", cells).note(format!(
+        "{} parameters; {:.0} ms in all on this machine, whatever else it does",
+        network.parameters().count(),
+        1e3 * total / rounds as f64
+    )));
+    Ok(())
+}
+
+fn images(count: usize, rng: &mut StdRng) -> Result<Tensor> {
+    let pixels: Array1<f64> = random(count * 28 * 28, rng);
+    let pixels: Vec<f32> = pixels.iter().map(|&pixel| pixel as f32).collect();
+    Ok(Tensor::from_vec(pixels, (count, 28, 28, 1), &Device::Cpu)?)
 }

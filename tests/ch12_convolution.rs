@@ -7,6 +7,7 @@ use ddpm::{
 };
 use ddpm_unet::{
     arrays::{features, mlp_forward, parameters_of, to_array, to_tensor},
+    config::{Preset, UNetConfig},
     convolution::{
         as_matrix, central_differences, col2im, convolve, convolve_backward, convolve_by_definition, im2col,
         turned,
@@ -17,6 +18,7 @@ use ddpm_unet::{
         plain,
         threads::in_order,
     },
+    unet::{Mode, UNet, Weights},
 };
 use ndarray::{Array, Array1, Array2, Array3, Array4, Dimension, ShapeBuilder, array, s};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
@@ -384,3 +386,24 @@ fn the_network_of_arrays_and_that_of_tensors_agree() {
     }
 }
 // ANCHOR_END: tensors_and_arrays_agree
+
+#[test]
+fn the_network_in_fused_operations_is_the_network_layer_by_layer() {
+    let config = UNetConfig { dropout: 0.0, norm_num_groups: 8, ..UNetConfig::preset(Preset::Laptop) };
+    let network = UNet::loud(config, &mut StdRng::seed_from_u64(13), &Device::Cpu).unwrap();
+    let x = random(&[2, 28, 28, 1], &mut StdRng::seed_from_u64(14));
+    let mode = Mode::Train { seed: 1 };
+    let fused = network.forward(&x, &[7, 500], mode).unwrap();
+    let layered = network.read(&x, &[7, 500], &mut Weights::new(network.parameters(), mode)).unwrap();
+    // rounding adds up over some sixty layers
+    let error = difference(&fused, &layered);
+    assert!(error < 1e-4, "outputs differ by {error:e}");
+    let gradients = [fused, layered].map(|y| y.sqr().unwrap().sum_all().unwrap().backward().unwrap());
+    for (name, variable) in network.parameters().names().iter().zip(network.parameters().variables()) {
+        let [fused, layered] =
+            gradients.each_ref().map(|gradients| gradients.get(variable).expect("a gradient"));
+        // the key's bias shifts all scores of a row alike, which softmax does not see: its gradient is rounding and nothing else
+        let error = if name.ends_with("to_k.bias") { 0.0 } else { difference(fused, layered) };
+        assert!(error < 1e-3, "gradients by {name} differ by {error:e}");
+    }
+}

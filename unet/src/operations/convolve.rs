@@ -148,7 +148,7 @@ impl General {
 }
 
 impl Operation<3> for General {
-    const NAME: &'static str = "convolve";
+    const NAME: &'static str = "convolve with stride";
 
     fn forward(&self, [x, kernel, bias]: [Numbers; 3]) -> (Vec<f32>, Vec<usize>) {
         let ([h, w, _], k, outputs) = (sizes(x), kernel.shape[0], kernel.channels());

@@ -10,6 +10,7 @@
 
 mod attend;
 pub mod check;
+pub mod clock;
 mod convolve;
 mod elementwise;
 mod linear;

@@ -1,5 +1,6 @@
 //! How an operation on slices becomes one that the tensor library differentiates.
 
+use super::clock::{Way, timed};
 use crate::Result;
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as CandleResult, Shape, Storage, Tensor,
@@ -63,7 +64,7 @@ impl<T: Operation<1>> CustomOp1 for Custom<T> {
     }
 
     fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> CandleResult<(CpuStorage, Shape)> {
-        stored(self.0.forward([Numbers::new(s, l, false)?]))
+        forward(&self.0, [Numbers::new(s, l, false)?])
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> CandleResult<Option<Tensor>> {
@@ -84,7 +85,7 @@ impl<T: Operation<2>> CustomOp2 for Custom<T> {
         s_2: &CpuStorage,
         l_2: &Layout,
     ) -> CandleResult<(CpuStorage, Shape)> {
-        stored(self.0.forward([Numbers::new(s, l, false)?, Numbers::new(s_2, l_2, false)?]))
+        forward(&self.0, [Numbers::new(s, l, false)?, Numbers::new(s_2, l_2, false)?])
     }
 
     fn bwd(
@@ -114,7 +115,7 @@ impl<T: Operation<3>> CustomOp3 for Custom<T> {
     ) -> CandleResult<(CpuStorage, Shape)> {
         let inputs =
             [Numbers::new(s, l, false)?, Numbers::new(s_2, l_2, false)?, Numbers::new(s_3, l_3, false)?];
-        stored(self.0.forward(inputs))
+        forward(&self.0, inputs)
     }
 
     fn bwd(
@@ -129,12 +130,16 @@ impl<T: Operation<3>> CustomOp3 for Custom<T> {
     }
 }
 
-fn stored((numbers, shape): (Vec<f32>, Vec<usize>)) -> CandleResult<(CpuStorage, Shape)> {
+fn forward<const N: usize, T: Operation<N>>(
+    operation: &T,
+    inputs: [Numbers; N],
+) -> CandleResult<(CpuStorage, Shape)> {
+    let (numbers, shape) = timed(T::NAME, Way::Forward, || operation.forward(inputs));
     Ok((CpuStorage::F32(numbers), shape.into()))
 }
 
-fn backward<const N: usize>(
-    operation: &impl Operation<N>,
+fn backward<const N: usize, T: Operation<N>>(
+    operation: &T,
     inputs: [&Tensor; N],
     gradient: &Tensor,
 ) -> CandleResult<[Option<Tensor>; N]> {
@@ -146,10 +151,9 @@ fn backward<const N: usize>(
     for ((numbers, input), (storage, layout)) in numbers.iter_mut().zip(inputs).zip(&held) {
         *numbers = Numbers::new(on_cpu(storage), layout, input.track_op())?;
     }
+    let gradients = timed(T::NAME, Way::Backward, || operation.backward(numbers, gradient.values));
     let mut tensors = [const { None }; N];
-    for ((tensor, gradient), input) in
-        tensors.iter_mut().zip(operation.backward(numbers, gradient.values)).zip(inputs)
-    {
+    for ((tensor, gradient), input) in tensors.iter_mut().zip(gradients).zip(inputs) {
         *tensor = gradient.map(|g| Tensor::from_vec(g, input.shape(), input.device())).transpose()?;
     }
     Ok(tensors)

@@ -33,6 +33,12 @@ pub struct Normed {
     norm: Norm,
 }
 
+impl From<Tensor> for Flow {
+    fn from(x: Tensor) -> Self {
+        Self::Ready(x)
+    }
+}
+
 impl Flow {
     /// The tensor, computed now if it waited.
     ///

@@ -2,10 +2,12 @@
 
 mod check;
 mod field;
+mod fused;
 mod probe;
 mod weights;
 
 pub use check::{Slope, slopes};
+pub use fused::{Flow, Fused};
 pub use field::{only_level, reach, sensitivity};
 pub use probe::{Cut, Probe};
 pub use weights::Weights;
@@ -203,7 +205,7 @@ impl UNet {
     /// If `t` is not B numbers from 1 on, or C is not the network's.
     #[track_caller]
     pub fn forward(&self, x_t: &Tensor, t: &[usize], mode: Mode) -> Result<Tensor> {
-        self.read(x_t, t, &mut Weights::new(self.parameters(), mode))
+        self.read(x_t, t, &mut Fused(Weights::new(self.parameters(), mode)))?.ready()
     }
 
     /// The predicted noise, computed by a reading of your own: a [`Probe`], say.
@@ -214,12 +216,12 @@ impl UNet {
     /// # Panics
     /// As [`forward`](Self::forward).
     #[track_caller]
-    pub fn read(
+    pub fn read<R: Reading<Value: From<Tensor>>>(
         &self,
         x_t: &Tensor,
         t: &[usize],
-        reading: &mut impl Reading<Value = Tensor>,
-    ) -> Result<Tensor> {
+        reading: &mut R,
+    ) -> Result<R::Value> {
         let (batch, height, width, channels) = x_t.dims4()?;
         let config = self.config();
         assert_eq!(batch, t.len(), "one t per image");
@@ -230,9 +232,7 @@ impl UNet {
         let timesteps: Vec<usize> = t.iter().map(|t| t - 1).collect();
         let (size, flip, shift) = (config.block_out_channels[0], config.flip_sin_to_cos, config.freq_shift);
         let time = timestep_embedding(&timesteps, size, flip, shift, x_t.device())?;
-        match config.center_input_sample {
-            true => u_net(config, reading, &x_t.affine(2.0, -1.0)?, &time),
-            false => u_net(config, reading, x_t, &time),
-        }
+        let x = if config.center_input_sample { x_t.affine(2.0, -1.0)? } else { x_t.clone() };
+        u_net(config, reading, &x.into(), &time.into())
     }
 }

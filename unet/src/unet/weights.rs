@@ -34,7 +34,12 @@ impl<'a> Weights<'a> {
         }
     }
 
-    fn pair(&self, layer: &str) -> (Tensor, Tensor) {
+    /// Whether a dropout of this share does anything.
+    pub(super) fn drops(&self, share: f64) -> bool {
+        share > 0.0 && self.mode != Mode::Evaluate
+    }
+
+    pub(super) fn pair(&self, layer: &str) -> (Tensor, Tensor) {
         (self.get(layer, "weight"), self.get(layer, "bias"))
     }
 }
@@ -88,7 +93,7 @@ impl Reading for Weights<'_> {
 
     fn dropout(&mut self, x: &Tensor, share: f64) -> Result<Tensor> {
         match self.mode {
-            Mode::Train { seed } if share > 0.0 => {
+            Mode::Train { seed } if self.drops(share) => {
                 let mask = dropout_mask(x.dims(), share, (seed, self.dropped), x.device())?;
                 self.dropped += 1;
                 Ok((x * mask)?)
