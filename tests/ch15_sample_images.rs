@@ -13,6 +13,7 @@ use ddpm::{
 use ddpm_unet::{
     config::UNetConfig,
     denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},
+    images::{Split, batch, mnist},
     noise::{diffuse, diffuse_between, standard_normal},
     parameters::Parameters,
     picture::{Sheet, pixel, strip},
@@ -682,4 +683,20 @@ fn what_is_no_network_is_refused_by_name() {
         std::fs::copy(fixture("flat").join(file), folder.path().join(file)).unwrap();
     }
     assert!(message(folder.path()).contains("scheduler_config.json"), "{}", message(folder.path()));
+}
+
+#[test]
+fn the_shipped_checkpoint_tells_noise_from_digits() {
+    let denoiser = open(&shipped_checkpoint(), CPU).unwrap();
+    assert_eq!(denoiser.shape(), (28, 28, 1));
+    let x_0 = batch(&mnist(Split::Test).unwrap(), 0..8, CPU).unwrap();
+    let eps = standard_normal((8, 28, 28, 1), &mut rng(60), CPU).unwrap();
+    let t = denoiser.schedule().steps() / 2;
+    let x_t = diffuse(denoiser.schedule(), t, &x_0, &eps).unwrap();
+    // A network that says nothing has an error of 1; how good this one is, the chapters say.
+    for (i, error) in
+        mean_squared_errors(&denoiser.predict(&x_t, t).unwrap(), &eps).unwrap().iter().enumerate()
+    {
+        assert!(*error < 0.5, "image {i} at t = {t}: {error}");
+    }
 }
