@@ -29,7 +29,7 @@ use std::{
 struct Arguments {
     #[command(flatten)]
     common: Common,
-    /// The network to walk through: laptop, cifar10 or lsun256
+    /// The network to walk through: digits, laptop, cifar10 or lsun256
     #[arg(long, default_value_t = Preset::Cifar10)]
     preset: Preset,
     /// Another network: a JSON file with keys of diffusers' config.json
@@ -106,13 +106,13 @@ fn counts(chapter: &mut Chapter) -> Result<()> {
     }
     chapter.table(
         table.note(
-            "the second and the third are the counts of Ho et al.’s code: 35.7 M and 114 M in the paper",
+            "the last two are the counts of Ho et al.’s code: 35.7 M and 114 M in the paper",
         ),
     );
     chapter.grid(grid.digits(3));
 
     let mut table = Table::new("A residual block’s parameters: the formula against the blueprint");
-    let [laptop, cifar10, _] = blueprints.as_slice() else { unreachable!("three presets") };
+    let [_, laptop, cifar10, _] = blueprints.as_slice() else { unreachable!("four presets") };
     for (name, blueprint, block, inputs, outputs, time) in [
         ("laptop, down 0, first", laptop, "down_blocks.0.resnets.0.", 32, 32, 128),
         ("laptop, up 0, first", laptop, "up_blocks.0.resnets.0.", 128, 64, 128),
