@@ -419,7 +419,7 @@ fn there_and_back(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let panel = Panel::new("").axes("steps up and down", "root mean squared error per pixel").log_x().log_y();
     let panel = panel.line("", curve.iter().copied()).points("", curve);
     chapter.figure(&Figure::new("").panel(panel).panel_size(720, 320), "there_and_back")?;
-    chapter.picture("there_and_back.png", &Sheet::new(8).draw(&Tensor::cat(&shown, 0)?)?.png()?)?;
+    chapter.picture("there_and_back_images.png", &Sheet::new(8).draw(&Tensor::cat(&shown, 0)?)?.png()?)?;
     Ok(())
 }
 
