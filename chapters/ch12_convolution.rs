@@ -198,7 +198,7 @@ fn strips(chapter: &mut Chapter) {
 fn fast_operations(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     chapter.section("Every operation against the library’s own");
     let mut table = Table::new("Largest difference over largest number, values and gradients, f32");
-    for case in Progress::over("comparing", cases(2).into_iter()) {
+    for case in Progress::over("comparing", cases(2)) {
         let difference = case.difference(rng)?;
         table = table.at_most(case.name(), 1e-5, difference.values.max(difference.gradients));
     }
@@ -224,7 +224,7 @@ fn how_fast(chapter: &mut Chapter, rounds: usize, rng: &mut StdRng) -> Result<()
         ["the library’s own, ms", "ours, ms", "ratio"],
     );
     let mut bars = Vec::new();
-    for (name, case) in Progress::over("timing", timed.into_iter()) {
+    for (name, case) in Progress::over("timing", timed) {
         let [ours, own] = case.seconds(rounds, rng)?;
         grid = grid.row(name.clone(), [1e3 * own, 1e3 * ours, own / ours]);
         bars.push((bars.len() as f64 + 1.0, own / ours));

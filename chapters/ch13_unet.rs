@@ -104,11 +104,8 @@ fn counts(chapter: &mut Chapter) -> Result<()> {
         };
         grid = grid.row(kind.to_string(), blueprints.iter().map(share).collect::<Vec<_>>());
     }
-    chapter.table(
-        table.note(
-            "the last two are the counts of Ho et al.’s code: 35.7 M and 114 M in the paper",
-        ),
-    );
+    chapter
+        .table(table.note("the last two are the counts of Ho et al.’s code: 35.7 M and 114 M in the paper"));
     chapter.grid(grid.digits(3));
 
     let mut table = Table::new("A residual block’s parameters: the formula against the blueprint");

@@ -316,7 +316,7 @@ impl ImageSource for Bars {
     }
 
     fn image(&self, index: usize, pixels: &mut [f32]) -> ddpm_unet::Result<()> {
-        let (upright, place) = (index % 2 == 0, index / 2 % SIDE);
+        let (upright, place) = (index.is_multiple_of(2), index / 2 % SIDE);
         for (i, pixel) in pixels.iter_mut().enumerate() {
             let (row, column) = (i / SIDE, i % SIDE);
             let ink = if upright { column == place } else { row == place };

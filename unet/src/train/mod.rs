@@ -6,7 +6,7 @@
 //! | [`stream`] | where the random numbers come from, and the order of the images |
 //! | [`batch`] | images, times and noise of a step |
 //! | [`gradient`] | the loss and its gradient, in chunks |
-//! | [`run`] | the loop: steps, judging, checkpoints, stopping |
+//! | [`run()`] | the loop: steps, judging, checkpoints, stopping |
 
 mod asked;
 pub mod batch;

@@ -7,8 +7,8 @@ mod probe;
 mod weights;
 
 pub use check::{Slope, slopes};
-pub use fused::{Flow, Fused};
 pub use field::{only_level, reach, sensitivity};
+pub use fused::{Flow, Fused};
 pub use probe::{Cut, Probe};
 pub use weights::Weights;
 
