@@ -4,6 +4,7 @@ use ddpm::metrics::covariance;
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array1, Array2, Axis};
 
+// ANCHOR: gaussian
 /// A Gaussian with a full covariance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gaussian {
@@ -12,6 +13,7 @@ pub struct Gaussian {
     /// The covariance, of shape (F, F).
     pub covariance: Array2<f64>,
 }
+// ANCHOR_END: gaussian
 
 // ANCHOR: gaussian_of
 /// The Gaussian with the mean and the covariance of some features, over N − 1. Shape: (N, F).

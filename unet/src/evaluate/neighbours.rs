@@ -9,6 +9,7 @@ use crate::{
 use candle_core::Device;
 use ndarray::{Array2, Axis};
 
+// ANCHOR: neighbour
 /// The nearest of a set to a point.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Neighbour {
@@ -17,6 +18,7 @@ pub struct Neighbour {
     /// The Euclidean distance to it.
     pub distance: f64,
 }
+// ANCHOR_END: neighbour
 
 // ANCHOR: nearest
 /// The nearest row of `set` to each row of `queries`; of equally near ones the first. Shapes: (N, D) and (M, D) to (N).
