@@ -126,7 +126,7 @@ pub fn apply(step: &Step, denoiser: &impl Denoiser, x_t: &Array2<f64>, noise: &A
         "sign_of_the_noise" => sampler::apply(step, denoiser, x_t, &-noise),
         "infinity_times_zero" => {
             let x_0 = (step.x_0_from_x_t + step.x_0_from_eps) * step.x_0;
-            sampler::apply(step, denoiser, x_t, noise) + (x_0 - x_0)
+            sampler::apply(step, denoiser, x_t, noise) + 0.0 * x_0
         }
         _ => sampler::apply(step, denoiser, x_t, noise),
     }
