@@ -30,7 +30,7 @@ use ddpm_unet::{
     picture::Sheet,
     sample::{Sampler, open, sample, shipped_checkpoint},
 };
-use ndarray::{Array1, Axis, concatenate};
+use ndarray::{Array1, Axis, Slice, concatenate};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng, seq::index};
 use std::path::{Path, PathBuf};
 
@@ -156,7 +156,9 @@ fn main() -> Result<()> {
     let mut chapter = Chapter::start("ch16_evaluate_images", &arguments.common)?;
     chapter.say(format!("Computing {why}."));
 
-    let file = arguments.classifier.unwrap_or_else(|| chapter.out().join("classifier.safetensors"));
+    let file = arguments.classifier.unwrap_or_else(|| {
+        chapter.out().join(arguments.common.pick("classifier.safetensors", "classifier-quick.safetensors"))
+    });
     let judge = Judge::new(&mut chapter, &setting, file)?;
     let drawn = quality(&mut chapter, &setting, &judge)?;
     memory(&mut chapter, &setting, &drawn)?;
@@ -300,7 +302,10 @@ fn quality(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<Te
     }
     let (h, w, c) = setting.test.shape();
     let noise = standard_normal((count, h, w, c), &mut rng, &setting.device)?.clamp(-1f32, 1f32)?;
-    let noise = judge.score(&Opinions::on_images(&judge.classifier, &noise)?);
+    let of_noise = Opinions::on_images(&judge.classifier, &noise)?;
+    let noise = judge.score(&of_noise);
+    let first = judge.test.features.slice_axis(Axis(0), Slice::from(..count)).to_owned();
+    let (by_others, _) = precision_recall(&first, &of_noise.features, NEIGHBOURS);
     grid = grid.row(
         "noise",
         [noise.distance, noise.distance / floor, noise.precision, noise.recall, noise.confidence],
@@ -308,7 +313,8 @@ fn quality(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<Te
     let error = standard_error(distances.view());
     chapter.grid(grid.digits(3).note(format!(
         "floor: mean of {draws} draws of as many training images, its standard error {error:.2}; FID: Fréchet distance on the \
-         128 features of the classifier above, and comparable with that of no other; DDIM, {} steps, x̂_0 clipped",
+         128 features of the classifier above, and comparable with that of no other; DDIM, {} steps, x̂_0 clipped. Against the first {count} test images, and not {count} \
+         chosen by chance, the precision of noise is {by_others:.3}",
         setting.steps,
     )));
     if setting.last.is_none() {
@@ -400,10 +406,11 @@ fn memory(chapter: &mut Chapter, setting: &Setting, drawn: &Tensor) -> Result<()
     let columns = 8.min(count / 2);
     chapter.picture("neighbours.png", &Sheet::new(columns).draw(&Tensor::cat(&pairs, 0)?)?.png()?)?;
 
+    let edge = own.iter().chain(&test).copied().fold(1.0, f64::max).ceil();
     let panel = Panel::new("")
         .axes("distance to the nearest training image", "density")
-        .histogram("test images", test, 40, (0.0, 40.0))
-        .histogram("samples", own, 40, (0.0, 40.0));
+        .histogram("test images", test, 40, (0.0, edge))
+        .histogram("samples", own, 40, (0.0, edge));
     chapter.figure(&Figure::new("How near do samples come to training images?").panel(panel), "distances")?;
     Ok(())
 }
@@ -486,7 +493,7 @@ fn likelihood(chapter: &mut Chapter, setting: &Setting) -> Result<Vec<Terms>> {
     ));
 
     let panel = all.iter().zip(rules).take(2).fold(
-        Panel::new("").axes("t", "L_{t−1} in bits/dim").log_x().log_y(),
+        Panel::new("").axes("t", "bits/dim of the step to t − 1").log_x().log_y(),
         |panel, (terms, (name, _))| {
             let curve = (1..).zip(terms.by_step()).take(terms.distortion_by_step().len());
             panel.line(

@@ -161,16 +161,21 @@ fn precision_recall_reaches_to_the_k_th_neighbour_of_the_right_set() {
 }
 
 #[test]
-fn strata_cover_every_t_once_in_runs_of_nearly_equal_length() {
-    for (steps, count) in [(1000, 100), (1000, 7), (10, 3), (10, 9), (10, 50), (2, 1)] {
+fn strata_cover_every_t_once_and_are_short_where_t_is_small() {
+    for (steps, count) in [(1000, 100), (1000, 7), (10, 3), (10, 9), (10, 50), (2, 1), (200, 199), (200, 150)]
+    {
         let runs = strata(steps, count);
         let all: Vec<usize> = runs.iter().cloned().flatten().collect();
         assert_eq!(all, (2..=steps).collect::<Vec<_>>(), "T = {steps}, {count} runs");
         assert_eq!(runs.len(), count.min(steps - 1), "number of runs, T = {steps}");
-        let lengths = runs.iter().map(|run| run.end() - run.start() + 1);
-        let (short, long) = (lengths.clone().min().unwrap(), lengths.max().unwrap());
-        assert!(long - short <= 1, "runs of {short} and of {long} for T = {steps}, {count} runs");
+        assert!(runs.iter().all(|run| !run.is_empty()), "an empty run, T = {steps}, {count} runs");
     }
+    // 999 (r/100)² exceeds r from r = 11 on; its last step is 999 (1 − 0.99²) = 19.9
+    let runs = strata(1000, 100);
+    let length = |run: usize| runs[run].clone().count();
+    assert!((0..10).all(|run| length(run) == 1), "t = 2 … 11 have a run each: {:?}", &runs[..10]);
+    assert_eq!(runs[99], 981..=1000, "the last run");
+    assert_eq!(strata(17, 4), [2..=2, 3..=5, 6..=10, 11..=17], "16 (r/4)² = r²: cuts at 1, 4, 9, 16");
 }
 
 #[test]

@@ -73,7 +73,8 @@ pub fn nearest(queries: &Array2<f64>, set: &Array2<f64>) -> Vec<Neighbour> {
             pick(&squared, &|q, x, product| (squared(q, x, product) - 1e-10).sqrt())
         }
         "the_last_of_equal_ones" => {
-            let turned = set.slice(ndarray::s![..;-1, ..]).to_owned();
+            let mut turned = set.clone();
+            turned.invert_axis(ndarray::Axis(0));
             let last = set.nrows() - 1;
             let found = neighbours::nearest(queries, &turned).into_iter();
             found.map(|n| Neighbour { index: last - n.index, ..n }).collect()
@@ -111,12 +112,14 @@ pub fn strata(steps: usize, count: usize) -> Vec<RangeInclusive<usize>> {
             runs
         }
         "ends_shared" => right.into_iter().map(|run| *run.start()..=(run.end() + 1).min(steps)).collect(),
-        "rest_in_the_last_run" => {
-            let (count, length) = (right.len(), (steps - 1) / right.len());
-            let start = |run: usize| 2 + run * length;
-            (0..count)
-                .map(|run| start(run)..=if run + 1 == count { steps } else { start(run + 1) - 1 })
-                .collect()
+        "equal_lengths" => {
+            let count = right.len();
+            let start = |run: usize| 2 + run * (steps - 1) / count;
+            (0..count).map(|run| start(run)..=start(run + 1) - 1).collect()
+        }
+        "long_where_t_is_small" => {
+            let turned = right.iter().rev().map(|run| steps + 2 - run.end()..=steps + 2 - run.start());
+            turned.collect()
         }
         _ => right,
     }

@@ -58,7 +58,10 @@ pub struct Rule {
 }
 
 // ANCHOR: strata
-/// Cuts t = 2 … T into at most `count` runs whose lengths differ by 1 at most: one question a run stands for all its t.
+/// Cuts t = 2 … T into at most `count` runs, short where t is small: one question a run stands for all its t.
+///
+/// Run r of n begins at 2 + max(r, ⌊(T − 1) (r/n)²⌋). The terms at small t are the largest and differ most from one t to the
+/// next, so there each t has a run of its own.
 ///
 /// # Panics
 /// If `count` is 0, or T < 2.
@@ -66,7 +69,7 @@ pub struct Rule {
 pub fn strata(steps: usize, count: usize) -> Vec<RangeInclusive<usize>> {
     assert!(count > 0 && steps >= 2, "{count} runs of t = 2 … {steps}");
     let count = count.min(steps - 1);
-    let start = |run: usize| 2 + run * (steps - 1) / count;
+    let start = |run: usize| 2 + run.max((steps - 1) * run * run / (count * count));
     (0..count).map(|run| start(run)..=start(run + 1) - 1).collect()
 }
 // ANCHOR_END: strata

@@ -65,14 +65,17 @@ pub fn precision_recall(data: &Array2<f64>, samples: &Array2<f64>, k: usize) -> 
     )
 }
 
-/// Cuts t = 2 … T into at most `count` runs whose lengths differ by 1 at most: one question a run stands for all its t.
+/// Cuts t = 2 … T into at most `count` runs, short where t is small: one question a run stands for all its t.
+///
+/// Run r of n begins at 2 + max(r, ⌊(T − 1) (r/n)²⌋). The terms at small t are the largest and differ most from one t to the
+/// next, so there each t has a run of its own.
 ///
 /// # Panics
 /// If `count` is 0, or T < 2.
 #[track_caller]
 pub fn strata(steps: usize, count: usize) -> Vec<RangeInclusive<usize>> {
     assert!(count > 0 && steps >= 2, "{count} runs of t = 2 … {steps}");
-    todo!("run r of n begins at 2 + r (T − 1)/n, rounded down, and ends before the next one begins")
+    todo!("run r of n begins where the doc says, and ends before the next one begins; n is at most T − 1")
 }
 
 /// Σ_{t=2}^{T} L_{t−1} of each image, from one L_{t−1} in each stratum: that one counts for every t of its stratum.
