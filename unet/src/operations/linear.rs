@@ -1,4 +1,4 @@
-//! Linear layers, and a vector added to all pixels.
+//! Linear layers, a vector added to all pixels, and channels side by side.
 
 use super::{
     elementwise::add_over_pixels,
@@ -81,5 +81,32 @@ impl Operation<2> for AddToPixels {
             d_vector
         });
         [x.wanted.then(|| gradient.to_vec()), d_vector]
+    }
+}
+
+/// See [`super::join`].
+pub struct Join;
+
+impl Operation<2> for Join {
+    const NAME: &'static str = "join";
+
+    fn forward(&self, [x, skip]: [Numbers; 2]) -> (Vec<f32>, Vec<usize>) {
+        let mut y = Vec::with_capacity(x.len() + skip.len());
+        for (x, skip) in x.chunks_exact(x.channels()).zip(skip.chunks_exact(skip.channels())) {
+            y.extend_from_slice(x);
+            y.extend_from_slice(skip);
+        }
+        let [b, h, w] = [0, 1, 2].map(|dimension| x.shape[dimension]);
+        (y, vec![b, h, w, x.channels() + skip.channels()])
+    }
+
+    fn backward(&self, [x, skip]: [Numbers; 2], gradient: &[f32]) -> [Option<Vec<f32>>; 2] {
+        let [mut d_x, mut d_skip] = [x, skip].map(|input| Vec::with_capacity(input.len()));
+        for pixel in gradient.chunks_exact(x.channels() + skip.channels()) {
+            let (of_x, of_skip) = pixel.split_at(x.channels());
+            d_x.extend_from_slice(of_x);
+            d_skip.extend_from_slice(of_skip);
+        }
+        [Some(d_x), Some(d_skip)]
     }
 }
