@@ -19,7 +19,7 @@ impl Operation<3> for Linear {
 
     fn forward(&self, [x, weight, bias]: [Numbers; 3]) -> (Vec<f32>, Vec<usize>) {
         let (inputs, outputs) = (x.channels(), bias.channels());
-        let mut y: Vec<f32> = bias.iter().copied().cycle().take(x.len() / inputs * outputs).collect();
+        let mut y = bias.repeat(x.len() / inputs);
         let w = Matrix::dense(&weight, weight.channels());
         let w = if self.transposed { w.t() } else { w };
         multiply(1.0, Matrix::dense(&x, inputs), w, &mut y, outputs, Mode::Add);
