@@ -1,7 +1,7 @@
 //! Attention and its gradients, head by head. The weights are computed a second time on the way back, not kept.
 
 use super::{
-    elementwise::{exp, widest},
+    elementwise::{dot, exp, fold, widest},
     matrix::{Matrix, Mode, multiply},
     tape::{Numbers, Operation},
 };
@@ -47,16 +47,16 @@ impl Head {
 /// Replaces scores by eˢ/Σ eˢ. The largest score is taken off first, which changes nothing but keeps eˢ from overflowing.
 #[inline(always)]
 fn softmax(row: &mut [f32]) {
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let largest = fold(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
     row.iter_mut().for_each(|score| *score = exp(*score - largest));
-    let inverse = 1.0 / row.iter().sum::<f32>();
+    let inverse = 1.0 / fold(row, 0.0, |a, b| a + b);
     row.iter_mut().for_each(|weight| *weight *= inverse);
 }
 
 /// Replaces the gradient by the weights of a row by that by its scores: w (d − Σ w d).
 #[inline(always)]
 fn softmax_backward(weights: &[f32], d: &mut [f32]) {
-    let mean: f32 = weights.iter().zip(&*d).map(|(w, d)| w * d).sum();
+    let mean = dot(weights, d);
     d.iter_mut().zip(weights).for_each(|(d, w)| *d = w * (*d - mean));
 }
 

@@ -187,6 +187,12 @@ pub fn cases(images: usize) -> Vec<Case> {
         |x| plain::add_to_pixels(&x[0], &x[1]),
     ));
     cases.push(Case::new(
+        "channels side by side, 64 + 32, 28×28",
+        &[&[b, 28, 28, 64], &[b, 28, 28, 32]],
+        |x| super::join(&x[0], &x[1]),
+        |x| plain::join(&x[0], &x[1]),
+    ));
+    cases.push(Case::new(
         "attention in 8 heads, 64, 14×14",
         &[&[b, 196, 64], &[b, 196, 64], &[b, 196, 64]],
         |x| super::attend(&x[0], &x[1], &x[2], 8),

@@ -82,6 +82,30 @@ fn add_by_fours(sums: &mut [f32], pixels: &[f32]) {
     }
 }
 
+/// Folds numbers in sixteen strands, then the strands: an order that suits wide registers, and is always the same.
+#[inline(always)]
+pub fn fold(numbers: &[f32], start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
+    let (chunks, rest) = numbers.as_chunks::<16>();
+    let mut strands = [start; 16];
+    for chunk in chunks {
+        strands.iter_mut().zip(chunk).for_each(|(strand, number)| *strand = f(*strand, *number));
+    }
+    strands.iter_mut().zip(rest).for_each(|(strand, number)| *strand = f(*strand, *number));
+    strands.into_iter().fold(start, f)
+}
+
+/// Σ a b, in the order of [`fold`].
+#[inline(always)]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let mut strands = [0.0; 16];
+    for (a, b) in a.iter().zip(b) {
+        strands.iter_mut().zip(a.iter().zip(b)).for_each(|(strand, (a, b))| *strand += a * b);
+    }
+    strands.iter_mut().zip(a_rest.iter().zip(b_rest)).for_each(|(strand, (a, b))| *strand += a * b);
+    strands.iter().sum()
+}
+
 /// Adds numbers to sums.
 pub fn add(sums: &mut [f32], numbers: &[f32]) {
     sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);

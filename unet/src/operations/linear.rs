@@ -1,4 +1,4 @@
-//! Linear layers, and a vector added to all pixels.
+//! Linear layers, a vector added to all pixels, and channels side by side.
 
 use super::{
     elementwise::add_over_pixels,
@@ -19,7 +19,7 @@ impl Operation<3> for Linear {
 
     fn forward(&self, [x, weight, bias]: [Numbers; 3]) -> (Vec<f32>, Vec<usize>) {
         let (inputs, outputs) = (x.channels(), bias.channels());
-        let mut y: Vec<f32> = bias.iter().copied().cycle().take(x.len() / inputs * outputs).collect();
+        let mut y = bias.repeat(x.len() / inputs);
         let w = Matrix::dense(&weight, weight.channels());
         let w = if self.transposed { w.t() } else { w };
         multiply(1.0, Matrix::dense(&x, inputs), w, &mut y, outputs, Mode::Add);
@@ -81,5 +81,32 @@ impl Operation<2> for AddToPixels {
             d_vector
         });
         [x.wanted.then(|| gradient.to_vec()), d_vector]
+    }
+}
+
+/// See [`super::join`].
+pub struct Join;
+
+impl Operation<2> for Join {
+    const NAME: &'static str = "join";
+
+    fn forward(&self, [x, skip]: [Numbers; 2]) -> (Vec<f32>, Vec<usize>) {
+        let mut y = Vec::with_capacity(x.len() + skip.len());
+        for (x, skip) in x.chunks_exact(x.channels()).zip(skip.chunks_exact(skip.channels())) {
+            y.extend_from_slice(x);
+            y.extend_from_slice(skip);
+        }
+        let [b, h, w] = [0, 1, 2].map(|dimension| x.shape[dimension]);
+        (y, vec![b, h, w, x.channels() + skip.channels()])
+    }
+
+    fn backward(&self, [x, skip]: [Numbers; 2], gradient: &[f32]) -> [Option<Vec<f32>>; 2] {
+        let [mut d_x, mut d_skip] = [x, skip].map(|input| Vec::with_capacity(input.len()));
+        for pixel in gradient.chunks_exact(x.channels() + skip.channels()) {
+            let (of_x, of_skip) = pixel.split_at(x.channels());
+            d_x.extend_from_slice(of_x);
+            d_skip.extend_from_slice(of_skip);
+        }
+        [Some(d_x), Some(d_skip)]
     }
 }

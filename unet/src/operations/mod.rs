@@ -212,6 +212,18 @@ pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
     }
 }
 
+/// The channels of x, then those of `skip`, pixel by pixel.
+///
+/// Shapes: x (B, H, W, C), skip (B, H, W, C') to (B, H, W, C + C').
+///
+/// # Errors
+/// As [`convolve`].
+pub fn join(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
+    let ([b, h, w, _], [images, rows, columns, _]) = (dims(x)?, dims(skip)?);
+    check("join", [b, h, w] == [images, rows, columns], [x, skip])?;
+    if x.device().is_cpu() { apply_2(linear::Join, x, skip) } else { plain::join(x, skip) }
+}
+
 /// Self-attention in `heads` heads: softmax(Q Kᵀ/√(C/heads)) V, each head on its own share of the channels.
 ///
 /// Source: Vaswani et al. 2017, Eq. (1) and §3.2.2.

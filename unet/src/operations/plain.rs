@@ -105,6 +105,14 @@ pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
     Ok(x.broadcast_add(&vector.reshape((b, 1, 1, c))?)?)
 }
 
+/// See [`super::join`].
+///
+/// # Errors
+/// As there.
+pub fn join(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::cat(&[x, skip], 3)?)
+}
+
 /// See [`super::attend`].
 ///
 /// # Errors

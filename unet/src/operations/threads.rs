@@ -10,8 +10,9 @@ use std::env;
 /// asks for the same blocks again and again, and each time they came from the system, they would be filled with zeros.
 pub fn one_thread_per_operation() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `mallopt` only sets numbers of the C library's allocator, and knows these two.
+    // SAFETY: `mallopt` only sets numbers of the C library's allocator, and knows these three.
     unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1); // an arena of a thread's own would give whole heaps back
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
     }

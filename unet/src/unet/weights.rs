@@ -88,7 +88,7 @@ impl Reading for Weights<'_> {
     }
 
     fn join(&mut self, x: &Tensor, skip: &Tensor) -> Result<Tensor> {
-        Ok(Tensor::cat(&[x, skip], 3)?)
+        operations::join(x, skip)
     }
 
     fn dropout(&mut self, x: &Tensor, share: f64) -> Result<Tensor> {
