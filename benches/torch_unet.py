@@ -1,4 +1,4 @@
-"""The PyTorch side of `cargo bench -p ddpm-unet --bench unet`: prints one JSON line of medians, in seconds and MiB.
+"""The PyTorch side of `cargo bench --profile dev -p ddpm-unet --bench unet`: prints one JSON line of medians, in seconds and MiB.
 
     python torch_unet.py FOLDER [--batch 64] [--threads 2] [--steps 5]
 

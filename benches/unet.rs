@@ -1,8 +1,8 @@
 //! How fast convolutions and the `laptop` U-Net are, beside PyTorch, and where the time goes.
 //!
 //! ```text
-//! cargo bench -p ddpm-unet --bench unet
-//! cargo bench -p ddpm-unet --bench unet -- --torch PYTHON [--rounds 3] [--batch 64] [--network laptop]
+//! cargo bench --profile dev -p ddpm-unet --bench unet
+//! cargo bench --profile dev -p ddpm-unet --bench unet -- --torch PYTHON [--rounds 3] [--batch 64] [--network laptop]
 //! ```
 //!
 //! Measured are a training step (loss, gradients, clipping, AdamW; ours also keeps a moving average), a forward pass, 3×3
@@ -210,10 +210,11 @@ fn measure(options: &Options) -> Outcome<Map<String, Value>> {
         let (kernel, bias) = (draw(&[3, 3, channels, channels])?, draw(&[channels])?);
         let parts = (0..32).step_by(CHUNK).map(|_| draw(&[CHUNK, side, side, channels]));
         let parts = parts.collect::<candle_core::Result<Vec<Tensor>>>()?;
+        let gradient = draw(&[CHUNK * side * side * channels, 1])?.detach();
         let taken = seconds(4 * STEPS, || {
             let pass = |x: Tensor| -> ddpm_unet::Result<()> {
                 let y = operations::convolve(&x, &kernel, &bias, Geometry::same(3))?;
-                black_box(y.sum_all()?.backward()?);
+                black_box(y.reshape((1, ()))?.matmul(&gradient)?.backward()?);
                 Ok(())
             };
             Ok(in_order(parts.clone(), pass).into_iter().collect::<ddpm_unet::Result<()>>()?)
