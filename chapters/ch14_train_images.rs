@@ -506,7 +506,7 @@ fn on_disk(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) ->
     chapter.table(
         Table::new("model.safetensors, for ch15 and ch16")
             .exactly("numbers that differ after reading it", 0, differ(again.average(), checkpoint.average()))
-            .note(format!("{bytes} bytes for {} numbers: the average alone", again.average().len())),
+            .note(format!("{bytes} bytes for {} numbers and their average", again.average().len())),
     );
     Ok(())
 }

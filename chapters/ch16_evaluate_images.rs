@@ -109,7 +109,7 @@ impl Setting {
             test.shape(),
         );
         Sampler::Ddim(0.0).steps(denoiser.schedule(), arguments.steps, Spacing::default(), None)?;
-        let last = if path.is_file() { last_weights(&path, &device)? } else { None };
+        let last = path.is_file().then(|| last_weights(&path, &device)).transpose()?;
         let strata = default(200, 100, 20);
         let (steps, seed, quick) = (arguments.steps, common.seed, common.quick);
         Ok(Setting { denoiser, last, train, test, device, samples, steps, images, strata, seed, quick })
@@ -141,11 +141,9 @@ impl Setting {
     }
 }
 
-/// The network with the weights of its last step, if the checkpoint has them beside their average.
-fn last_weights(path: &Path, device: &Device) -> Result<Option<NetworkDenoiser>> {
-    let checkpoint = Checkpoint::load(path)?;
-    let open = || NetworkDenoiser::new(checkpoint.network(false, device)?, checkpoint.setting.schedule()?);
-    Ok(checkpoint.weights().map(|_| open()).transpose()?)
+/// The network with the weights of its last step: a checkpoint has them beside their average.
+fn last_weights(path: &Path, device: &Device) -> Result<NetworkDenoiser> {
+    Ok(Checkpoint::load(path)?.denoiser(false, device)?)
 }
 
 fn main() -> Result<()> {
@@ -318,7 +316,9 @@ fn quality(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<Te
         setting.steps,
     )));
     if setting.last.is_none() {
-        chapter.say("This checkpoint holds the averaged weights only, so there are no last ones to compare them with.");
+        chapter.say(
+            "A folder of diffusers holds one set of weights, so there are no others to compare them with.",
+        );
     }
 
     let of_themselves = frechet_distance(&judge.gaussian, &judge.gaussian);

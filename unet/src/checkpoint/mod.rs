@@ -1,8 +1,8 @@
 //! Checkpoints: a whole training run in one safetensors file.
 //!
 //! The tensors are `weights.NAME`, `average.NAME`, `mean.NAME` and `mean_square.NAME` for every parameter of the network, and
-//! `history`; everything else stands as JSON in the file's metadata under [`KEY`]. A file for sampling alone holds only the
-//! average. What is read is checked before anything is done with it.
+//! `history`; everything else stands as JSON in the file's metadata under [`KEY`]. A file for sampling alone goes without the
+//! optimizer's `mean` and `mean_square`. What is read is checked before anything is done with it.
 
 mod folder;
 
@@ -28,7 +28,7 @@ use std::{collections::HashMap, fs, path::Path};
 /// Where the file's metadata holds the JSON.
 pub const KEY: &str = "ddpm.checkpoint";
 /// The version of the format that this program writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 const HISTORY: &str = "history";
 const DAMAGED: &str = "the file is damaged: use an older checkpoint beside it, or a copy";
 
@@ -50,7 +50,7 @@ enum Numbers {
     /// All that is needed to go on.
     Whole(Rows<Vec<f32>>),
     /// Only what one samples from.
-    Average(Vec<f32>),
+    Networks { weights: Vec<f32>, average: Vec<f32> },
 }
 
 /// The JSON in the metadata.
@@ -114,9 +114,10 @@ impl Checkpoint {
         }
     }
 
-    /// The same without what only training needs: a quarter of the size, for sampling.
+    /// The same without what only training needs: half the size, for sampling.
     pub fn for_sampling(&self) -> Self {
-        Checkpoint { numbers: Numbers::Average(self.average().to_vec()), ..self.clone() }
+        let (weights, average) = (self.weights().to_vec(), self.average().to_vec());
+        Checkpoint { numbers: Numbers::Networks { weights, average }, ..self.clone() }
     }
 
     /// Whether a run can go on from here; one that was saved for sampling alone cannot.
@@ -127,30 +128,28 @@ impl Checkpoint {
     /// The averaged weights, behind one another.
     pub fn average(&self) -> &[f32] {
         match &self.numbers {
-            Numbers::Whole(rows) => &rows.average,
-            Numbers::Average(average) => average,
+            Numbers::Whole(Rows { average, .. }) | Numbers::Networks { average, .. } => average,
         }
     }
 
-    /// The weights of the last step, behind one another; `None` where only the average was saved.
-    pub fn weights(&self) -> Option<&[f32]> {
+    /// The weights of the last step, behind one another.
+    pub fn weights(&self) -> &[f32] {
         match &self.numbers {
-            Numbers::Whole(rows) => Some(&rows.weights),
-            Numbers::Average(_) => None,
+            Numbers::Whole(Rows { weights, .. }) | Numbers::Networks { weights, .. } => weights,
         }
     }
 
     /// All rows, to go on training.
     ///
     /// # Errors
-    /// If only the average was saved.
+    /// If it was saved for sampling alone.
     pub fn into_rows(self) -> Result<Rows<Vec<f32>>> {
         match self.numbers {
             Numbers::Whole(rows) => Ok(rows),
-            Numbers::Average(_) => Err(ddpm::Error::Parameter {
+            Numbers::Networks { .. } => Err(ddpm::Error::Parameter {
                 name: "--resume",
                 value: "a checkpoint for sampling alone".into(),
-                bound: "hold the weights and the optimizer’s memory, too",
+                bound: "hold the optimizer’s memory, too",
                 remedy: "give a file of the run’s folder `checkpoints`".into(),
             }
             .into()),
@@ -160,21 +159,9 @@ impl Checkpoint {
     /// The network with the averaged weights, or with those of the last step.
     ///
     /// # Errors
-    /// If the weights of the last step were not saved, or the device has no room.
+    /// If the device has no room.
     pub fn network(&self, average: bool, device: &Device) -> Result<UNet> {
-        let row = match (average, self.weights()) {
-            (true, _) => self.average(),
-            (false, Some(weights)) => weights,
-            (false, None) => {
-                return Err(ddpm::Error::Parameter {
-                    name: "the weights",
-                    value: "those of the last step".into(),
-                    bound: "be in the checkpoint",
-                    remedy: "this one was saved for sampling alone: use the average".into(),
-                }
-                .into());
-            }
-        };
+        let row = if average { self.average() } else { self.weights() };
         let mut at = 0;
         let tensors = self.setting.network.specifications()?.into_iter().map(
             |Specification { name, shape, .. }| {
@@ -249,7 +236,7 @@ impl Checkpoint {
             Numbers::Whole(Rows { weights, average, mean, mean_square }) => {
                 vec![("weights", weights), ("average", average), ("mean", mean), ("mean_square", mean_square)]
             }
-            Numbers::Average(average) => vec![("average", average)],
+            Numbers::Networks { weights, average } => vec![("weights", weights), ("average", average)],
         }
     }
 
@@ -271,18 +258,19 @@ impl Checkpoint {
         let file = File::open(path, &bytes)?;
         let head = file.head()?;
         let specifications = head.setting.network.specifications()?;
-        let average = file.row("average", &specifications)?;
-        let whole = file.tensors.names().iter().any(|name| name.starts_with("weights."));
+        let [weights, average] = ["weights", "average"].map(|row| file.row(row, &specifications));
+        let (weights, average) = (weights?, average?);
+        let whole = file.tensors.names().iter().any(|name| name.starts_with("mean."));
         let numbers = match whole {
-            false => Numbers::Average(average),
+            false => Numbers::Networks { weights, average },
             true => Numbers::Whole(Rows {
-                weights: file.row("weights", &specifications)?,
+                weights,
                 average,
                 mean: file.row("mean", &specifications)?,
                 mean_square: file.row("mean_square", &specifications)?,
             }),
         };
-        let rows = if whole { 4 } else { 1 };
+        let rows = if whole { 4 } else { 2 };
         file.expect_count(rows * specifications.len() + 1)?;
         let history = History { steps: file.history()?, judged: head.judged };
         Ok(Checkpoint { setting: head.setting, step: head.step, history, numbers })
