@@ -227,6 +227,14 @@ fn epoch_order_is_another_every_epoch_and_seed_and_always_the_same() {
 }
 
 #[test]
+fn epoch_order_parts_neighbours() {
+    let order = epoch_order(1000, 5, 2);
+    // in a shuffled order one pair of neighbours stays together on average, as in Poisson's distribution
+    let together = order.windows(2).filter(|pair| pair[1] == pair[0] + 1).count();
+    assert!(together < 10, "{together} of 999 pairs of neighbours are still together");
+}
+
+#[test]
 fn epoch_order_puts_every_image_everywhere() {
     let (count, epochs) = (6, 6000);
     let mut seen = Array2::<f64>::zeros((count, count));

@@ -84,7 +84,9 @@ fn rows(x: &Tensor) -> Array2<f64> {
 /// The largest difference of two tensors.
 fn apart(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.dims(), b.dims(), "shapes");
-    numbers(a).iter().zip(numbers(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    // a difference that is not a number is a large one
+    let gap = |(a, b): (&f64, f64)| if (a - b).is_nan() { f64::INFINITY } else { (a - b).abs() };
+    numbers(a).iter().zip(numbers(b)).map(gap).fold(0.0, f64::max)
 }
 
 /// One number as a batch.

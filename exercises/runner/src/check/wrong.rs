@@ -64,8 +64,45 @@ fn rejection(exercise: &Function, of: &[Function], tests: &[Test]) -> Option<Str
     Some(readable(&asserted.message))
 }
 
-/// The names of a function's wrong answers: the arms of its `match slip(…)` that begin with a string.
+/// The names of a function's wrong answers: the arms of its `match slip(…)` that begin with a string, and what it compares
+/// `slip` with.
 fn slips(function: &Function) -> Vec<&str> {
-    let arms = function.body.iter().filter_map(|line| line.trim_start().strip_prefix('"'));
-    arms.filter(|arm| arm.contains("=>")).filter_map(|arm| arm.split('"').next()).collect()
+    function.body.iter().filter_map(|line| slip_of(line.trim_start())).collect()
+}
+
+fn slip_of(line: &str) -> Option<&str> {
+    let arm = line.strip_prefix('(').unwrap_or(line).strip_prefix('"').filter(|arm| arm.contains("=>"));
+    let compared = line.split_once("slip == \"").map(|(_, compared)| compared);
+    arm.or(compared)?.split('"').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_arms_and_comparisons() {
+        let wrong = r#"
+pub fn block(x: f64) -> f64 {
+    let slip = slip("block");
+    let x = if slip == "sign_turned" { -x } else { x };
+    match (slip, x > 0.0) {
+        ("shortcut_forgotten", _) => 0.0,
+        (_, true) => x,
+        _ => println!("no slip"),
+    }
+}
+
+pub fn shift(x: f64) -> f64 {
+    match slip("shift") {
+        "one_too_far" => x + 1.0,
+        "text" if x == 1.0 => x,
+        _ => x,
+    }
+}
+"#;
+        let functions = source::functions(wrong);
+        let found: Vec<Vec<&str>> = functions.iter().map(slips).collect();
+        assert_eq!(found, [vec!["sign_turned", "shortcut_forgotten"], vec!["one_too_far", "text"]]);
+    }
 }
