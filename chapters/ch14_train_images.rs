@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use clap::Parser;
 use ddpm::{
-    plot::{Figure, Panel},
+    plot::{Figure, Panel, Series},
     report::{Chapter, Common, Grid, Progress, Table, catalogue},
     sampler::{Spacing, ddim, time_grid},
     schedule::ScheduleName,
@@ -359,7 +359,7 @@ fn loss_figure(history: &History) -> Figure {
         .log_x()
         .log_y()
         .line("training, smoothed", history.smoothed())
-        .points("average, judged", judged);
+        .series(Series::points("average, judged", judged).size(3.5));
     Figure::new("The loss").panel(panel)
 }
 
