@@ -245,6 +245,8 @@ def main():
     # repository, where cargo would take it for a part of the workspace.
     with tempfile.TemporaryDirectory(prefix="ddpm-notebooks-") as build:
         os.environ["EVCXR_TMPDIR"] = build
+        # The kernel keeps what it compiled for other notebooks, too. Of two builds of one crate it may take the wrong one.
+        os.environ["XDG_CACHE_HOME"] = f"{build}/cache"
         try:
             sources = chosen(arguments.names)
             if arguments.command == "check":
