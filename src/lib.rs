@@ -20,6 +20,7 @@ pub mod gaussian;
 pub mod metrics;
 pub mod network;
 pub mod objective;
+pub mod ode;
 #[cfg(feature = "plot")]
 pub mod plot;
 pub mod posterior;
