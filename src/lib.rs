@@ -17,6 +17,7 @@ pub mod denoiser;
 pub mod error;
 pub mod forward;
 pub mod gaussian;
+pub mod likelihood;
 pub mod metrics;
 pub mod network;
 pub mod objective;
