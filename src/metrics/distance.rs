@@ -55,6 +55,20 @@ fn wasserstein_squared(a: Array1<f64>, b: Array1<f64>) -> f64 {
     sum
 }
 
+/// The root of the mean squared distance between points of the same row. Shapes: both (N, D).
+///
+/// For points that belong together, one by one; between two samples use [`sliced_wasserstein`].
+///
+/// ```
+/// use ndarray::array;
+///
+/// let rms = ddpm::metrics::rms_distance(&array![[0.0, 0.0], [1.0, 1.0]], &array![[3.0, 4.0], [1.0, 1.0]]);
+/// assert_eq!(rms, 12.5f64.sqrt());
+/// ```
+pub fn rms_distance(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
+    ((a - b).mapv(|d| d * d).sum() / a.nrows() as f64).sqrt()
+}
+
 /// The median distance between a row of `a` and a row of `b`: the usual bandwidth of [`mmd_squared`].
 pub fn median_distance(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
     let distances: Vec<f64> = a

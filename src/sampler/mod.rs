@@ -3,6 +3,7 @@
 //! A step of any sampler is a few scalars and a clipping rule, computed once in `f64` from the schedule. Whoever holds
 //! the arrays (ndarray here, a tensor library for images) only multiplies and adds.
 
+mod choice;
 mod ddim;
 mod encode;
 mod family;
@@ -13,6 +14,7 @@ mod multistep;
 mod spaced;
 mod walk;
 
+pub use choice::Method;
 pub use ddim::{Spacing, ddim, ddim_sigma, ddim_step, sigma_hat_step, time_grid};
 pub use encode::{encode, encode_step};
 pub use family::{Knowing, memory_of_x_0, noise_kept};
