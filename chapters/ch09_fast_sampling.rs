@@ -6,16 +6,18 @@ use ddpm::{
     data::{DataArgs, Dataset, DatasetName},
     denoiser::{Denoiser, ExactDenoiser, PosteriorMean, Prediction, known_posterior_mean},
     forward::{diffuse, standard_normal},
-    metrics::{Moments, largest, largest_difference, partial_correlation, rms_distance, sliced_wasserstein},
+    metrics::{
+        Moments, largest, largest_difference, partial_correlation, precision, quantile, row_distances,
+        sliced_wasserstein,
+    },
     network::{Mlp, MlpConfig},
     objective::Objective,
-    ode::{Tolerances, dormand_prince},
     plot::{Figure, Panel, Series, pairs, points_panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Cell, Chapter, Common, Grid, Progress, Table, catalogue},
     reverse::FixedVariance,
     sampler::{
-        Knowing, Method, Spacing, Step, ancestral, between, ddim, ddim_step, encode, flow_velocity,
-        lambda_uniform, memory_of_x_0, sample, sample_multistep, sigma_hat_step, time_grid,
+        Knowing, Method, MultiStep, Spacing, Step, ancestral, between, ddim, ddim_step, encode, flow,
+        flow_to_data, lambda_uniform, memory_of_x_0, sample, sample_multistep, sigma_hat_step, time_grid,
     },
     schedule::Schedule,
     train::{NetworkDenoiser, TrainConfig, Trainer},
@@ -23,7 +25,7 @@ use ddpm::{
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::{
-    cell::Cell,
+    cell,
     path::{Path, PathBuf},
 };
 
@@ -109,9 +111,8 @@ fn main() -> Result<()> {
 
     family(&mut chapter, &setting, &mut rng)?;
     ends_of_eta(&mut chapter, &setting, &mut rng)?;
-    grids(&mut chapter, &setting, &mut rng)?;
     orders(&mut chapter, &setting, &mut rng)?;
-    integer_grids(&mut chapter, &setting, &mut rng)?;
+    grids(&mut chapter, &setting, &mut rng)?;
     there_and_back(&mut chapter, &setting, &network, &mut rng)?;
     quality(&mut chapter, &setting, &network, &mut rng)?;
     interpolation(&mut chapter, &setting, &mut rng)?;
@@ -146,6 +147,12 @@ fn train(setting: &Setting, rng: &mut StdRng) -> Result<Mlp<f32>> {
 const DETERMINISTIC: [Method; 2] = [Method::Ddim(0.0), Method::Solver];
 /// Algorithm 2 with two variances, and the two.
 const METHODS: [Method; 4] = [Method::SigmaHat, Method::Ddim(1.0), Method::Ddim(0.0), Method::Solver];
+
+/// The median distance of a row of `a` from the same row of `b`: a few points near a watershed between two modes end in the
+/// other one, and would rule a mean.
+fn median_error(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
+    quantile(&row_distances(a, b), 0.5)
+}
 
 /// The mean distance of independent samples of the data: what a distance is measured by.
 fn floor(data: &Dataset, count: usize, rng: &mut StdRng) -> f64 {
@@ -236,67 +243,6 @@ fn ends_of_eta(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Re
     Ok(())
 }
 
-/// DDIM's jumps as a well-known library takes them: from each time of the grid by the mean stride, and not to the next.
-fn by_the_mean_stride(schedule: &Schedule, grid: &[usize], count: usize) -> Vec<Step> {
-    let stride = schedule.steps() / count;
-    grid.iter().map(|&t| ddim_step(schedule, t, t.saturating_sub(stride), 0.0, None)).collect()
-}
-
-fn grids(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<()> {
-    chapter.section("Where the grid stands, and where a jump lands");
-    let (schedule, last) = (&setting.schedule, setting.schedule.steps());
-    let mut grid = Grid::new(format!("The times of 6 jumps, T = {last}"), "spacing", ["t", "jumps end at"]);
-    for spacing in Spacing::ALL {
-        let times = time_grid(last, 6, spacing)?;
-        let list = |times: &[usize]| times.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-        let ends = [&times[1..], &[0]].concat();
-        grid = grid.row(spacing.to_string(), [list(&times), list(&ends)]);
-    }
-    chapter.grid(grid);
-    let exact = ExactDenoiser::new(schedule, setting.known()?);
-    let base = floor(&setting.mixture, setting.count, rng);
-    let mut grid = Grid::new(
-        "DDIM, η = 0, exact denoiser of “mixture”: sliced Wasserstein over floor",
-        "spacing",
-        CALLS.map(|calls| format!("{calls} calls")),
-    );
-    let mut judge = |steps: &[Step]| {
-        let x_t = standard_normal(setting.count, 2, rng);
-        let drawn = sample(steps, &exact, x_t, rng, |_, _| ());
-        distance(&setting.mixture, &drawn, rng) / base
-    };
-    for spacing in Spacing::ALL {
-        let mut row = Vec::new();
-        for calls in CALLS {
-            row.push(judge(&ddim(schedule, &time_grid(last, calls, spacing)?, 0.0, None)));
-        }
-        grid = grid.row(spacing.to_string(), row);
-    }
-    let mut row = Vec::new();
-    for calls in CALLS {
-        let times = time_grid(last, calls, Spacing::Linspace)?;
-        row.push(judge(&by_the_mean_stride(schedule, &times, calls)));
-    }
-    chapter.grid(grid.row("linspace, jumps to t − T/calls", row).digits(3).note(format!(
-        "{} points; the floor is {base:.3}. A quadratic grid has fewer times than asked where two round to one",
-        setting.count
-    )));
-    Ok(())
-}
-
-/// Where the flow leads from x at the ᾱ `from` to the ᾱ `to`, by an adaptive method with this tolerance.
-fn flow(
-    known: &dyn PosteriorMean,
-    x: &Array2<f64>,
-    (from, to): (f64, f64),
-    tolerance: f64,
-) -> Result<Array2<f64>> {
-    let [s_from, s_to] = [from, to].map(|bar: f64| (1.0 / bar - 1.0).sqrt());
-    let velocity = |s: f64, y: &Array2<f64>| flow_velocity(known, s, y.view());
-    let solution = dormand_prince(velocity, x / from.sqrt(), (s_from, s_to), Tolerances::both(tolerance))?;
-    Ok(solution.x * to.sqrt())
-}
-
 fn orders(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<()> {
     chapter.section("Order of convergence");
     let known = setting.known()?;
@@ -305,7 +251,7 @@ fn orders(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
     let (from, to) = (1.0, 1e-3);
     let reach = ends(&lambda_uniform(from, to, 1)?);
     let truth = flow(known, &x, reach, 1e-10)?;
-    let doubt = rms_distance(&truth, &flow(known, &x, reach, 1e-8)?);
+    let doubt = median_error(&truth, &flow(known, &x, reach, 1e-8)?);
     let mut curves = [Vec::new(), Vec::new()];
     for steps in Progress::over("orders", [5usize, 10, 20, 40, 80, 160, 320, 640]) {
         let schedule = lambda_uniform(from, to, steps)?;
@@ -314,13 +260,11 @@ fn orders(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
         for (curve, method) in curves.iter_mut().zip(DETERMINISTIC) {
             let all = method.steps(&schedule, &times, None)?; // and one to 0, which is not taken
             let end = sample_multistep(&all[..steps], &exact, x.clone(), rng, |_, _| ());
-            curve.push((steps as f64, rms_distance(&end, &truth)));
+            curve.push((steps as f64, median_error(&end, &truth)));
         }
     }
     let mut grid = Grid::new(
-        format!(
-            "Root mean squared distance from the flow of “mixture”, from t = 1 to {to}, equal steps in λ"
-        ),
+        format!("Median distance from the flow of “mixture”, from t = 1 to {to}, equal steps in λ"),
         "steps",
         ["DDIM, η = 0", "ratio", "DPM-Solver++(2M)", "ratio"],
     );
@@ -341,7 +285,7 @@ fn orders(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
     let [ddim, solver] = curves;
     let guide = |order: f64, at: f64| [10.0, 640.0].map(|n: f64| (n, at * (n / 640.0).powf(-order)));
     let panel = Panel::new("")
-        .axes("steps", "rms distance from the flow")
+        .axes("steps", "median distance from the flow")
         .log_x()
         .log_y()
         .series(Series::dashed("slopes −1 and −2", guide(1.0, ddim[7].1 / 2.0)).color(ddpm::plot::GREY))
@@ -352,51 +296,58 @@ fn orders(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
     Ok(())
 }
 
-/// Where the flow leads from x at `t` down to x_0: to a tiny t, and there to E[x_0 | x].
-fn flow_to_0(setting: &Setting, x: &Array2<f64>, t: usize) -> Result<Array2<f64>> {
-    let (known, nearly) = (setting.known()?, 1.0 - 1e-6);
-    let end = flow(known, x, (setting.schedule.alpha_bar(t), nearly), 1e-7)?;
-    let s = (1.0 / nearly - 1.0).sqrt();
-    let y = end / nearly.sqrt();
-    Ok(&y - &(s * flow_velocity(known, s, y.view())))
+/// DDIM's jumps as a well-known library takes them: from each time of the grid by the mean stride, and not to the next.
+fn by_the_mean_stride(schedule: &Schedule, grid: &[usize], count: usize) -> Vec<MultiStep> {
+    let stride = schedule.steps() / count;
+    grid.iter().map(|&t| ddim_step(schedule, t, t.saturating_sub(stride), 0.0, None).into()).collect()
 }
 
-fn integer_grids(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<()> {
+fn grids(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<()> {
     chapter.section("Grids of whole times, down to 0");
     let (schedule, last) = (&setting.schedule, setting.schedule.steps());
-    let exact = ExactDenoiser::new(schedule, setting.known()?);
-    let x = standard_normal(if setting.quick { 30 } else { 200 }, 2, rng);
-    let mut panels = DETERMINISTIC.map(|method| {
-        Panel::new(method.to_string())
-            .axes("calls", "rms distance from the flow")
-            .log_x()
-            .log_y()
-            .y_range(1e-3, 1.0)
-    });
-    let mut grid = Grid::new(
-        "Root mean squared distance from the flow of “mixture” down to t = 0",
-        "spacing",
-        CALLS.map(|calls| format!("{calls} calls")),
-    );
-    for spacing in Progress::over("grids", Spacing::ALL) {
-        let mut curves = [Vec::new(), Vec::new()];
-        for calls in CALLS {
-            let times = time_grid(last, calls, spacing)?;
-            let truth = flow_to_0(setting, &x, times[0])?;
-            for (curve, method) in curves.iter_mut().zip(DETERMINISTIC) {
-                let steps = method.steps(schedule, &times, None)?;
-                let end = sample_multistep(&steps, &exact, x.clone(), rng, |_, _| ());
-                curve.push((times.len() as f64, rms_distance(&end, &truth)));
-            }
-        }
-        for ((curve, method), panel) in curves.into_iter().zip(DETERMINISTIC).zip(&mut panels) {
-            grid = grid.row(format!("{method}, {spacing}"), curve.iter().map(|point| point.1));
-            *panel = panel.clone().line(spacing.to_string(), curve);
-        }
+    let mut grid = Grid::new(format!("The times of 6 jumps, T = {last}"), "spacing", ["t", "jumps end at"]);
+    for spacing in Spacing::ALL {
+        let times = time_grid(last, 6, spacing)?;
+        let list = |times: &[usize]| times.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        grid = grid.row(spacing.to_string(), [list(&times), list(&[&times[1..], &[0]].concat())]);
     }
-    chapter.grid(grid.digits(3).note("no order is claimed: the last jump is infinitely long in λ"));
+    chapter.grid(grid);
+
+    let (known, x) = (setting.known()?, standard_normal(if setting.quick { 30 } else { 200 }, 2, rng));
+    let exact = ExactDenoiser::new(schedule, known);
+    let mut error = |times: &[usize], steps: &[MultiStep]| -> Result<(f64, f64)> {
+        let truth = flow_to_data(known, &x, schedule.alpha_bar(times[0]), 1e-7)?;
+        let end = sample_multistep(steps, &exact, x.clone(), rng, |_, _| ());
+        Ok((times.len() as f64, median_error(&end, &truth)))
+    };
+    let title = "Median distance from the flow of “mixture” down to t = 0";
+    let mut grid = Grid::new(title, "spacing", CALLS.map(|calls| format!("{calls} calls")));
+    let mut panels = Vec::new();
+    for method in Progress::over("grids", DETERMINISTIC) {
+        let axes = Panel::new(method.to_string()).axes("calls", "median distance from the flow");
+        let mut panel = axes.log_x().log_y().y_range(1e-5, 2.0);
+        for spacing in Spacing::ALL {
+            let mut curve = Vec::new();
+            for calls in CALLS {
+                let times = time_grid(last, calls, spacing)?;
+                curve.push(error(&times, &method.steps(schedule, &times, None)?)?);
+            }
+            grid = grid.row(format!("{method}, {spacing}"), curve.iter().map(|point| point.1));
+            panel = panel.line(spacing.to_string(), curve);
+        }
+        panels.push(panel);
+    }
+    let mut row = Vec::new();
+    for calls in CALLS {
+        let times = time_grid(last, calls, Spacing::Linspace)?;
+        row.push(error(&times, &by_the_mean_stride(schedule, &times, calls))?.1);
+    }
+    chapter.grid(grid.row("DDIM, linspace, jumps to t − T/calls", row).digits(3).note(
+        "no order is claimed: the last jump is infinitely long in λ. A quadratic grid has fewer times than asked where two \
+         round to one",
+    ));
     let figure = Figure::new("Whole times, down to 0").panels(panels).columns(2).panel_size(380, 320);
-    chapter.figure(&figure, "integer_grids")?;
+    chapter.figure(&figure, "grids")?;
     Ok(())
 }
 
@@ -412,7 +363,7 @@ fn there_and_back(
     let count = if setting.quick { 50 } else { 300 };
     let [x_0, data] = [&setting.mixture, &setting.data].map(|data| data.sample(count, rng));
     let mut grid = Grid::new(
-        "Root mean squared distance of x_0 from itself, encoded and decoded in N steps each way",
+        "Median distance of x_0 from itself, encoded and decoded in N steps each way",
         "N",
         ["exact, “mixture”", "times N", &format!("network, “{}”", setting.data.name()), "times N"],
     );
@@ -423,8 +374,8 @@ fn there_and_back(
         }
         let times = time_grid(last, steps, Spacing::Trailing)?;
         let both = [encode(schedule, &times), ddim(schedule, &times, 0.0, None)].concat();
-        let of_exact = rms_distance(&sample(&both, &exact, x_0.clone(), rng, |_, _| ()), &x_0);
-        let of_network = rms_distance(&sample(&both, network, data.clone(), rng, |_, _| ()), &data);
+        let of_exact = median_error(&sample(&both, &exact, x_0.clone(), rng, |_, _| ()), &x_0);
+        let of_network = median_error(&sample(&both, network, data.clone(), rng, |_, _| ()), &data);
         let n = steps as f64;
         grid = grid.row(steps.to_string(), [of_exact, n * of_exact, of_network, n * of_network]);
         curves.iter_mut().zip([of_exact, of_network]).for_each(|(curve, error)| curve.push((n, error)));
@@ -444,7 +395,7 @@ fn there_and_back(
     }
     let [of_exact, of_network] = curves;
     let panel = Panel::new("")
-        .axes("steps each way", "rms distance of x from itself")
+        .axes("steps each way", "median distance of x from itself")
         .log_x()
         .log_y()
         .line("exact denoiser, “mixture”", of_exact)
@@ -456,6 +407,9 @@ fn there_and_back(
     Ok(())
 }
 
+/// Sliced Wasserstein distance over floor, and precision: the share of a thousand points that lie within the data.
+type Scores = [f64; 2];
+
 fn quality(
     chapter: &mut Chapter,
     setting: &Setting,
@@ -463,32 +417,52 @@ fn quality(
     rng: &mut StdRng,
 ) -> Result<()> {
     chapter.section("Quality against calls");
-    let base = floor(&setting.data, setting.count, rng);
-    let known = known_posterior_mean(setting.data.density());
-    let exact = known.map(|known| ExactDenoiser::new(&setting.schedule, known));
+    let data = &setting.data;
+    let base = floor(data, setting.count, rng);
+    let [truth, other] = [(); 2].map(|()| data.sample(1000.min(setting.count), rng));
+    let of_data = precision(&truth, &other, 5);
+    let judge = |drawn: &Array2<f64>, rng: &mut StdRng| -> Scores {
+        let few = drawn.slice_axis(Axis(0), Slice::from(..truth.nrows())).to_owned();
+        [distance(data, drawn, rng) / base, precision(&truth, &few, 5)]
+    };
     let mut methods = METHODS.to_vec();
     let mut panels = Vec::new();
-    if let Some(exact) = &exact {
-        panels.push(curves(chapter, setting, ("exact denoiser", exact, base), &methods, rng, |_, _, _| ())?);
+    if let Some(known) = known_posterior_mean(data.density()) {
+        let exact = ExactDenoiser::new(&setting.schedule, known);
+        panels.extend(curves(
+            chapter,
+            setting,
+            ("exact denoiser", &exact),
+            &methods,
+            rng,
+            |_, _, drawn, rng| judge(drawn, rng),
+        )?);
     }
     if network.objective == Objective::Hybrid {
-        methods.insert(2, Method::Learned);
+        methods.push(Method::Learned);
     }
     let mut strip = Vec::new();
-    panels.push(curves(
+    panels.extend(curves(
         chapter,
         setting,
-        ("network", network, base),
+        ("network", network),
         &methods,
         rng,
-        |method, calls, drawn| {
+        |method, calls, drawn, rng| {
             if calls <= 20 && method != Method::Learned {
                 strip.push((calls, method, drawn.clone()));
             }
+            judge(drawn, rng)
         },
     )?);
-    let title = format!("Distance from “{}” over the floor", setting.data.name());
-    chapter.figure(&Figure::new(title).panels(panels).columns(2).panel_size(400, 360), "quality")?;
+    chapter.say(format!(
+        "{} points of “{}”, quadratic grids, x̂_0 clipped. Data against data: a distance of {base:.4}, by which all are divided, and \
+         a precision of {of_data:.3}.",
+        setting.count,
+        data.name(),
+    ));
+    let title = format!("Drawn from “{}”", data.name());
+    chapter.figure(&Figure::new(title).panels(panels).columns(2).panel_size(420, 320), "quality")?;
     strip.sort_by_key(|(calls, ..)| *calls);
     let limit = 1.3 * setting.edge;
     let panels =
@@ -498,43 +472,49 @@ fn quality(
     Ok(())
 }
 
-/// Draws by each sampler in 5 … 100 calls along a quadratic grid, and by Algorithm 2 in all T; shows each draw to `watch`.
+/// Draws by each sampler in 5 … 100 calls along a quadratic grid, and by Algorithm 2 in all T; `judge` scores the draws.
 fn curves(
     chapter: &mut Chapter,
     setting: &Setting,
-    (name, denoiser, base): (&str, &impl Denoiser, f64),
+    (name, denoiser): (&str, &impl Denoiser),
     methods: &[Method],
     rng: &mut StdRng,
-    mut watch: impl FnMut(Method, usize, &Array2<f64>),
-) -> Result<Panel> {
+    mut judge: impl FnMut(Method, usize, &Array2<f64>, &mut StdRng) -> Scores,
+) -> Result<[Panel; 2]> {
     let last = setting.schedule.steps();
-    let draw = |method: Method, times: &[usize], rng: &mut StdRng| -> Result<_> {
+    let mut score = |method: Method, times: &[usize], calls: usize| -> Result<Scores> {
         let x_t = standard_normal(setting.count, 2, rng);
         let drawn = method.draw(&setting.schedule, times, Some(setting.edge), denoiser, x_t, rng)?;
-        Ok((distance(&setting.data, &drawn, rng) / base, drawn))
+        Ok(judge(method, calls, &drawn, rng))
     };
-    let header = CALLS.map(|calls| format!("{calls} calls"));
-    let mut grid = Grid::new(format!("{name}: sliced Wasserstein distance over floor"), "sampler", header);
-    let mut panel = Panel::new(name).axes("calls", "over floor").log_x().log_y().y_range(0.5, 30.0);
+    let titles = ["distance over floor", "precision"];
+    let header = CALLS.map(|calls| format!("{calls} calls")).into_iter().chain([format!("{last} calls")]);
+    let header: Vec<String> = header.collect();
+    let mut grids =
+        titles.map(|title| Grid::new(format!("{name}: {title}"), "sampler", header.clone()).digits(3));
+    let mut panels = titles.map(|title| Panel::new(format!("{name}: {title}")).axes("calls", title).log_x());
+    let whole = score(Method::SigmaHat, &time_grid(last, last, Spacing::Trailing)?, last)?;
     for &method in Progress::over(name, methods) {
-        let mut curve = Vec::new();
+        let mut curves = [Vec::new(), Vec::new()];
         for calls in CALLS {
             let times = time_grid(last, calls, Spacing::Quadratic)?;
-            let (ratio, drawn) = draw(method, &times, rng)?;
-            watch(method, calls, &drawn);
-            curve.push((times.len() as f64, ratio));
+            let scores = score(method, &times, calls)?;
+            curves.iter_mut().zip(scores).for_each(|(curve, score)| curve.push((times.len() as f64, score)));
         }
-        grid = grid.row(method.to_string(), curve.iter().map(|point| point.1));
-        panel = panel.line(method.to_string(), curve);
+        for i in 0..2 {
+            let all = if method == Method::SigmaHat { Cell::from(whole[i]) } else { Cell::from("") };
+            let cells = curves[i].iter().map(|point| Cell::from(point.1)).chain([all]);
+            grids[i] = grids[i].clone().row(method.to_string(), cells);
+            panels[i] = panels[i].clone().line(method.to_string(), curves[i].clone());
+        }
     }
-    let (whole, _) = draw(Method::SigmaHat, &time_grid(last, last, Spacing::Trailing)?, rng)?;
-    chapter.grid(grid.digits(3).note(format!(
-        "{} points of “{}”, quadratic grids, x̂_0 clipped; the floor is {base:.3}. Algorithm 2 with σ² = β in all {last} calls: \
-         {whole:.2}",
-        setting.count,
-        setting.data.name(),
-    )));
-    Ok(panel.horizontal(format!("Algorithm 2, {last} calls"), whole))
+    grids.into_iter().for_each(|grid| chapter.grid(grid));
+    let [distance, precision] = panels;
+    let label = format!("Algorithm 2, {last} calls");
+    Ok([
+        distance.y_range(0.0, 8.0).horizontal(&label, whole[0]),
+        precision.y_range(0.0, 1.0).horizontal(&label, whole[1]),
+    ])
 }
 
 fn interpolation(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<()> {
@@ -613,8 +593,8 @@ fn mean_gap(points: &Array2<f64>) -> f64 {
 /// Counts the calls, and the points in all of them.
 struct Counting<'a, D> {
     inner: &'a D,
-    calls: Cell<usize>,
-    rows: Cell<usize>,
+    calls: cell::Cell<usize>,
+    rows: cell::Cell<usize>,
 }
 
 impl<D: Denoiser> Denoiser for Counting<'_, D> {
@@ -629,7 +609,7 @@ fn cost(chapter: &mut Chapter, network: &impl Denoiser, rng: &mut StdRng) -> Res
     chapter.section("What a draw costs");
     let mut asked = |method: Method, last: usize, steps: usize, points: usize| -> Result<[usize; 2]> {
         let schedule = Schedule::linear_scaled(last)?;
-        let counting = Counting { inner: network, calls: Cell::new(0), rows: Cell::new(0) };
+        let counting = Counting { inner: network, calls: cell::Cell::new(0), rows: cell::Cell::new(0) };
         let steps = method.steps(&schedule, &time_grid(last, steps, Spacing::Trailing)?, None)?;
         sample_multistep(&steps, &counting, standard_normal(points, 2, rng), rng, |_, _| ());
         Ok([counting.calls.get(), counting.rows.get()])

@@ -9,7 +9,7 @@ use ddpm::{
     gaussian::{kl_divergence, log_density},
     metrics::{
         Moments, covariance, coverage, excess_kurtosis, largest, largest_difference, median_distance,
-        mmd_squared, partial_correlation, precision, quantile, rms_distance, sliced_wasserstein,
+        mmd_squared, partial_correlation, precision, quantile, row_distances, sliced_wasserstein,
         standard_error,
     },
 };
@@ -52,10 +52,10 @@ fn standard_errors_are_the_scatter_of_repeated_measurements() {
 }
 
 #[test]
-fn rms_distance_pairs_rows() {
+fn row_distances_pairs_rows() {
     let a = array![[0.0, 0.0], [1.0, 1.0], [2.0, -1.0], [0.0, 7.0]];
     let b = array![[3.0, 4.0], [1.0, 1.0], [2.0, 0.0], [0.0, 7.0]];
-    assert_close("√((25 + 0 + 1 + 0)/4)", rms_distance(&a, &b), 6.5f64.sqrt(), 1e-15);
+    assert_eq!(row_distances(&a, &b), [5.0, 0.0, 1.0, 0.0]);
 }
 
 #[test]

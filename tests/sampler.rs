@@ -12,9 +12,9 @@ use ddpm::{
     reverse::{FixedVariance, interpolated_variance},
     sampler::{
         Knowing, MultiStep, SpacedVariance, Spacing, Step, ancestral, ancestral_step, between,
-        continuous_alpha_bar, ddim, ddim_step, dpm_solver, encode, flow_velocity, half_log_snr,
-        lambda_uniform, memory_of_x_0, moments_drawn, noise_kept, sample, sample_multistep, sigma_hat_step,
-        spaced_ancestral, spaced_schedule, time_grid,
+        continuous_alpha_bar, ddim, ddim_step, dpm_solver, encode, flow, flow_to_data, flow_velocity,
+        half_log_snr, lambda_uniform, memory_of_x_0, moments_drawn, noise_kept, sample, sample_multistep,
+        sigma_hat_step, spaced_ancestral, spaced_schedule, time_grid,
     },
     schedule::{Schedule, ScheduleName},
 };
@@ -271,6 +271,24 @@ fn flow_velocity_is_what_the_exact_denoiser_says() {
         let worst = largest_difference(&got, &exact.predict(x.view(), t).eps);
         assert!(worst < 1e-9, "t = {t}: ε* and the velocity differ by {worst:.2e}");
     }
+}
+
+#[test]
+fn flow_and_flow_to_data_of_a_gaussian_are_known() {
+    // (x − √ᾱ m)/√(ᾱ v + 1 − ᾱ) stays as it is along the flow
+    let data = GaussianData { mean: array![0.5, -0.25], variance: 0.3 };
+    let x = standard_normal::<f64>(9, 2, &mut rng(35));
+    let spread = |bar: f64| (bar * data.variance + 1.0 - bar).sqrt();
+    let carried = |from: f64, to: f64| {
+        (&x - &(from.sqrt() * &data.mean)) * (spread(to) / spread(from)) + to.sqrt() * &data.mean
+    };
+    for (from, to) in [(1e-4, 0.999), (0.3, 0.7), (0.9, 0.01)] {
+        let worst = largest_difference(&flow(&data, &x, (from, to), 1e-10).unwrap(), &carried(from, to));
+        assert!(worst < 1e-7, "from ᾱ = {from} to {to}: {worst:.2e}");
+    }
+    let worst = largest_difference(&flow_to_data(&data, &x, 1e-4, 1e-10).unwrap(), &carried(1e-4, 1.0));
+    assert!(worst < 1e-5, "down to the data: {worst:.2e}");
+    assert!(flow(&data, &x, (0.5, 1.0), 1e-6).is_err(), "the velocity is 0/0 at ᾱ = 1");
 }
 
 /// Predicts tanh(x_t), the variance between β̃ and β that v stands for, and counts.

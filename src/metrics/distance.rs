@@ -55,18 +55,18 @@ fn wasserstein_squared(a: Array1<f64>, b: Array1<f64>) -> f64 {
     sum
 }
 
-/// The root of the mean squared distance between points of the same row. Shapes: both (N, D).
+/// The distance of each row of `a` from the same row of `b`: for points that belong together, one by one.
 ///
-/// For points that belong together, one by one; between two samples use [`sliced_wasserstein`].
+/// Shapes: both (N, D); N distances. For two samples of no order use [`sliced_wasserstein`].
 ///
 /// ```
 /// use ndarray::array;
 ///
-/// let rms = ddpm::metrics::rms_distance(&array![[0.0, 0.0], [1.0, 1.0]], &array![[3.0, 4.0], [1.0, 1.0]]);
-/// assert_eq!(rms, 12.5f64.sqrt());
+/// let distances = ddpm::metrics::row_distances(&array![[0.0, 0.0], [1.0, 1.0]], &array![[3.0, 4.0], [1.0, 1.0]]);
+/// assert_eq!(distances, [5.0, 0.0]);
 /// ```
-pub fn rms_distance(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
-    ((a - b).mapv(|d| d * d).sum() / a.nrows() as f64).sqrt()
+pub fn row_distances(a: &Array2<f64>, b: &Array2<f64>) -> Vec<f64> {
+    a.rows().into_iter().zip(b.rows()).map(|(a, b)| squared_distance(a, b).sqrt()).collect()
 }
 
 /// The median distance between a row of `a` and a row of `b`: the usual bandwidth of [`mmd_squared`].

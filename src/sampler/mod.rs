@@ -18,7 +18,7 @@ pub use choice::Method;
 pub use ddim::{Spacing, ddim, ddim_sigma, ddim_step, sigma_hat_step, time_grid};
 pub use encode::{encode, encode_step};
 pub use family::{Knowing, memory_of_x_0, noise_kept};
-pub use flow::flow_velocity;
+pub use flow::{flow, flow_to_data, flow_velocity};
 pub use lambda::{continuous_alpha_bar, half_log_snr, lambda_uniform};
 pub use linear::moments_drawn;
 pub use multistep::{MultiStep, dpm_solver, dpm_solver_step, sample_multistep};
