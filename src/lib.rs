@@ -17,9 +17,11 @@ pub mod denoiser;
 pub mod error;
 pub mod forward;
 pub mod gaussian;
+pub mod likelihood;
 pub mod metrics;
 pub mod network;
 pub mod objective;
+pub mod ode;
 #[cfg(feature = "plot")]
 pub mod plot;
 pub mod posterior;

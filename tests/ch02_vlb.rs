@@ -5,7 +5,7 @@ mod common;
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
     bound::{
-        Model, bits_per_dim, denoising_term,
+        Bins, Model, bits_per_dim, denoising_term,
         derivation::{
             LINES, Line, LogDensities, line_bayes, line_products, line_telescoped, line_three_terms,
         },
@@ -390,7 +390,7 @@ fn discretized_reconstruction_term_is_the_logarithm_of_probabilities_that_sum_to
         for j in 0..levels {
             let x_0 = array![[i, j]].mapv(|k| -1.0 + 2.0 * k as f64 / (levels - 1) as f64);
             let noise = (&x_1 - &(alpha_bar.sqrt() * &x_0)) / (1.0 - alpha_bar).sqrt();
-            let nats = discretized_reconstruction_term(&model, &x_0, &noise, levels)[0];
+            let nats = discretized_reconstruction_term(&model, &x_0, &noise, Bins::new(1.0, levels))[0];
             assert!(nats >= 0.0, "bin {i}, {j}: {nats} nats");
             total += (-nats).exp();
         }
@@ -405,7 +405,7 @@ fn discretized_reconstruction_term_is_the_density_times_the_bin_where_bins_are_n
     let (x_0, noise) = (array![[0.2, -0.6], [0.0, 0.4]], array![[0.3, -2.0], [5.0, 0.1]]);
     let levels = 20_001; // the four values lie on this grid
     let width: f64 = 2.0 / (levels - 1) as f64;
-    let bins = discretized_reconstruction_term(&model, &x_0, &noise, levels);
+    let bins = discretized_reconstruction_term(&model, &x_0, &noise, Bins::new(1.0, levels));
     let density = reconstruction_term(&model, &x_0, &noise);
     for i in 0..2 {
         // the density's curvature over a bin: below (width/σ)² of it

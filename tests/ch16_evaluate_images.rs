@@ -19,7 +19,7 @@ use ddpm_unet::{
         Opinions,
         code::{HistogramCode, gzip_bits_per_dim},
         frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of, symmetric_root},
-        likelihood::{Answer, LEVELS, Plan, Rule, measure, strata, stratified_sum},
+        likelihood::{Answer, PIXELS, Plan, Rule, measure, strata, stratified_sum},
         neighbours::{nearest, nearest_image, precision_recall},
         progressive::{progressive_rates, rmse_in_levels},
     },
@@ -250,7 +250,7 @@ fn the_measured_bound_is_that_of_part_one() {
         for t in 1..=12 {
             let noise = standard_normal(400, 4, &mut rng(100 + t as u64));
             total += &match t {
-                1 => discretized_reconstruction_term(&model, &x_0, &noise, LEVELS),
+                1 => discretized_reconstruction_term(&model, &x_0, &noise, PIXELS),
                 _ => denoising_term(&model, &x_0, t, &noise),
             };
         }

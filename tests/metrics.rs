@@ -9,7 +9,8 @@ use ddpm::{
     gaussian::{kl_divergence, log_density},
     metrics::{
         Moments, covariance, coverage, excess_kurtosis, largest, largest_difference, median_distance,
-        mmd_squared, partial_correlation, precision, quantile, sliced_wasserstein, standard_error,
+        mmd_squared, partial_correlation, precision, quantile, row_distances, sliced_wasserstein,
+        standard_error,
     },
 };
 use ndarray::{Array1, Array2, array};
@@ -48,6 +49,13 @@ fn standard_errors_are_the_scatter_of_repeated_measurements() {
         repeated[0].covariance_error[(0, 1)],
         0.3,
     );
+}
+
+#[test]
+fn row_distances_pairs_rows() {
+    let a = array![[0.0, 0.0], [1.0, 1.0], [2.0, -1.0], [0.0, 7.0]];
+    let b = array![[3.0, 4.0], [1.0, 1.0], [2.0, 0.0], [0.0, 7.0]];
+    assert_eq!(row_distances(&a, &b), [5.0, 0.0, 1.0, 0.0]);
 }
 
 #[test]

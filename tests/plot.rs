@@ -31,7 +31,11 @@ fn gallery() -> Figure {
         .line("N(0, 1)", curve((-4.0, 4.0), 50, |x| (-x * x / 2.0).exp()))
         .band("±", curve((-4.0, 4.0), 9, f64::cos).into_iter().map(|(x, y)| (x, y - 0.1, y + 0.1)))
         .vertical("", 0.0);
-    let points = Panel::new("points").points("a < b & c", pairs(normal_points(50).view())).equal();
+    let spin = |(x, y): (f64, f64)| [(x, y), (x - 0.2 * y, y + 0.2 * x)];
+    let points = Panel::new("points")
+        .points("a < b & c", pairs(normal_points(50).view()))
+        .series(Series::arrows("dx/dt", pairs(normal_points(20).view()).into_iter().map(spin)))
+        .equal();
     let map = Array2::from_shape_fn((8, 12), |(row, column)| (row * column) as f64);
     let map = Panel::new("map").heatmap(Heatmap::new(map, (0.0, 12.0), (0.0, 8.0)).label("row · column"));
     Figure::new("Every kind").panels([line, bars, points, map]).columns(2)
@@ -64,9 +68,18 @@ fn svg_is_well_formed_and_has_its_labels_and_its_font() {
         .filter(|node| node.has_tag_name("text"))
         .filter_map(|node| node.text())
         .collect();
-    for label in
-        ["Every kind", "schedules", "t", "ᾱ_t", "linear", "β = 10⁻³", "10⁻³", "a < b & c", "row · column"]
-    {
+    for label in [
+        "Every kind",
+        "schedules",
+        "t",
+        "ᾱ_t",
+        "linear",
+        "β = 10⁻³",
+        "10⁻³",
+        "a < b & c",
+        "dx/dt",
+        "row · column",
+    ] {
         assert!(texts.contains(label), "“{label}” is not among the texts {texts:?}");
     }
     let style = document.descendants().find(|node| node.has_tag_name("style")).unwrap().text().unwrap();
@@ -206,6 +219,24 @@ fn a_line_is_cut_off_at_the_axes() {
 }
 
 #[test]
+fn an_arrow_points_from_its_tail_to_its_tip_and_one_that_leaves_the_axes_is_left_out() {
+    let arrows = [[(0.2, 0.5), (0.8, 0.5)], [(0.5, 0.5), (0.5, 1.5)]];
+    let panel = Panel::new("").series(Series::arrows("", arrows)).x_range(0.0, 1.0).y_range(0.0, 1.0);
+    let numbers = numbers_in(&Figure::new("").panel(panel).to_svg().unwrap(), "#0072b2");
+    let (xs, ys): (Vec<f64>, Vec<f64>) = numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip();
+    assert_eq!(xs.len(), 5, "two points of the shaft and three of the head: {xs:?}");
+    let (tail, tip) = (xs[0], xs[1]);
+    assert!(tail < tip && ys[0] == ys[1], "to the right: {xs:?}, {ys:?}");
+    assert_eq!((xs[3], ys[3]), (tip, ys[1]), "the barbs meet at the tip");
+    // 4 pixels of 4 units at 0.45 rad: 14.4 units back, 7.0 to each side
+    for barb in [2, 4] {
+        assert!((tip - xs[barb] - 14.4).abs() <= 1.0, "a barb begins {} behind the tip", tip - xs[barb]);
+        assert!(((ys[barb] - ys[1]).abs() - 7.0).abs() <= 1.0, "a barb begins at {}", ys[barb] - ys[1]);
+    }
+    assert!((ys[2] - ys[1]) * (ys[4] - ys[1]) < 0.0, "a barb on either side: {ys:?}");
+}
+
+#[test]
 fn a_histogram_is_a_density() {
     let values = [0.1, 0.2, 0.3, 0.9, 1.0, 5.0];
     let histogram = format!("{:?}", Series::histogram("", values, 2, (0.0, 1.0)));
@@ -263,6 +294,9 @@ fn what_cannot_be_drawn_is_named() {
     assert_eq!(log.1, "y = 0 (point 1 of series “l” of panel “p”)");
     let band = complaint(&one(Panel::new("p").band("b", [(1.0, 1.0, 2.0), (2.0, -1.0, 2.0)]).log_y()));
     assert_eq!(band.1, "y = -1 (point 1 of series “b” of panel “p”)");
+    let arrow = [[(0.0, 0.0), (1.0, 1.0)], [(0.0, 0.0), (1.0, f64::INFINITY)]];
+    let arrow = complaint(&one(Panel::new("p").series(Series::arrows("a", arrow))));
+    assert_eq!(arrow.1, "[(0.0, 0.0), (1.0, inf)] (point 1 of series “a” of panel “p”)");
     let range = complaint(&one(Panel::new("p").line("l", [(1.0, 1.0)]).x_range(2.0, 1.0)));
     assert_eq!(range.1, "2…1 for x in panel “p”");
     let letter = complaint(&one(Panel::new("漢").line("l", [(1.0, 1.0)])));

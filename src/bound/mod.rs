@@ -2,12 +2,14 @@
 //!
 //! Terms are in nats, summed over the coordinates of a point; [`bits_per_dim`] converts.
 
+mod bins;
 mod dense;
 pub mod derivation;
 pub mod world;
 
+pub use bins::{Bins, bin_log_probability, quantize};
+
 use crate::{
-    data::truncated_normal,
     denoiser::Denoiser,
     forward::{diffuse, standard_normal},
     gaussian::{DiagonalGaussian, kl_divergence},
@@ -110,33 +112,20 @@ pub fn reconstruction_term(
 ///
 /// Source: Ho et al. 2020, Eq. (13).
 ///
-/// p_θ(x_0 | x_1) = ∏_d ∫ N(x; μ_θ(x_1, 1), σ_1²) dx over the bin of x_0, from x_0 − δ to x_0 + δ
-///
-/// where the coordinates of x_0 are one of `levels` equally spaced values from −1 to 1 (256 for pixels), δ is half their
-/// distance, 1/(`levels` − 1), and the outermost bins go on to ∓∞. Never negative. Their code bounds each probability from below by
-/// 10⁻¹²; here its logarithm itself is computed, however far out the bin lies.
-///
-/// # Panics
-/// If `levels` < 2.
-#[track_caller]
+/// p_θ(x_0 | x_1) = ∏_d P_d, the probabilities that N(μ_θ(x_1, 1), σ_1²) gives to the bins of x_0's coordinates: see
+/// [`bin_log_probability`]. The coordinates must be levels of `bins`. Never negative.
 pub fn discretized_reconstruction_term(
     model: &Model<impl Denoiser>,
     x_0: &Array2<f64>,
     noise: &Array2<f64>,
-    levels: usize,
+    bins: Bins,
 ) -> Array1<f64> {
-    assert!(levels >= 2, "{levels} levels have no bins");
     let x_1 = diffuse(x_0, model.schedule.alpha_bar(1), noise);
     let DiagonalGaussian { mean, variance } = model.reverse(&x_1, 1);
-    let half = 1.0 / (levels - 1) as f64;
     Zip::from(x_0)
         .and(&mean)
         .and(&variance)
-        .map_collect(|&x, &mean, &variance| {
-            let low = if x < half - 1.0 { f64::NEG_INFINITY } else { x - half };
-            let high = if x > 1.0 - half { f64::INFINITY } else { x + half };
-            -truncated_normal(mean, variance.sqrt(), low, high).log_mass
-        })
+        .map_collect(|&x, &mean, &variance| -bin_log_probability(bins, x, mean, variance))
         .sum_axis(Axis(1)) // (N)
 }
 // ANCHOR_END: discretized_reconstruction_term
@@ -147,18 +136,39 @@ pub fn discretized_reconstruction_term(
 /// Source: Ho et al. 2020, Eq. (5). The sum of a row is an unbiased estimate of the bound at that point.
 /// Shapes: (N, D) to (N, T + 1); nats.
 pub fn variational_bound(model: &Model<impl Denoiser>, x_0: &Array2<f64>, rng: &mut impl Rng) -> Array2<f64> {
+    terms(model, x_0, rng, |noise| reconstruction_term(model, x_0, noise))
+}
+
+/// The terms, with an L_0 for either kind of data.
+fn terms(
+    model: &Model<impl Denoiser>,
+    x_0: &Array2<f64>,
+    rng: &mut impl Rng,
+    reconstruction: impl Fn(&Array2<f64>) -> Array1<f64>,
+) -> Array2<f64> {
     let steps = model.schedule.steps();
     let mut terms = Array2::zeros((x_0.nrows(), steps + 1));
     for t in 1..=steps {
         let noise = standard_normal(x_0.nrows(), x_0.ncols(), rng);
-        let term = if t == 1 {
-            reconstruction_term(model, x_0, &noise)
-        } else {
-            denoising_term(model, x_0, t, &noise)
-        };
+        let term = if t == 1 { reconstruction(&noise) } else { denoising_term(model, x_0, t, &noise) };
         terms.column_mut(t - 1).assign(&term);
     }
     terms.column_mut(steps).assign(&prior_term(model.schedule, x_0));
     terms
 }
 // ANCHOR_END: variational_bound
+
+// ANCHOR: discretized_bound
+/// [`variational_bound`] for whole-numbered data: its L_0 is the log of a probability, so the sum bounds a number of nats
+/// that a code for the data could really have.
+///
+/// `x_0` must be [quantized](quantize). Shapes: (N, D) to (N, T + 1); nats.
+pub fn discretized_bound(
+    model: &Model<impl Denoiser>,
+    x_0: &Array2<f64>,
+    bins: Bins,
+    rng: &mut impl Rng,
+) -> Array2<f64> {
+    terms(model, x_0, rng, |noise| discretized_reconstruction_term(model, x_0, noise, bins))
+}
+// ANCHOR_END: discretized_bound

@@ -120,6 +120,21 @@ impl GaussianMixture {
         self.weights.iter().zip(log_normals).map(|(weight, log_normal)| weight.ln() + log_normal).collect()
     }
 
+    // ANCHOR: mixture_responsibilities
+    /// The probability that x came from component k: shape (K), for one point of shape (D).
+    ///
+    /// r_k ∝ w_k N(x; μ_k, diag v_k)
+    ///
+    /// # Panics
+    ///
+    /// Where x has another dimension than the mixture.
+    #[track_caller]
+    pub fn responsibilities(&self, x: ArrayView1<f64>) -> Array1<f64> {
+        let log_joint = self.log_joint(x); // (K)
+        (&log_joint - log_sum_exp(&log_joint)).exp()
+    }
+    // ANCHOR_END: mixture_responsibilities
+
     // ANCHOR: mixture_diffused
     /// The density of x_t = scale · x_0 + √variance · ε where x_0 follows this mixture: again a mixture.
     ///
@@ -150,11 +165,9 @@ impl GaussianMixture {
     #[track_caller]
     pub fn posterior_mean(&self, x_t: ArrayView1<f64>, scale: f64, variance: f64) -> Array1<f64> {
         let diffused = self.diffused(scale, variance);
-        let log_joint = diffused.log_joint(x_t); // (K)
-        let responsibilities = (&log_joint - log_sum_exp(&log_joint)).exp();
         let gains = scale * &self.variances / &diffused.variances; // (K, D)
         let means = &self.means + gains * (&x_t - &diffused.means);
-        responsibilities.dot(&means) // (D)
+        diffused.responsibilities(x_t).dot(&means) // (D)
     }
     // ANCHOR_END: mixture_posterior_mean
 

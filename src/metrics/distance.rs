@@ -55,6 +55,20 @@ fn wasserstein_squared(a: Array1<f64>, b: Array1<f64>) -> f64 {
     sum
 }
 
+/// The distance of each row of `a` from the same row of `b`: for points that belong together, one by one.
+///
+/// Shapes: both (N, D); N distances. For two samples of no order use [`sliced_wasserstein`].
+///
+/// ```
+/// use ndarray::array;
+///
+/// let distances = ddpm::metrics::row_distances(&array![[0.0, 0.0], [1.0, 1.0]], &array![[3.0, 4.0], [1.0, 1.0]]);
+/// assert_eq!(distances, [5.0, 0.0]);
+/// ```
+pub fn row_distances(a: &Array2<f64>, b: &Array2<f64>) -> Vec<f64> {
+    a.rows().into_iter().zip(b.rows()).map(|(a, b)| squared_distance(a, b).sqrt()).collect()
+}
+
 /// The median distance between a row of `a` and a row of `b`: the usual bandwidth of [`mmd_squared`].
 pub fn median_distance(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
     let distances: Vec<f64> = a

@@ -7,7 +7,7 @@ mod moments;
 use ndarray::ArrayView1;
 
 pub use coverage::{coverage, precision};
-pub use distance::{median_distance, mmd_squared, sliced_wasserstein};
+pub use distance::{median_distance, mmd_squared, row_distances, sliced_wasserstein};
 pub use moments::{
     Moments, covariance, excess_kurtosis, largest, largest_difference, mean, partial_correlation, quantile,
     relative_noise, standard_error,

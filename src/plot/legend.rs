@@ -6,7 +6,7 @@ use super::{
     canvas::{Area, Drawn, units},
     font,
     layout::SMALL,
-    marks::{BAND_ALPHA, BAR_ALPHA, DASH, STROKE, THIN},
+    marks::{BAND_ALPHA, BAR_ALPHA, BARB, DASH, STROKE, THIN},
     palette::{INK, color},
     series::{Kind, Series, colors},
     trace::trace,
@@ -181,6 +181,11 @@ fn draw_entry<DB: DrawingBackend>(
         Kind::Line(_) => area.draw(&PathElement::new(ends, stroke(STROKE)))?,
         Kind::Dashed(_) => {
             area.draw(&DashedPathElement::new(ends, units(DASH.0), units(DASH.1), stroke(STROKE)))?;
+        }
+        Kind::Arrows(_) => {
+            let barb = |side: i32| (to - units(BARB.0), y + side * units(BARB.0 / 2.0));
+            area.draw(&PathElement::new(ends, stroke(THIN)))?;
+            area.draw(&PathElement::new([barb(-1), (to, y), barb(1)], stroke(THIN)))?;
         }
         Kind::Vertical(_) | Kind::Horizontal(_) => area.draw(&PathElement::new(ends, stroke(THIN)))?,
         Kind::Points { size, .. } => {

@@ -1,4 +1,4 @@
-//! Lines, points, bars and bands between the axes.
+//! Lines, points, bars, arrows and bands between the axes.
 
 use super::{
     axis::Axis,
@@ -9,8 +9,8 @@ use super::{
 use plotters::{
     chart::ChartContext,
     coord::cartesian::Cartesian2d,
-    element::{Circle, DashedPathElement, PathElement, Polygon, Rectangle},
-    style::Color,
+    element::{Circle, DashedPathElement, EmptyElement, PathElement, Polygon, Rectangle},
+    style::{Color, ShapeStyle},
 };
 use plotters_backend::DrawingBackend;
 
@@ -20,6 +20,9 @@ pub(super) const STROKE: f64 = 1.75;
 pub(super) const THIN: f64 = 1.0;
 /// A dash and the gap after it, in pixels.
 pub(super) const DASH: (f64, f64) = (6.0, 4.0);
+
+/// The length of an arrow's barbs, in pixels, and their angle to its shaft.
+pub(super) const BARB: (f64, f64) = (4.0, 0.45);
 
 /// How opaque bars are: the grid and a second histogram show through.
 pub(super) const BAR_ALPHA: f64 = 0.45;
@@ -61,6 +64,11 @@ pub(super) fn draw_series<DB: DrawingBackend>(
             bars.try_for_each(|corners| area.draw(&Rectangle::new(corners, style)))
         }
         Kind::Band(triples) => area.draw(&Polygon::new(band(triples, x, y), color.mix(BAND_ALPHA).filled())),
+        Kind::Arrows(arrows) => {
+            let places = arrows.iter().map(|ends| ends.map(|(at, height)| (x.place(at), y.place(height))));
+            let mut inside = places.filter(|ends| ends.iter().all(|end| x.has(end.0) && y.has(end.1)));
+            inside.try_for_each(|ends| draw_arrow(chart, ends, stroke(THIN)))
+        }
         Kind::Vertical(at) if x.has(x.place(*at)) => {
             let at = x.place(*at);
             area.draw(&PathElement::new([(at, y.low), (at, y.high)], stroke(THIN)))
@@ -71,6 +79,22 @@ pub(super) fn draw_series<DB: DrawingBackend>(
         }
         Kind::Vertical(_) | Kind::Horizontal(_) => Ok(()),
     }
+}
+
+/// A shaft with two barbs at its tip, no longer than half of it.
+fn draw_arrow<DB: DrawingBackend>(chart: &Chart<DB>, ends: [(f64, f64); 2], style: ShapeStyle) -> Drawn<DB> {
+    let [tail, tip] = ends.map(|end| chart.backend_coord(&end));
+    let (across, down) = (f64::from(tail.0 - tip.0), f64::from(tail.1 - tip.1)); // back from the tip
+    let length = across.hypot(down).max(1.0);
+    let share = f64::from(units(BARB.0)).min(length / 2.0) / length;
+    let barb = |side: f64| {
+        let (sin, cos) = (side * BARB.1).sin_cos();
+        let along = |a: f64, b: f64| (share * (cos * a + sin * b)).round() as i32;
+        (along(across, -down), along(down, across))
+    };
+    let area = chart.plotting_area();
+    area.draw(&PathElement::new(ends, style))?;
+    area.draw(&(EmptyElement::at(ends[1]) + PathElement::new([barb(1.0), (0, 0), barb(-1.0)], style)))
 }
 
 /// The corners of a bar from 0, or from the bottom of a logarithmic axis.

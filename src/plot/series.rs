@@ -2,7 +2,7 @@
 
 use super::palette::{CYCLE, GREY};
 
-/// Points, lines, bars or a band, with a label for the legend and a colour of the palette.
+/// Points, lines, bars, arrows or a band, with a label for the legend and a colour of the palette.
 ///
 /// ```
 /// use ddpm::plot::{BLACK, Panel, Series};
@@ -23,9 +23,17 @@ pub struct Series {
 pub(super) enum Kind {
     Line(Vec<(f64, f64)>),
     Dashed(Vec<(f64, f64)>),
-    Points { centers: Vec<(f64, f64)>, size: f64 },
-    Bars { tops: Vec<(f64, f64)>, width: f64 },
+    Points {
+        centers: Vec<(f64, f64)>,
+        size: f64,
+    },
+    Bars {
+        tops: Vec<(f64, f64)>,
+        width: f64,
+    },
     Band(Vec<(f64, f64, f64)>),
+    /// From tail to tip.
+    Arrows(Vec<[(f64, f64); 2]>),
     Vertical(f64),
     Horizontal(f64),
 }
@@ -96,6 +104,12 @@ impl Series {
         Self::new(label, Kind::Band(triples.into_iter().collect()))
     }
 
+    /// Thin arrows, each from its tail to its tip: a field of directions. One that does not lie between the axes with both
+    /// ends is left out.
+    pub fn arrows(label: impl Into<String>, ends: impl IntoIterator<Item = [(f64, f64); 2]>) -> Self {
+        Self::new(label, Kind::Arrows(ends.into_iter().collect()))
+    }
+
     /// A thin reference line at `x`, from the bottom to the top.
     pub fn vertical(label: impl Into<String>, x: f64) -> Self {
         Self::new(label, Kind::Vertical(x))
@@ -133,16 +147,21 @@ impl Kind {
             Kind::Band(triples) => {
                 Fault::first(triples.iter().map(|&t| ([t.0, t.1, t.2].iter().all(|v| v.is_finite()), t)))
             }
+            Kind::Arrows(arrows) => {
+                let finite = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite();
+                Fault::first(arrows.iter().map(|ends| (ends.iter().all(finite), ends)))
+            }
             Kind::Vertical(at) | Kind::Horizontal(at) => Fault::first([(at.is_finite(), *at)].into_iter()),
         }
     }
 
-    /// The number of points, bars or lines.
+    /// The number of points, bars, arrows or lines.
     pub(super) fn len(&self) -> usize {
         match self {
             Kind::Line(points) | Kind::Dashed(points) | Kind::Points { centers: points, .. } => points.len(),
             Kind::Bars { tops, .. } => tops.len(),
             Kind::Band(triples) => triples.len(),
+            Kind::Arrows(arrows) => arrows.len(),
             Kind::Vertical(_) | Kind::Horizontal(_) => 1,
         }
     }
@@ -160,6 +179,7 @@ impl Kind {
             Kind::Band(triples) => {
                 (triples.iter().map(|t| t.0).collect(), triples.iter().flat_map(|t| [t.1, t.2]).collect())
             }
+            Kind::Arrows(arrows) => arrows.iter().flatten().copied().unzip(),
             Kind::Vertical(x) => (vec![*x], vec![]),
             Kind::Horizontal(y) => (vec![], vec![*y]),
         }

@@ -22,6 +22,9 @@ pub(super) fn trace(kind: &Kind, x: &Axis, y: &Axis) -> Vec<Point> {
             tops.iter().flat_map(sides).flat_map(|(at, top)| pillar(at, 0.0, top)).collect()
         }
         Kind::Band(triples) => triples.iter().flat_map(|&(at, low, high)| pillar(at, low, high)).collect(),
+        Kind::Arrows(arrows) => {
+            arrows.iter().flat_map(|[tail, tip]| between(share(tail), share(tip))).collect()
+        }
         Kind::Vertical(at) => {
             let at = x.share(x.place(*at));
             between((at, 0.0), (at, 1.0)).collect()

@@ -4,15 +4,31 @@ use super::Step;
 use crate::{Error, Result, reverse::x_0_coefficients, schedule::Schedule};
 use std::{fmt, str::FromStr};
 
+// ANCHOR: ddim_sigma
+/// The standard deviation of the fresh noise in a jump from t to an earlier step `previous` < t.
+///
+/// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eq. (16).
+///
+/// σ = η √((1 − ᾱ_s)/(1 − ᾱ_t)) √(1 − ᾱ_t/ᾱ_s)
+///
+/// where s is `previous`. With η = 1 and s = t − 1 it is √β̃_t. At s = 0 it is 0, whatever η.
+#[track_caller]
+pub fn ddim_sigma(schedule: &Schedule, t: usize, previous: usize, eta: f64) -> f64 {
+    let (now, then) = (schedule.alpha_bar(t), schedule.alpha_bar(previous));
+    eta * ((1.0 - then) / (1.0 - now) * (1.0 - now / then)).sqrt()
+}
+// ANCHOR_END: ddim_sigma
+
 // ANCHOR: ddim_step
 /// A jump from t to an earlier step `previous` < t, by DDIM: x̂_0 is noised again, partly with the predicted noise itself.
 ///
 /// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eqs. (12) and (16).
 ///
-/// x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε_θ + σ z, σ = η √((1 − ᾱ_s)/(1 − ᾱ_t)) √(1 − ᾱ_t/ᾱ_s)
+/// x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε_θ + σ z
 ///
-/// where s is `previous` and η is `eta`: 0 draws no noise at all, 1 draws as much as Algorithm 2 with σ² = β̃ does, to which it is
-/// equal at s = t − 1. At s = 0 there is no noise, whatever η. With `clip`, x̂_0 is clipped and ε_θ stays as it is.
+/// where s is `previous` and σ is [`ddim_sigma`]: η = 0 draws no noise at all, 1 draws as much as Algorithm 2 with σ² = β̃
+/// does, to which it is equal at s = t − 1. At s = 0 there is no noise, whatever η. With `clip`, x̂_0 is clipped and ε_θ
+/// stays as it is.
 ///
 /// # Panics
 /// If not 0 ≤ s < t ≤ T, or η lies outside of [0, 1].
@@ -21,7 +37,7 @@ pub fn ddim_step(schedule: &Schedule, t: usize, previous: usize, eta: f64, clip:
     assert!(previous < t, "DDIM goes from t = {t} to an earlier step, not to {previous}");
     assert!((0.0..=1.0).contains(&eta), "η = {eta} lies outside of [0, 1]");
     let (now, then) = (schedule.alpha_bar(t), schedule.alpha_bar(previous));
-    let sigma = eta * ((1.0 - then) / (1.0 - now) * (1.0 - now / then)).sqrt();
+    let sigma = ddim_sigma(schedule, t, previous, eta);
     let direction = (1.0 - then - sigma * sigma).max(0.0).sqrt();
     let (x_0_from_x_t, x_0_from_eps) = x_0_coefficients(schedule, t);
     let (x_t, eps, x_0) = match clip {
@@ -31,6 +47,25 @@ pub fn ddim_step(schedule: &Schedule, t: usize, previous: usize, eta: f64, clip:
     Step { t, x_t, eps, x_0, noise: sigma, x_0_from_x_t, x_0_from_eps, clip }
 }
 // ANCHOR_END: ddim_step
+
+// ANCHOR: sigma_hat_step
+/// DDIM's jump with η = 1, but louder: its mean leaves room for the noise σ, and σ̂ > σ is drawn.
+///
+/// Source: Song, Meng & Ermon 2021, §5, where it is called σ̂; Ho et al.'s samples of CIFAR-10 were drawn so.
+///
+/// σ̂² = 1 − ᾱ_t/ᾱ_s
+///
+/// where s is `previous`; at s = t − 1 that is β_t, and the step that of Algorithm 2 with σ² = β. At s = 0 there is no noise.
+///
+/// # Panics
+/// If not 0 ≤ s < t ≤ T.
+#[track_caller]
+pub fn sigma_hat_step(schedule: &Schedule, t: usize, previous: usize, clip: Option<f64>) -> Step {
+    let step = ddim_step(schedule, t, previous, 1.0, clip);
+    let sigma_hat = (1.0 - schedule.alpha_bar(t) / schedule.alpha_bar(previous)).sqrt();
+    Step { noise: if previous > 0 { sigma_hat } else { 0.0 }, ..step }
+}
+// ANCHOR_END: sigma_hat_step
 
 // ANCHOR: ddim
 /// All jumps of DDIM along a falling grid of times, the last one to t = 0.

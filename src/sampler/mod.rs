@@ -3,15 +3,27 @@
 //! A step of any sampler is a few scalars and a clipping rule, computed once in `f64` from the schedule. Whoever holds
 //! the arrays (ndarray here, a tensor library for images) only multiplies and adds.
 
+mod choice;
 mod ddim;
 mod encode;
+mod family;
+mod flow;
+mod lambda;
 mod linear;
+mod multistep;
 mod spaced;
+mod walk;
 
-pub use ddim::{Spacing, ddim, ddim_step, time_grid};
+pub use choice::Method;
+pub use ddim::{Spacing, ddim, ddim_sigma, ddim_step, sigma_hat_step, time_grid};
 pub use encode::{encode, encode_step};
+pub use family::{Knowing, memory_of_x_0, noise_kept};
+pub use flow::{flow, flow_to_data, flow_velocity};
+pub use lambda::{continuous_alpha_bar, half_log_snr, lambda_uniform};
 pub use linear::moments_drawn;
-pub use spaced::spaced_ancestral;
+pub use multistep::{MultiStep, dpm_solver, dpm_solver_step, sample_multistep};
+pub use spaced::{SpacedVariance, spaced_ancestral, spaced_schedule};
+pub use walk::between;
 
 use crate::{
     denoiser::Denoiser,

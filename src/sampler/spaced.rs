@@ -1,14 +1,41 @@
 //! Algorithm 2 in fewer steps.
 
 use super::{Step, ancestral};
-use crate::{Result, reverse::FixedVariance, schedule::Schedule};
+use crate::{
+    Result,
+    denoiser::{Denoiser, Prediction},
+    posterior::posterior_log_variance,
+    reverse::{FixedVariance, interpolated_variance},
+    schedule::Schedule,
+};
+use ndarray::ArrayView2;
+
+// ANCHOR: spaced_schedule
+/// The schedule of a chain that visits only a falling grid of times: its t-th ᾱ is that of the grid's t-th time from below.
+///
+/// Source: Nichol & Dhariwal 2021 (Improved DDPM), Eq. (19).
+///
+/// Between neighbours s < t of the grid β = 1 − ᾱ_t/ᾱ_s, and with it β̃ and all that follows.
+///
+/// # Errors
+/// [`Error::Beta`](crate::Error::Beta) if the grid does not fall strictly within T…1.
+///
+/// # Panics
+/// If a time is larger than T.
+#[track_caller]
+pub fn spaced_schedule(schedule: &Schedule, grid: &[usize]) -> Result<Schedule> {
+    let rising: Vec<usize> = [0].into_iter().chain(grid.iter().rev().copied()).collect();
+    let beta = |pair: &[usize]| 1.0 - schedule.alpha_bar(pair[1]) / schedule.alpha_bar(pair[0]);
+    Schedule::from_betas([0.0].into_iter().chain(rising.windows(2).map(beta)).collect())
+}
+// ANCHOR_END: spaced_schedule
 
 // ANCHOR: spaced_ancestral
 /// Algorithm 2 along a falling grid of times, as if training had known these times only.
 ///
 /// Source: Nichol & Dhariwal 2021 (Improved DDPM), Eq. (19).
 ///
-/// A chain that visits only the grid is a chain itself, whose ᾱ are those of the grid. Its steps are larger: between
+/// A chain that visits only the grid is a chain itself, that of [`spaced_schedule`]. Its steps are larger: between
 /// neighbours s < t of the grid β = 1 − ᾱ_t/ᾱ_s, and so are β̃ and the two choices of σ².
 ///
 /// # Errors
@@ -23,10 +50,54 @@ pub fn spaced_ancestral(
     choice: FixedVariance,
     clip: Option<f64>,
 ) -> Result<Vec<Step>> {
-    let rising: Vec<usize> = [0].into_iter().chain(grid.iter().rev().copied()).collect();
-    let beta = |pair: &[usize]| 1.0 - schedule.alpha_bar(pair[1]) / schedule.alpha_bar(pair[0]);
-    let short = Schedule::from_betas([0.0].into_iter().chain(rising.windows(2).map(beta)).collect())?;
-    let steps = ancestral(&short, choice, clip);
+    let steps = ancestral(&spaced_schedule(schedule, grid)?, choice, clip);
     Ok(steps.into_iter().zip(grid).map(|(step, &t)| Step { t, ..step }).collect())
 }
 // ANCHOR_END: spaced_ancestral
+
+// ANCHOR: SpacedVariance
+/// A denoiser that learned a variance between β̃_t and β_t, asked along a grid: its v is kept, and β̃ and β are the grid's.
+///
+/// Source: Nichol & Dhariwal 2021 (Improved DDPM), §4 and Eq. (19).
+///
+/// v = (ln Σ_θ − ln β̃_t)/(ln β_t − ln β̃_t) on the whole schedule; then Eq. (15) again, on the grid's
+///
+/// A variance of the whole chain's steps would be far too small for the grid's. What learned no variance passes through.
+#[derive(Debug, Clone)]
+pub struct SpacedVariance<'a, D> {
+    denoiser: D,
+    schedule: &'a Schedule,
+    short: Schedule,
+    grid: &'a [usize],
+}
+// ANCHOR_END: SpacedVariance
+
+impl<'a, D: Denoiser> SpacedVariance<'a, D> {
+    /// The denoiser, trained under `schedule`, for samplers along the falling `grid`.
+    ///
+    /// # Errors
+    /// As [`spaced_schedule`].
+    pub fn new(denoiser: D, schedule: &'a Schedule, grid: &'a [usize]) -> Result<Self> {
+        Ok(SpacedVariance { denoiser, schedule, short: spaced_schedule(schedule, grid)?, grid })
+    }
+
+    /// The place of t on the grid, counted from its lowest time, which is 1.
+    fn place(&self, t: usize) -> usize {
+        let above = self.grid.iter().position(|&time| time == t);
+        self.grid.len() - above.unwrap_or_else(|| panic!("t = {t} is not on the grid {:?}", self.grid))
+    }
+}
+
+impl<D: Denoiser> Denoiser for SpacedVariance<'_, D> {
+    /// # Panics
+    /// If t is not on the grid.
+    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+        let prediction = self.denoiser.predict(x_t, t);
+        let variance = prediction.variance.map(|variance| {
+            let (upper, lower) = (self.schedule.beta(t).ln(), posterior_log_variance(self.schedule, t));
+            let v = variance.mapv(|variance| (variance.ln() - lower) / (upper - lower));
+            interpolated_variance(&self.short, self.place(t), &v)
+        });
+        Prediction { variance, ..prediction }
+    }
+}

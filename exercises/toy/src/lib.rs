@@ -89,6 +89,10 @@ pub mod reverse {
 pub mod sampler {
     #[cfg(feature = "ch06")]
     pub use crate::answers::ch06_sampling::{ancestral_step, apply, sample};
+    #[cfg(feature = "ch09")]
+    pub use crate::answers::ch09_fast_sampling::{
+        ddim, ddim_sigma, ddim_step, dpm_solver_step, encode_step, time_grid,
+    };
     pub use solution::sampler::*;
 }
 

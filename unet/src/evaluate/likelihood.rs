@@ -4,19 +4,20 @@ use super::{images, rows};
 use crate::{Result, denoiser::ImageDenoiser};
 use candle_core::Device;
 use ddpm::{
-    bound::{Model, bits_per_dim, denoising_term, discretized_reconstruction_term, prior_term},
+    bound::{Bins, Model, bits_per_dim, denoising_term, discretized_reconstruction_term, prior_term},
     denoiser::{Denoiser, Prediction},
     forward::{diffuse, standard_normal},
+    likelihood::decoding_error,
     metrics::{mean, standard_error},
-    reverse::{FixedVariance, predict_x_0},
+    reverse::FixedVariance,
     schedule::Schedule,
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use ndarray_rand::rand::Rng;
 use std::ops::RangeInclusive;
 
-/// The levels of a pixel: a byte has 256.
-pub const LEVELS: usize = 256;
+/// The levels of a pixel: a byte has 256, from −1 to 1.
+pub const PIXELS: Bins = Bins::new(1.0, 256);
 
 // ANCHOR: answer
 /// What a network said about one batch x_t at one t, as a denoiser of Part I: rows of H·W·C doubles.
@@ -154,9 +155,9 @@ pub fn measure(
             for terms in &mut all {
                 let Rule { variance, clip } = terms.rule;
                 let model = Model { schedule, denoiser: &answer, variance, clip };
-                let error = squared_error(&model, &x_0, &x_t, t);
+                let error = decoding_error(&model, &x_0, t, &noise);
                 if t == 1 {
-                    let term = discretized_reconstruction_term(&model, &x_0, &noise, LEVELS);
+                    let term = discretized_reconstruction_term(&model, &x_0, &noise, PIXELS);
                     terms.reconstruction.slice_mut(s![images.clone()]).assign(&term);
                     terms.last_distortion.slice_mut(s![images.clone()]).assign(&error);
                 } else {
@@ -169,14 +170,6 @@ pub fn measure(
         }
     }
     Ok(all)
-}
-
-/// The mean squared error of x̂_0 over the numbers of each image: (N).
-fn squared_error(model: &Model<&Answer>, x_0: &Array2<f64>, x_t: &Array2<f64>, t: usize) -> Array1<f64> {
-    let limit = model.clip.unwrap_or(f64::INFINITY);
-    let guess = predict_x_0(model.schedule, t, x_t, &model.denoiser.eps).mapv(|x| x.clamp(-limit, limit));
-    let squares = (guess - x_0).mapv(|difference| difference.powi(2));
-    squares.mean_axis(Axis(1)).expect("an image has numbers")
 }
 
 // ANCHOR: stratified_sum

@@ -42,9 +42,9 @@ pub fn all(root: &Path, chapters: &[Chapter]) -> io::Result<bool> {
     Ok(right)
 }
 
-/// The library's text of a function: its anchor, wherever in the solution's sources it stands.
+/// The library's text of a function: its anchor, wherever in the solution's sources it stands; Part II shows some of Part I's.
 fn reference(root: &Path, chapter: &Chapter, name: &str) -> io::Result<Option<String>> {
-    let mut folders = vec![root.join(&chapter.solution)];
+    let mut folders = vec![root.join("src"), root.join(&chapter.solution)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();

@@ -12,3 +12,5 @@ pub mod ch04_objective;
 pub mod ch05_training;
 #[cfg(feature = "ch06")]
 pub mod ch06_sampling;
+#[cfg(feature = "ch09")]
+pub mod ch09_fast_sampling;

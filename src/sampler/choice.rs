@@ -1,0 +1,92 @@
+//! The samplers under one roof: which steps each takes along a grid, and with which denoiser.
+
+use super::{MultiStep, SpacedVariance, ddim, dpm_solver, sample_multistep, spaced_ancestral};
+use crate::{
+    Result,
+    denoiser::{Denoiser, Prediction},
+    reverse::FixedVariance,
+    schedule::Schedule,
+};
+use ndarray::{Array2, ArrayView2};
+use ndarray_rand::rand::Rng;
+use std::fmt;
+
+/// A sampler that works along any grid of times.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Method {
+    /// Algorithm 2 on the shorter chain with σ² = β: on a grid the same as DDIM's σ̂.
+    SigmaHat,
+    /// DDIM with this η; with η = 1 Algorithm 2 on the shorter chain with σ² = β̃.
+    Ddim(f64),
+    /// Algorithm 2 on the shorter chain with the variance that the denoiser learned.
+    Learned,
+    /// DPM-Solver++(2M).
+    Solver,
+}
+
+impl Method {
+    /// Its steps along a falling grid, x̂_0 clipped to ±`clip`: one call of the denoiser each.
+    ///
+    /// # Errors
+    /// [`Error::Beta`](crate::Error::Beta) if the grid does not fall strictly within T…1.
+    ///
+    /// # Panics
+    /// If η lies outside of [0, 1].
+    #[track_caller]
+    pub fn steps(self, schedule: &Schedule, grid: &[usize], clip: Option<f64>) -> Result<Vec<MultiStep>> {
+        let steps = match self {
+            Self::SigmaHat => spaced_ancestral(schedule, grid, FixedVariance::Beta, clip)?,
+            Self::Learned => spaced_ancestral(schedule, grid, FixedVariance::Posterior, clip)?,
+            Self::Ddim(eta) => ddim(schedule, grid, eta, clip),
+            Self::Solver => return Ok(dpm_solver(schedule, grid, clip)),
+        };
+        Ok(steps.into_iter().map(MultiStep::from).collect())
+    }
+
+    /// Draws from `x_t` ~ N(0, I) of shape (N, D), along a falling grid. Only [`Method::Learned`] uses a learned variance.
+    ///
+    /// # Errors
+    /// As [`Method::steps`].
+    ///
+    /// # Panics
+    /// As [`Method::steps`].
+    #[track_caller]
+    pub fn draw(
+        self,
+        schedule: &Schedule,
+        grid: &[usize],
+        clip: Option<f64>,
+        denoiser: &impl Denoiser,
+        x_t: Array2<f64>,
+        rng: &mut impl Rng,
+    ) -> Result<Array2<f64>> {
+        let steps = self.steps(schedule, grid, clip)?;
+        Ok(match self {
+            Self::Learned => {
+                let spaced = SpacedVariance::new(denoiser, schedule, grid)?;
+                sample_multistep(&steps, &spaced, x_t, rng, |_, _| ())
+            }
+            _ => sample_multistep(&steps, &EpsOnly(denoiser), x_t, rng, |_, _| ()),
+        })
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SigmaHat => f.pad("Algorithm 2, σ² = β"),
+            Self::Ddim(eta) => f.pad(&format!("DDIM, η = {eta}")),
+            Self::Learned => f.pad("Algorithm 2, learned Σ"),
+            Self::Solver => f.pad("DPM-Solver++(2M)"),
+        }
+    }
+}
+
+/// A denoiser without the variance that it learned.
+struct EpsOnly<'a, D>(&'a D);
+
+impl<D: Denoiser> Denoiser for EpsOnly<'_, D> {
+    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+        Prediction { variance: None, ..self.0.predict(x_t, t) }
+    }
+}

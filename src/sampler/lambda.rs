@@ -1,0 +1,63 @@
+//! Continuous time, and grids that are uniform in λ, the half log-SNR in which the flow is smooth.
+
+use crate::{
+    Error, Result,
+    schedule::{BETA_END, BETA_START, Schedule},
+};
+
+// ANCHOR: continuous_alpha_bar
+/// ᾱ at the share t of the way, 0 ≤ t ≤ 1: what the linear schedule tends to for T → ∞.
+///
+/// Source: Song et al. 2021 (Score-Based Generative Modeling through Stochastic Differential Equations), Eq. (33).
+///
+/// ᾱ(t) = exp(−∫_0^t β(u) du) = exp(−b_0 t − ½ (b_1 − b_0) t²), β(t) = b_0 + t (b_1 − b_0)
+///
+/// where b_0 = 0.1 and b_1 = 20 are T β_1 and T β_T of [`Schedule::linear_scaled`].
+pub fn continuous_alpha_bar(t: f64) -> f64 {
+    let (start, end) = (1000.0 * BETA_START, 1000.0 * BETA_END);
+    (-start * t - 0.5 * (end - start) * t * t).exp()
+}
+// ANCHOR_END: continuous_alpha_bar
+
+// ANCHOR: half_log_snr
+/// λ = ln √(ᾱ/(1 − ᾱ)), half of [`Schedule::log_snr`]: −∞ where all is noise, ∞ where all is signal.
+///
+/// Source: Lu et al. 2022 (DPM-Solver), §3.1. It is their λ; of Kingma et al.'s log-SNR it is half.
+pub fn half_log_snr(alpha_bar: f64) -> f64 {
+    0.5 * (alpha_bar.ln() - (-alpha_bar).ln_1p())
+}
+// ANCHOR_END: half_log_snr
+
+// ANCHOR: lambda_uniform
+/// `steps` steps of equal length in λ on the continuous schedule, from the time `from` down to the time `to` > 0: as a
+/// [`Schedule`] with one entry a grid point.
+///
+/// Its t = `steps` + 1 is the time `from`, its t = 1 the time `to`, and ᾱ_t/(1 − ᾱ_t) = e^{2λ}. So a sampler's jumps
+/// between its neighbours are a solver's steps of one size, and the jump from 1 to 0, which is of another kind, can be left
+/// out.
+///
+/// # Errors
+/// [`Error::Parameter`] if not 0 < `to` < `from` ≤ 1, or if there are no steps.
+pub fn lambda_uniform(from: f64, to: f64, steps: usize) -> Result<Schedule> {
+    if !(0.0 < to && to < from && from <= 1.0) {
+        let remedy = "both are shares of the way from x_0 to x_T: use 1 and 0.001, for example".into();
+        let value = format!("{from}…{to}");
+        return Err(Error::Parameter {
+            name: "from…to", value, bound: "fall within 1…0, above 0", remedy
+        });
+    }
+    if steps == 0 {
+        return Err(Error::NoSteps);
+    }
+    let [high, low] = [to, from].map(|t| half_log_snr(continuous_alpha_bar(t)));
+    let lambda = |i: usize| high + (low - high) * i as f64 / steps as f64;
+    let alpha_bars = (0..=steps).map(|i| 1.0 / (1.0 + (-2.0 * lambda(i)).exp()));
+    let mut before = 1.0;
+    let betas = alpha_bars.map(|alpha_bar| {
+        let beta = 1.0 - alpha_bar / before;
+        before = alpha_bar;
+        beta
+    });
+    Schedule::from_betas(std::iter::once(0.0).chain(betas).collect())
+}
+// ANCHOR_END: lambda_uniform
