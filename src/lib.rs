@@ -29,6 +29,8 @@ pub mod report;
 pub mod reverse;
 pub mod sampler;
 pub mod schedule;
+pub mod score;
+pub mod sde;
 pub mod train;
 
 pub mod files;

@@ -1,0 +1,630 @@
+//! ch08_score: what does ε_θ have to do with the score, and what do the SDEs buy?
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use ddpm::{
+    bound::bits_per_dim,
+    data::{Dataset, DatasetName, Density, GaussianMixture, truncated_normal},
+    denoiser::{Denoiser, ExactDenoiser},
+    forward::{Kernel, standard_normal},
+    gaussian::{self, kl_divergence},
+    metrics::{Moments, largest, largest_difference, mean, sliced_wasserstein, standard_error},
+    ode::{Tolerances, dormand_prince, heun},
+    plot::{BLACK, Figure, Heatmap, ORANGE, Panel, Series, VERMILLION, points_panel},
+    report::{Cell, Chapter, Common, Grid, Progress, Table, catalogue},
+    schedule::{Schedule, ScheduleName},
+    score::{
+        annealed_langevin, ddpm_from_ncsn, denoising_loss, expectation, explicit_loss, geometric_sigmas,
+        implicit_loss, langevin, langevin_variance, matching_constant, mixture_score, ncsn_from_ddpm,
+        ncsn_sigma, score_from_eps,
+    },
+    sde::{
+        Corrector, Likelihood, Sde, Trace, coupled_distance, flow, kernel, log_likelihood, marginal_distance,
+        prior_variance, rademacher, reverse_sde, reverse_step_distance, time_grid,
+    },
+};
+use ndarray::{Array1, Array2, ArrayView1, Axis, array, concatenate};
+use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+
+const SDES: [Sde; 3] = [Sde::VP, Sde::SUB_VP, Sde::VE];
+const DIRECTIONS: usize = 64;
+const CLEAN: Kernel = Kernel { signal: 1.0, variance: 0.0 };
+
+#[derive(Parser)]
+#[command(about = catalogue::question("ch08_score"))]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    /// Data whose score is known: gaussians8 or mixture
+    #[arg(long, default_value_t = DatasetName::Gaussians8)]
+    data: DatasetName,
+    /// The number of points to draw
+    #[arg(long, default_value_t = 2000)]
+    count: usize,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let (common, count) = (&arguments.common, arguments.count);
+    anyhow::ensure!(count >= 50, "count is {count}; quality needs at least 50 points: use a larger --count");
+    let data = mixture(arguments.data)?;
+    let mut chapter = Chapter::start("ch08_score", common)?;
+    let mut rng = StdRng::seed_from_u64(common.seed);
+
+    eps_and_score(&mut chapter, &data, &mut rng)?;
+    three_losses(&mut chapter);
+    steps_of_langevin(&mut chapter, common.pick(20_000, 4000), &mut rng);
+    far_modes(&mut chapter, common.pick(1000, 200), common.quick, &mut rng)?;
+    three_sdes(&mut chapter)?;
+    chain_and_sde(&mut chapter, common.quick, &mut rng)?;
+    two_ways_back(&mut chapter, &mut rng)?;
+    let judge = Judge::new(&data, common.pick(count, 200.min(count)), &mut rng);
+    calls_and_quality(&mut chapter, &judge, common.quick, &mut rng)?;
+    likelihood(&mut chapter, &data, common.pick(200, 20), &mut rng)?;
+    one_probe(&mut chapter, &data, common.pick(100, 20), &mut rng)?;
+    cost_of_the_prior(&mut chapter, &data, common.pick(500, 100), &mut rng)?;
+    Ok(chapter.finish()?)
+}
+
+fn mixture(name: DatasetName) -> Result<GaussianMixture> {
+    match Dataset::named(name, "data/mnist")?.density() {
+        Density::Mixture(mixture) => Ok(mixture.clone()),
+        _ => {
+            bail!("{name} is no mixture of Gaussians, and its score is not exact: use gaussians8 or mixture")
+        }
+    }
+}
+
+/// ln p of every row.
+fn log_densities(density: &GaussianMixture, x: &Array2<f64>) -> Array1<f64> {
+    x.rows().into_iter().map(|x| density.log_density(x)).collect()
+}
+
+fn diffused(data: &GaussianMixture, at: Kernel) -> GaussianMixture {
+    data.diffused(at.signal, at.variance)
+}
+
+/// Values of a function on the square from −`limit` to `limit`, as a heatmap.
+fn map(limit: f64, f: impl Fn(f64, f64) -> f64) -> Heatmap {
+    let middle = |i: usize| limit * ((2 * i + 1) as f64 / 120.0 - 1.0);
+    let values = Array2::from_shape_fn((120, 120), |(row, column)| f(middle(column), middle(row)));
+    Heatmap::new(values, (-limit, limit), (-limit, limit))
+}
+
+fn eps_and_score(chapter: &mut Chapter, data: &GaussianMixture, rng: &mut StdRng) -> Result<()> {
+    chapter.section("ε is a score");
+    let schedule = ScheduleName::Linear.schedule(1000)?;
+    let exact = ExactDenoiser::new(&schedule, data);
+    let blurred = |x: &Array2<f64>, sigma: f64| mixture_score(&data.diffused(1.0, sigma * sigma), x);
+    let header = ["NCSN’s σ", "−ε/√(1−ᾱ) − ∇ln p", "DDPM → NCSN", "NCSN → DDPM", "largest |∇ln p|"];
+    let mut grid = Grid::new("Largest differences over 500 points, T = 1000", "t", header);
+    let mut table = Table::new("The same function in other units");
+    for t in [1, 10, 100, 500, 1000] {
+        let alpha_bar = schedule.alpha_bar(t);
+        let (noisy, sigma) = (data.diffused(alpha_bar.sqrt(), 1.0 - alpha_bar), ncsn_sigma(alpha_bar));
+        let x_t = noisy.sample(500, rng);
+        let (eps, score) = (exact.predict(x_t.view(), t).eps, mixture_score(&noisy, &x_t));
+        let ddpm = largest_difference(&score_from_eps(&eps, 1.0 - alpha_bar), &score);
+        let x = &x_t / alpha_bar.sqrt();
+        let ncsn = largest_difference(&ncsn_from_ddpm(&schedule, &exact, &x, t), &blurred(&x, sigma));
+        let back = largest_difference(&ddpm_from_ncsn(blurred, &x_t, alpha_bar), &eps);
+        let top = largest(score.iter().map(|s| s.abs()));
+        grid = grid.row(t.to_string(), [sigma, ddpm, ncsn, back, top]);
+        table = table
+            .close(format!("t = {t}: DDPM’s ε as a score, over the largest"), 0.0, ddpm / top, 1e-9)
+            .close(format!("t = {t}: NCSN’s score as an ε"), 0.0, back, 1e-9);
+    }
+    chapter.grid(
+        grid.digits(3).note("ε from E[x_0 | x_t], ∇ ln p from the pulls of the components: two formulas"),
+    );
+    chapter.table(table);
+    let panel = |t: usize| {
+        let alpha_bar = schedule.alpha_bar(t);
+        let noisy = data.diffused(alpha_bar.sqrt(), 1.0 - alpha_bar);
+        let density = map(2.4, |x, y| noisy.log_density(array![x, y].view()).max(-8.0));
+        let places =
+            Array2::from_shape_fn((17 * 17, 2), |(i, axis)| 0.28 * ([i % 17, i / 17][axis] as f64 - 8.0));
+        let arrows = places
+            .rows()
+            .into_iter()
+            .zip(mixture_score(&noisy, &places).rows())
+            .map(|(x, s)| {
+                let length = s.dot(&s).sqrt();
+                let share = 0.24 * (length / (1.0 + length)) / length.max(1e-12);
+                [(x[0], x[1]), (x[0] + share * s[0], x[1] + share * s[1])]
+            })
+            .collect::<Vec<_>>();
+        Panel::new(format!("t = {t}"))
+            .heatmap(density.range(-8.0, 0.5).label("ln p"))
+            .series(Series::arrows("", arrows).color(ORANGE))
+            .x_range(-2.4, 2.4)
+            .y_range(-2.4, 2.4)
+            .equal()
+    };
+    let figure = Figure::new("The score, and the density that it climbs").panels([10, 100, 400].map(panel));
+    Ok(chapter.figure(&figure, "score_field")?)
+}
+
+/// Two humps of unequal weight on a line.
+fn humps() -> GaussianMixture {
+    GaussianMixture::new(array![0.3, 0.7], array![[-1.2], [0.9]], array![[0.04], [0.12]])
+}
+
+fn three_losses(chapter: &mut Chapter) {
+    chapter.section("Learning a score that nobody knows");
+    let (data, sigma) = (humps(), 0.3);
+    let blurred = data.diffused(1.0, sigma * sigma);
+    let truth = |x: f64| mixture_score(&blurred, &array![[x]])[(0, 0)];
+    let energy = expectation(&data, sigma, |_, x| 0.5 * truth(x).powi(2));
+    let constant = matching_constant(&data, sigma);
+    type Line = fn(f64) -> f64;
+    let candidates: [(&str, Line, Line); 3] = [
+        ("0", |_| 0.0, |_| 0.0),
+        ("−x̃", |x| -x, |_| -1.0),
+        ("5 sin 3x̃", |x| 5.0 * (3.0 * x).sin(), |x| 15.0 * (3.0 * x).cos()),
+    ];
+    let mut grid = Grid::new(
+        "Two humps on a line, σ = 0.3, by quadrature",
+        "s(x̃)",
+        ["explicit", "denoising", "implicit"],
+    );
+    let mut table = Table::new("What the losses differ by, whatever s");
+    for (name, s, slope) in candidates {
+        let explicit = expectation(&data, sigma, |_, x| explicit_loss(s(x), truth(x)));
+        let denoising = expectation(&data, sigma, |eps, x| denoising_loss(s(x), eps, sigma));
+        let implicit = expectation(&data, sigma, |_, x| implicit_loss(s(x), slope(x)));
+        grid = grid.row(name, [explicit, denoising, implicit]);
+        table = table
+            .close(format!("s = {name}: denoising − explicit"), constant, denoising - explicit, 1e-9)
+            .close(format!("s = {name}: implicit − explicit"), -energy, implicit - explicit, 1e-9);
+    }
+    let best = expectation(&data, sigma, |eps, x| denoising_loss(truth(x), eps, sigma));
+    grid = grid.row("∇ ln p", [0.0, best, -energy]);
+    table = table.close("s = ∇ ln p: denoising, the least that a network can reach", constant, best, 1e-9);
+    chapter.grid(
+        grid.note("explicit needs ∇ ln p; denoising needs the noise that was drawn; implicit needs ∂s"),
+    );
+    chapter.table(table);
+}
+
+fn steps_of_langevin(chapter: &mut Chapter, count: usize, rng: &mut StdRng) {
+    chapter.section("Langevin dynamics");
+    let (mean, variance) = (0.5, 0.3);
+    let data = GaussianMixture::new(array![1.0], array![[mean]], array![[variance]]);
+    let mut table = Table::new("Variance after 200 steps on N(0.5, 0.3); predicted: v/(1 − η/4v)");
+    for step in [0.01, 0.1, 0.3, 0.9] {
+        let start = data.sample(count, rng);
+        let moments = Moments::of(&langevin(&data, CLEAN, start, (step, 200), rng));
+        let (got, error) = (moments.covariance[(0, 0)], moments.covariance_error[(0, 0)]);
+        table = table.close(format!("η = {step}"), langevin_variance(variance, step), got, 4.0 * error);
+    }
+    chapter.table(
+        table.note(format!(
+            "{count} walkers; tolerance: 4 standard errors; at η = 4v = 1.2 the walk runs away"
+        )),
+    );
+}
+
+/// Two round Gaussians of variance 1 and weights 0.2 and 0.8, `distance` apart along the diagonal.
+fn two_modes(distance: f64) -> GaussianMixture {
+    let place = distance / 8f64.sqrt();
+    GaussianMixture::new(array![0.2, 0.8], array![[-place, -place], [place, place]], Array2::ones((2, 2)))
+}
+
+fn heavy_share(x: &Array2<f64>) -> f64 {
+    x.rows().into_iter().filter(|x| x.sum() > 0.0).count() as f64 / x.nrows() as f64
+}
+
+/// The share of the half plane of the heavy mode, exactly.
+fn exact_share(distance: f64) -> f64 {
+    let beyond = truncated_normal(0.0, 1.0, distance / 2.0, 40.0).log_mass.exp();
+    0.8 * (1.0 - beyond) + 0.2 * beyond
+}
+
+fn far_modes(chapter: &mut Chapter, count: usize, quick: bool, rng: &mut StdRng) -> Result<()> {
+    chapter.section("Two far modes");
+    let sigmas = geometric_sigmas(20.0, 0.1, 10);
+    let per_level = if quick { 20 } else { 100 };
+    let header = ["exact", "at the start", "Langevin", "annealed"];
+    let mut grid = Grid::new("Share of the heavy mode, whose weight is 0.8", "distance of the modes", header);
+    let (mut curves, mut frames, mut at_last) = (vec![Vec::new(); 3], Vec::new(), [0.0; 4]);
+    for distance in Progress::over("walking", [2.0, 4.0, 6.0, 8.0, 10.0, 14.0]) {
+        let data = two_modes(distance);
+        let start = 5.0 * standard_normal::<f64>(count, 2, rng);
+        let plain = langevin(&data, CLEAN, start.clone(), (0.1, per_level * sigmas.len()), rng);
+        let annealed = annealed_langevin(&data, &sigmas, (1e-3, per_level), start.clone(), rng, |_, _| ());
+        at_last = [exact_share(distance), heavy_share(&start), heavy_share(&plain), heavy_share(&annealed)];
+        grid = grid.row(format!("{distance:.1}"), at_last);
+        let shown = [at_last[0], at_last[2], at_last[3]];
+        curves.iter_mut().zip(shown).for_each(|(curve, share)| curve.push((distance, share)));
+        frames = vec![("data", data.sample(count, rng)), ("Langevin", plain), ("annealed", annealed)];
+    }
+    chapter.grid(grid.digits(3).note(format!(
+        "{count} walkers from N(0, 25 I), {} steps each; annealed: {} noise levels from 20 to 0.1",
+        per_level * sigmas.len(),
+        sigmas.len(),
+    )));
+    let x = two_modes(14.0).sample(count, rng);
+    let swapped = GaussianMixture { weights: array![0.8, 0.2], ..two_modes(14.0) };
+    let change = largest_difference(&mixture_score(&two_modes(14.0), &x), &mixture_score(&swapped, &x));
+    let error = 4.0 * (0.16 / count as f64).sqrt();
+    chapter.table(
+        Table::new("Modes 14 apart")
+            .at_most("change of the score when the weights 0.2 and 0.8 are swapped", 1e-6, change)
+            .close("share by Langevin: that of the starts", at_last[1], at_last[2], 0.05)
+            .close("share by annealed Langevin: the weight", 0.8, at_last[3], error + 0.03)
+            .note("tolerance of the last: 4 standard errors and 0.03 for steps of finite length"),
+    );
+    let names = ["exact", "Langevin", "annealed Langevin"];
+    let panel = names.into_iter().zip(curves).fold(Panel::new(""), |panel, (name, curve)| match name {
+        "exact" => panel.series(Series::dashed(name, curve).color(BLACK)),
+        _ => panel.line(name, curve),
+    });
+    let panel = panel.axes("distance of the modes", "share of the heavy mode").y_range(0.4, 1.0);
+    chapter.figure(&Figure::new("Far modes do not hear of each other").panel(panel), "far_modes")?;
+    let clouds = frames.iter().map(|(name, points)| points_panel(name, points, 10.0));
+    let figure = Figure::new("Modes 14 apart").panels(clouds).columns(3).panel_size(240, 240);
+    Ok(chapter.figure(&figure, "walkers")?)
+}
+
+fn three_sdes(chapter: &mut Chapter) -> Result<()> {
+    chapter.section("Three SDEs");
+    let mut grid = Grid::new(
+        "What is left of x_0, and the noise’s standard deviation",
+        "t",
+        SDES.iter().flat_map(|sde| [format!("{} signal", sde.name()), format!("{} noise", sde.name())]),
+    );
+    for t in [0.0, 0.1, 0.25, 0.5, 0.75, 1.0] {
+        let cells = SDES.iter().flat_map(|sde| [kernel(sde, t).signal, kernel(sde, t).variance.sqrt()]);
+        grid = grid.row(t.to_string(), cells.collect::<Vec<_>>());
+    }
+    chapter.grid(grid.digits(3));
+    let sampled = |f: &dyn Fn(Kernel) -> f64, sde: &Sde| {
+        (1..=100).map(|i| (i as f64 / 100.0, f(kernel(sde, i as f64 / 100.0)))).collect::<Vec<_>>()
+    };
+    let panel = |title: &str, f: &dyn Fn(Kernel) -> f64| {
+        SDES.iter()
+            .fold(Panel::new(title).axes("t", ""), |panel, sde| panel.line(sde.name(), sampled(f, sde)))
+    };
+    let figure = Figure::new("Three ways to drown data in noise").panels([
+        panel("noise’s standard deviation", &|at| at.variance.sqrt()).log_y(),
+        panel("signal over noise", &|at| at.signal / at.variance.sqrt()).log_y(),
+    ]);
+    Ok(chapter.figure(&figure, "three_sdes")?)
+}
+
+/// The slope of a line through points on doubly logarithmic paper.
+fn order(first: (f64, f64), last: (f64, f64)) -> f64 {
+    (last.1 / first.1).ln() / (last.0 / first.0).ln()
+}
+
+fn chain_and_sde(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result<()> {
+    chapter.section("DDPM’s chain becomes the VP SDE");
+    let fine = Schedule::linear_scaled(if quick { 12_800 } else { 51_200 })?;
+    let x_0 = standard_normal(200, 1, rng);
+    let header = ["marginals", "same noise", "a reverse step"];
+    let mut grid = Grid::new("Largest distance between chain and SDE", "T", header);
+    let mut curves = [Vec::new(), Vec::new(), Vec::new()];
+    for steps in Progress::over("chains", [50, 100, 200, 400, 800, 1600]) {
+        let schedule = Schedule::linear_scaled(steps)?;
+        let distances = [
+            marginal_distance(&Sde::VP, &schedule),
+            coupled_distance(&schedule, &fine, &x_0, &mut rng.clone()),
+            reverse_step_distance(&Sde::VP, &schedule),
+        ];
+        grid = grid.row(steps.to_string(), distances);
+        curves.iter_mut().zip(distances).for_each(|(curve, y)| curve.push((steps as f64, y)));
+    }
+    chapter.grid(grid.digits(3).note(format!(
+        "marginals: √ᾱ_t and 1 − ᾱ_t; same noise: root mean square of x_t, against a chain of {} steps; a reverse step: \
+         the factors of Algorithm 2 and of Euler–Maruyama", fine.steps(),
+    )));
+    let mut table = Table::new("Orders in 1/T, from T = 400 to 1600");
+    for ((name, expected), curve) in
+        [("marginals", 1.0), ("same noise", 1.0), ("a reverse step", 2.0)].into_iter().zip(&curves)
+    {
+        table = table.close(name, expected, -order(curve[3], curve[5]), 0.15);
+    }
+    chapter.table(table);
+    let panel =
+        header.into_iter().zip(curves).fold(Panel::new("").log_x().log_y(), |panel, (name, curve)| {
+            panel.line(name, curve.clone()).series(Series::points("", curve).size(5.0).color(BLACK))
+        });
+    let panel = panel.axes("T", "largest distance between chain and SDE");
+    Ok(chapter.figure(&Figure::new("The chain and its limit").panel(panel), "chain_and_sde")?)
+}
+
+type Path = Vec<(f64, f64)>;
+
+/// One more place on each path.
+fn keep(paths: &mut [Path], t: f64, x: &Array2<f64>) {
+    paths.iter_mut().zip(x.column(0)).for_each(|(path, &x)| path.push((t, x)));
+}
+
+/// ln p_t(x) over t and x as a heatmap, with the flow's direction on it.
+fn flow_panel(title: &str, data: &GaussianMixture, limit: f64) -> Panel {
+    let middle = |i: usize, count: usize| (i as f64 + 0.5) / count as f64;
+    let density = Array2::from_shape_fn((100, 120), |(row, column)| {
+        let x = limit * (2.0 * middle(row, 100) - 1.0);
+        diffused(data, kernel(&Sde::VP, middle(column, 120))).log_density(array![x].view()).max(-5.0)
+    });
+    let velocity = flow(&Sde::VP, data);
+    let arrows = (0..13 * 15).map(|i| {
+        let (t, x) = (0.06 + 0.075 * (i % 13) as f64, 0.34 * ((i / 13) as f64 - 7.0));
+        let speed = velocity(t, &array![[x]])[(0, 0)];
+        let length = (1.0 + (speed / (2.0 * limit)).powi(2)).sqrt(); // as seen, in shares of the axes
+        [(t, x), (t - 0.055 / length, x - 0.055 * speed / length)]
+    });
+    Panel::new(title)
+        .axes("t", "x")
+        .heatmap(Heatmap::new(density, (0.0, 1.0), (-limit, limit)).range(-5.0, 0.3).label("ln p"))
+        .series(Series::arrows("", arrows).color(BLACK))
+        .x_range(0.0, 1.0)
+        .y_range(-limit, limit)
+}
+
+fn two_ways_back(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
+    chapter.section("Two ways back: with noise and without");
+    let (data, times) = (humps(), time_grid(400, 0.0)?);
+    let starts = Array2::from_shape_fn((7, 1), |(i, _)| 0.55 * (i as f64 - 3.0));
+    let few = starts.select(Axis(0), &[1, 3, 5]);
+    let mut noisy = vec![Path::new(); few.nrows()];
+    reverse_sde(&Sde::VP, &data, &times, None, few, rng, |t, x| keep(&mut noisy, t, x));
+    let velocity = flow(&Sde::VP, &data);
+    let (mut smooth, mut x) = (vec![Path::new(); starts.nrows()], starts);
+    keep(&mut smooth, 1.0, &x);
+    for pair in times.windows(2) {
+        x = heun(&velocity, x, (pair[0], pair[1]), 1)?;
+        keep(&mut smooth, pair[1], &x);
+    }
+    let panel = |title: &str, paths: &[Path], color: usize| {
+        let lines = paths.iter().map(|path| Series::line("", path.clone()).color(color));
+        lines.fold(flow_panel(title, &data, 2.6), Panel::series)
+    };
+    let figure = Figure::new("From noise (right) to data (left)")
+        .columns(2)
+        .panel_size(430, 380)
+        .panels([panel("reverse SDE", &noisy, VERMILLION), panel("probability-flow ODE", &smooth, ORANGE)]);
+    chapter.figure(&figure, "two_ways_back")?;
+    let crossings =
+        smooth.windows(2).map(|pair| pair[0].iter().zip(&pair[1]).filter(|(a, b)| a.1 >= b.1).count());
+    let tight = Tolerances::both(1e-9);
+    let up = dormand_prince(&velocity, x.clone(), (0.0, 1.0), tight)?.x;
+    let change = largest_difference(&dormand_prince(&velocity, up, (1.0, 0.0), tight)?.x, &x);
+    chapter.table(Table::new("Paths without noise").exactly("crossings", 0, crossings.sum::<usize>()).close(
+        "largest change of x_0 after a way to noise and back",
+        0.0,
+        change,
+        1e-6,
+    ));
+    Ok(())
+}
+
+/// Ways to draw with about so many calls of the score, and their names.
+const SOLVERS: [&str; 3] = ["reverse SDE", "with corrector", "flow, Heun"];
+
+fn draw(
+    sde: &Sde,
+    data: &GaussianMixture,
+    solver: &str,
+    calls: usize,
+    count: usize,
+    rng: &mut StdRng,
+) -> Result<Array2<f64>> {
+    let start = prior_variance(sde).sqrt() * standard_normal::<f64>(count, 2, rng);
+    let corrector = Corrector { steps: 1, signal_to_noise: 0.16 };
+    Ok(match solver {
+        "reverse SDE" => reverse_sde(sde, data, &time_grid(calls, 0.0)?, None, start, rng, |_, _| ()),
+        "with corrector" => {
+            reverse_sde(sde, data, &time_grid(calls / 2, 0.0)?, Some(corrector), start, rng, |_, _| ())
+        }
+        _ => heun(flow(sde, data), start, (1.0, 0.0), calls / 2)?,
+    })
+}
+
+/// How far points are from `data`, over the distance of data from data.
+struct Judge<'a> {
+    data: &'a GaussianMixture,
+    count: usize,
+    floor: f64,
+}
+
+impl<'a> Judge<'a> {
+    fn new(data: &'a GaussianMixture, count: usize, rng: &mut StdRng) -> Self {
+        let unit = Judge { data, count, floor: 1.0 };
+        let floor = (0..20).map(|_| unit.distance(&data.sample(count, rng), rng)).sum::<f64>() / 20.0;
+        Judge { floor, ..unit }
+    }
+
+    fn distance(&self, drawn: &Array2<f64>, rng: &mut StdRng) -> f64 {
+        sliced_wasserstein(&self.data.sample(self.count, rng), drawn, DIRECTIONS) / self.floor
+    }
+
+    /// The mean over a few draws, for each of the [`SOLVERS`].
+    fn solvers(&self, sde: &Sde, calls: usize, repeats: usize, rng: &mut StdRng) -> Result<[f64; 3]> {
+        let mut means = [0.0; 3];
+        for (solver, mean) in SOLVERS.into_iter().zip(&mut means) {
+            for _ in 0..repeats {
+                let drawn = draw(sde, self.data, solver, calls, self.count, rng)?;
+                *mean += self.distance(&drawn, rng) / repeats as f64;
+            }
+        }
+        Ok(means)
+    }
+}
+
+fn calls_and_quality(chapter: &mut Chapter, judge: &Judge, quick: bool, rng: &mut StdRng) -> Result<()> {
+    chapter.section("Calls and quality");
+    let repeats = if quick { 1 } else { 3 };
+    let mut grid = Grid::new("VP: sliced Wasserstein distance over the floor", "calls of the score", SOLVERS);
+    let mut curves = vec![Path::new(); 3];
+    let budgets: &[usize] = if quick { &[10, 50, 100] } else { &[10, 20, 50, 100, 200, 500] };
+    for &calls in Progress::over("drawing", budgets) {
+        let distances = judge.solvers(&Sde::VP, calls, repeats, rng)?;
+        grid = grid.row(calls.to_string(), distances);
+        curves.iter_mut().zip(distances).for_each(|(curve, y)| curve.push((calls as f64, y)));
+    }
+    chapter.grid(grid.digits(3).note(format!(
+        "{} points, means of {repeats} draws; the score is exact, and every draw starts from N(0, I)",
+        judge.count
+    )));
+    let mut grid = Grid::new("The three SDEs with 50 calls", "", SOLVERS);
+    for sde in SDES {
+        grid = grid.row(sde.name(), judge.solvers(&sde, 50, repeats, rng)?);
+    }
+    chapter.grid(grid.digits(3));
+    let adaptive = by_tolerance(chapter, judge, repeats, rng)?;
+    let panel = Panel::new("").log_x().log_y().axes("calls of the score", "distance over floor");
+    let panel = SOLVERS.into_iter().zip(curves).fold(panel, |panel, (name, curve)| panel.line(name, curve));
+    let panel = panel.line("flow, Dormand–Prince", adaptive).horizontal("data against data", 1.0);
+    Ok(chapter.figure(&Figure::new("What a call buys").panel(panel), "calls")?)
+}
+
+/// The adaptive solver takes a tolerance, and the calls follow.
+fn by_tolerance(chapter: &mut Chapter, judge: &Judge, repeats: usize, rng: &mut StdRng) -> Result<Path> {
+    let header = ["calls", "steps thrown away", "distance over floor"];
+    let mut grid = Grid::new("VP: flow, Dormand–Prince", "tolerance", header);
+    let mut curve = Path::new();
+    for tolerance in [1e-1, 1e-2, 1e-3, 1e-4, 1e-6] {
+        let (mut calls, mut rejected, mut distance) = (0, 0, 0.0);
+        for _ in 0..repeats {
+            let start = standard_normal(judge.count, 2, rng);
+            let solve = flow(&Sde::VP, judge.data);
+            let solution = dormand_prince(solve, start, (1.0, 0.0), Tolerances::both(tolerance))?;
+            (calls, rejected) = (calls.max(solution.calls), rejected.max(solution.rejected));
+            distance += judge.distance(&solution.x, rng) / repeats as f64;
+        }
+        let cells = [Cell::from(calls), rejected.into(), distance.into()];
+        grid = grid.row(format!("{tolerance:.0e}"), cells);
+        curve.push((calls as f64, distance));
+    }
+    chapter.grid(grid.digits(3));
+    Ok(curve)
+}
+
+/// ln p of the rows of `x` by the flow, from the mixture's own p_1.
+fn by_flow(
+    sde: &Sde,
+    data: &GaussianMixture,
+    x: &Array2<f64>,
+    trace: Trace,
+    tolerance: f64,
+) -> Result<Likelihood> {
+    let prior = diffused(data, kernel(sde, 1.0));
+    Ok(log_likelihood(sde, data, x, trace, |x| prior.log_density(x), Tolerances::both(tolerance))?)
+}
+
+fn likelihood(chapter: &mut Chapter, data: &GaussianMixture, count: usize, rng: &mut StdRng) -> Result<()> {
+    chapter.section("The exact likelihood");
+    let x = data.sample(count, rng);
+    let exact = log_densities(data, &x);
+    let mut table =
+        Table::new(format!("Largest |ln p by the flow − ln p| in nats over {count} points of data"));
+    for sde in SDES {
+        let found = by_flow(&sde, data, &x, Trace::Exact, 1e-9)?;
+        let error = largest_difference(&found.log_density, &exact);
+        table = table.at_most(format!("{}, {} calls", sde.name(), found.calls), 1e-6, error);
+    }
+    chapter.table(
+        table.note("score and divergence are exact, ln p_1 is the mixture’s own, tolerances are 1e-9"),
+    );
+    let mut grid = Grid::new("VP", "tolerance", ["calls", "largest error in nats"]);
+    let mut curve = Vec::new();
+    for tolerance in [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9] {
+        let found = by_flow(&Sde::VP, data, &x, Trace::Exact, tolerance)?;
+        let error = largest_difference(&found.log_density, &exact);
+        grid = grid.row(format!("{tolerance:.0e}"), [found.calls as f64, error]);
+        curve.push((tolerance, error));
+    }
+    chapter.grid(grid.digits(3));
+    let same = curve.iter().map(|&(tolerance, _)| (tolerance, tolerance)).collect::<Vec<_>>();
+    let panel = Panel::new("")
+        .axes("tolerance", "largest error of ln p in nats")
+        .log_x()
+        .log_y()
+        .series(Series::line("measured", curve))
+        .dashed("error = tolerance", same);
+    Ok(chapter.figure(&Figure::new("As exact as one pays for").panel(panel), "likelihood")?)
+}
+
+fn one_probe(chapter: &mut Chapter, data: &GaussianMixture, probes: usize, rng: &mut StdRng) -> Result<()> {
+    chapter.section("Hutchinson’s estimate");
+    let points = 20;
+    let x = data.sample(points, rng);
+    let exact = log_densities(data, &x);
+    let copies = concatenate(Axis(0), &vec![x.view(); probes])?; // (probes · points, D)
+    let signs = rademacher(copies.nrows(), 2, rng);
+    let found = by_flow(&Sde::VP, data, &copies, Trace::Hutchinson(&signs), 1e-6)?.log_density;
+    let errors = found.into_shape_with_order((probes, points))? - &exact;
+    let scores = errors.columns().into_iter().map(|errors| mean(errors).abs() / standard_error(errors));
+    let means = errors.mean_axis(Axis(1)).unwrap_or_else(|| Array1::zeros(probes));
+    chapter.table(
+        Table::new(format!("{points} points, {probes} probes of random signs each"))
+            .at_most("largest |mean error| of a point, in standard errors", 4.0, largest(scores))
+            .close(
+                "mean error over points and probes, in nats",
+                0.0,
+                mean(means.view()),
+                4.0 * standard_error(means.view()),
+            )
+            .at_least("scatter of a single probe, in nats", 0.01, errors.std(0.0)),
+    );
+    let pairs =
+        |row: usize| exact.iter().zip(errors.row(row)).map(|(&x, &error)| (x, x + error)).collect::<Vec<_>>();
+    let clouds = (0..probes.min(20)).flat_map(pairs).collect::<Vec<_>>();
+    let ends =
+        exact.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
+    let panel = Panel::new("")
+        .axes("ln p(x), exact", "ln p(x), one probe each")
+        .points("20 probes a point", clouds)
+        .dashed("exact", [(ends.0, ends.0), (ends.1, ends.1)]);
+    Ok(chapter.figure(&Figure::new("One product for a whole trace").panel(panel), "hutchinson")?)
+}
+
+fn cost_of_the_prior(
+    chapter: &mut Chapter,
+    data: &GaussianMixture,
+    count: usize,
+    rng: &mut StdRng,
+) -> Result<()> {
+    chapter.section("The cost of starting from N(0, I)");
+    let x = data.sample(count, rng);
+    let exact = log_densities(data, &x);
+    let standard = |x: ArrayView1<f64>| x.iter().map(|&x| gaussian::log_density(x, 0.0, 1.0)).sum();
+    let title = "Mean loss of ln p in nats, with ln N(x_1; 0, I) for ln p_1; predicted: KL(p_1 ‖ N(0, I))";
+    let (mut table, mut flow_cost, mut bound_cost) = (Table::new(title), Path::new(), Path::new());
+    for beta_max in [0.5, 1.0, 2.0, 4.0, 8.0, 20.0] {
+        let sde = Sde::VariancePreserving { beta_min: 0.1, beta_max };
+        let at = kernel(&sde, 1.0);
+        let divergence = diffused(data, at).divergence_from_standard_normal();
+        let divergence = divergence.context("the divergence is known on the plane only")?;
+        let found = log_likelihood(&sde, data, &x, Trace::Exact, standard, Tolerances::both(1e-8))?;
+        let loss = &exact - &found.log_density;
+        let error = 4.0 * standard_error(loss.view()) + 1e-6;
+        table = table.close(format!("β_max = {beta_max}"), divergence, mean(loss.view()), error);
+        let of_coordinate = |x: &f64| kl_divergence(at.signal * x, at.variance, 0.0, 1.0);
+        let l_t = x.iter().map(of_coordinate).sum::<f64>() / count as f64;
+        flow_cost.push((beta_max, bits_per_dim(divergence, 2)));
+        bound_cost.push((beta_max, bits_per_dim(l_t, 2)));
+    }
+    chapter.table(
+        table.note(format!("{count} points of data; tolerance: 4 standard errors and 1e-6 for the solver")),
+    );
+    let mut grid = Grid::new(
+        "What the end of the chain costs, in bits/dim",
+        "β_max",
+        ["flow: KL(p_1 ‖ N)", "bound: L_T"],
+    );
+    for (&(beta_max, flow), &(_, bound)) in flow_cost.iter().zip(&bound_cost) {
+        grid = grid.row(beta_max.to_string(), [flow, bound]);
+    }
+    chapter.grid(grid.digits(3).note("L_T = E KL(q(x_1|x_0) ‖ N) also pays for what x_1 still tells of x_0"));
+    flow_cost.retain(|&(_, cost)| cost > 1e-9); // below, the quadrature has no digits left
+    let panel = Panel::new("")
+        .axes("β_max", "bits/dim")
+        .log_x()
+        .log_y()
+        .series(Series::line("flow: KL(p₁ ‖ N)", flow_cost))
+        .line("bound: L_T", bound_cost);
+    Ok(chapter.figure(&Figure::new("Starting from N(0, I) instead of p₁").panel(panel), "prior_cost")?)
+}

@@ -1,0 +1,90 @@
+//! Three losses with one minimiser. Only the first needs to know the score that is to be learned.
+
+use crate::{data::GaussianMixture, gaussian};
+use ndarray::aview1;
+
+// ANCHOR: explicit_loss
+/// Explicit score matching, for one coordinate: ½ (s − ∇ ln p)².
+///
+/// Source: Hyvärinen 2005, Eq. (2). What one wants to minimise, and cannot: nobody knows ∇ ln p.
+pub fn explicit_loss(score: f64, truth: f64) -> f64 {
+    0.5 * (score - truth).powi(2)
+}
+// ANCHOR_END: explicit_loss
+
+// ANCHOR: implicit_loss
+/// Implicit score matching, for one coordinate: ½ s² + ∂s.
+///
+/// Source: Hyvärinen 2005, Eq. (4). Partial integration has taken ∇ ln p out; in its place stands the derivative of the
+/// network with respect to its input.
+pub fn implicit_loss(score: f64, derivative: f64) -> f64 {
+    0.5 * score.powi(2) + derivative
+}
+// ANCHOR_END: implicit_loss
+
+// ANCHOR: denoising_loss
+/// Denoising score matching, for one coordinate: ½ (s(x̃) − ∂ ln q(x̃|x))², with x̃ = x + σ ε.
+///
+/// Source: Vincent 2011, Eq. (11).
+///
+/// ∂ ln q(x̃|x) = −(x̃ − x)/σ² = −ε/σ, so the loss is ½ (s + ε/σ)²
+///
+/// The target is known: it is the noise that one drew oneself. Times σ², with s = −ε_θ/σ, it is ½ (ε − ε_θ)²: L_simple.
+pub fn denoising_loss(score: f64, eps: f64, sigma: f64) -> f64 {
+    0.5 * (score + eps / sigma).powi(2)
+}
+// ANCHOR_END: denoising_loss
+
+// ANCHOR: matching_constant
+/// By how much denoising score matching exceeds explicit score matching, whatever the network: ½ [1/σ² − E (∂ ln p_σ)²].
+///
+/// Source: Vincent 2011, Appendix. Half the variance of the target given x̃: the part of the noise that x̃ does not tell.
+///
+/// `data` is a mixture on a line, blurred by noise of standard deviation `sigma`.
+pub fn matching_constant(data: &GaussianMixture, sigma: f64) -> f64 {
+    let blurred = data.diffused(1.0, sigma * sigma);
+    let squared_score = expectation(data, sigma, |_, x| line_score(&blurred, x).powi(2));
+    0.5 * (1.0 / (sigma * sigma) - squared_score)
+}
+// ANCHOR_END: matching_constant
+
+fn line_score(mixture: &GaussianMixture, x: f64) -> f64 {
+    let parts = mixture.means.iter().zip(&mixture.variances).map(|(mean, variance)| (mean - x) / variance);
+    mixture.responsibilities(aview1(&[x])).iter().zip(parts).map(|(r, pull)| r * pull).sum()
+}
+
+/// How many standard deviations the quadrature reaches to.
+const REACH: f64 = 9.0;
+/// Its cells on the axis of the noise.
+const NOISE_CELLS: usize = 120;
+/// Its cells per component of the data.
+const DATA_CELLS: usize = 120;
+
+// ANCHOR: expectation
+/// E f(ε, x̃) over data and noise, with x̃ = x + σ ε, by quadrature: for a mixture on a line.
+///
+/// ∫∫ p(x) N(ε; 0, 1) f(ε, x + σ ε) dx dε
+///
+/// Midpoint rule, component by component, nine standard deviations to each side: on a smooth function that vanishes at the
+/// ends it converges exponentially, so the error is near the rounding.
+///
+/// # Panics
+/// If the mixture is not one-dimensional.
+#[track_caller]
+pub fn expectation(data: &GaussianMixture, sigma: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
+    assert_eq!(data.dimension(), 1, "this quadrature is for a mixture on a line");
+    let components = data.weights.iter().zip(&data.means).zip(&data.variances);
+    let sums = components.map(|((weight, mean), variance)| {
+        let inner = |u: f64| normal_mean(NOISE_CELLS, |eps| f(eps, mean + variance.sqrt() * u + sigma * eps));
+        weight * normal_mean(DATA_CELLS, inner)
+    });
+    sums.sum()
+}
+// ANCHOR_END: expectation
+
+/// E f(u) for u ~ N(0, 1).
+fn normal_mean(cells: usize, f: impl Fn(f64) -> f64) -> f64 {
+    let width = 2.0 * REACH / cells as f64;
+    let middle = |i: usize| -REACH + (i as f64 + 0.5) * width;
+    (0..cells).map(middle).map(|u| width * gaussian::log_density(u, 0.0, 1.0).exp() * f(u)).sum()
+}

@@ -1,0 +1,170 @@
+//! The score ∇ ln p(x): where a density rises, and how steeply. Score matching learns it, Langevin dynamics walks along it.
+//!
+//! Noise on data has a score, and a noise predictor knows it: ε_θ = −√(1 − ᾱ_t) ∇ ln p_t. Everything in this room and in
+//! [`sde`](crate::sde) follows from this one line.
+
+mod langevin;
+mod matching;
+
+pub use langevin::{annealed_langevin, geometric_sigmas, langevin, langevin_step, langevin_variance};
+pub use matching::{denoising_loss, expectation, explicit_loss, implicit_loss, matching_constant};
+
+use crate::{data::GaussianMixture, denoiser::Denoiser, forward::Kernel, schedule::Schedule};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
+
+// ANCHOR: score_from_eps
+/// The score that a predicted noise speaks of.
+///
+/// Source: Song et al. 2021 (Score-Based Generative Modeling through SDEs), App. B; by Tweedie's formula (Robbins 1956).
+///
+/// ∇ ln p_t(x_t) = −ε_θ(x_t, t)/√(1 − ᾱ_t)
+///
+/// where 1 − ᾱ_t is the `variance` of the noise in x_t. It holds for the best noise predictor, ε_θ = E[ε | x_t]. Shapes: (N, D).
+pub fn score_from_eps(eps: &Array2<f64>, variance: f64) -> Array2<f64> {
+    eps / -variance.sqrt()
+}
+// ANCHOR_END: score_from_eps
+
+// ANCHOR: eps_from_score
+/// The noise that a score speaks of: ε = −√(1 − ᾱ_t) ∇ ln p_t(x_t), the inverse of [`score_from_eps`].
+pub fn eps_from_score(score: &Array2<f64>, variance: f64) -> Array2<f64> {
+    score * -variance.sqrt()
+}
+// ANCHOR_END: eps_from_score
+
+// ANCHOR: ncsn
+/// NCSN's noise level at DDPM's ᾱ_t: x_t/√ᾱ_t = x_0 + σ ε with σ = √((1 − ᾱ_t)/ᾱ_t).
+///
+/// Source: Song et al. 2021, §3.4: DDPM preserves the variance, NCSN (Song & Ermon 2019) the signal.
+pub fn ncsn_sigma(alpha_bar: f64) -> f64 {
+    ((1.0 - alpha_bar) / alpha_bar).sqrt()
+}
+
+/// DDPM → NCSN: the score of x̃ = x_0 + σ ε at the σ of step t, from a denoiser that was trained on x_t.
+///
+/// s(x̃, σ) = −ε_θ(√ᾱ_t x̃, t)/σ. Shapes: (N, D).
+#[track_caller]
+pub fn ncsn_from_ddpm(
+    schedule: &Schedule,
+    denoiser: &impl Denoiser,
+    x: &Array2<f64>,
+    t: usize,
+) -> Array2<f64> {
+    let alpha_bar = schedule.alpha_bar(t);
+    let eps = denoiser.predict((alpha_bar.sqrt() * x).view(), t).eps;
+    score_from_eps(&eps, ncsn_sigma(alpha_bar).powi(2))
+}
+
+/// NCSN → DDPM: the noise in x_t, from a score that was trained on x̃ = x_0 + σ ε.
+///
+/// ε(x_t, t) = −σ s(x_t/√ᾱ_t, σ). Shapes: (N, D).
+pub fn ddpm_from_ncsn(
+    score: impl Fn(&Array2<f64>, f64) -> Array2<f64>,
+    x_t: &Array2<f64>,
+    alpha_bar: f64,
+) -> Array2<f64> {
+    let sigma = ncsn_sigma(alpha_bar);
+    eps_from_score(&score(&(x_t / alpha_bar.sqrt()), sigma), sigma * sigma)
+}
+// ANCHOR_END: ncsn
+
+// ANCHOR: Score
+/// The score of data under noise: of x = signal · x_0 + √variance · ε, for any [`Kernel`].
+pub trait Score {
+    /// ∇ ln p(x) at each row of `x`. Shapes: (N, D).
+    fn score(&self, x: &Array2<f64>, at: Kernel) -> Array2<f64>;
+
+    /// How the score changes along `v`: J v, row by row, with J = ∇∇ᵀ ln p(x). Shapes: (N, D).
+    ///
+    /// One product, whatever D; for a network it costs about one more call.
+    fn score_along(&self, x: &Array2<f64>, v: &Array2<f64>, at: Kernel) -> Array2<f64>;
+}
+// ANCHOR_END: Score
+
+impl Score for GaussianMixture {
+    fn score(&self, x: &Array2<f64>, at: Kernel) -> Array2<f64> {
+        mixture_score(&self.diffused(at.signal, at.variance), x)
+    }
+
+    fn score_along(&self, x: &Array2<f64>, v: &Array2<f64>, at: Kernel) -> Array2<f64> {
+        mixture_score_along(&self.diffused(at.signal, at.variance), x, v)
+    }
+}
+
+/// Where each component pulls a point to, ∇ ln N(x; μ_k, diag v_k) = (μ_k − x)/v_k: shape (K, D).
+fn pulls(mixture: &GaussianMixture, x: ArrayView1<f64>) -> Array2<f64> {
+    (&mixture.means - &x) / &mixture.variances
+}
+
+// ANCHOR: mixture_score
+/// The score of a mixture: every component pulls with the probability that the point is its own.
+///
+/// ∇ ln p(x) = Σ_k r_k (μ_k − x)/v_k, r_k ∝ w_k N(x; μ_k, diag v_k)
+///
+/// `x` and the result are of shape (N, D). The weights enter through r_k alone: where only one component is near, r_k is 1
+/// whatever its weight. The score does not know how heavy far modes are.
+///
+/// # Panics
+/// If the points have another dimension than the mixture.
+#[track_caller]
+pub fn mixture_score(mixture: &GaussianMixture, x: &Array2<f64>) -> Array2<f64> {
+    let mut scores = Array2::zeros(x.dim());
+    for (mut score, x) in scores.rows_mut().into_iter().zip(x.rows()) {
+        score.assign(&mixture.responsibilities(x).dot(&pulls(mixture, x))); // (D)
+    }
+    scores
+}
+// ANCHOR_END: mixture_score
+
+// ANCHOR: mixture_score_along
+/// The derivative of [`mixture_score`] along `v`, row by row: J v with J = ∇∇ᵀ ln p.
+///
+/// J v = Σ_k r_k [(g_k − s) ((g_k − s)·v) − v/v_k], g_k = (μ_k − x)/v_k, s = Σ_k r_k g_k
+///
+/// Shapes: (N, D). The first part is the scatter of the pulls: between modes the density curves upwards.
+///
+/// # Panics
+/// If the points have another dimension than the mixture.
+#[track_caller]
+pub fn mixture_score_along(mixture: &GaussianMixture, x: &Array2<f64>, v: &Array2<f64>) -> Array2<f64> {
+    let mut along = Array2::zeros(x.dim());
+    for ((mut along, x), v) in along.rows_mut().into_iter().zip(x.rows()).zip(v.rows()) {
+        let responsibilities = mixture.responsibilities(x); // (K)
+        let pulls = pulls(mixture, x); // (K, D)
+        let scatter = &pulls - &responsibilities.dot(&pulls); // (K, D)
+        let sheared = &scatter * &scatter.dot(&v).insert_axis(Axis(1)); // (K, D)
+        along.assign(&responsibilities.dot(&(sheared - &v / &mixture.variances)));
+    }
+    along
+}
+// ANCHOR_END: mixture_score_along
+
+// ANCHOR: divergence
+/// The divergence ∇·s = tr J of the score, exactly, at each row of `x`: (N, D) to (N).
+///
+/// tr J = Σ_i e_iᵀ J e_i
+///
+/// One product for each of the D axes. On the plane that is nothing; for an image of 3072 numbers it is 3072 networks.
+pub fn divergence(score: &impl Score, x: &Array2<f64>, at: Kernel) -> Array1<f64> {
+    let mut sum = Array1::zeros(x.nrows());
+    for axis in 0..x.ncols() {
+        let mut unit = Array2::zeros(x.dim());
+        unit.column_mut(axis).fill(1.0);
+        sum += &score.score_along(x, &unit, at).column(axis);
+    }
+    sum
+}
+// ANCHOR_END: divergence
+
+// ANCHOR: hutchinson
+/// Hutchinson's estimate of the divergence ∇·s = tr J, with one product whatever D: (N, D) to (N).
+///
+/// Source: Hutchinson 1990; for likelihoods, Grathwohl et al. 2019 (FFJORD), Eq. (7).
+///
+/// E[vᵀ J v] = tr J for any v with E[v vᵀ] = I
+///
+/// where `v`, of shape (N, D), has independent entries of mean 0 and variance 1: signs, or standard normals.
+pub fn hutchinson(score: &impl Score, x: &Array2<f64>, v: &Array2<f64>, at: Kernel) -> Array1<f64> {
+    (score.score_along(x, v, at) * v).sum_axis(Axis(1))
+}
+// ANCHOR_END: hutchinson

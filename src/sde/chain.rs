@@ -1,0 +1,73 @@
+//! DDPM's chain of T steps beside the VP SDE: three distances that vanish as T grows.
+
+use super::{Sde, coefficients, kernel};
+use crate::{
+    forward::{Kernel, forward_step, standard_normal},
+    metrics::largest,
+    reverse::FixedVariance,
+    sampler::ancestral_step,
+    schedule::Schedule,
+};
+use ndarray::Array2;
+use ndarray_rand::rand::Rng;
+
+// ANCHOR: marginal_distance
+/// The largest difference between q(x_t | x_0) of the chain and of the SDE at t/T, in the signal's factor and the noise's
+/// variance: of order 1/T.
+///
+/// ln ᾱ_t = Σ ln(1 − β_s) is a sum where ln e^(−B) = −∫ β is an integral.
+pub fn marginal_distance(sde: &Sde, schedule: &Schedule) -> f64 {
+    let steps = schedule.steps();
+    largest((1..=steps).map(|t| {
+        let (chain, limit) = (Kernel::from_start(schedule, t), kernel(sde, t as f64 / steps as f64));
+        (chain.signal - limit.signal).abs().max((chain.variance - limit.variance).abs())
+    }))
+}
+// ANCHOR_END: marginal_distance
+
+// ANCHOR: coupled_distance
+/// How far a chain of few steps strays from one of many on the *same* noise: root mean square over all entries, at its worst
+/// time.
+///
+/// The chain of many steps stands in for the SDE: where T times m steps make up one, their noises z add up to the coarse
+/// step's, Σ z/√m, as the increments of one Brownian motion do. `x_0` has shape (N, D).
+///
+/// # Panics
+/// If the steps of `fine` are not a multiple of those of `coarse`.
+#[track_caller]
+pub fn coupled_distance(coarse: &Schedule, fine: &Schedule, x_0: &Array2<f64>, rng: &mut impl Rng) -> f64 {
+    let (steps, many) = (coarse.steps(), fine.steps());
+    assert!(many.is_multiple_of(steps), "{many} fine steps do not make up {steps} coarse ones");
+    let per_step = many / steps;
+    let (mut few, mut exact) = (x_0.clone(), x_0.clone());
+    largest((1..=steps).map(|t| {
+        let mut sum = Array2::zeros(x_0.dim());
+        for s in (t - 1) * per_step + 1..=t * per_step {
+            let noise = standard_normal(x_0.nrows(), x_0.ncols(), rng);
+            exact = forward_step(&exact, fine.beta(s), &noise);
+            sum += &noise;
+        }
+        few = forward_step(&few, coarse.beta(t), &(sum / (per_step as f64).sqrt()));
+        ((&few - &exact).mapv(|d| d * d).sum() / few.len() as f64).sqrt()
+    }))
+}
+// ANCHOR_END: coupled_distance
+
+// ANCHOR: reverse_step_distance
+/// The largest difference between a step of Algorithm 2 with σ² = β and a step of Euler–Maruyama on the reverse SDE, in
+/// the factors of x_t and of the score: of order 1/T², so that T steps differ by 1/T.
+///
+/// Algorithm 2: (x_t + β_t ∇ ln p)/√(1 − β_t); Euler–Maruyama: x_t + β/2 x_t + β ∇ ln p, with β = β(t/T)/T.
+///
+/// Source: Song et al. 2021, App. E.
+pub fn reverse_step_distance(sde: &Sde, schedule: &Schedule) -> f64 {
+    let steps = schedule.steps();
+    largest((1..=steps).map(|t| {
+        let step = ancestral_step(schedule, t, FixedVariance::Beta, None);
+        let of_score = -step.eps * (1.0 - schedule.alpha_bar(t)).sqrt();
+        let (rate, diffusion) = coefficients(sde, t as f64 / steps as f64);
+        let h = 1.0 / steps as f64;
+        (step.x_t - (1.0 - rate * h)).abs().max((of_score - diffusion * h).abs())
+    }))
+}
+// ANCHOR_END: reverse_step_distance

@@ -1,0 +1,90 @@
+//! The probability-flow ODE: the way back without noise, and the exact likelihood that comes with it.
+
+use super::{Sde, coefficients, kernel, reverse_drift};
+use crate::{
+    Result,
+    ode::{Tolerances, dormand_prince},
+    score::{Score, divergence, hutchinson},
+};
+use ndarray::{Array1, Array2, ArrayView1, Axis, Slice, concatenate};
+use ndarray_rand::rand::Rng;
+
+// ANCHOR: flow
+/// The probability-flow ODE as a function of t and x, for any solver of [`ode`](crate::ode).
+///
+/// Source: Song et al. 2021, Eq. (13).
+///
+/// dx/dt = a(t) x − ½ g(t)² ∇ ln p_t(x)
+///
+/// From t = 1 to 0 it draws, from 0 to 1 it encodes. Shapes: (N, D).
+pub fn flow(sde: &Sde, score: &impl Score) -> impl Fn(f64, &Array2<f64>) -> Array2<f64> {
+    move |t, x| reverse_drift(sde, t, x, &score.score(x, kernel(sde, t)), 0.0)
+}
+// ANCHOR_END: flow
+
+/// How the divergence of the score is found.
+#[derive(Debug, Clone, Copy)]
+pub enum Trace<'a> {
+    /// Exactly, with a product for each of the D axes.
+    Exact,
+    /// By Hutchinson's estimate, with these v of shape (N, D), the same along the whole way.
+    Hutchinson(&'a Array2<f64>),
+}
+
+/// Random signs: independent, +1 or −1, of shape (N, D).
+pub fn rademacher(rows: usize, columns: usize, rng: &mut impl Rng) -> Array2<f64> {
+    Array2::from_shape_simple_fn((rows, columns), || if rng.random::<bool>() { 1.0 } else { -1.0 })
+}
+
+/// What [`log_likelihood`] found, and what it took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Likelihood {
+    /// ln p_0 of each row, in nats, summed over the axes: shape (N).
+    pub log_density: Array1<f64>,
+    /// Where the flow took each row to at t = 1: shape (N, D).
+    pub latent: Array2<f64>,
+    /// How often the flow was asked for, for all rows at once.
+    pub calls: usize,
+}
+
+// ANCHOR: log_likelihood
+/// ln p_0(x) of the density that the probability-flow ODE draws from, by a change of variables.
+///
+/// Source: Chen et al. 2018 (Neural ODEs), Eq. (8); Song et al. 2021, Eq. (39).
+///
+/// ln p_0(x_0) = ln p_1(x_1) + ∫_0^1 ∇·v(x_t, t) dt, v = a x − ½ g² s, ∇·v = a D − ½ g² ∇·s
+///
+/// Where the flow spreads points apart, the density thins by the same factor. x_t and the integral are solved for together:
+/// the integral is one more column. `log_prior` is ln p_1; rows of `x` are points, shape (N, D).
+///
+/// # Errors
+/// As [`dormand_prince`].
+pub fn log_likelihood(
+    sde: &Sde,
+    score: &impl Score,
+    x: &Array2<f64>,
+    trace: Trace,
+    log_prior: impl Fn(ArrayView1<f64>) -> f64,
+    tolerances: Tolerances,
+) -> Result<Likelihood> {
+    let points = |state: &Array2<f64>| state.slice_axis(Axis(1), Slice::from(..x.ncols())).to_owned(); // (N, D)
+    let spread = |t: f64, x: &Array2<f64>| {
+        let (rate, diffusion) = coefficients(sde, t);
+        let of_score = match trace {
+            Trace::Exact => divergence(score, x, kernel(sde, t)),
+            Trace::Hutchinson(v) => hutchinson(score, x, v, kernel(sde, t)),
+        };
+        rate * x.ncols() as f64 - 0.5 * diffusion * of_score // (N)
+    };
+    let velocity = flow(sde, score);
+    let slope = |t: f64, state: &Array2<f64>| {
+        let x = points(state);
+        concatenate![Axis(1), velocity(t, &x), spread(t, &x).insert_axis(Axis(1))] // (N, D + 1)
+    };
+    let start = concatenate![Axis(1), x.view(), Array2::zeros((x.nrows(), 1))];
+    let solution = dormand_prince(slope, start, (0.0, 1.0), tolerances)?;
+    let latent = points(&solution.x);
+    let prior: Array1<f64> = latent.rows().into_iter().map(log_prior).collect();
+    Ok(Likelihood { log_density: prior + solution.x.column(x.ncols()), latent, calls: solution.calls })
+}
+// ANCHOR_END: log_likelihood
