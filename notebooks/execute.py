@@ -20,7 +20,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from jupyter_core.utils import run_sync
 from PIL import Image
 
@@ -30,6 +30,7 @@ REPOSITORY = FOLDER.parent
 # Without it a panic ends a cell, not the run: what it prints may even come after the cell has ended.
 GUARD = "std::panic::set_hook(Box::new(|info| { eprintln!(\"{info}\"); std::process::abort(); }));"
 MOST_BYTES = 400_000
+SECONDS = 1800  # of one cell: the first of Part II compiles the tensor library
 COLOURS = 64
 LANGUAGE = {"name": "rust", "file_extension": ".rs", "mimetype": "text/rust", "pygments_lexer": "rust"}
 
@@ -79,7 +80,7 @@ def late_complaint(client, patience=0.2):
 def execute(notebook, name):
     """Runs all cells; the first that panics, fails to compile or gives an error ends the run."""
     client = NotebookClient(
-        notebook, kernel_name="rust", timeout=900, record_timing=False, coalesce_streams=True,
+        notebook, kernel_name="rust", timeout=SECONDS, record_timing=False, coalesce_streams=True,
         resources={"metadata": {"path": str(FOLDER)}},
     )
     with client.setup_kernel(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
@@ -92,7 +93,7 @@ def execute(notebook, name):
             try:
                 client.execute_cell(cell, index)
                 problem = complaint(cell) or late_complaint(client)
-            except (CellExecutionError, DeadKernelError) as error:
+            except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
                 problem = complaint(cell) or str(error)
             if problem:
                 raise Trouble(f"{name}, cell {index + 1}:\n{cell.source}\n\n{problem}")
