@@ -170,6 +170,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// The text of all Rust files below a folder or, without it, of one file.
 fn sources(path: &Path) -> Vec<(String, String)> {
     if path.is_dir() {
@@ -224,6 +229,24 @@ fn every_symptom_leads_to_bugs_and_every_bug_has_a_symptom() {
     }
     for bug in BUGS {
         assert!(SYMPTOMS.iter().any(|(_, numbers)| numbers.contains(&bug.number)), "{}", bug.title());
+    }
+}
+
+#[test]
+fn the_page_and_the_errata_follow_the_catalogue() {
+    let (page, errata) = (read("book/src/ch11_bugs.md"), read("book/src/errata.md"));
+    for bug in BUGS {
+        let number = bug.number;
+        assert!(page.contains(&format!("## {} {{#b{number}}}", bug.title())), "the page has no B{number}");
+        assert!(errata.contains(&format!("ch11_bugs.md#b{number}")), "the errata do not link B{number}");
+        for (file, name) in bug.tests {
+            assert!(page.contains(&format!("`cargo test --test {file} {name}`")), "B{number}: {name}");
+        }
+    }
+    for (text, numbers) in SYMPTOMS {
+        let links: Vec<String> = numbers.iter().map(|number| format!("[B{number}](#b{number})")).collect();
+        let row = format!("| {text} | {} |", links.join(", "));
+        assert!(page.contains(&row), "the page's self-check has no row\n{row}");
     }
 }
 

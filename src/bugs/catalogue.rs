@@ -258,7 +258,7 @@ pub const BUGS: &[Bug] = &[
         tests: &[
             ("ch05_training", "every_t_is_trained"),
             ("ch06_sampling", "sample_asks_the_denoiser_exactly_t_times_from_t_to_1"),
-            ("sampler", "time_grid_begins_and_ends_where_its_name_says"),
+            ("ch09_fast_sampling", "ddim_goes_from_each_grid_point_to_the_next_and_then_to_0"),
         ],
         measure: numbers::off_by_one,
     },
