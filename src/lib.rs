@@ -12,6 +12,7 @@
 //! - **Randomness** comes from a generator that the caller seeds; nothing here asks the operating system for it.
 
 pub mod bound;
+pub mod bugs;
 pub mod data;
 pub mod denoiser;
 pub mod error;

@@ -23,6 +23,23 @@ pub mod bound {
     }
 }
 
+pub mod bugs {
+    #[cfg(feature = "ch11")]
+    pub use crate::answers::ch11_bugs::{
+        first_bad_beta, normality_scores, reseed_change, standard_errors_off, step_audit, unmoved_parameters,
+    };
+    pub use solution::bugs::*;
+
+    pub mod detect {
+        #[cfg(feature = "ch11")]
+        pub use crate::answers::ch11_bugs::{
+            first_bad_beta, normality_scores, reseed_change, standard_errors_off, step_audit,
+            unmoved_parameters,
+        };
+        pub use solution::bugs::detect::*;
+    }
+}
+
 pub mod forward {
     #[cfg(feature = "ch01")]
     pub use crate::answers::ch01_forward::{diffuse, forward_step, merge};

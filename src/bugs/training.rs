@@ -1,0 +1,74 @@
+//! Algorithm 1 with switches.
+
+use super::{Code, World, points::noise, steps::draw_time};
+use crate::{
+    Result,
+    forward::diffuse_each,
+    network::{AdamW, AdamWConfig, Mlp, MlpConfig, Pass, cosine_learning_rate},
+    objective::{Batch, Objective, TrainingLoss},
+};
+use ndarray_rand::rand::Rng;
+
+/// Points a training step.
+const BATCH: usize = 128;
+/// The first learning rate; it falls to 0 along half a cosine.
+const LEARNING_RATE: f64 = 2e-3;
+
+// ANCHOR: Slips
+/// Which slips a training run makes; the default makes none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Slips {
+    /// B1: which noise is drawn.
+    pub noise: Code,
+    /// B8: which t are drawn.
+    pub times: Code,
+    /// B10: whether the optimizer knows the network's parameters.
+    pub optimizer: Code,
+    /// B10: whether the time embedding reaches the network.
+    pub time: Code,
+}
+// ANCHOR_END: Slips
+
+/// A small network that has learned nothing yet.
+///
+/// # Errors
+/// As [`Mlp::new`]; this shape is within its bounds.
+pub fn fresh_network(time: Code, rng: &mut impl Rng) -> Result<Mlp<f32>> {
+    let time_embedding = time == Code::Right;
+    Mlp::new(MlpConfig { hidden: 64, embedding: 64, time_embedding, ..MlpConfig::default() }, rng)
+}
+
+// ANCHOR: bug_10
+/// Algorithm 1 on the world's points, in a loop of one's own: the trained network; `watch` sees each step's loss.
+///
+/// # Errors
+/// As [`fresh_network`].
+pub fn train(
+    world: &World,
+    steps: usize,
+    slips: Slips,
+    rng: &mut impl Rng,
+    mut watch: impl FnMut(f64),
+) -> Result<Mlp<f32>> {
+    let (schedule, mut network) = (&world.schedule, fresh_network(slips.time, rng)?);
+    let known = match slips.optimizer {
+        Code::Right => network.parameters().len(),
+        Code::Wrong => 0, // `AdamW::new(vec![])`: nothing fails, nothing moves
+    };
+    let mut optimizer = AdamW::new(AdamWConfig::default(), known);
+    let (mut pass, objective) = (Pass::new(&network), TrainingLoss::new(schedule, Objective::Simple));
+    for step in 0..steps {
+        let x_0 = world.ring.sample(BATCH, rng);
+        let t: Vec<usize> = (0..BATCH).map(|_| draw_time(schedule.steps(), slips.times, rng)).collect();
+        let eps = noise(BATCH, 2, slips.noise, rng);
+        let x_t = diffuse_each(&x_0, schedule, &t, &eps);
+
+        let mut slope = pass.forward(&network, x_t.mapv(|x| x as f32).view(), &t).mapv(f64::from);
+        watch(objective.loss_and_gradient(Batch { x_0: &x_0, eps: &eps, x_t: &x_t, t: &t }, &mut slope));
+        let gradient = pass.backward(&network, slope.mapv(|slope| slope as f32).view());
+        optimizer.config.learning_rate = cosine_learning_rate(step, steps, LEARNING_RATE);
+        optimizer.step(&mut network.parameters_mut()[..known], &gradient[..known]);
+    }
+    Ok(network)
+}
+// ANCHOR_END: bug_10
