@@ -77,8 +77,8 @@ pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64,
         }
         "overflow" => {
             let (n, m) = (real.len() as f64, fake.len() as f64);
-            let loss =
-                real.mapv(|a| (1.0 + (-a).exp()).ln()).sum() / n + fake.mapv(|b| (1.0 + b.exp()).ln()).sum() / m;
+            let loss = real.mapv(|a| (1.0 + (-a).exp()).ln()).sum() / n
+                + fake.mapv(|b| (1.0 + b.exp()).ln()).sum() / m;
             (loss, of_real, of_fake)
         }
         _ => (loss, of_real, of_fake),
@@ -106,9 +106,9 @@ pub fn mode_counts(mixture: &GaussianMixture, samples: &Array2<f64>, reach: f64)
     let with = |variances: Array2<f64>| GaussianMixture { variances, ..mixture.clone() };
     match slip("mode_counts") {
         "variance_for_standard_deviation" => right(&with(mixture.variances.mapv(|v| v * v))),
-        "first_axis_for_all" => right(&with(Array2::from_shape_fn(mixture.variances.dim(), |(k, _)| {
-            mixture.variances[(k, 0)]
-        }))),
+        "first_axis_for_all" => {
+            right(&with(Array2::from_shape_fn(mixture.variances.dim(), |(k, _)| mixture.variances[(k, 0)])))
+        }
         "every_mode_in_reach" => {
             let alone = |k: usize| {
                 let row = |of: &Array2<f64>| of.row(k).to_owned().insert_axis(Axis(0));

@@ -18,7 +18,9 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 /// where s is `log_variance`.
 pub fn latent_kl(mean: f64, log_variance: f64) -> (f64, f64, f64) {
     let _ = (mean, log_variance);
-    todo!("Kingma & Welling, App. B: the network gives s, the *logarithm* of the variance; differentiate by it")
+    todo!(
+        "Kingma & Welling, App. B: the network gives s, the *logarithm* of the variance; differentiate by it"
+    )
 }
 
 /// The gradients of [`reparameterize`], (∂L/∂μ, ∂L/∂s), from G = ∂L/∂z.
@@ -32,7 +34,9 @@ pub fn reparameterize_backward(
     grad_z: &Array2<f64>,
 ) -> (Array2<f64>, Array2<f64>) {
     let _ = (log_variance, noise, grad_z);
-    todo!("Kingma & Welling, §2.4: z = μ + e^{{s/2}} ε; which z does a single μ or s reach, and how strongly?")
+    todo!(
+        "Kingma & Welling, §2.4: z = μ + e^{{s/2}} ε; which z does a single μ or s reach, and how strongly?"
+    )
 }
 
 /// ln of the mean weight of each row, from M log-weights: (N, M) to (N), nats.
@@ -57,7 +61,9 @@ pub fn importance_weighted(log_weights: ArrayView2<f64>) -> Array1<f64> {
 /// discriminator that cannot tell, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
 pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64, Array1<f64>, Array1<f64>) {
     let _ = (real, fake);
-    todo!("Goodfellow et al., Eq. (1): a real point wants a high logit, a fake one a low one; `softplus` is −ln of a probability")
+    todo!(
+        "Goodfellow et al., Eq. (1): a real point wants a high logit, a fake one a low one; `softplus` is −ln of a probability"
+    )
 }
 
 /// The non-saturating loss −mean ln D(fake) from the logits, and its derivative with respect to them; nats.
@@ -87,5 +93,7 @@ pub fn generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
 pub fn mode_counts(mixture: &GaussianMixture, samples: &Array2<f64>, reach: f64) -> Array1<usize> {
     assert_eq!(samples.ncols(), mixture.dimension(), "the points and the mixture differ in dimension");
     let _ = reach;
-    todo!("Srivastava et al., §4.1: for each sample the nearest component, in deviations, and only if it is near enough")
+    todo!(
+        "Srivastava et al., §4.1: for each sample the nearest component, in deviations, and only if it is near enough"
+    )
 }
