@@ -115,7 +115,10 @@ pub fn dpm_solver_step(
     clip: Option<f64>,
 ) -> MultiStep {
     assert!(previous < t, "a jump goes from t = {t} to an earlier step, not to {previous}");
-    let _ = (schedule, before, clip);
+    if let Some(before) = before {
+        assert!(before > t, "the jump to t = {t} came from above, not from {before}");
+    }
+    let _ = (schedule, clip);
     todo!(
         "DPM-Solver++, Algorithm 2: three factors; √ᾱ_s e^{{−h}} = √ᾱ_t √((1 − ᾱ_s)/(1 − ᾱ_t)) needs no logarithm"
     )
