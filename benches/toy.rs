@@ -17,7 +17,7 @@ use ddpm::{
     forward::standard_normal,
     objective::Objective,
     reverse::FixedVariance,
-    sampler::{ancestral, sample},
+    sampler::{Method, Spacing, ancestral, sample, time_grid},
     schedule::{Schedule, ScheduleName},
     train::{NetworkDenoiser, TrainConfig, Trainer},
 };
@@ -146,6 +146,14 @@ fn print_tenfold() {
     print("an epoch of 8000, 80000 points", epoch(POINTS), epoch(10 * POINTS));
     print("a draw with T = 50, 500", draw(STEPS, DRAWN), draw(10 * STEPS, DRAWN));
     print("a draw of 1000, 10000 points", draw(STEPS, DRAWN), draw(STEPS, 10 * DRAWN));
+    let jumps = |method, steps, count| {
+        let mut toy = Toy::new(BATCH, steps);
+        seconds(3, || toy.jump(method, count, DRAWN))
+    };
+    let (ddim, solver) = (Method::Ddim(0.0), Method::Solver);
+    print("20, 200 jumps of DDIM, T = 200", jumps(ddim, 200, 20), jumps(ddim, 200, 200));
+    print("20 jumps of DDIM, T = 200, 2000", jumps(ddim, 200, 20), jumps(ddim, 2000, 20));
+    print("20, 200 jumps of DPM-Solver++(2M)", jumps(solver, 200, 20), jumps(solver, 200, 200));
     print("a training step on 256, 2560 rows", step(256), step(2560));
 }
 
@@ -198,11 +206,20 @@ impl Toy {
     fn draw(&mut self, points: usize) {
         let x_t = standard_normal(points, 2, &mut self.rng);
         let steps = ancestral(self.schedule, FixedVariance::Beta, None);
-        let denoiser = NetworkDenoiser {
-            schedule: self.schedule,
-            network: self.trainer.network(),
-            objective: Objective::Simple,
-        };
+        let denoiser = denoiser(self.schedule, &self.trainer);
         black_box(sample(&steps, &denoiser, x_t, &mut self.rng, |_, _| ()));
     }
+
+    /// So many jumps along a grid.
+    fn jump(&mut self, method: Method, count: usize, points: usize) {
+        let x_t = standard_normal(points, 2, &mut self.rng);
+        let grid = time_grid(self.schedule.steps(), count, Spacing::Trailing).expect("no more jumps than T");
+        let denoiser = denoiser(self.schedule, &self.trainer);
+        let drawn = method.draw(self.schedule, &grid, None, &denoiser, x_t, &mut self.rng);
+        black_box(drawn.expect("the grid falls"));
+    }
+}
+
+fn denoiser<'a>(schedule: &'a Schedule, trainer: &'a Trainer<'_, f32>) -> NetworkDenoiser<'a, f32> {
+    NetworkDenoiser { schedule, network: trainer.network(), objective: Objective::Simple }
 }

@@ -17,9 +17,12 @@ pub mod data;
 pub mod denoiser;
 pub mod error;
 pub mod forward;
+pub mod gan;
 pub mod gaussian;
+pub mod learner;
 pub mod likelihood;
 pub mod metrics;
+pub mod modes;
 pub mod network;
 pub mod objective;
 pub mod ode;
@@ -33,6 +36,7 @@ pub mod schedule;
 pub mod score;
 pub mod sde;
 pub mod train;
+pub mod vae;
 
 pub mod files;
 

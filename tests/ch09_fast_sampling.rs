@@ -152,22 +152,20 @@ fn ddim_goes_from_each_grid_point_to_the_next_and_then_to_0() {
     let schedule = ScheduleName::Linear.schedule(1000).unwrap();
     let (x_0, eps) = (array![[0.3, -0.8]], array![[1.1, 0.4]]);
     let knowing = Knowing { schedule: &schedule, x_0: &x_0 };
-    for spacing in Spacing::ALL {
-        for count in [1, 7, 13] {
-            let grid = time_grid(1000, count, spacing).unwrap();
-            let steps = ddim(&schedule, &grid, 0.0, None);
-            let mut times = grid.iter().chain([&0]);
-            let x = diffuse(&x_0, schedule.alpha_bar(grid[0]), &eps);
-            let end = sample(&steps, &knowing, x, &mut rng(3), |t, x| {
-                let what = format!("{spacing}, {count} jumps, t = {t}");
-                assert_eq!(Some(&t), times.next(), "{what}: the time at which the denoiser is asked");
-                let expected = diffuse(&x_0, schedule.alpha_bar(t), &eps);
-                let worst = largest_difference(x, &expected);
-                assert!(worst < 1e-9, "{what}: x_t is off by {worst:.2e}");
-            });
-            assert_eq!(times.next(), None, "{spacing}, {count} jumps: no time of the grid is left out");
-            assert!(largest_difference(&end, &x_0) < 1e-12, "{spacing}, {count} jumps: it ends at x_0");
-        }
+    let grids: [&[usize]; 5] =
+        [&[1000, 750, 501, 251, 1], &[801, 451, 201, 51, 1], &[1000, 577, 13], &[20, 19], &[700]];
+    for grid in grids {
+        let steps = ddim(&schedule, grid, 0.0, None);
+        let mut times = grid.iter().chain([&0]);
+        let x = diffuse(&x_0, schedule.alpha_bar(grid[0]), &eps);
+        let end = sample(&steps, &knowing, x, &mut rng(3), |t, x| {
+            let what = format!("grid {grid:?}, t = {t}");
+            assert_eq!(Some(&t), times.next(), "{what}: the time at which the denoiser is asked");
+            let worst = largest_difference(x, &diffuse(&x_0, schedule.alpha_bar(t), &eps));
+            assert!(worst < 1e-9, "{what}: x_t is off by {worst:.2e}");
+        });
+        assert_eq!(times.next(), None, "grid {grid:?}: no time is left out");
+        assert!(largest_difference(&end, &x_0) < 1e-12, "grid {grid:?}: it ends at x_0");
     }
 }
 // ANCHOR_END: ddim_goes_to_the_next_grid_point
@@ -179,7 +177,7 @@ fn ddim_with_eta_1_on_the_whole_grid_is_algorithm_2_with_the_posterior_variance(
     let data = GaussianData { mean: array![0.5, -0.2], variance: 0.3 };
     let exact = ExactDenoiser::new(&schedule, &data);
     let x_t = standard_normal::<f64>(20, 2, &mut rng(4));
-    let grid = time_grid(50, 50, Spacing::Trailing).unwrap();
+    let grid: Vec<usize> = (1..=50).rev().collect();
     let run = |steps: &[Step]| sample(steps, &exact, x_t.clone(), &mut rng(5), |_, _| ());
     let worst = largest_difference(
         &run(&ddim(&schedule, &grid, 1.0, None)),
@@ -201,7 +199,7 @@ fn ddim_without_noise_follows_the_exact_flow_of_a_gaussian() {
     let exact = ExactDenoiser::new(&schedule, &data);
     let x_t = array![[1.3, -0.7]];
     let error = |count: usize| {
-        let grid = time_grid(1000, count, Spacing::Trailing).unwrap();
+        let grid: Vec<usize> = (1..=count).rev().map(|i| i * 1000 / count).collect();
         let x_0 = sample(&ddim(&schedule, &grid, 0.0, None), &exact, x_t.clone(), &mut rng(1), |_, _| ());
         let alpha_bar = schedule.alpha_bar(1000);
         let spread = (data.variance / (alpha_bar * data.variance + 1.0 - alpha_bar)).sqrt();
@@ -222,7 +220,7 @@ fn ddim_draws_the_data_whatever_eta() {
     let data = GaussianData { mean: array![0.5], variance: 0.3 };
     let exact = ExactDenoiser::new(&schedule, &data);
     for eta in [0.0, 0.5, 1.0] {
-        let grid = time_grid(1000, 1000, Spacing::Trailing).unwrap();
+        let grid: Vec<usize> = (1..=1000).rev().collect();
         let mut rng = rng(2);
         let x_t = standard_normal(10_000, 1, &mut rng);
         let drawn = sample(&ddim(&schedule, &grid, eta, None), &exact, x_t, &mut rng, |_, _| ());
@@ -280,6 +278,7 @@ fn dpm_solver_step_begins_as_ddim_without_noise() {
     }
 }
 
+// ANCHOR: dpm_solver_step_ends_with_the_predicted_x_0
 #[test]
 fn dpm_solver_step_ends_with_the_predicted_x_0() {
     // h is infinite there: neither a NaN nor an extrapolation may come of it
@@ -294,6 +293,7 @@ fn dpm_solver_step_ends_with_the_predicted_x_0() {
         assert_eq!((last.step.t, last.step.clip), (10, Some(1.5)));
     }
 }
+// ANCHOR_END: dpm_solver_step_ends_with_the_predicted_x_0
 
 #[test]
 fn dpm_solver_step_integrates_a_straight_line_up_to_the_third_order() {
@@ -335,6 +335,13 @@ fn dpm_solver_step_weighs_both_x_0_as_the_first_order_weighs_one() {
     }
 }
 
+#[test]
+#[should_panic(expected = "came from above, not from 5")]
+fn dpm_solver_step_remembers_what_lies_above() {
+    let schedule = ScheduleName::Linear.schedule(10).unwrap();
+    dpm_solver_step(&schedule, Some(5), 5, 2, None);
+}
+
 /// Largest error against the exact flow of N(m, v), from x at t = 1 down to t = 0.01, for DDIM and for 2M.
 fn errors_on_a_gaussian(steps: usize) -> [f64; 2] {
     let schedule = lambda_uniform(1.0, 0.01, steps).unwrap();
@@ -367,7 +374,7 @@ fn dpm_solver_is_of_second_order_and_ddim_of_first() {
 #[test]
 fn dpm_solver_goes_along_the_grid() {
     let schedule = ScheduleName::Linear.schedule(1000).unwrap();
-    let grid = time_grid(1000, 7, Spacing::Linspace).unwrap();
+    let grid = [1000, 834, 667, 501, 334, 168, 1];
     let steps = dpm_solver(&schedule, &grid, Some(2.0));
     let mut before = None;
     for (i, &t) in grid.iter().enumerate() {

@@ -11,7 +11,7 @@ use ddpm::{
     posterior::posterior_variance,
     reverse::{FixedVariance, interpolated_variance},
     sampler::{
-        Knowing, MultiStep, SpacedVariance, Spacing, Step, ancestral, ancestral_step, between,
+        Knowing, Method, MultiStep, SpacedVariance, Spacing, Step, ancestral, ancestral_step, between,
         continuous_alpha_bar, ddim, ddim_step, dpm_solver, encode, flow, flow_to_data, flow_velocity,
         half_log_snr, lambda_uniform, memory_of_x_0, moments_drawn, noise_kept, sample, sample_multistep,
         sigma_hat_step, spaced_ancestral, spaced_schedule, time_grid,
@@ -372,5 +372,53 @@ fn multistep_samplers_draw_the_data() {
         assert_close("mean", moments.mean[d], 0.0, 4.0 * moments.mean_error[d]);
         let tolerance = 4.0 * moments.covariance_error[(d, d)] + 0.02;
         assert_close("variance", moments.covariance[(d, d)], 1.0, tolerance);
+    }
+}
+
+#[test]
+fn a_method_is_its_sampler_s_steps() {
+    let schedule = ScheduleName::Linear.schedule(100).unwrap();
+    let grid = [90, 40, 7, 1];
+    let spaced = |choice| spaced_ancestral(&schedule, &grid, choice, Some(2.0)).unwrap();
+    let multi = |steps: Vec<Step>| steps.into_iter().map(MultiStep::from).collect::<Vec<_>>();
+    for (method, name, expected) in [
+        (Method::SigmaHat, "Algorithm 2, σ² = β", multi(spaced(FixedVariance::Beta))),
+        (Method::Learned, "Algorithm 2, learned Σ", multi(spaced(FixedVariance::Posterior))),
+        (Method::Ddim(0.5), "DDIM, η = 0.5", multi(ddim(&schedule, &grid, 0.5, Some(2.0)))),
+        (Method::Solver, "DPM-Solver++(2M)", dpm_solver(&schedule, &grid, Some(2.0))),
+    ] {
+        assert_eq!(method.to_string(), name);
+        assert_eq!(method.steps(&schedule, &grid, Some(2.0)).unwrap(), expected, "{name}");
+    }
+    for method in [Method::SigmaHat, Method::Learned] {
+        assert!(method.steps(&schedule, &[7, 40], None).is_err(), "{method} on a grid that rises");
+    }
+}
+
+#[test]
+fn only_the_method_that_says_so_draws_with_a_learned_variance() {
+    let schedule = ScheduleName::Linear.schedule(100).unwrap();
+    let grid = [90, 40, 7, 1];
+    let learned = Between { schedule: &schedule, v: Array2::from_elem((20, 1), 0.7), calls: Cell::new(0) };
+    let x_t = standard_normal::<f64>(20, 1, &mut rng(36));
+    let draw =
+        |method: Method| method.draw(&schedule, &grid, None, &learned, x_t.clone(), &mut rng(37)).unwrap();
+    // v = 0.7 lies as far from β̃ as the grid's β and β̃ let it
+    let spaced = SpacedVariance::new(&learned, &schedule, &grid).unwrap();
+    let steps = spaced_ancestral(&schedule, &grid, FixedVariance::Posterior, None).unwrap();
+    let expected = sample(&steps, &spaced, x_t.clone(), &mut rng(37), |_, _| ());
+    assert_eq!(draw(Method::Learned), expected, "Σ on the grid");
+    let tanh = Tanh;
+    let expected = sample(&ddim(&schedule, &grid, 1.0, None), &tanh, x_t.clone(), &mut rng(37), |_, _| ());
+    assert_eq!(draw(Method::Ddim(1.0)), expected, "β̃, though a variance was learned");
+    assert!(largest_difference(&draw(Method::Learned), &expected) > 0.01, "the two differ");
+}
+
+/// Predicts tanh(x_t), and no variance.
+struct Tanh;
+
+impl Denoiser for Tanh {
+    fn predict(&self, x_t: ArrayView2<f64>, _: usize) -> Prediction {
+        Prediction { eps: x_t.mapv(f64::tanh), variance: None }
     }
 }

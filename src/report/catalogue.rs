@@ -19,6 +19,7 @@ pub const CHAPTERS: &[Entry] = &[
     entry("ch06_sampling", "How do samples come out of ε_θ, and with which variance?"),
     entry("ch08_score", "What has ε_θ to do with the score, and what do SDEs and their ODE buy?"),
     entry("ch09_fast_sampling", "How few calls of the network will do, and what do the few calls cost?"),
+    entry("ch10_trilemma", "VAE, GAN and DDPM on one budget: who has quality, coverage, speed?"),
     entry("ch11_bugs", "Your samples look wrong: which of seventeen bugs is it, and what gives it away?"),
     entry(
         "ch12_convolution",

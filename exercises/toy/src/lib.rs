@@ -46,10 +46,22 @@ pub mod forward {
     pub use solution::forward::*;
 }
 
+pub mod gan {
+    #[cfg(feature = "ch10")]
+    pub use crate::answers::ch10_trilemma::{discriminator_loss, generator_loss};
+    pub use solution::gan::*;
+}
+
 pub mod gaussian {
     #[cfg(feature = "ch04")]
     pub use crate::answers::ch04_objective::kl_divergence;
     pub use solution::gaussian::*;
+}
+
+pub mod modes {
+    #[cfg(feature = "ch10")]
+    pub use crate::answers::ch10_trilemma::mode_counts;
+    pub use solution::modes::*;
 }
 
 pub mod network {
@@ -117,4 +129,10 @@ pub mod schedule {
     #[cfg(feature = "ch01")]
     pub use crate::answers::ch01_forward::{alpha_bars, cosine_betas, quad_betas};
     pub use solution::schedule::*;
+}
+
+pub mod vae {
+    #[cfg(feature = "ch10")]
+    pub use crate::answers::ch10_trilemma::{importance_weighted, latent_kl, reparameterize_backward};
+    pub use solution::vae::*;
 }

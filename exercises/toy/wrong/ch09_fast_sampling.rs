@@ -50,9 +50,7 @@ pub fn ddim_step(schedule: &Schedule, t: usize, previous: usize, eta: f64, clip:
             let (right, all) = ((1.0 - then - step.noise.powi(2)).max(0.0).sqrt(), (1.0 - then).sqrt());
             Step { eps: step.eps + all - right, ..step }
         }
-        "noise_in_the_last_jump" => {
-            Step { noise: eta * (1.0 - schedule.alpha_bar(t) / then).sqrt(), ..step }
-        }
+        "noise_in_the_last_jump" => Step { noise: eta * (1.0 - schedule.alpha_bar(t) / then).sqrt(), ..step },
         "alpha_bar_for_its_root" => Step { x_t: step.x_t * step.x_t, x_0: step.x_0 * step.x_0, ..step },
         "clip_forgotten" => sampler::ddim_step(schedule, t, previous, eta, None),
         "one_step_only" => sampler::ddim_step(schedule, t, t - 1, eta, clip),
@@ -135,10 +133,7 @@ pub fn dpm_solver_step(
         "sign_of_the_memory" => MultiStep { x_0_before: -right.x_0_before, ..right },
         "memory_forgotten" => MultiStep { x_0_before: 0.0, ..right },
         "x_t_shrunk_by_alpha" => MultiStep {
-            step: Step {
-                x_t: (schedule.alpha_bar(previous) / schedule.alpha_bar(t)).sqrt(),
-                ..right.step
-            },
+            step: Step { x_t: (schedule.alpha_bar(previous) / schedule.alpha_bar(t)).sqrt(), ..right.step },
             ..right
         },
         _ => right,

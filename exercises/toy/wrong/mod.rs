@@ -11,6 +11,7 @@ pub mod ch04_objective;
 pub mod ch05_training;
 pub mod ch06_sampling;
 pub mod ch09_fast_sampling;
+pub mod ch10_trilemma;
 pub mod ch11_bugs;
 
 #[path = "../../slip.rs"]

@@ -60,7 +60,9 @@ pub fn ddim_step(schedule: &Schedule, t: usize, previous: usize, eta: f64, clip:
     assert!(previous < t, "DDIM goes from t = {t} to an earlier step, not to {previous}");
     assert!((0.0..=1.0).contains(&eta), "η = {eta} lies outside of [0, 1]");
     let _ = (schedule, clip);
-    todo!("DDIM, Eq. (12): the factors of x̂_0, ε_θ and z; without a clip put x̂_0 = a x_t + b ε_θ in, and its own factor is 0")
+    todo!(
+        "DDIM, Eq. (12): the factors of x̂_0, ε_θ and z; without a clip put x̂_0 = a x_t + b ε_θ in, and its own factor is 0"
+    )
 }
 
 /// All jumps of DDIM along a falling grid of times, the last one to t = 0.
@@ -113,6 +115,11 @@ pub fn dpm_solver_step(
     clip: Option<f64>,
 ) -> MultiStep {
     assert!(previous < t, "a jump goes from t = {t} to an earlier step, not to {previous}");
-    let _ = (schedule, before, clip);
-    todo!("DPM-Solver++, Algorithm 2: three factors; √ᾱ_s e^{{−h}} = √ᾱ_t √((1 − ᾱ_s)/(1 − ᾱ_t)) needs no logarithm")
+    if let Some(before) = before {
+        assert!(before > t, "the jump to t = {t} came from above, not from {before}");
+    }
+    let _ = (schedule, clip);
+    todo!(
+        "DPM-Solver++, Algorithm 2: three factors; √ᾱ_s e^{{−h}} = √ᾱ_t √((1 − ᾱ_s)/(1 − ᾱ_t)) needs no logarithm"
+    )
 }

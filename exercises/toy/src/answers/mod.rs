@@ -14,5 +14,7 @@ pub mod ch05_training;
 pub mod ch06_sampling;
 #[cfg(feature = "ch09")]
 pub mod ch09_fast_sampling;
+#[cfg(feature = "ch10")]
+pub mod ch10_trilemma;
 #[cfg(feature = "ch11")]
 pub mod ch11_bugs;

@@ -1,0 +1,703 @@
+//! ch10_trilemma: quality, coverage, speed: which does each of three models have, at the same budget?
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use ddpm::{
+    bound::{Model, bits_per_dim, variational_bound},
+    data::{Dataset, DatasetName, Density, GaussianMixture},
+    forward::standard_normal,
+    gan::{
+        GanConfig, GanTrainer, Generator, deceive, generator_loss, judge, saturating_generator_loss, sigmoid,
+    },
+    learner::{LearningConfig, gradient_error, parameter_count, widest},
+    metrics::{largest, mean, quantile, sliced_wasserstein, standard_error},
+    modes::{ModeReport, grid_of_gaussians},
+    network::{Mlp, MlpConfig},
+    objective::Objective,
+    plot::{BLACK, BLUE, Figure, GREEN, GREY, ORANGE, Panel, Series, VERMILLION, points_panel},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    reverse::FixedVariance,
+    sampler::{Spacing, ancestral, ddim, sample, time_grid},
+    schedule::Schedule,
+    train::{NetworkDenoiser, TrainConfig, Trainer},
+    vae::{
+        LinearVae, Vae, VaeConfig, VaeTrainer, elbo, importance_weighted_log_likelihood,
+        log_likelihood_by_quadrature, log_weights, negative_elbo,
+    },
+};
+use ndarray::{Array1, Array2, array};
+use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+use rayon::prelude::*;
+use std::{collections::BTreeMap, sync::Mutex, time::Instant};
+
+/// Within how many standard deviations a sample belongs to a mode.
+const REACH: f64 = 3.0;
+const DIRECTIONS: usize = 64;
+const CALLS: [usize; 6] = [1, 2, 5, 10, 20, 50];
+
+#[derive(Parser)]
+#[command(about = catalogue::question("ch10_trilemma"))]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    /// The number of training steps of each model
+    #[arg(long, default_value_t = 4000)]
+    training_steps: usize,
+    /// The number of points in a training step
+    #[arg(long, default_value_t = 128)]
+    batch: usize,
+    /// How often each model is trained, each time from another seed
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// The number of points that each model draws
+    #[arg(long, default_value_t = 2000)]
+    count: usize,
+    /// The number of diffusion steps T; β runs from 0.1/T to 20/T
+    #[arg(long, default_value_t = 200)]
+    steps: usize,
+}
+
+/// What all sections share.
+struct Setting {
+    worlds: Vec<World>,
+    schedule: Schedule,
+    ddpm: TrainConfig,
+    vae: VaeConfig,
+    gan: GanConfig,
+    count: usize,
+    runs: usize,
+    seed: u64,
+}
+
+/// Data whose modes are known.
+struct World {
+    data: Dataset,
+    mixture: GaussianMixture,
+    /// The largest |x| of 20,000 points.
+    edge: f64,
+    /// The sliced Wasserstein distance of data from data.
+    floor: f64,
+}
+
+impl World {
+    fn new(data: Dataset, count: usize, seed: u64) -> Result<World> {
+        let Density::Mixture(mixture) = data.density().clone() else {
+            anyhow::bail!("{} has no modes", data.name())
+        };
+        let mut rng = StdRng::seed_from_u64(seed);
+        let edge = largest(data.sample(20_000, &mut rng).iter().map(|x| x.abs()));
+        let pair =
+            |_| sliced_wasserstein(&data.sample(count, &mut rng), &data.sample(count, &mut rng), DIRECTIONS);
+        let floor = (0..20).map(pair).sum::<f64>() / 20.0;
+        Ok(World { data, mixture, edge, floor })
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let setting = setting(&arguments)?;
+    let mut chapter = Chapter::start("ch10_trilemma", &arguments.common)?;
+    let mut rng = StdRng::seed_from_u64(setting.seed);
+    budget(&mut chapter, &setting);
+    gradients(&mut chapter, &mut rng)?;
+    known_likelihood(&mut chapter, arguments.common.pick(100_000, 10_000), &mut rng);
+    two_generator_losses(&mut chapter);
+
+    let outcomes = train_all(&setting)?;
+    losses(&mut chapter, &setting, &outcomes)?;
+    let scores = quality_and_coverage(&mut chapter, &setting, &outcomes)?;
+    likelihood(&mut chapter, &setting, &outcomes)?;
+    forgotten_latent(&mut chapter, &setting, &mut rng)?;
+    seconds(&mut chapter, &setting, &mut rng)?;
+    triangle(&mut chapter, &setting, &scores)?;
+    way_out(&mut chapter, &setting, &scores)?;
+    Ok(chapter.finish()?)
+}
+
+fn setting(arguments: &Arguments) -> Result<Setting> {
+    let common = &arguments.common;
+    anyhow::ensure!(arguments.runs > 0, "runs is 0; a spread needs at least 1: use --runs 3");
+    anyhow::ensure!(arguments.count > 10, "count is {}; use a --count above 10", arguments.count);
+    let count = common.pick(arguments.count, 300.min(arguments.count));
+    let grid = Density::Mixture(grid_of_gaussians(5, 2.0, 0.1));
+    let worlds =
+        vec![Dataset::named(DatasetName::Gaussians8, "")?, Dataset::new("a grid of 25 Gaussians", grid)];
+    let worlds =
+        worlds.into_iter().map(|data| World::new(data, count, common.seed)).collect::<Result<Vec<_>>>()?;
+    let steps = common.pick(arguments.training_steps, 60.min(arguments.training_steps));
+    let ddpm = TrainConfig { steps, batch: arguments.batch, ..TrainConfig::default() };
+    ddpm.validate()?;
+    let mut vae = VaeConfig::default();
+    let mut gan = GanConfig::default();
+    let parameters = parameter_count(&MlpConfig::default());
+    for learning in [&mut vae.learning, &mut gan.learning] {
+        (learning.steps, learning.batch) = (steps, arguments.batch);
+    }
+    vae.learning.hidden = widest(parameters, &VaeTrainer::<f32>::shapes(&vae.learning, 2));
+    gan.learning.hidden = widest(parameters, &GanTrainer::<f32>::shapes(&gan.learning, 2));
+    let runs = common.pick(arguments.runs, 2.min(arguments.runs));
+    let schedule = Schedule::linear_scaled(arguments.steps)?;
+    Ok(Setting { worlds, schedule, ddpm, vae, gan, count, runs, seed: common.seed })
+}
+
+fn budget(chapter: &mut Chapter, setting: &Setting) {
+    chapter.section("One budget");
+    let parameters = parameter_count(&MlpConfig::default());
+    let header = ["width", "parameters", "drawing uses", "calls a sample"];
+    let count = |shapes: &[MlpConfig]| shapes.iter().map(parameter_count).sum::<usize>();
+    let [encoder, decoder] = VaeTrainer::<f32>::shapes(&setting.vae.learning, 2);
+    let [generator, discriminator] = GanTrainer::<f32>::shapes(&setting.gan.learning, 2);
+    let calls = setting.schedule.steps();
+    let vae = (decoder.hidden, count(&[encoder.clone(), decoder.clone()]), count(&[decoder]));
+    let gan = (generator.hidden, count(&[generator.clone(), discriminator.clone()]), count(&[generator]));
+    let ddpm = (MlpConfig::default().hidden, parameters, parameters);
+    let row = |(width, all, drawing): (usize, usize, usize), calls: usize| [width, all, drawing, calls];
+    chapter.grid(
+        Grid::new("Three models, the same layers", "", header)
+            .row("VAE: encoder, decoder", row(vae, 1))
+            .row("GAN: generator, discriminator", row(gan, 1))
+            .row("DDPM: ε_θ", row(ddpm, calls))
+            .note(format!(
+                "each trained for {} steps of {} fresh points, {} times per data set",
+                setting.ddpm.steps, setting.ddpm.batch, setting.runs
+            )),
+    );
+    chapter.table(
+        Table::new("None has more parameters than ε_θ")
+            .at_most("VAE", parameters as f64, vae.1 as f64)
+            .at_most("GAN", parameters as f64, gan.1 as f64),
+    );
+}
+
+fn gradients(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
+    chapter.section("Gradients through another network");
+    let learning = LearningConfig { hidden: 16, ..LearningConfig::default() };
+    let [x, y, z] = [(); 3].map(|()| standard_normal::<f64>(8, 2, rng));
+    let vae =
+        VaeTrainer::<f64>::new(VaeConfig { learning: learning.clone(), ..VaeConfig::default() }, 2, rng)?;
+    let gan = GanTrainer::<f64>::new(GanConfig { learning, ..GanConfig::default() }, 2, rng)?;
+    let bound = |vae: &mut VaeTrainer<f64>| negative_elbo(&mut vae.encoder, &mut vae.decoder, &x, &z, 1.0);
+    let judged = |gan: &mut GanTrainer<f64>| judge(&mut gan.discriminator, &x, &y);
+    let deceived = |gan: &mut GanTrainer<f64>| {
+        deceive(&mut gan.generator, &mut gan.discriminator, &z, GanConfig::default().edge)
+    };
+    chapter.table(
+        Table::new("Largest error against central differences, relative to the largest entry")
+            .close(
+                "encoder, through z and the decoder",
+                0.0,
+                gradient_error(&vae, |vae| &mut vae.encoder, bound, 20),
+                1e-6,
+            )
+            .close("decoder", 0.0, gradient_error(&vae, |vae| &mut vae.decoder, bound, 20), 1e-6)
+            .close(
+                "generator, through the discriminator",
+                0.0,
+                gradient_error(&gan, |gan| &mut gan.generator, deceived, 20),
+                1e-6,
+            )
+            .close(
+                "discriminator",
+                0.0,
+                gradient_error(&gan, |gan| &mut gan.discriminator, judged, 20),
+                1e-6,
+            ),
+    );
+    Ok(())
+}
+
+fn known_likelihood(chapter: &mut Chapter, draws: usize, rng: &mut StdRng) {
+    chapter.section("A world where the likelihood is known");
+    let right = LinearVae::fit(array![0.5, -0.2], &array![[1.0, 0.6], [0.6, 0.8]]);
+    let wrong =
+        LinearVae { gain: &right.gain * 0.7, latent_variance: 2.0 * right.latent_variance, ..right.clone() };
+    let point = array![1.4, 0.3];
+    let x = point.broadcast((draws, 2)).expect("one point, many times");
+    let exact = right.log_likelihood(point.view());
+    let weights = log_weights(&right, x, &standard_normal(draws, 1, rng));
+    let scatter = largest(weights.iter().map(|weight| (weight - exact).abs()));
+    let bound = elbo(&wrong, x, &standard_normal(draws, 1, rng));
+    let error = standard_error(bound.view());
+    chapter.table(
+        Table::new("Probabilistic PCA at one point, in nats")
+            .close("ln p(x, z)/q(z|x) at every z, q the true posterior: ln p(x)", 0.0, scatter, 1e-12)
+            .close("ELBO of a wrong encoder: ln p(x) − KL(q‖p(z|x))", exact - wrong.gap(point.view()), mean(bound.view()), 4.0 * error)
+            .note(format!("ln p(x) is {exact:.4}; the wrong encoder’s mean is 0.7 times too near to 0, its variance twice too large")),
+    );
+    let mut grid =
+        Grid::new("ln p(x) less the bound of the wrong encoder", "draws of z", ["missing", "standard error"]);
+    for count in [1, 5, 20, 100] {
+        let x = point.broadcast((draws / count, 2)).expect("one point, many times");
+        let bound = importance_weighted_log_likelihood(&wrong, x, count, rng);
+        grid = grid.row(count.to_string(), [exact - mean(bound.view()), standard_error(bound.view())]);
+    }
+    chapter.grid(grid.digits(3));
+}
+
+fn two_generator_losses(chapter: &mut Chapter) {
+    chapter.section("Why not the minimax loss");
+    let logits: Array1<f64> = array![-10.0, -5.0, -2.0, 0.0, 2.0];
+    let (_, minimax) = saturating_generator_loss(logits.view());
+    let (_, kind) = generator_loss(logits.view());
+    let mut grid =
+        Grid::new("Slope of the generator’s loss at a generated point", "D(x)", ["ln(1 − D)", "−ln D"]);
+    for (i, &logit) in logits.indexed_iter() {
+        let points = logits.len() as f64;
+        grid = grid.row(format!("{:.5}", sigmoid(logit)), [points * minimax[i], points * kind[i]]);
+    }
+    chapter.grid(grid.digits(3).note("where the discriminator is sure, a minimax generator learns nothing"));
+}
+
+/// What a model drew, and how good it is.
+struct Draw {
+    points: Array2<f64>,
+    report: ModeReport,
+    /// The sliced Wasserstein distance from fresh data.
+    distance: f64,
+}
+
+/// One model, trained once.
+#[derive(Default)]
+struct Outcome {
+    draws: BTreeMap<String, Draw>,
+    /// −ln p(x) or a bound of it, in bits/dim, by name.
+    bits: BTreeMap<&'static str, f64>,
+    /// The losses over the training, by name.
+    curves: Vec<(&'static str, Vec<f64>)>,
+}
+
+impl Outcome {
+    fn keep(&mut self, name: impl Into<String>, world: &World, points: Array2<f64>, rng: &mut StdRng) {
+        let report = ModeReport::of(&world.mixture, &points, REACH);
+        let distance = sliced_wasserstein(&points, &world.data.sample(points.nrows(), rng), DIRECTIONS);
+        self.draws.insert(name.into(), Draw { points, report, distance });
+    }
+}
+
+type Job = fn(&Setting, &World, &mut StdRng, &mut dyn FnMut()) -> Result<Outcome>;
+
+/// Every model on every data set from every seed, on all cores; by data set and run.
+fn train_all(setting: &Setting) -> Result<Vec<Vec<Outcome>>> {
+    let jobs: [Job; 3] = [run_vae, run_gan, run_ddpm];
+    let all = setting.worlds.len() * setting.runs * jobs.len();
+    let progress = Mutex::new(Progress::new("training", all * setting.ddpm.steps));
+    let run = |index: usize| -> Result<(usize, Outcome)> {
+        let world = index / (setting.runs * jobs.len());
+        let mut rng = StdRng::seed_from_u64(setting.seed.wrapping_mul(1000) + index as u64);
+        let mut advance = || progress.lock().expect("no thread panics while it counts").advance(1);
+        Ok((world, jobs[index % jobs.len()](setting, &setting.worlds[world], &mut rng, &mut advance)?))
+    };
+    let outcomes = (0..all).into_par_iter().with_max_len(1).map(run).collect::<Result<Vec<_>>>()?;
+    let mut by_world: Vec<Vec<Outcome>> = setting.worlds.iter().map(|_| Vec::new()).collect();
+    outcomes.into_iter().for_each(|(world, outcome)| by_world[world].push(outcome));
+    Ok(by_world)
+}
+
+fn run_vae(setting: &Setting, world: &World, rng: &mut StdRng, advance: &mut dyn FnMut()) -> Result<Outcome> {
+    let (mut outcome, mut curve) = (Outcome::default(), Vec::new());
+    let trainer = VaeTrainer::<f32>::new(setting.vae.clone(), 2, rng)?;
+    let vae = trainer.run(
+        rng,
+        |batch, rng| world.data.sample(batch, rng),
+        |loss| {
+            advance();
+            curve.push(loss);
+        },
+    )?;
+    outcome.curves.push(("−ELBO", curve));
+    outcome.keep("VAE", world, vae.sample(setting.count, rng), rng);
+    outcome.keep("VAE, means alone", world, vae.sample_means(setting.count, rng), rng);
+    let x = world.data.sample(300.min(setting.count), rng);
+    let bits = |nats: Array1<f64>| bits_per_dim(-mean(nats.view()), 2);
+    let bounds = (0..50).map(|_| elbo(&vae, x.view(), &standard_normal(x.nrows(), 2, rng)));
+    let bound = bounds.fold(Array1::zeros(x.nrows()), |sum, bound| sum + bound / 50.0);
+    outcome.bits.insert("VAE: −ELBO", bits(bound));
+    outcome.bits.insert(
+        "VAE: importance-weighted, 200 draws",
+        bits(importance_weighted_log_likelihood(&vae, x.view(), 200, rng)),
+    );
+    outcome
+        .bits
+        .insert("VAE: −ln p(x) by quadrature", bits(log_likelihood_by_quadrature(&vae, x.view(), 6.0, 200)));
+    Ok(outcome)
+}
+
+fn run_gan(setting: &Setting, world: &World, rng: &mut StdRng, advance: &mut dyn FnMut()) -> Result<Outcome> {
+    let (mut outcome, mut judges, mut generators) = (Outcome::default(), Vec::new(), Vec::new());
+    let config = GanConfig { edge: BOX * world.edge, ..setting.gan.clone() };
+    let trainer = GanTrainer::<f32>::new(config, 2, rng)?;
+    let generator = trainer.run(
+        rng,
+        |batch, rng| world.data.sample(batch, rng),
+        |loss| {
+            advance();
+            judges.push(loss.discriminator);
+            generators.push(loss.generator);
+        },
+    )?;
+    outcome.curves = vec![("discriminator", judges), ("generator", generators)];
+    outcome.keep("GAN", world, generator.sample(setting.count, rng), rng);
+    Ok(outcome)
+}
+
+/// The half side of the generator's box, in the data's largest coordinate.
+const BOX: f64 = 1.25;
+
+fn run_ddpm(
+    setting: &Setting,
+    world: &World,
+    rng: &mut StdRng,
+    advance: &mut dyn FnMut(),
+) -> Result<Outcome> {
+    let (mut outcome, mut curve) = (Outcome::default(), Vec::new());
+    let schedule = &setting.schedule;
+    let trainer = Trainer::<f32>::new(schedule, setting.ddpm.clone(), rng)?;
+    let trained = trainer.run(
+        rng,
+        |batch, rng| world.data.sample(batch, rng),
+        |report| {
+            advance();
+            curve.push(report.loss);
+        },
+    )?;
+    outcome.curves.push(("L_simple", curve));
+    let denoiser = NetworkDenoiser::of(schedule, &trained);
+    let x_t = standard_normal(setting.count, 2, rng);
+    for calls in CALLS.into_iter().filter(|&calls| calls < schedule.steps()) {
+        let grid = time_grid(schedule.steps(), calls, Spacing::Trailing)?;
+        let steps = ddim(schedule, &grid, 0.0, Some(world.edge));
+        outcome.keep(ddim_name(calls), world, sample(&steps, &denoiser, x_t.clone(), rng, |_, _| ()), rng);
+    }
+    let steps = ancestral(schedule, FixedVariance::Beta, Some(world.edge));
+    outcome.keep("DDPM", world, sample(&steps, &denoiser, x_t, rng, |_, _| ()), rng);
+    let model = Model { schedule, denoiser: &denoiser, variance: FixedVariance::Beta, clip: None };
+    let x = world.data.sample(300.min(setting.count), rng);
+    let bound = variational_bound(&model, &x, rng).sum() / x.nrows() as f64;
+    outcome.bits.insert("DDPM: bound", bits_per_dim(bound, 2));
+    Ok(outcome)
+}
+
+fn ddim_name(calls: usize) -> String {
+    format!("DDIM, {calls} call{}", if calls == 1 { "" } else { "s" })
+}
+
+/// The mean over runs, with the least and the most.
+fn spread(values: &[f64], digits: usize) -> String {
+    let (low, high) = (quantile(values, 0.0), quantile(values, 1.0));
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    format!("{mean:.digits$} [{low:.digits$} {high:.digits$}]")
+}
+
+/// A number of every draw of a name, one a run.
+fn of_draws(outcomes: &[Outcome], name: &str, number: impl Fn(&Draw) -> f64) -> Vec<f64> {
+    outcomes.iter().filter_map(|outcome| outcome.draws.get(name)).map(number).collect()
+}
+
+fn losses(chapter: &mut Chapter, setting: &Setting, outcomes: &[Vec<Outcome>]) -> Result<()> {
+    chapter.section("What the losses say");
+    let piece = setting.ddpm.steps.div_ceil(80);
+    let panels = outcomes[0].iter().take(3).zip(["VAE", "GAN", "DDPM"]).map(|(outcome, title)| {
+        let curves = outcome.curves.iter().map(|(name, values)| {
+            let means = values.chunks(piece).enumerate();
+            let means = means
+                .map(|(i, part)| (((i + 1) * piece) as f64, part.iter().sum::<f64>() / part.len() as f64));
+            Series::line(if outcome.curves.len() > 1 { name } else { &"" }.to_string(), means)
+        });
+        let label = if title == "DDPM" { "L_simple" } else { "loss in nats" };
+        let panel = Panel::new(title).axes("training step", label);
+        let panel = curves.fold(panel, Panel::series);
+        if title == "GAN" { panel.horizontal("cannot tell", 4f64.ln()) } else { panel }
+    });
+    chapter.figure(
+        &Figure::new("gaussians8, one run of each: means over pieces of the training").panels(panels),
+        "losses",
+    )?;
+    Ok(())
+}
+
+/// Quality, coverage and distance of each model: means over the runs, by data set and name.
+type Scores = Vec<BTreeMap<String, [f64; 2]>>;
+
+fn quality_and_coverage(
+    chapter: &mut Chapter,
+    setting: &Setting,
+    outcomes: &[Vec<Outcome>],
+) -> Result<Scores> {
+    chapter.section("Quality and coverage");
+    let mut scores = Scores::new();
+    for (world, outcomes) in setting.worlds.iter().zip(outcomes) {
+        let header = ["modes found", "high quality", "modes, effectively", "sliced W. over floor"];
+        let title = format!(
+            "{}: {} points, means of {} runs [least most]",
+            world.data.name(),
+            setting.count,
+            setting.runs
+        );
+        let mut grid = Grid::new(title, "", header);
+        for name in ["VAE", "VAE, means alone", "GAN", "DDPM"] {
+            let column = |number: fn(&Draw) -> f64, digits| spread(&of_draws(outcomes, name, number), digits);
+            let distances = of_draws(outcomes, name, |draw| draw.distance / world.floor);
+            grid = grid.row(
+                name,
+                [
+                    column(|draw| draw.report.found as f64, 1),
+                    column(|draw| draw.report.high_quality, 3),
+                    column(|draw| draw.report.effective_share(), 3),
+                    spread(&distances, 2),
+                ],
+            );
+        }
+        let modes = world.mixture.weights.len();
+        let chance = (modes as f64 - 1.0) / (2.0 * setting.count as f64);
+        chapter.grid(grid.note(format!(
+            "{modes} modes; high quality: within {REACH} deviations of one, of the data itself {:.3}; modes, effectively: the \
+             effective share of them, of the data itself {:.3}",
+            1.0 - (-0.5 * REACH * REACH).exp(),
+            (-chance).exp(),
+        )));
+        let names = outcomes.iter().flat_map(|outcome| outcome.draws.keys().cloned());
+        scores.push(
+            names
+                .map(|name| {
+                    let quality = of_draws(outcomes, &name, |draw| draw.report.high_quality);
+                    let coverage = of_draws(outcomes, &name, |draw| draw.report.effective_share());
+                    let pair =
+                        [quality, coverage].map(|values| values.iter().sum::<f64>() / values.len() as f64);
+                    (name, pair)
+                })
+                .collect(),
+        );
+        draw_clouds(chapter, world, outcomes)?;
+    }
+    Ok(scores)
+}
+
+/// The data, and what the first run of each model drew.
+fn draw_clouds(chapter: &mut Chapter, world: &World, outcomes: &[Outcome]) -> Result<()> {
+    let limit = 1.3 * world.edge;
+    let mut rng = StdRng::seed_from_u64(1);
+    let first =
+        |name: &str| outcomes.iter().find_map(|outcome| outcome.draws.get(name)).context("every model draws");
+    let mut panels =
+        vec![points_panel("data", &world.data.sample(first("GAN")?.points.nrows(), &mut rng), limit)];
+    for (name, title) in [("VAE", "VAE"), ("GAN", "GAN"), ("DDPM", "DDPM")] {
+        panels.push(points_panel(title, &first(name)?.points, limit));
+    }
+    let figure = Figure::new(format!("{}: the first run of each model", world.data.name())).panels(panels);
+    let stem = if world.mixture.weights.len() == 8 { "gaussians8" } else { "grid25" };
+    chapter.figure(&figure.columns(4).panel_size(180, 200), stem)?;
+    Ok(())
+}
+
+fn likelihood(chapter: &mut Chapter, setting: &Setting, outcomes: &[Vec<Outcome>]) -> Result<()> {
+    chapter.section("Likelihood");
+    let names =
+        ["VAE: −ELBO", "VAE: importance-weighted, 200 draws", "VAE: −ln p(x) by quadrature", "DDPM: bound"];
+    let entropies =
+        setting.worlds.iter().map(|world| world.data.entropy().context("a mixture’s entropy is known"));
+    let entropies: Vec<f64> = entropies.map(|nats| Ok(bits_per_dim(nats?, 2))).collect::<Result<_>>()?;
+    let values = |world: usize, name| -> Vec<f64> {
+        outcomes[world].iter().filter_map(|outcome| outcome.bits.get(name)).copied().collect()
+    };
+    let mut grid = Grid::new(
+        "Bits per dimension, means of the runs [least most]",
+        "",
+        setting.worlds.iter().map(|w| w.data.name()),
+    );
+    for name in names {
+        grid = grid.row(name, (0..setting.worlds.len()).map(|world| spread(&values(world, name), 3)));
+    }
+    let nothing = setting.worlds.iter().map(|_| "none".to_owned());
+    chapter.grid(
+        grid.row("GAN", nothing)
+            .row("the data’s entropy", entropies.iter().map(|bits| format!("{bits:.3}")))
+            .note("all but the quadrature are upper bounds of −ln p(x); no model is below the entropy but by chance"),
+    );
+    let mut table = Table::new("What must hold in every run");
+    for (w, world) in setting.worlds.iter().enumerate() {
+        let [elbo, weighted, exact, ddpm] = names.map(|name| values(w, name));
+        let least = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).fold(f64::INFINITY, f64::min);
+        let most =
+            |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).fold(f64::NEG_INFINITY, f64::max);
+        let name = world.data.name();
+        table = table
+            .at_least(format!("{name}: −ELBO less the importance-weighted"), 0.0, least(&elbo, &weighted))
+            .at_most(
+                format!("{name}: importance-weighted less the quadrature"),
+                0.05,
+                most(&weighted, &exact),
+            )
+            .at_least(format!("{name}: the same, at its least"), -0.01, least(&weighted, &exact))
+            .at_least(
+                format!("{name}: VAE’s −ln p(x) less the entropy"),
+                -0.1,
+                least(&exact, &vec![entropies[w]; exact.len()]),
+            )
+            .at_least(
+                format!("{name}: DDPM’s bound less the entropy"),
+                -0.1,
+                least(&ddpm, &vec![entropies[w]; ddpm.len()]),
+            );
+    }
+    chapter.table(table.note("the last two are means of 300 points, which scatter by 0.04"));
+    Ok(())
+}
+
+fn forgotten_latent(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<()> {
+    chapter.section("A VAE that forgets its latent");
+    let data = &setting.worlds[0].data;
+    let mut grid = Grid::new(
+        "gaussians8, one run each, on 1000 points",
+        "the KL’s weight",
+        ["−ELBO in bits/dim", "KL in nats"],
+    );
+    for (name, warm_up) in [("rises from 0 to 1", setting.vae.warm_up), ("1 from the first step", 0.0)] {
+        let trainer = VaeTrainer::<f32>::new(VaeConfig { warm_up, ..setting.vae.clone() }, 2, rng)?;
+        let mut progress = Progress::new("VAE", setting.vae.learning.steps);
+        let vae = trainer.run(rng, |batch, rng| data.sample(batch, rng), |_| progress.advance(1))?;
+        let x = data.sample(1000, rng);
+        let noise = standard_normal(1000, 2, rng);
+        grid = grid.row(
+            name,
+            [bits_per_dim(-mean(elbo(&vae, x.view(), &noise).view()), 2), mean(vae.kl(x.view()).view())],
+        );
+    }
+    let ignorant = bits_per_dim(2.0 * ddpm::gaussian::entropy(1.0), 2);
+    chapter.grid(grid.digits(3).note(format!("a decoder that ignores z can do no better than N(0, I), the data’s own moments: {ignorant:.3} bits/dim")));
+    Ok(())
+}
+
+fn seconds(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<()> {
+    chapter.section("Seconds");
+    let schedule = &setting.schedule;
+    let [encoder, decoder] = VaeTrainer::<f32>::shapes(&setting.vae.learning, 2);
+    let vae = Vae { encoder: Mlp::<f32>::new(encoder, rng)?, decoder: Mlp::new(decoder, rng)? };
+    let [shape, _] = GanTrainer::<f32>::shapes(&setting.gan.learning, 2);
+    let generator = Generator { network: Mlp::<f32>::new(shape, rng)?, edge: 2.0 };
+    let network = Mlp::<f32>::new(MlpConfig::default(), rng)?;
+    let denoiser = NetworkDenoiser { schedule, network: &network, objective: Objective::Simple };
+    let all = ancestral(schedule, FixedVariance::Beta, None);
+    let few =
+        ddim(schedule, &time_grid(schedule.steps(), 10.min(schedule.steps()), Spacing::Trailing)?, 0.0, None);
+    let count = setting.count;
+    let mut walk = |steps| sample(steps, &denoiser, standard_normal(count, 2, rng), rng, |_, _| ());
+    let (slow, quick) = (microseconds(count, || walk(&all)), microseconds(count, || walk(&few)));
+    let one = microseconds(count, || vae.sample(count, rng));
+    let other = microseconds(count, || generator.sample(count, rng));
+    let header = ["network calls", "microseconds a point", "points a second"];
+    let row =
+        |calls: usize, time: f64| [calls.to_string(), format!("{time:.2}"), format!("{:.0}", 1e6 / time)];
+    chapter.grid(
+        Grid::new(format!("Drawing {count} points at once on this machine, the median of 5"), "", header)
+            .row("VAE", row(1, one))
+            .row("GAN", row(1, other))
+            .row("DDIM", row(few.len(), quick))
+            .row("DDPM", row(all.len(), slow))
+            .note("untrained networks of the same shapes, whose cost is the same; the other networks are narrower than ε_θ"),
+    );
+    Ok(())
+}
+
+/// Microseconds a point, the median of five draws.
+fn microseconds(count: usize, mut draw: impl FnMut() -> Array2<f64>) -> f64 {
+    let times = [(); 5].map(|()| {
+        let start = Instant::now();
+        let drawn = draw();
+        1e6 * start.elapsed().as_secs_f64() / drawn.nrows().max(count) as f64
+    });
+    quantile(&times, 0.5)
+}
+
+/// The models of the triangle, their network calls and their colours.
+fn corners(setting: &Setting) -> [(String, usize, usize); 4] {
+    let ten = 10.min(setting.schedule.steps());
+    [
+        ("VAE".into(), 1, BLUE),
+        ("GAN".into(), 1, ORANGE),
+        ("DDPM".into(), setting.schedule.steps(), GREEN),
+        (ddim_name(ten), ten, VERMILLION),
+    ]
+}
+
+fn triangle(chapter: &mut Chapter, setting: &Setting, scores: &Scores) -> Result<()> {
+    chapter.section("The triangle");
+    let slowest = (setting.schedule.steps() as f64).ln().max(f64::MIN_POSITIVE);
+    let mut panels = Vec::new();
+    for (world, scores) in setting.worlds.iter().zip(scores) {
+        let mut grid =
+            Grid::new(format!("{}: 1 is best", world.data.name()), "", ["quality", "coverage", "speed"]);
+        let frame = |share| Series::dashed("", outline([share; 3])).color(GREY);
+        let mut panel = Panel::new(world.data.name()).series(frame(1.0)).series(frame(0.5));
+        for (name, calls, color) in corners(setting) {
+            let Some([quality, coverage]) = scores.get(&name) else { continue };
+            let shares = [quality.min(1.0), *coverage, 1.0 - (calls as f64).ln() / slowest];
+            grid = grid.row(name.clone(), shares);
+            panel = panel.series(Series::line(name, outline(shares)).color(color));
+        }
+        chapter.grid(grid.digits(3));
+        panels.push(
+            panel
+                .axes("← coverage · speed →", "quality →")
+                .x_range(-1.0, 1.0)
+                .y_range(-0.6, 1.1)
+                .equal()
+                .bare(),
+        );
+    }
+    chapter.say(
+        "quality: the share of high quality; coverage: the effective share of the modes, e to the minus unevenness; speed: 1 − ln calls/ln T, \
+         1 for one call and 0 for T. The corners are 1, the middle is 0.",
+    );
+    chapter.figure(
+        &Figure::new("Three corners, and who reaches them").panels(panels).columns(2).panel_size(360, 330),
+        "triangle",
+    )?;
+    Ok(())
+}
+
+/// The closed outline through three shares along the directions to the corners: up, lower left, lower right.
+fn outline(shares: [f64; 3]) -> [(f64, f64); 4] {
+    let root = 0.75f64.sqrt();
+    let [up, left, right] = shares;
+    let top = (0.0, up);
+    [top, (-root * left, -0.5 * left), (root * right, -0.5 * right), top]
+}
+
+fn way_out(chapter: &mut Chapter, setting: &Setting, scores: &Scores) -> Result<()> {
+    chapter.section("The way out: fewer calls");
+    let mut panels = Vec::new();
+    for (world, scores) in setting.worlds.iter().zip(scores) {
+        let header = ["calls", "high quality", "effective share of the modes"];
+        let mut grid =
+            Grid::new(format!("{}: DDIM with η = 0, the same network", world.data.name()), "", header);
+        let (mut quality, mut coverage) = (Vec::new(), Vec::new());
+        let steps = setting.schedule.steps();
+        let names = CALLS.map(|calls| (ddim_name(calls), calls));
+        for (name, calls) in names.into_iter().chain([("DDPM".to_owned(), steps)]) {
+            let Some(&[good, even]) = scores.get(&name) else { continue };
+            grid = grid.row(name, [calls as f64, good, even]);
+            quality.push((calls as f64, good));
+            coverage.push((calls as f64, even));
+        }
+        chapter.grid(grid.digits(3));
+        let mut panel = Panel::new(world.data.name())
+            .axes("network calls a sample", "share")
+            .log_x()
+            .y_range(0.0, 1.05)
+            .series(Series::line("high quality", quality).color(BLUE))
+            .series(Series::dashed("modes, effectively", coverage).color(GREEN));
+        for (name, color) in [("VAE", ORANGE), ("GAN", BLACK)] {
+            if let Some(&[good, _]) = scores.get(name) {
+                panel = panel.series(
+                    Series::points(format!("{name}: high quality"), [(1.0, good)]).color(color).size(8.0),
+                );
+            }
+        }
+        panels.push(panel);
+    }
+    chapter.figure(
+        &Figure::new("One network, as many calls as you like").panels(panels).columns(2).panel_size(360, 330),
+        "way_out",
+    )?;
+    Ok(())
+}
