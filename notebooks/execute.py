@@ -80,7 +80,7 @@ def late_complaint(client, patience=0.2):
 def execute(notebook, name):
     """Runs all cells; the first that panics, fails to compile or gives an error ends the run."""
     client = NotebookClient(
-        notebook, kernel_name="rust", timeout=SECONDS, record_timing=False, coalesce_streams=True,
+        notebook, kernel_name="rust", timeout=SECONDS, startup_timeout=300, record_timing=False, coalesce_streams=True,
         resources={"metadata": {"path": str(FOLDER)}},
     )
     with client.setup_kernel(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
