@@ -131,6 +131,18 @@ pub mod schedule {
     pub use solution::schedule::*;
 }
 
+pub mod score {
+    #[cfg(feature = "ch08")]
+    pub use crate::answers::ch08_score::{denoising_loss, hutchinson, langevin_step, score_from_eps};
+    pub use solution::score::*;
+}
+
+pub mod sde {
+    #[cfg(feature = "ch08")]
+    pub use crate::answers::ch08_score::{kernel, reverse_drift};
+    pub use solution::sde::*;
+}
+
 pub mod vae {
     #[cfg(feature = "ch10")]
     pub use crate::answers::ch10_trilemma::{importance_weighted, latent_kl, reparameterize_backward};
