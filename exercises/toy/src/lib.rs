@@ -14,6 +14,8 @@ pub use solution::*;
 pub mod bound {
     #[cfg(feature = "ch02")]
     pub use crate::answers::ch02_vlb::{bits_per_dim, prior_term};
+    #[cfg(feature = "ch07")]
+    pub use crate::answers::ch07_likelihood::{bin_log_probability, quantize};
     pub use solution::bound::*;
 
     pub mod derivation {
@@ -56,6 +58,12 @@ pub mod gaussian {
     #[cfg(feature = "ch04")]
     pub use crate::answers::ch04_objective::kl_divergence;
     pub use solution::gaussian::*;
+}
+
+pub mod likelihood {
+    #[cfg(feature = "ch07")]
+    pub use crate::answers::ch07_likelihood::{bits_with_error, decoding_error, discrete_entropy};
+    pub use solution::likelihood::*;
 }
 
 pub mod modes {
