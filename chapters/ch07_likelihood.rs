@@ -334,9 +334,12 @@ fn term_by_term(chapter: &mut Chapter, setting: &Setting, judged: &Judged) -> Re
         )
         .at_least("measured bound, at least the entropy less 4 errors", entropy - 4.0 * error, bound);
     if setting.judged {
-        let off = terms.columns().into_iter().zip(&ledger.terms).take(steps);
-        let off = off.map(|(column, expected)| (mean(column) - expected).abs() / standard_error(column));
-        table = table.at_most("a term’s largest distance from its quadrature, in errors", 5.0, largest(off));
+        let columns = terms.columns().into_iter().zip(&ledger.terms).take(steps);
+        let off = columns
+            .filter(|(_, expected)| bits(**expected) > 1e-3)
+            .map(|(column, expected)| (mean(column) - expected).abs() / standard_error(column));
+        let name = "terms above 0.001 bits/dim: largest distance from the quadrature, in errors";
+        table = table.at_most(name, 5.0, largest(off));
     }
     chapter.table(table);
     let curve = |entries: &Array1<f64>| -> Vec<(f64, f64)> {
