@@ -43,7 +43,7 @@ struct Arguments {
     #[arg(long, default_value_t = 4000)]
     training_steps: usize,
     /// The number of points that the bound is measured on
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 2000)]
     count: usize,
 }
 
@@ -88,7 +88,7 @@ fn main() -> Result<()> {
         digits: arguments.data.digits.clone(),
         edge: largest(sample.iter().map(|x| x.abs())),
         count: common.pick(arguments.count, 100.min(arguments.count)),
-        draws: common.pick((2000, 3), (200, 2)),
+        draws: common.pick((2000, 5), (200, 2)),
         judged: !common.quick && arguments.count >= 1000,
         seed: common.seed,
     };
@@ -164,11 +164,7 @@ fn entropies(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         "a byte is 8 bits; occupied: bins with more than 10⁻⁹ of the mass; tails: the mass in the outermost bins, which go \
          on to infinity",
     ));
-    chapter.table(
-        table.note(
-            "tolerance: 4 standard errors; equal points scatter by nothing but rounding at their edges",
-        ),
-    );
+    chapter.table(table.note("tolerance: 4 standard errors"));
     Ok(())
 }
 
