@@ -367,8 +367,11 @@ fn variances_and_objectives(chapter: &mut Chapter, setting: &Setting, judged: &[
     let header = ["bound", "±", "entropy + gap", "gap", "of it at t = 1", "distance", "±"];
     let mut grid = Grid::new(title, "", header);
     let mut table = Table::new("Every bound, against the entropy plus its gap, in bits/dim");
-    let mut panel =
-        Panel::new("").axes("gap: bits/dim above the entropy", "sliced Wasserstein over floor").log_x();
+    let farthest = judged.iter().map(|one| mean(one.distances[0].view()) / floor);
+    let mut panel = Panel::new("")
+        .axes("gap: bits/dim above the entropy", "sliced Wasserstein over floor")
+        .y_range(0.0, 1.2 * largest(farthest.chain([1.5])))
+        .horizontal("data against data", 1.0);
     for Judged { name, terms, ledger, distances } in judged {
         let (bound, error) = bits_with_error(terms, 2);
         let (gap, at_one) = (bits(ledger.gap.sum()), bits(ledger.gap[0]));
@@ -503,11 +506,16 @@ fn progressive(chapter: &mut Chapter, setting: &Setting, networks: &Networks) ->
             .note("from x_T the best guess is the mean of the data"),
     );
     let errors: Vec<f64> = pairs.iter().map(|pair| pair.0).collect();
+    let best = (1..=steps).zip(&pairs).filter(|(_, pair)| pair.1.is_finite());
+    let best: Vec<(f64, f64)> = best.map(|(t, pair)| ((steps - t + 1) as f64, pair.1)).collect();
     let reverse = |values: &[f64]| -> Vec<(f64, f64)> {
         (1..=steps).map(|t| ((steps - t + 1) as f64, values[t - 1])).collect()
     };
     let panels = [
-        Panel::new("").axes("reverse steps", "RMSE in levels").line("", reverse(&errors)),
+        Panel::new("")
+            .axes("reverse steps", "RMSE in levels")
+            .line("network", reverse(&errors))
+            .points("exact denoiser", best),
         Panel::new("").axes("reverse steps", "rate in bits/dim").line("", reverse(&rates[1..])),
         Panel::new("")
             .axes("rate in bits/dim", "RMSE in levels")
