@@ -17,7 +17,8 @@ use ddpm::{
     reverse::FixedVariance,
     sampler::{
         Knowing, Method, MultiStep, Spacing, Step, ancestral, between, ddim, ddim_step, encode, flow,
-        flow_to_data, lambda_uniform, memory_of_x_0, sample, sample_multistep, sigma_hat_step, time_grid,
+        flow_to_data, half_log_snr, lambda_uniform, memory_of_x_0, sample, sample_multistep, sigma_hat_step,
+        time_grid,
     },
     schedule::Schedule,
     train::{NetworkDenoiser, TrainConfig, Trainer},
@@ -203,7 +204,7 @@ fn family(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
         sample(&jumps, &Knowing { schedule, x_0: &x_0 }, x_t, rng, |t, x| {
             paths.iter_mut().zip(x.column(0)).for_each(|(path, x)| path.push((t as f64, *x)));
         });
-        let panel = Panel::new(format!("η = {eta}")).axes("t", "x at t").y_range(-3.2, 3.2);
+        let panel = Panel::new(format!("η = {eta}")).axes("t", "x at t").y_range(-4.2, 4.2);
         paths.into_iter().fold(panel, |panel, path| panel.line("", path))
     });
     let figure = Figure::new("Chains that end at x = 0.8: at each t the same law, on three kinds of paths");
@@ -305,11 +306,15 @@ fn by_the_mean_stride(schedule: &Schedule, grid: &[usize], count: usize) -> Vec<
 fn grids(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<()> {
     chapter.section("Grids of whole times, down to 0");
     let (schedule, last) = (&setting.schedule, setting.schedule.steps());
-    let mut grid = Grid::new(format!("The times of 6 jumps, T = {last}"), "spacing", ["t", "jumps end at"]);
+    let header = ["t", "jumps end at", "last finite h/h′"];
+    let mut grid = Grid::new(format!("The times of 6 jumps, T = {last}"), "spacing", header);
     for spacing in Spacing::ALL {
         let times = time_grid(last, 6, spacing)?;
         let list = |times: &[usize]| times.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-        grid = grid.row(spacing.to_string(), [list(&times), list(&[&times[1..], &[0]].concat())]);
+        let [.., a, b, c] = times[..] else { unreachable!("six jumps of 100 steps or more") };
+        let [a, b, c] = [a, b, c].map(|t| half_log_snr(schedule.alpha_bar(t)));
+        let cells = [list(&times), list(&[&times[1..], &[0]].concat()), format!("{:.2}", (c - b) / (b - a))];
+        grid = grid.row(spacing.to_string(), cells);
     }
     chapter.grid(grid);
 

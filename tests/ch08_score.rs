@@ -12,7 +12,7 @@ use ddpm::{
     ode::{Tolerances, dormand_prince},
     schedule::{Schedule, ScheduleName},
     score::{denoising_loss, expectation, explicit_loss, hutchinson, langevin_step, score_from_eps},
-    sde::{Sde, coefficients, kernel, reverse_drift},
+    sde::{Sde, coefficients, kernel, linear_beta, reverse_drift},
 };
 use ndarray::{Array2, ArrayView1, array};
 
@@ -216,6 +216,21 @@ fn reverse_drift_goes_back_through_the_same_densities() {
     }
 }
 // ANCHOR_END: reverse_drift_goes_back_through_the_same_densities
+
+#[test]
+fn reverse_drift_of_a_process_in_equilibrium_is_its_mirror_image() {
+    // N(0, 1) stays N(0, 1) under VP, with score −x: the flow stands still, and the reverse SDE is the forward one, whose
+    // drift is −β/2 x in its own time
+    for t in [0.1, 0.5, 1.0] {
+        let (beta, _) = linear_beta(0.1, 20.0, t);
+        for x in [-1.3, 0.4] {
+            let drift = |lambda: f64| reverse_drift(&Sde::VP, t, &array![[x]], &array![[-x]], lambda)[(0, 0)];
+            assert_close(&format!("t = {t}, x = {x}: the flow"), drift(0.0), 0.0, 1e-12);
+            assert_relative(&format!("t = {t}, x = {x}: back in time"), -drift(1.0), -beta / 2.0 * x, 1e-12);
+            assert_relative(&format!("t = {t}, x = {x}, λ = ½"), drift(0.5), beta / 8.0 * x, 1e-12);
+        }
+    }
+}
 
 /// ∇² ln p by second differences.
 fn laplacian(mixture: &GaussianMixture, x: ArrayView1<f64>) -> f64 {

@@ -341,6 +341,18 @@ fn the_flow_of_a_gaussian_is_a_stretch() {
 }
 
 #[test]
+fn the_flow_of_the_vp_sde_is_the_one_that_ddim_discretises() {
+    // other coordinates, x/√ᾱ over √((1 − ᾱ)/ᾱ), and E[x_0 | x] in place of the score
+    let data = ring();
+    let start = standard_normal::<f64>(10, 2, &mut rng(25));
+    let ours =
+        dormand_prince(flow(&Sde::VP, &data), start.clone(), (1.0, 0.01), Tolerances::both(1e-10)).unwrap();
+    let share = |t: f64| kernel(&Sde::VP, t).signal.powi(2);
+    let ddim = ddpm::sampler::flow(&data, &start, (share(1.0), share(0.01)), 1e-10).unwrap();
+    assert_all_close("x at t = 0.01", &ours.x, &ddim, 1e-6);
+}
+
+#[test]
 fn log_likelihood_is_the_mixture_s_log_density() {
     let data = ring();
     let x = data.sample(20, &mut rng(17));

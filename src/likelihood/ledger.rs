@@ -70,8 +70,8 @@ struct Places {
     weights: Vec<f64>,
 }
 
-/// Nodes with less mass than this are left out: a million of them are 10⁻⁷ of all.
-const LEAST: f64 = 1e-13;
+/// Nodes with less mass than this are left out: a hundred thousand of them are 10⁻⁶ of all.
+const LEAST: f64 = 1e-11;
 
 impl Places {
     fn new(nodes: &Nodes, density: &Array2<f64>) -> Self {

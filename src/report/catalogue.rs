@@ -22,6 +22,10 @@ pub const CHAPTERS: &[Entry] = &[
     entry("ch10_trilemma", "VAE, GAN and DDPM on one budget: who has quality, coverage, speed?"),
     entry("ch11_bugs", "Your samples look wrong: which of seventeen bugs is it, and what gives it away?"),
     entry(
+        "ch07_likelihood",
+        "How many bits does the trained model need, term by term, and how many must it?",
+    ),
+    entry(
         "ch12_convolution",
         "From arrays to tensors: what is convolution as a matrix product, and how fast?",
     ),

@@ -60,8 +60,8 @@ impl Sde {
     }
 }
 
-/// β(t) and its integral from 0 to t, for β that rises in a line.
-fn beta(beta_min: f64, beta_max: f64, t: f64) -> (f64, f64) {
+/// β(t) = β_min + (β_max − β_min) t and its integral B(t) from 0 to t.
+pub fn linear_beta(beta_min: f64, beta_max: f64, t: f64) -> (f64, f64) {
     let slope = beta_max - beta_min;
     (beta_min + slope * t, beta_min * t + slope * t * t / 2.0)
 }
@@ -77,11 +77,11 @@ fn beta(beta_min: f64, beta_max: f64, t: f64) -> (f64, f64) {
 pub fn coefficients(sde: &Sde, t: f64) -> (f64, f64) {
     match *sde {
         Sde::VariancePreserving { beta_min, beta_max } => {
-            let (beta, _) = beta(beta_min, beta_max, t);
+            let (beta, _) = linear_beta(beta_min, beta_max, t);
             (-beta / 2.0, beta)
         }
         Sde::SubVariancePreserving { beta_min, beta_max } => {
-            let (beta, integral) = beta(beta_min, beta_max, t);
+            let (beta, integral) = linear_beta(beta_min, beta_max, t);
             (-beta / 2.0, -beta * (-2.0 * integral).exp_m1())
         }
         Sde::VarianceExploding { sigma_min, sigma_max } => {
@@ -105,11 +105,11 @@ pub fn coefficients(sde: &Sde, t: f64) -> (f64, f64) {
 pub fn kernel(sde: &Sde, t: f64) -> Kernel {
     match *sde {
         Sde::VariancePreserving { beta_min, beta_max } => {
-            let (_, integral) = beta(beta_min, beta_max, t);
+            let (_, integral) = linear_beta(beta_min, beta_max, t);
             Kernel { signal: (-integral / 2.0).exp(), variance: -(-integral).exp_m1() }
         }
         Sde::SubVariancePreserving { beta_min, beta_max } => {
-            let (_, integral) = beta(beta_min, beta_max, t);
+            let (_, integral) = linear_beta(beta_min, beta_max, t);
             Kernel { signal: (-integral / 2.0).exp(), variance: (-integral).exp_m1().powi(2) }
         }
         Sde::VarianceExploding { sigma_min, sigma_max } => {

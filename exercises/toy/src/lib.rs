@@ -14,6 +14,8 @@ pub use solution::*;
 pub mod bound {
     #[cfg(feature = "ch02")]
     pub use crate::answers::ch02_vlb::{bits_per_dim, prior_term};
+    #[cfg(feature = "ch07")]
+    pub use crate::answers::ch07_likelihood::{bin_log_probability, quantize};
     pub use solution::bound::*;
 
     pub mod derivation {
@@ -56,6 +58,12 @@ pub mod gaussian {
     #[cfg(feature = "ch04")]
     pub use crate::answers::ch04_objective::kl_divergence;
     pub use solution::gaussian::*;
+}
+
+pub mod likelihood {
+    #[cfg(feature = "ch07")]
+    pub use crate::answers::ch07_likelihood::{bits_with_error, decoding_error, discrete_entropy};
+    pub use solution::likelihood::*;
 }
 
 pub mod modes {
@@ -129,6 +137,18 @@ pub mod schedule {
     #[cfg(feature = "ch01")]
     pub use crate::answers::ch01_forward::{alpha_bars, cosine_betas, quad_betas};
     pub use solution::schedule::*;
+}
+
+pub mod score {
+    #[cfg(feature = "ch08")]
+    pub use crate::answers::ch08_score::{denoising_loss, hutchinson, langevin_step, score_from_eps};
+    pub use solution::score::*;
+}
+
+pub mod sde {
+    #[cfg(feature = "ch08")]
+    pub use crate::answers::ch08_score::{kernel, reverse_drift};
+    pub use solution::sde::*;
 }
 
 pub mod vae {

@@ -10,6 +10,8 @@ pub mod ch03_posterior;
 pub mod ch04_objective;
 pub mod ch05_training;
 pub mod ch06_sampling;
+pub mod ch07_likelihood;
+pub mod ch08_score;
 pub mod ch09_fast_sampling;
 pub mod ch10_trilemma;
 pub mod ch11_bugs;

@@ -12,6 +12,10 @@ pub mod ch04_objective;
 pub mod ch05_training;
 #[cfg(feature = "ch06")]
 pub mod ch06_sampling;
+#[cfg(feature = "ch07")]
+pub mod ch07_likelihood;
+#[cfg(feature = "ch08")]
+pub mod ch08_score;
 #[cfg(feature = "ch09")]
 pub mod ch09_fast_sampling;
 #[cfg(feature = "ch10")]

@@ -1,0 +1,92 @@
+//! ch08_score: the score of a noise predictor, how it is learned, and the equations that it drives.
+//!
+//! Replace each `todo!` and the `let _` above it, then run `cargo exercise ch08_score`.
+#![allow(unused_imports, reason = "some are for your answers")]
+
+use crate::{
+    forward::Kernel,
+    score::Score,
+    sde::{Sde, coefficients, linear_beta},
+};
+use ndarray::{Array1, Array2, Axis};
+
+/// The score that a predicted noise speaks of.
+///
+/// Source: Song et al. 2021 (Score-Based Generative Modeling through SDEs), App. B; by Tweedie's formula (Robbins 1956).
+///
+/// ∇ ln p_t(x_t) = −ε_θ(x_t, t)/√(1 − ᾱ_t)
+///
+/// where 1 − ᾱ_t is the `variance` of the noise in x_t. It holds for the best noise predictor, ε_θ = E[ε | x_t]. Shapes: (N, D).
+pub fn score_from_eps(eps: &Array2<f64>, variance: f64) -> Array2<f64> {
+    let _ = (eps, variance);
+    todo!(
+        "Song et al. 2021, App. B: the noise points away from the data, the score towards it; divide by a deviation, not a variance"
+    )
+}
+
+/// Denoising score matching, for one coordinate: ½ (s(x̃) − ∂ ln q(x̃|x))², with x̃ = x + σ ε.
+///
+/// Source: Vincent 2011, Eq. (11).
+///
+/// ∂ ln q(x̃|x) = −(x̃ − x)/σ² = −ε/σ, so the loss is ½ (s + ε/σ)²
+///
+/// The target is known: it is the noise that one drew oneself. Times σ², with s = −ε_θ/σ, it is ½ (ε − ε_θ)²: L_simple.
+pub fn denoising_loss(score: f64, eps: f64, sigma: f64) -> f64 {
+    let _ = (score, eps, sigma);
+    todo!(
+        "Vincent 2011, Eq. (11): the target is ∂ ln N(x̃; x, σ²), which is −ε/σ; half the squared distance to it"
+    )
+}
+
+/// One step of Langevin dynamics: uphill along the score, and a shake.
+///
+/// Source: Song & Ermon 2019 (Generative Modeling by Estimating Gradients of the Data Distribution), Eq. (4).
+///
+/// x' = x + η/2 ∇ ln p(x) + √η z
+///
+/// where η is `step`, and `noise` is z ~ N(0, I). Without the shake it would climb to a peak and stay. Shapes: (N, D).
+pub fn langevin_step(x: &Array2<f64>, score: &Array2<f64>, step: f64, noise: &Array2<f64>) -> Array2<f64> {
+    let _ = (x, score, step, noise);
+    todo!("Song & Ermon 2019, Eq. (4): half the step along the score, the root of the step times the noise")
+}
+
+/// What the SDE has done to x_0 by time t: q(x_t | x_0) = N(signal · x_0, variance · I).
+///
+/// Source: Song et al. 2021, Eq. (29): the solution of dm/dt = a m, dv/dt = 2 a v + g² from m = 1, v = 0.
+///
+/// - VP: m = e^(−B/2), v = 1 − e^(−B), B(t) = ∫_0^t β(s) ds
+/// - sub-VP: m = e^(−B/2), v = (1 − e^(−B))²
+/// - VE: m = 1, v = σ(t)² − σ(0)²
+///
+/// VP is Eq. (4) of DDPM: e^(−B) is ᾱ.
+pub fn kernel(sde: &Sde, t: f64) -> Kernel {
+    let _ = (sde, t);
+    todo!(
+        "Song et al. 2021, Eq. (29): `linear_beta` gives B(t) for both VP; σ(t) = σ_min (σ_max/σ_min)^t for VE"
+    )
+}
+
+/// The drift of a process that runs from t = 1 to 0 through the same densities as the SDE does forwards.
+///
+/// Source: Anderson 1982 and Song et al. 2021, Eq. (6), for λ = 1; their Eq. (13) for λ = 0; in between, App. D.
+///
+/// a(t) x − ½ (1 + λ²) g(t)² ∇ ln p_t(x)
+///
+/// It goes with noise λ g(t) dw: λ = 1 is the reverse SDE, λ = 0 the probability-flow ODE, which has none. `score` is
+/// ∇ ln p_t at `x`. Shapes: (N, D). The drift is that of dx/dt, with time forwards; a step back has dt < 0.
+pub fn reverse_drift(sde: &Sde, t: f64, x: &Array2<f64>, score: &Array2<f64>, lambda: f64) -> Array2<f64> {
+    let _ = (sde, t, x, score, lambda);
+    todo!("Song et al. 2021, Eqs. (6) and (13): `coefficients` gives a(t) and g(t)², and λ counts squared")
+}
+
+/// Hutchinson's estimate of the divergence ∇·s = tr J, with one product whatever D: (N, D) to (N).
+///
+/// Source: Hutchinson 1990; for likelihoods, Grathwohl et al. 2019 (FFJORD), Eq. (7).
+///
+/// E[vᵀ J v] = tr J for any v with E[v vᵀ] = I
+///
+/// where `v`, of shape (N, D), has independent entries of mean 0 and variance 1: signs, or standard normals.
+pub fn hutchinson(score: &impl Score, x: &Array2<f64>, v: &Array2<f64>, at: Kernel) -> Array1<f64> {
+    let _ = (score, x, v, at);
+    todo!("Hutchinson 1990: `score_along` gives J v; multiply by v and sum over the axes of each row")
+}
