@@ -9,7 +9,7 @@ mod reverse;
 
 pub use chain::{coupled_distance, marginal_distance, reverse_step_distance};
 pub use flow::{Likelihood, Trace, flow, log_likelihood, rademacher};
-pub use reverse::{Corrector, euler_maruyama_step, reverse_drift, reverse_sde, time_grid};
+pub use reverse::{Corrector, corrector_step, euler_maruyama_step, reverse_drift, reverse_sde, time_grid};
 
 use crate::forward::Kernel;
 

@@ -55,18 +55,23 @@ pub struct Corrector {
     pub signal_to_noise: f64,
 }
 
-impl Corrector {
-    // ANCHOR: corrector
-    /// One Langevin step whose length follows from the score's: η = 4 (r ‖z‖/‖∇ ln p‖)², norms over the whole batch.
-    ///
-    /// Source: Song et al. 2021, Algorithms 4 and 5, where ε = η/2.
-    fn step(&self, x: &Array2<f64>, score: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
-        let norm = |y: &Array2<f64>| y.mapv(|y| y * y).sum().sqrt();
-        let step = 4.0 * (self.signal_to_noise * norm(noise) / norm(score)).powi(2);
-        langevin_step(x, score, step, noise)
-    }
-    // ANCHOR_END: corrector
+// ANCHOR: corrector_step
+/// One Langevin step whose length follows from the score's: η = 4 (r ‖z‖/‖∇ ln p‖)², norms over the whole batch.
+///
+/// Source: Song et al. 2021, Algorithms 4 and 5, where ε = η/2.
+///
+/// where r is `signal_to_noise`, and `noise` is z ~ N(0, I). Shapes: (N, D).
+pub fn corrector_step(
+    x: &Array2<f64>,
+    score: &Array2<f64>,
+    signal_to_noise: f64,
+    noise: &Array2<f64>,
+) -> Array2<f64> {
+    let norm = |y: &Array2<f64>| y.mapv(|y| y * y).sum().sqrt();
+    let step = 4.0 * (signal_to_noise * norm(noise) / norm(score)).powi(2);
+    langevin_step(x, score, step, noise)
 }
+// ANCHOR_END: corrector_step
 
 /// `steps` + 1 equally spaced times from 1 down to `end`.
 ///
@@ -114,7 +119,8 @@ pub fn reverse_sde(
         if let Some(corrector) = corrector {
             for _ in 0..corrector.steps {
                 let there = score.score(&x, kernel(sde, next));
-                x = corrector.step(&x, &there, &standard_normal(rows, columns, rng));
+                let noise = standard_normal(rows, columns, rng);
+                x = corrector_step(&x, &there, corrector.signal_to_noise, &noise);
             }
         }
     }
