@@ -21,12 +21,6 @@ pub fn grid_of_gaussians(side: usize, spacing: f64, deviation: f64) -> GaussianM
 }
 // ANCHOR_END: grid_of_gaussians
 
-/// How far `x` is from the mean of component k, in its standard deviations, squared: Σ_d (x_d − μ_d)²/v_d.
-fn squared_deviations(mixture: &GaussianMixture, k: usize, x: ArrayView1<f64>) -> f64 {
-    let axes = x.iter().zip(mixture.means.row(k)).zip(mixture.variances.row(k));
-    axes.map(|((x, mean), variance)| (x - mean).powi(2) / variance).sum()
-}
-
 // ANCHOR: mode_counts
 /// How many samples each component gets: those that lie within `reach` standard deviations of its mean, and nearest to it.
 ///
@@ -43,8 +37,11 @@ pub fn mode_counts(mixture: &GaussianMixture, samples: &Array2<f64>, reach: f64)
     assert_eq!(samples.ncols(), mixture.dimension(), "the points and the mixture differ in dimension");
     let mut counts = Array1::zeros(mixture.weights.len());
     for x in samples.rows() {
-        let distances = (0..counts.len()).map(|k| squared_deviations(mixture, k, x));
-        let nearest = distances.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b));
+        let squared_deviations = |(mean, variance): (ArrayView1<f64>, ArrayView1<f64>)| -> f64 {
+            x.iter().zip(mean).zip(variance).map(|((x, mean), variance)| (x - mean).powi(2) / variance).sum()
+        };
+        let components = mixture.means.rows().into_iter().zip(mixture.variances.rows());
+        let nearest = components.map(squared_deviations).enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b));
         if let Some((k, distance)) = nearest
             && distance <= reach.powi(2)
         {
