@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayView1};
 // ANCHOR: grid_of_gaussians
 /// side² equal Gaussians on a square grid around 0.
 ///
-/// Source: the 25-mode grid of Srivastava et al. 2017 (VEEGAN), §4.1, is `side` = 5, `spacing` = 2, `deviation` = 0.05.
+/// Source: the 25-mode grid of Srivastava et al. 2017 (VEEGAN) has `side` = 5, `spacing` = 2 and a narrow `deviation`.
 ///
 /// `spacing` is the distance of neighbouring means, `deviation` the standard deviation of each along both axes.
 pub fn grid_of_gaussians(side: usize, spacing: f64, deviation: f64) -> GaussianMixture {
@@ -24,7 +24,7 @@ pub fn grid_of_gaussians(side: usize, spacing: f64, deviation: f64) -> GaussianM
 // ANCHOR: mode_counts
 /// How many samples each component gets: those that lie within `reach` standard deviations of its mean, and nearest to it.
 ///
-/// Source: Srivastava et al. 2017 (VEEGAN), §4.1, with `reach` = 3: a mode is found if it gets a sample at all, and a
+/// Source: Srivastava et al. 2017 (VEEGAN), with `reach` = 3: a mode is found if it gets a sample at all, and a
 /// sample is of high quality if a mode gets it.
 ///
 /// Distances are in standard deviations of the component, along each axis its own: √(Σ_d (x_d − μ_d)²/v_d). A sample that is
