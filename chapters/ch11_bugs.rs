@@ -72,11 +72,11 @@ fn main() -> Result<()> {
 
 /// All bugs, one after the other, and what one looks up afterwards.
 fn guide(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
-    let mut grid = Grid::new("What gives it away", "", ["number", "right", "wrong"]);
+    let mut grid = Grid::new("What gives it away", "", ["right", "wrong"]);
     for bug in Progress::over("bugs", BUGS) {
         let [right, wrong] = show(chapter, setting, bug)?;
-        let cells = [bug.measures[0].name.into(), number(right), number(wrong)];
-        grid = grid.row(format!("B{}", bug.number), cells);
+        let label = format!("{:<3}  {}", format!("B{}", bug.number), bug.measures[0].name);
+        grid = grid.row(label, [right, wrong]);
     }
     chapter.section("All numbers");
     chapter.grid(grid.digits(3));
@@ -87,10 +87,6 @@ fn guide(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     chapter.grid(rows.fold(grid, |grid, (see, cells)| grid.row(see, cells)));
     chapter.say("`cargo run --bin ch11_bugs -- --bug B7` shows one of them.");
     Ok(())
-}
-
-fn number(value: f64) -> ddpm::report::Cell {
-    value.into()
 }
 
 /// One bug: sentence, formulas, numbers, picture, tests; returns its first number, right and wrong.

@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayView1};
 // ANCHOR: grid_of_gaussians
 /// side² equal Gaussians on a square grid around 0.
 ///
-/// Source: the 25-mode grid of Srivastava et al. 2017 (VEEGAN), §4.1, is `side` = 5, `spacing` = 2, `deviation` = 0.05.
+/// Source: the 25-mode grid of Srivastava et al. 2017 (VEEGAN) has `side` = 5, `spacing` = 2 and a narrow `deviation`.
 ///
 /// `spacing` is the distance of neighbouring means, `deviation` the standard deviation of each along both axes.
 pub fn grid_of_gaussians(side: usize, spacing: f64, deviation: f64) -> GaussianMixture {
@@ -21,16 +21,10 @@ pub fn grid_of_gaussians(side: usize, spacing: f64, deviation: f64) -> GaussianM
 }
 // ANCHOR_END: grid_of_gaussians
 
-/// How far `x` is from the mean of component k, in its standard deviations, squared: Σ_d (x_d − μ_d)²/v_d.
-fn squared_deviations(mixture: &GaussianMixture, k: usize, x: ArrayView1<f64>) -> f64 {
-    let axes = x.iter().zip(mixture.means.row(k)).zip(mixture.variances.row(k));
-    axes.map(|((x, mean), variance)| (x - mean).powi(2) / variance).sum()
-}
-
 // ANCHOR: mode_counts
 /// How many samples each component gets: those that lie within `reach` standard deviations of its mean, and nearest to it.
 ///
-/// Source: Srivastava et al. 2017 (VEEGAN), §4.1, with `reach` = 3: a mode is found if it gets a sample at all, and a
+/// Source: Srivastava et al. 2017 (VEEGAN), with `reach` = 3: a mode is found if it gets a sample at all, and a
 /// sample is of high quality if a mode gets it.
 ///
 /// Distances are in standard deviations of the component, along each axis its own: √(Σ_d (x_d − μ_d)²/v_d). A sample that is
@@ -43,8 +37,11 @@ pub fn mode_counts(mixture: &GaussianMixture, samples: &Array2<f64>, reach: f64)
     assert_eq!(samples.ncols(), mixture.dimension(), "the points and the mixture differ in dimension");
     let mut counts = Array1::zeros(mixture.weights.len());
     for x in samples.rows() {
-        let distances = (0..counts.len()).map(|k| squared_deviations(mixture, k, x));
-        let nearest = distances.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b));
+        let squared_deviations = |(mean, variance): (ArrayView1<f64>, ArrayView1<f64>)| -> f64 {
+            x.iter().zip(mean).zip(variance).map(|((x, mean), variance)| (x - mean).powi(2) / variance).sum()
+        };
+        let components = mixture.means.rows().into_iter().zip(mixture.variances.rows());
+        let nearest = components.map(squared_deviations).enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b));
         if let Some((k, distance)) = nearest
             && distance <= reach.powi(2)
         {

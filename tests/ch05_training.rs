@@ -402,16 +402,17 @@ fn the_same_seed_trains_the_same_network() {
 // ANCHOR: every_t_is_trained
 #[test]
 fn every_t_is_trained() {
-    // Where every x_t is the same, a network without t can not tell them apart; with t it must. The histogram of t is
-    // read off the noise: at t the gap between x_t and √ᾱ_t x_0 is √(1 − ᾱ_t) ε, and the loss at an untrained t stays 1.
-    let schedule = Schedule::from_betas(array![0.0, 0.5, 0.5, 0.5]).unwrap();
+    // Nearly all x_0 are one point, so at t the noise is x_t/√(1 − ᾱ_t). With 0.05 and 0.95 under the root, neither step
+    // teaches the other: a network that never saw one of them guesses, and its loss there is that of knowing nothing, 1, or
+    // near it or above. With steps of one size it would guess right.
+    let schedule = Schedule::from_betas(array![0.0, 0.0025, 0.9]).unwrap();
     let data = GaussianData { mean: array![0.0, 0.0], variance: 1e-4 };
     let trainer = Trainer::<f32>::new(&schedule, small(600, Objective::Simple), &mut rng(13)).unwrap();
     let trained =
         trainer.run(&mut rng(14), |n, rng| 0.01 * standard_normal::<f64>(n, 2, rng), |_| ()).unwrap();
     let denoiser =
         NetworkDenoiser { schedule: &schedule, network: &trained.average, objective: trained.objective };
-    for t in 1..=3 {
+    for t in 1..=2 {
         let x_0 = data.variance.sqrt() * standard_normal::<f64>(500, 2, &mut rng(15));
         let loss = mean(denoising_loss(&schedule, &denoiser, &x_0, t, &mut rng(16)).view()) / 2.0;
         assert!(loss < 0.1, "t = {t}: loss {loss}");

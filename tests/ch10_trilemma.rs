@@ -8,8 +8,8 @@ use ddpm::{
     data::GaussianMixture,
     forward::standard_normal,
     gan::{
-        GanConfig, GanTrainer, deceive, discriminator_loss, generator_loss, judge, saturating_generator_loss,
-        sigmoid, softplus,
+        GanConfig, GanTrainer, deceive, discriminator_loss, generator_loss, into_box, judge,
+        saturating_generator_loss, sigmoid, softplus,
     },
     gaussian::{DiagonalGaussian, kl_divergence, log_density},
     learner::{Learner, LearningConfig, gradient_error, parameter_count, widest},
@@ -183,6 +183,16 @@ fn the_minimax_loss_has_the_same_fixed_point_and_vanishing_slopes() {
     assert_close("σ(−2) + σ(2)", sigmoid(-2.0) + sigmoid(2.0), 1.0, 1e-15);
 }
 
+#[test]
+fn the_box_leaves_the_middle_alone_and_nothing_out() {
+    let output = array![[1e-4, -1e-4], [2.0, -2.0], [500.0, -500.0]];
+    let x = into_box(&output, 2.0);
+    // tanh(o) = o − o³/3 + …
+    assert_close("near 0", x[(0, 0)], 1e-4, 1e-12);
+    assert_close("at the edge", x[(1, 1)], -2.0 * 1f64.tanh(), 1e-12);
+    assert_close("far out", x[(2, 0)], 2.0, 1e-12);
+}
+
 // The counting of modes.
 
 // ANCHOR: mode_counts_gives_each_sample_to_its_nearest_mode
@@ -237,9 +247,11 @@ fn mode_report_says_how_uneven_a_collapse_is() {
     let report = ModeReport::of(&mixture, &one, 3.0);
     assert_eq!((report.found, report.high_quality), (1, 1.0));
     assert_close("KL of one of four modes", report.unevenness, 4f64.ln(), 1e-12);
+    assert_close("one of four modes, effectively", report.effective_share(), 0.25, 1e-12);
     let nothing = ModeReport::of(&mixture, &Array2::from_elem((10, 2), 50.0), 3.0);
     assert_eq!((nothing.found, nothing.high_quality), (0, 0.0));
     assert!(nothing.unevenness.is_nan(), "no sample, no shares: {}", nothing.unevenness);
+    assert_eq!(nothing.effective_share(), 0.0);
 }
 
 #[test]
@@ -317,7 +329,16 @@ fn the_loss_in_training_is_the_negative_elbo() {
     let loss = negative_elbo(&mut vae.encoder, &mut vae.decoder, &x, &noise, 1.0);
     let networks =
         ddpm::vae::Vae { encoder: vae.encoder.network().clone(), decoder: vae.decoder.network().clone() };
-    assert_close("loss", loss, -mean(elbo(&networks, x.view(), &noise).view()), 1e-12);
+    let bound = elbo(&networks, x.view(), &noise);
+    assert_close("loss", loss, -mean(bound.view()), 1e-12);
+    let q = networks.encode(x.view());
+    let reconstruction = networks.decode(q.sample(&noise).view()).log_density(x.view());
+    let kl = networks.kl(x.view());
+    for n in 0..6 {
+        let expected: f64 = (0..2).map(|k| latent_kl(q.mean[(n, k)], q.variance[(n, k)].ln()).0).sum();
+        assert_close(&format!("KL of point {n}"), kl[n], expected, 1e-12);
+        assert_close(&format!("ELBO of point {n}"), bound[n], reconstruction[n] - expected, 1e-12);
+    }
 }
 
 // Likelihoods that are known.
@@ -360,6 +381,7 @@ fn the_likelihood_of_a_linear_vae_is_a_gaussian_s() {
 fn probabilistic_pca_takes_over_the_covariance() {
     for covariance in [array![[2.0, 0.9], [0.9, 1.0]], array![[1.0, -0.4], [-0.4, 3.0]]] {
         let vae = LinearVae::fit(array![1.0, 2.0], &covariance);
+        assert_eq!(vae.mean, array![1.0, 2.0]);
         for (at, expected) in covariance.indexed_iter() {
             let noise = if at.0 == at.1 { vae.variance } else { 0.0 };
             let got = vae.weight[at.0] * vae.weight[at.1] + noise;

@@ -104,7 +104,7 @@ pub const SYMPTOMS: &[(&str, &[usize])] = &[
     ("pure noise, however long you train", &[9, 4, 17]),
     ("points hundreds of units away, and the loss stands still", &[10]),
     ("one shapeless cloud, and the loss is a little high", &[10]),
-    ("NaN from the first step on", &[6]),
+    ("NaN after a step or two", &[6, 5]),
     ("NaN, but only with few steps T", &[11]),
     ("numbers of ten digits and more after the first step", &[12]),
     ("every sample is the same, and the loss is almost 0", &[3]),
@@ -116,7 +116,7 @@ pub const SYMPTOMS: &[(&str, &[usize])] = &[
     ("the first step of the chain goes astray", &[8, 12]),
     ("good samples, absurd likelihood", &[13]),
     ("right in 2-D, wrong or a crash for images", &[16]),
-    ("the paper’s √ᾱ_T does not come out", &[2, 5, 4]),
+    ("the paper’s √ᾱ_T does not come out", &[2, 4]),
     ("every test passes, and nothing works", &[14]),
 ];
 
@@ -149,10 +149,7 @@ pub const BUGS: &[Bug] = &[
             right: Bound::Close(0.0063528, 1e-7),
             wrong: Bound::AtMost(1e-13),
         }],
-        tests: &[
-            ("ch01_forward", "beta_1_of_a_tenth_does_not_give_the_paper_s_numbers"),
-            ("ch01_forward", "linear_schedule_gives_the_paper_s_numbers"),
-        ],
+        tests: &[("ch01_forward", "linear_schedule_gives_the_paper_s_numbers")],
         measure: numbers::beta_start,
     },
     Bug {

@@ -42,15 +42,13 @@ pub fn log_weights(model: &impl LatentModel, x: ArrayView2<f64>, noise: &Array2<
 ///
 /// The weights are as small as densities are: the largest is taken out before `exp`, and put back after `ln`.
 pub fn importance_weighted(log_weights: ArrayView2<f64>) -> Array1<f64> {
-    log_weights.map_axis(Axis(1), log_mean_exp) // (N)
+    log_weights.map_axis(Axis(1), |row| {
+        let largest = row.fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+        let mean = row.mapv(|log_weight| (log_weight - largest).exp()).sum() / row.len() as f64;
+        largest + mean.ln()
+    }) // (N)
 }
 // ANCHOR_END: importance_weighted
-
-/// ln of the mean of the exponentials.
-fn log_mean_exp(values: ArrayView1<f64>) -> f64 {
-    let largest = values.fold(f64::NEG_INFINITY, |a, &b| a.max(b));
-    largest + values.mapv(|value| (value - largest).exp()).sum().ln() - (values.len() as f64).ln()
-}
 
 // ANCHOR: importance_weighted_log_likelihood
 /// The importance-weighted bound of each point with `draws` draws of z: (N), nats.
@@ -102,7 +100,7 @@ pub fn log_likelihood_by_quadrature(
     let log_share = prior(z.dim()).log_density(z.view()) + 2.0 * width.ln() + (z.nrows() as f64).ln(); // (cells²)
     let log_likelihood = |x: ArrayView1<f64>| {
         let everywhere = x.broadcast(p.mean.dim()).expect("one point has as many coordinates as all");
-        log_mean_exp((p.log_density(everywhere) + &log_share).view())
+        importance_weighted((p.log_density(everywhere) + &log_share).view().insert_axis(Axis(0)))[0]
     };
     Zip::from(x.rows()).map_collect(log_likelihood)
 }

@@ -8,7 +8,7 @@ use std::f64::consts::TAU;
 // ANCHOR: LinearVae
 /// The linear VAE with one latent: x = m + w z + σ ε, and q(z | x) = N(v·(x − m), s²).
 ///
-/// Source: Tipping & Bishop 1999 (Probabilistic Principal Component Analysis); Lucas et al. 2019 (Don't Blame the ELBO!), §3.
+/// Source: Tipping & Bishop 1999 (Probabilistic Principal Component Analysis); Lucas et al. 2019 (Don’t Blame the ELBO!).
 ///
 /// Everything is Gaussian, so the likelihood, the posterior p(z | x) and the gap of the ELBO have closed forms. The encoder
 /// need not be the right one.

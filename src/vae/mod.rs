@@ -195,7 +195,7 @@ impl<F: Float> VaeTrainer<F> {
     // ANCHOR: kl_weight
     /// The weight of the KL at a step counted from 0: a rise from 0 to 1 in the warm-up, then β = 1.
     ///
-    /// Source: Bowman et al. 2016 (Generating Sentences from a Continuous Space), §3.1; Sønderby et al. 2016 (Ladder VAEs), §2.3.
+    /// Source: Bowman et al. 2016 (Generating Sentences from a Continuous Space); Sønderby et al. 2016 (Ladder Variational Autoencoders).
     ///
     /// With the full weight from the start, the KL can drive the latent out before the decoder has learned to use it.
     pub fn kl_weight(&self, step: usize) -> f64 {

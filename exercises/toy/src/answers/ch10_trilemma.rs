@@ -81,7 +81,7 @@ pub fn generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
 
 /// How many samples each component gets: those that lie within `reach` standard deviations of its mean, and nearest to it.
 ///
-/// Source: Srivastava et al. 2017 (VEEGAN), §4.1, with `reach` = 3: a mode is found if it gets a sample at all, and a
+/// Source: Srivastava et al. 2017 (VEEGAN), with `reach` = 3: a mode is found if it gets a sample at all, and a
 /// sample is of high quality if a mode gets it.
 ///
 /// Distances are in standard deviations of the component, along each axis its own: √(Σ_d (x_d − μ_d)²/v_d). A sample that is
@@ -94,6 +94,6 @@ pub fn mode_counts(mixture: &GaussianMixture, samples: &Array2<f64>, reach: f64)
     assert_eq!(samples.ncols(), mixture.dimension(), "the points and the mixture differ in dimension");
     let _ = reach;
     todo!(
-        "Srivastava et al., §4.1: for each sample the nearest component, in deviations, and only if it is near enough"
+        "Srivastava et al.: for each sample the nearest component, in deviations, and only if it is near enough"
     )
 }
