@@ -58,7 +58,7 @@ fn main() -> Result<()> {
     three_sdes(&mut chapter)?;
     chain_and_sde(&mut chapter, common.quick, &mut rng)?;
     two_ways_back(&mut chapter, &mut rng)?;
-    let judge = Judge::new(&data, common.pick(count, 200.min(count)), &mut rng);
+    let judge = judge(&data, common.pick(count, 200.min(count)), common.pick(3, 1), &mut rng)?;
     calls_and_quality(&mut chapter, &judge, common.quick, &mut rng)?;
     likelihood(&mut chapter, &data, common.pick(200, 20), &mut rng)?;
     one_probe(&mut chapter, &data, common.pick(100, 20), &mut rng)?;
@@ -422,84 +422,116 @@ fn draw(
     })
 }
 
-/// How far points are from `data`, over the distance of data from data.
+/// Judges points by their distance from `data` and by the density where they lie.
 struct Judge<'a> {
     data: &'a GaussianMixture,
+    entropy: f64,
     count: usize,
     floor: f64,
+    repeats: usize,
 }
 
-impl<'a> Judge<'a> {
-    fn new(data: &'a GaussianMixture, count: usize, rng: &mut StdRng) -> Self {
-        let unit = Judge { data, count, floor: 1.0 };
-        let floor = (0..20).map(|_| unit.distance(&data.sample(count, rng), rng)).sum::<f64>() / 20.0;
-        Judge { floor, ..unit }
+/// The sliced Wasserstein distance over that of data from data, and by how many nats the mean of −ln p exceeds the entropy.
+type Scores = [f64; 2];
+
+impl Judge<'_> {
+    fn scores(&self, drawn: &Array2<f64>, rng: &mut StdRng) -> Scores {
+        let distance = sliced_wasserstein(&self.data.sample(self.count, rng), drawn, DIRECTIONS);
+        [distance / self.floor, -mean(log_densities(self.data, drawn).view()) - self.entropy]
     }
 
-    fn distance(&self, drawn: &Array2<f64>, rng: &mut StdRng) -> f64 {
-        sliced_wasserstein(&self.data.sample(self.count, rng), drawn, DIRECTIONS) / self.floor
-    }
-
-    /// The mean over a few draws, for each of the [`SOLVERS`].
-    fn solvers(&self, sde: &Sde, calls: usize, repeats: usize, rng: &mut StdRng) -> Result<[f64; 3]> {
-        let mut means = [0.0; 3];
-        for (solver, mean) in SOLVERS.into_iter().zip(&mut means) {
-            for _ in 0..repeats {
-                let drawn = draw(sde, self.data, solver, calls, self.count, rng)?;
-                *mean += self.distance(&drawn, rng) / repeats as f64;
-            }
+    /// The mean scores of a few draws.
+    fn mean(
+        &self,
+        mut draw: impl FnMut(&mut StdRng) -> Result<Array2<f64>>,
+        rng: &mut StdRng,
+    ) -> Result<Scores> {
+        let mut mean = [0.0; 2];
+        for _ in 0..self.repeats {
+            let drawn = draw(rng)?;
+            let scores = self.scores(&drawn, rng);
+            mean.iter_mut().zip(scores).for_each(|(mean, score)| *mean += score / self.repeats as f64);
         }
-        Ok(means)
+        Ok(mean)
     }
+
+    /// The scores of all [`SOLVERS`]: first their distances, then their excesses.
+    fn solvers(&self, sde: &Sde, calls: usize, rng: &mut StdRng) -> Result<[[f64; 3]; 2]> {
+        let mut all = [[0.0; 3]; 2];
+        for (i, solver) in SOLVERS.into_iter().enumerate() {
+            let scores = self.mean(|rng| draw(sde, self.data, solver, calls, self.count, rng), rng)?;
+            (all[0][i], all[1][i]) = (scores[0], scores[1]);
+        }
+        Ok(all)
+    }
+}
+
+fn judge<'a>(data: &'a GaussianMixture, count: usize, repeats: usize, rng: &mut StdRng) -> Result<Judge<'a>> {
+    let entropy = data.entropy().context("the entropy is known on the plane only")?;
+    let unit = Judge { data, entropy, count, floor: 1.0, repeats: 20 };
+    let [floor, _] = unit.mean(|rng| Ok(data.sample(count, rng)), rng)?;
+    Ok(Judge { floor, repeats, ..unit })
 }
 
 fn calls_and_quality(chapter: &mut Chapter, judge: &Judge, quick: bool, rng: &mut StdRng) -> Result<()> {
     chapter.section("Calls and quality");
-    let repeats = if quick { 1 } else { 3 };
-    let mut grid = Grid::new("VP: sliced Wasserstein distance over the floor", "calls of the score", SOLVERS);
-    let mut curves = vec![Path::new(); 3];
+    let titles = ["VP: distance over floor", "VP: excess of −ln p over the entropy, in nats"];
+    let mut grids = titles.map(|title| Grid::new(title, "calls of the score", SOLVERS));
+    let mut curves = [vec![Path::new(); 3], vec![Path::new(); 3]];
     let budgets: &[usize] = if quick { &[10, 50, 100] } else { &[10, 20, 50, 100, 200, 500] };
     for &calls in Progress::over("drawing", budgets) {
-        let distances = judge.solvers(&Sde::VP, calls, repeats, rng)?;
-        grid = grid.row(calls.to_string(), distances);
-        curves.iter_mut().zip(distances).for_each(|(curve, y)| curve.push((calls as f64, y)));
+        let all = judge.solvers(&Sde::VP, calls, rng)?;
+        for ((grid, curves), scores) in grids.iter_mut().zip(&mut curves).zip(all) {
+            *grid = grid.clone().row(calls.to_string(), scores);
+            curves.iter_mut().zip(scores).for_each(|(curve, y)| curve.push((calls as f64, y.abs())));
+        }
     }
-    chapter.grid(grid.digits(3).note(format!(
-        "{} points, means of {repeats} draws; the score is exact, and every draw starts from N(0, I)",
-        judge.count
+    let [distances, excesses] = grids;
+    let [_, scatter] = judge.mean(|rng| Ok(judge.data.sample(judge.count, rng)), rng)?;
+    chapter.grid(distances.digits(3).note(format!(
+        "{} points, means of {} draws; the score is exact, and every draw starts from N(0, I); sliced Wasserstein \
+         distance",
+        judge.count, judge.repeats
     )));
-    let mut grid = Grid::new("The three SDEs with 50 calls", "", SOLVERS);
+    chapter.grid(excesses.digits(3).note(format!("as many draws of the data itself: {scatter:.3}")));
+    let mut grid = Grid::new("Excess in nats of the three SDEs with 100 calls", "", SOLVERS);
     for sde in SDES {
-        grid = grid.row(sde.name(), judge.solvers(&sde, 50, repeats, rng)?);
+        let [_, excesses] = judge.solvers(&sde, 100, rng)?;
+        grid = grid.row(sde.name(), excesses);
     }
     chapter.grid(grid.digits(3));
-    let adaptive = by_tolerance(chapter, judge, repeats, rng)?;
-    let panel = Panel::new("").log_x().log_y().axes("calls of the score", "distance over floor");
-    let panel = SOLVERS.into_iter().zip(curves).fold(panel, |panel, (name, curve)| panel.line(name, curve));
-    let panel = panel.line("flow, Dormand–Prince", adaptive).horizontal("data against data", 1.0);
-    Ok(chapter.figure(&Figure::new("What a call buys").panel(panel), "calls")?)
+    let adaptive = by_tolerance(chapter, judge, rng)?;
+    let labels = ["distance over floor", "|excess of −ln p|, nats"];
+    let panels = labels.into_iter().zip(curves).zip(adaptive).map(|((label, curves), adaptive)| {
+        let panel = Panel::new("").log_x().log_y().axes("calls of the score", label);
+        let lines = SOLVERS.into_iter().zip(curves);
+        lines
+            .fold(panel, |panel, (name, curve)| panel.line(name, curve))
+            .line("flow, Dormand–Prince", adaptive)
+    });
+    Ok(chapter.figure(&Figure::new("What a call buys").panels(panels), "calls")?)
 }
 
 /// The adaptive solver takes a tolerance, and the calls follow.
-fn by_tolerance(chapter: &mut Chapter, judge: &Judge, repeats: usize, rng: &mut StdRng) -> Result<Path> {
-    let header = ["calls", "steps thrown away", "distance over floor"];
+fn by_tolerance(chapter: &mut Chapter, judge: &Judge, rng: &mut StdRng) -> Result<[Path; 2]> {
+    let header = ["calls", "steps thrown away", "distance over floor", "excess in nats"];
     let mut grid = Grid::new("VP: flow, Dormand–Prince", "tolerance", header);
-    let mut curve = Path::new();
+    let mut curves = [Path::new(), Path::new()];
     for tolerance in [1e-1, 1e-2, 1e-3, 1e-4, 1e-6] {
-        let (mut calls, mut rejected, mut distance) = (0, 0, 0.0);
-        for _ in 0..repeats {
-            let start = standard_normal(judge.count, 2, rng);
-            let solve = flow(&Sde::VP, judge.data);
+        let (mut calls, mut rejected) = (0, 0);
+        let draw = |rng: &mut StdRng| {
+            let (solve, start) = (flow(&Sde::VP, judge.data), standard_normal(judge.count, 2, rng));
             let solution = dormand_prince(solve, start, (1.0, 0.0), Tolerances::both(tolerance))?;
-            (calls, rejected) = (calls.max(solution.calls), rejected.max(solution.rejected));
-            distance += judge.distance(&solution.x, rng) / repeats as f64;
-        }
-        let cells = [Cell::from(calls), rejected.into(), distance.into()];
+            (calls, rejected) = (solution.calls.max(calls), solution.rejected.max(rejected));
+            Ok(solution.x)
+        };
+        let [distance, excess] = judge.mean(draw, rng)?;
+        let cells = [Cell::from(calls), rejected.into(), distance.into(), excess.into()];
         grid = grid.row(format!("{tolerance:.0e}"), cells);
-        curve.push((calls as f64, distance));
+        curves.iter_mut().zip([distance, excess]).for_each(|(curve, y)| curve.push((calls as f64, y.abs())));
     }
     chapter.grid(grid.digits(3));
-    Ok(curve)
+    Ok(curves)
 }
 
 /// ln p of the rows of `x` by the flow, from the mixture's own p_1.
