@@ -266,7 +266,7 @@ fn short_chains(chapter: &mut Chapter, x_0: &Array2<f64>) -> Result<()> {
         grid = grid.row(steps.to_string(), row);
     }
     chapter.grid(grid.digits(3).note(
-        "Above 0.01 the samples start from the wrong place: with the ends kept at 10⁻⁴ and 0.02, every T here but 1000 \
+        "Above 0.01 the samples may start from the wrong place: with the ends kept at 10⁻⁴ and 0.02, every T here but 1000 \
          is too short for linear, quad and sigmoid. Scale the ends by 1000/T, or use the cosine.",
     ));
     let mut panel = Panel::new("").axes("T", "L_T in bits/dim").log_x().log_y();

@@ -104,7 +104,7 @@ fn line_by_line(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>,
 }
 
 fn in_expectation(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>, rng: &mut StdRng) {
-    chapter.section("In expectation: the coloured terms");
+    chapter.section("In expectation, term by term");
     let steps = world.schedule.steps();
     let terms = variational_bound(&world.model(), x_0, rng); // (N, T + 1)
     let exact: Vec<Array1<f64>> = x_0.rows().into_iter().map(|x| world.terms(x)).collect();

@@ -230,7 +230,7 @@ fn known_likelihood(chapter: &mut Chapter, draws: usize, rng: &mut StdRng) {
         Table::new("Probabilistic PCA at one point, in nats")
             .close("ln p(x, z)/q(z|x) at every z, q the true posterior: ln p(x)", 0.0, scatter, 1e-12)
             .close("ELBO of a wrong encoder: ln p(x) − KL(q‖p(z|x))", exact - wrong.gap(point.view()), mean(bound.view()), 4.0 * error)
-            .note(format!("ln p(x) is {exact:.4}; the wrong encoder’s mean is 0.7 times too near to 0, its variance twice too large")),
+            .note(format!("ln p(x) is {exact:.4}; the wrong encoder’s mean is 0.7 of the right one, its variance twice too large")),
     );
     let mut grid =
         Grid::new("ln p(x) less the bound of the wrong encoder", "draws of z", ["missing", "standard error"]);
