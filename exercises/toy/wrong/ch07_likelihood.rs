@@ -87,11 +87,11 @@ pub fn decoding_error(
         "sum_for_mean_over_coordinates" => right * x_0.ncols() as f64,
         "root_of_the_mean" => right.sqrt(),
         "clip_forgotten" => {
-            let unclipped = Model { schedule: *schedule, denoiser, variance: *variance, clip: None };
+            let unclipped = Model { schedule, denoiser, variance: *variance, clip: None };
             likelihood::decoding_error(&unclipped, x_0, t, noise)
         }
         "clip_always" => {
-            let clipped = Model { schedule: *schedule, denoiser, variance: *variance, clip: Some(1.0) };
+            let clipped = Model { schedule, denoiser, variance: *variance, clip: Some(1.0) };
             likelihood::decoding_error(&clipped, x_0, t, noise)
         }
         "x_t_for_its_guess" => {
