@@ -146,9 +146,9 @@ fn discrete_entropy_is_the_mean_of_minus_ln_p_over_rounded_samples() {
         let surprise: Array1<f64> = x_0.rows().into_iter().map(|x| -probability(&x).ln()).collect();
         let tolerance = 4.0 * standard_error(surprise.view());
         assert_close(
-            name.as_str(),
-            mean(surprise.view()),
+            &format!("{name}: −Σ P ln P against the mean of −ln P"),
             discrete_entropy(table.probabilities()),
+            mean(surprise.view()),
             tolerance,
         );
     }
