@@ -41,6 +41,9 @@ const BOX: f64 = 1.25;
 const POINTS: usize = 300;
 const VAE_BITS: [&str; 3] =
     ["VAE: −ELBO", "VAE: importance-weighted, 200 draws", "VAE: −ln p(x) by quadrature"];
+/// How many of them the triangle shows.
+const FEW: usize = 20;
+/// The numbers of DDIM's calls.
 const CALLS: [usize; 6] = [1, 2, 5, 10, 20, 50];
 
 #[derive(Parser)]
@@ -634,8 +637,12 @@ fn seconds(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result
     let network = Mlp::<f32>::new(MlpConfig::default(), rng)?;
     let denoiser = NetworkDenoiser { schedule, network: &network, objective: Objective::Simple };
     let all = ancestral(schedule, FixedVariance::Beta, None);
-    let few =
-        ddim(schedule, &time_grid(schedule.steps(), 10.min(schedule.steps()), Spacing::Trailing)?, 0.0, None);
+    let few = ddim(
+        schedule,
+        &time_grid(schedule.steps(), FEW.min(schedule.steps()), Spacing::Trailing)?,
+        0.0,
+        None,
+    );
     let count = setting.count;
     let mut walk = |steps| sample(steps, &denoiser, standard_normal(count, 2, rng), rng, |_, _| ());
     let (slow, quick) = (microseconds(count, || walk(&all)), microseconds(count, || walk(&few)));
@@ -667,12 +674,12 @@ fn microseconds(count: usize, mut draw: impl FnMut() -> Array2<f64>) -> f64 {
 
 /// The models of the triangle, their network calls and their colours.
 fn corners(setting: &Setting) -> [(String, usize, usize); 4] {
-    let ten = 10.min(setting.schedule.steps());
+    let few = FEW.min(setting.schedule.steps());
     [
         ("VAE".into(), 1, BLUE),
         ("GAN".into(), 1, ORANGE),
         ("DDPM".into(), setting.schedule.steps(), GREEN),
-        (ddim_name(ten), ten, VERMILLION),
+        (ddim_name(few), few, VERMILLION),
     ]
 }
 

@@ -1,9 +1,9 @@
 //! The generative adversarial network: no likelihood, a judge instead.
 //!
-//! Source: Goodfellow et al. 2014 (Generative Adversarial Nets). The generator maps z ~ N(0, I) to a point; the
-//! discriminator sees real and generated points and gives a logit a, the log-odds of "real", so that D = 1/(1 + e^{−a}). With
-//! the generator held, the best logit is ln p_data(x) − ln p_G(x): the only place where densities enter, and nobody
-//! computes them.
+//! Source: Goodfellow et al. 2014 (Generative Adversarial Nets). The generator maps z ~ N(0, I) to a point;
+//! the discriminator sees real and generated points and gives a logit a, the log-odds of "real", so that D =
+//! 1/(1 + e^{−a}). With the generator held, the best logit is ln p_data(x) − ln p_G(x): the only place where
+//! densities enter, and nobody computes them.
 
 use crate::{
     Error, Result,
@@ -33,8 +33,8 @@ pub fn softplus(a: f64) -> f64 {
 ///
 /// L_D = (1/N) Σ_n softplus(−a_n) + (1/M) Σ_m softplus(b_m), ∂L_D/∂a_n = −σ(−a_n)/N, ∂L_D/∂b_m = σ(b_m)/M
 ///
-/// where a are the logits of N `real` points, b those of M `fake` ones, and σ is the [`sigmoid`]. It is 2 ln 2 for a
-/// discriminator that cannot tell, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
+/// where a are the logits of N `real` points, b those of M `fake` ones, and σ is the [`sigmoid`]. It is 2 ln
+/// 2 for a discriminator that cannot tell, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
 pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64, Array1<f64>, Array1<f64>) {
     let (n, m) = (real.len() as f64, fake.len() as f64);
     let loss = real.mapv(|a| softplus(-a)).sum() / n + fake.mapv(softplus).sum() / m;
@@ -49,8 +49,8 @@ pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64,
 ///
 /// L_G = (1/M) Σ_m softplus(−b_m), ∂L_G/∂b_m = −σ(−b_m)/M
 ///
-/// Where the discriminator is sure that a point is fake (b → −∞), the derivative is −1/M: the generator learns most where it
-/// is worst. That of the minimax loss ln(1 − D) would be −σ(b)/M, which vanishes there.
+/// Where the discriminator is sure that a point is fake (b → −∞), the derivative is −1/M: the generator
+/// learns most where it is worst. That of the minimax loss ln(1 − D) would be −σ(b)/M, which vanishes there.
 pub fn generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
     let m = fake.len() as f64;
     (fake.mapv(|b| softplus(-b)).sum() / m, fake.mapv(|b| -sigmoid(-b) / m))
@@ -60,7 +60,8 @@ pub fn generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
 // ANCHOR: saturating_generator_loss
 /// The minimax loss mean ln(1 − D(fake)) from the logits, and its derivative with respect to them; nats.
 ///
-/// Source: Goodfellow et al. 2014, Eq. (1), of which it is the generator's side. For comparison only: see [`generator_loss`].
+/// Source: Goodfellow et al. 2014, Eq. (1), of which it is the generator's side. For comparison only: see
+/// [`generator_loss`].
 ///
 /// −(1/M) Σ_m softplus(b_m), with the derivative −σ(b_m)/M
 pub fn saturating_generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
@@ -72,10 +73,11 @@ pub fn saturating_generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
 // ANCHOR: into_box
 /// Brings a generator's `output` softly into the box from −c to c along each axis: x = c tanh(o/c).
 ///
-/// Source: Radford, Metz & Chintala 2016 (DCGAN), §3: a tanh at the generator's end, whose range is that of the data.
+/// Source: Radford, Metz & Chintala 2016 (DCGAN), §3: a tanh at the generator's end, whose range is that of
+/// the data.
 ///
-/// where c is `edge`. Near 0 it changes nothing. A generator without it may run from the discriminator to where there is no
-/// data, and where nothing calls it back. DDPM knows the box, too: it clips x̂_0.
+/// where c is `edge`. Near 0 it changes nothing. A generator without it may run from the discriminator to
+/// where there is no data, and where nothing calls it back. DDPM knows the box, too: it clips x̂_0.
 pub fn into_box(output: &Array2<f64>, edge: f64) -> Array2<f64> {
     output.mapv(|o| edge * (o / edge).tanh())
 }
@@ -155,7 +157,8 @@ pub struct GanTrainer<F> {
 }
 
 impl<F: Float> GanTrainer<F> {
-    /// The shapes of generator and discriminator for points of `dimension` coordinates and as many latents, in this order.
+    /// The shapes of generator and discriminator for points of `dimension` coordinates and as many latents,
+    /// in this order.
     pub fn shapes(config: &LearningConfig, dimension: usize) -> [MlpConfig; 2] {
         [
             config.shape(dimension, dimension, config.latent_scale),
@@ -176,7 +179,8 @@ impl<F: Float> GanTrainer<F> {
     }
 
     // ANCHOR: gan_step
-    /// One step on a batch of real points `x`, (N, D): first the discriminator's, then the generator's, each on fresh z.
+    /// One step on a batch of real points `x`, (N, D): first the discriminator's, then the generator's, each
+    /// on fresh z.
     ///
     /// Source: Goodfellow et al. 2014, Algorithm 1, with k = 1.
     pub fn step(&mut self, x: &Array2<f64>, rng: &mut impl Rng) -> GanLoss {
@@ -193,7 +197,8 @@ impl<F: Float> GanTrainer<F> {
     }
     // ANCHOR_END: gan_step
 
-    /// Takes all steps of the configuration, each on points from `draw`, and shows each one's losses to `watch`.
+    /// Takes all steps of the configuration, each on points from `draw`, and shows each one's losses to
+    /// `watch`.
     ///
     /// # Errors
     /// [`Error::Diverged`] at the first loss that is not a finite number.
@@ -217,7 +222,8 @@ impl<F: Float> GanTrainer<F> {
 }
 
 // ANCHOR: judge
-/// The discriminator's loss on real and generated points, (N, D) and (M, D); its gradient is left in the discriminator.
+/// The discriminator's loss on real and generated points, (N, D) and (M, D); its gradient is left in the
+/// discriminator.
 pub fn judge<F: Float>(discriminator: &mut Learner<F>, real: &Array2<f64>, fake: &Array2<f64>) -> f64 {
     let logits = discriminator.forward(&concatenate![Axis(0), *real, *fake]); // (N + M, 1)
     let (real, fake) = logits.column(0).split_at(Axis(0), real.nrows());
@@ -228,8 +234,8 @@ pub fn judge<F: Float>(discriminator: &mut Learner<F>, real: &Array2<f64>, fake:
 // ANCHOR_END: judge
 
 // ANCHOR: deceive
-/// The generator's loss at the latents `z`, (M, K); its gradient, which comes back *through* the discriminator and the box, is
-/// left in the generator.
+/// The generator's loss at the latents `z`, (M, K); its gradient, which comes back *through* the
+/// discriminator and the box, is left in the generator.
 ///
 /// With x = c tanh(o/c), ∂x/∂o = 1 − (x/c)².
 pub fn deceive<F: Float>(

@@ -1,9 +1,9 @@
 //! A network that learns: the part of a training step that VAE and GAN share.
 //!
-//! A rival trains two networks at once, and each gets its gradient through the other: the encoder's comes back through the
-//! decoder, the generator's through the discriminator. A [`Learner`] is one of the two: forward, backward, on to its
-//! input, and a step. What is compared with DDPM is trained as DDPM is: AdamW, a clipped gradient, a learning rate that
-//! falls along half a cosine, and a moving average that draws.
+//! A rival trains two networks at once, and each gets its gradient through the other: the encoder's comes
+//! back through the decoder, the generator's through the discriminator. A [`Learner`] is one of the two:
+//! forward, backward, on to its input, and a step. What is compared with DDPM is trained as DDPM is: AdamW, a
+//! clipped gradient, a learning rate that falls along half a cosine, and a moving average that draws.
 
 use crate::{
     Error, Result,
@@ -42,8 +42,9 @@ pub struct LearningConfig {
 impl Default for LearningConfig {
     /// A short training of DDPM's kind: its optimizer, its first learning rate, its average.
     ///
-    /// The two scales are smaller than ε_θ's 25. Of 1, 2, 3, 4, 8 and 25, those from 1 to 4 served the rivals well: with 8 or
-    /// more the discriminator soon tells every single point, and the generator learns nothing from it.
+    /// The two scales are smaller than ε_θ's 25. Of 1, 2, 3, 4, 8 and 25, those from 1 to 4 served the rivals
+    /// well: with 8 or more the discriminator soon tells every single point, and the generator learns nothing
+    /// from it.
     fn default() -> Self {
         LearningConfig {
             steps: 4000,
@@ -104,7 +105,8 @@ pub fn parameter_count(shape: &MlpConfig) -> usize {
 }
 
 // ANCHOR: widest
-/// The widest hidden layers with which networks of these shapes have no more than `budget` parameters together.
+/// The widest hidden layers with which networks of these shapes have no more than `budget` parameters
+/// together.
 ///
 /// # Panics
 /// If even networks of width 1 have more.
@@ -164,12 +166,14 @@ impl<F: Float> Learner<F> {
         &mut self.network
     }
 
-    /// The network's output for a batch, keeping what the way back needs. Shapes: (N, inputs) to (N, outputs).
+    /// The network's output for a batch, keeping what the way back needs. Shapes: (N, inputs) to (N,
+    /// outputs).
     pub fn forward(&mut self, x: &Array2<f64>) -> Array2<f64> {
         self.pass.forward(&self.network, x.mapv(F::of).view(), &[]).mapv(Float::as_f64)
     }
 
-    /// From ∂L/∂(output), of shape (N, outputs), to [`gradient`](Self::gradient) and [`input_gradient`](Self::input_gradient).
+    /// From ∂L/∂(output), of shape (N, outputs), to [`gradient`](Self::gradient) and
+    /// [`input_gradient`](Self::input_gradient).
     pub fn backward(&mut self, grad_output: &Array2<f64>) {
         let gradient = self.pass.backward(&self.network, grad_output.mapv(F::of).view());
         self.gradient.copy_from_slice(gradient);
@@ -203,11 +207,11 @@ impl<F: Float> Learner<F> {
 }
 
 // ANCHOR: gradient_error
-/// How far a learner's gradient is from central differences of the loss, relative to its largest entry; `per_tensor` entries of
-/// every tensor are checked.
+/// How far a learner's gradient is from central differences of the loss, relative to its largest entry;
+/// `per_tensor` entries of every tensor are checked.
 ///
-/// `learner` picks the network out of a pair in training, and `loss` goes forward and back through *both*, which leaves the
-/// gradient: so what is checked is the whole way, through the other network, too.
+/// `learner` picks the network out of a pair in training, and `loss` goes forward and back through *both*,
+/// which leaves the gradient: so what is checked is the whole way, through the other network, too.
 ///
 /// # Panics
 /// If the gradient is 0, which would prove nothing.

@@ -6,9 +6,11 @@ use ndarray::{Array1, Array2, ArrayView1};
 // ANCHOR: grid_of_gaussians
 /// side² equal Gaussians on a square grid around 0.
 ///
-/// Source: the 25-mode grid of Srivastava et al. 2017 (VEEGAN) has `side` = 5, `spacing` = 2 and a narrow `deviation`.
+/// Source: the 25-mode grid of Srivastava et al. 2017 (VEEGAN) has `side` = 5, `spacing` = 2 and a narrow
+/// `deviation`.
 ///
-/// `spacing` is the distance of neighbouring means, `deviation` the standard deviation of each along both axes.
+/// `spacing` is the distance of neighbouring means, `deviation` the standard deviation of each along both
+/// axes.
 pub fn grid_of_gaussians(side: usize, spacing: f64, deviation: f64) -> GaussianMixture {
     let count = side * side;
     let middle = (side as f64 - 1.0) / 2.0;
@@ -22,13 +24,14 @@ pub fn grid_of_gaussians(side: usize, spacing: f64, deviation: f64) -> GaussianM
 // ANCHOR_END: grid_of_gaussians
 
 // ANCHOR: mode_counts
-/// How many samples each component gets: those that lie within `reach` standard deviations of its mean, and nearest to it.
+/// How many samples each component gets: those that lie within `reach` standard deviations of its mean, and
+/// nearest to it.
 ///
-/// Source: Srivastava et al. 2017 (VEEGAN), with `reach` = 3: a mode is found if it gets a sample at all, and a
-/// sample is of high quality if a mode gets it.
+/// Source: Srivastava et al. 2017 (VEEGAN), with `reach` = 3: a mode is found if it gets a sample at all, and
+/// a sample is of high quality if a mode gets it.
 ///
-/// Distances are in standard deviations of the component, along each axis its own: √(Σ_d (x_d − μ_d)²/v_d). A sample that is
-/// farther than `reach` from every mean counts for none. Shapes: `samples` (N, D), result (K).
+/// Distances are in standard deviations of the component, along each axis its own: √(Σ_d (x_d − μ_d)²/v_d). A
+/// sample that is farther than `reach` from every mean counts for none. Shapes: `samples` (N, D), result (K).
 ///
 /// # Panics
 /// If the samples have another dimension than the mixture.
@@ -59,7 +62,8 @@ pub struct ModeReport {
     pub found: usize,
     /// The share of the samples that a mode got.
     pub high_quality: f64,
-    /// KL(share of each mode ‖ its weight), in nats: 0 if every mode got its share, ln K if one of K equal modes got all.
+    /// KL(share of each mode ‖ its weight), in nats: 0 if every mode got its share, ln K if one of K equal
+    /// modes got all.
     ///
     /// Of n samples of the mixture itself it is (K − 1)/(2n) on average. NaN if no mode got a sample.
     pub unevenness: f64,
@@ -87,8 +91,8 @@ impl ModeReport {
         }
     }
 
-    /// The effective number of modes over their number: e to the minus [`unevenness`](Self::unevenness), and 0 if no mode got
-    /// a sample.
+    /// The effective number of modes over their number: e to the minus [`unevenness`](Self::unevenness), and
+    /// 0 if no mode got a sample.
     ///
     /// For K equal modes it is e^{entropy of the shares}/K: 1 if all got the same, 1/K if one got all.
     pub fn effective_share(&self) -> f64 {

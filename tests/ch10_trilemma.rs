@@ -18,7 +18,7 @@ use ddpm::{
     network::MlpConfig,
     vae::{
         LatentModel, LinearVae, VaeConfig, VaeTrainer, elbo, importance_weighted,
-        importance_weighted_log_likelihood, latent_kl, log_likelihood_by_quadrature, log_weights,
+        importance_weighted_log_likelihood, kl_weight, latent_kl, log_likelihood_by_quadrature, log_weights,
         negative_elbo, reparameterize, reparameterize_backward,
     },
 };
@@ -546,8 +546,9 @@ fn a_vae_learns_and_its_kl_warms_up() {
     let learning = LearningConfig { steps: 600, batch: 32, hidden: 16, ..LearningConfig::default() };
     let config = VaeConfig { learning, warm_up: 0.5 };
     let trainer = VaeTrainer::<f32>::new(config, 2, &mut rng(1)).unwrap();
-    let weights: Vec<f64> = [0, 150, 300, 599].map(|step| trainer.kl_weight(step)).to_vec();
+    let weights = [0, 150, 300, 599].map(|step| kl_weight(step, 600, 0.5));
     assert_eq!(weights, [0.0, 0.5, 1.0, 1.0], "β along the training");
+    assert_eq!([0, 1].map(|step| kl_weight(step, 600, 0.0)), [1.0, 1.0], "without a warm-up");
     let vae = trainer.run(&mut rng(2), pair, |_| ()).unwrap();
     let x = pair(500, &mut rng(3));
     let bound = mean(elbo(&vae, x.view(), &standard_normal(500, 2, &mut rng(4))).view());

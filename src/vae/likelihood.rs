@@ -1,4 +1,5 @@
-//! How likely is a point under a model with latents? A bound, a tighter bound, and for two latents the integral itself.
+//! How likely is a point under a model with latents? A bound, a tighter bound, and for two latents the
+//! integral itself.
 
 use super::LatentModel;
 use crate::{forward::standard_normal, gaussian::DiagonalGaussian};
@@ -11,10 +12,11 @@ fn prior(shape: (usize, usize)) -> DiagonalGaussian {
 }
 
 // ANCHOR: elbo
-/// The evidence lower bound of each point, E_q\[ln p(x | z)\] − KL(q(z | x) ‖ N(0, I)), with one draw of z: (N), nats.
+/// The evidence lower bound of each point, E_q\[ln p(x | z)\] − KL(q(z | x) ‖ N(0, I)), with one draw of z:
+/// (N), nats.
 ///
-/// Source: Kingma & Welling 2013, Eq. (7). Its mean over draws is at most ln p(x); what is missing is KL(q(z | x) ‖ p(z | x)).
-/// Shapes: `x` (N, D), `noise` (N, K).
+/// Source: Kingma & Welling 2013, Eq. (7). Its mean over draws is at most ln p(x); what is missing is KL(q(z
+/// | x) ‖ p(z | x)). Shapes: `x` (N, D), `noise` (N, K).
 pub fn elbo(model: &impl LatentModel, x: ArrayView2<f64>, noise: &Array2<f64>) -> Array1<f64> {
     let q = model.encode(x);
     let z = q.sample(noise);
@@ -25,7 +27,8 @@ pub fn elbo(model: &impl LatentModel, x: ArrayView2<f64>, noise: &Array2<f64>) -
 // ANCHOR: log_weights
 /// ln p(x, z)/q(z | x) of each point at one draw of z from q: (N), nats.
 ///
-/// Were q(z | x) the model's true posterior, this would be ln p(x) at *every* z. Shapes: `x` (N, D), `noise` (N, K).
+/// Were q(z | x) the model's true posterior, this would be ln p(x) at *every* z. Shapes: `x` (N, D), `noise`
+/// (N, K).
 pub fn log_weights(model: &impl LatentModel, x: ArrayView2<f64>, noise: &Array2<f64>) -> Array1<f64> {
     let q = model.encode(x);
     let z = q.sample(noise);
@@ -53,8 +56,8 @@ pub fn importance_weighted(log_weights: ArrayView2<f64>) -> Array1<f64> {
 // ANCHOR: importance_weighted_log_likelihood
 /// The importance-weighted bound of each point with `draws` draws of z: (N), nats.
 ///
-/// Source: Burda, Grosse & Salakhutdinov 2016, Theorem 1: in the mean it is at least the ELBO, grows with the draws, and tends
-/// to ln p(x).
+/// Source: Burda, Grosse & Salakhutdinov 2016, Theorem 1: in the mean it is at least the ELBO, grows with the
+/// draws, and tends to ln p(x).
 ///
 /// # Panics
 /// If there are no draws.
@@ -76,10 +79,11 @@ pub fn importance_weighted_log_likelihood(
 // ANCHOR_END: importance_weighted_log_likelihood
 
 // ANCHOR: log_likelihood_by_quadrature
-/// ln p(x) = ln ∫ p(x | z) N(z; 0, I) dz of each point, for a model with two latents, by the midpoint rule: (N), nats.
+/// ln p(x) = ln ∫ p(x | z) N(z; 0, I) dz of each point, for a model with two latents, by the midpoint rule:
+/// (N), nats.
 ///
-/// `cells` to a side cover the square from −`reach` to `reach`; the prior leaves e^{−reach²/2} outside. It asks the decoder
-/// only: what it says owes nothing to the encoder.
+/// `cells` to a side cover the square from −`reach` to `reach`; the prior leaves e^{−reach²/2} outside. It
+/// asks the decoder only: what it says owes nothing to the encoder.
 ///
 /// # Panics
 /// If the model has not two latents.

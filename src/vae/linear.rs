@@ -8,10 +8,11 @@ use std::f64::consts::TAU;
 // ANCHOR: LinearVae
 /// The linear VAE with one latent: x = m + w z + σ ε, and q(z | x) = N(v·(x − m), s²).
 ///
-/// Source: Tipping & Bishop 1999 (Probabilistic Principal Component Analysis); Lucas et al. 2019 (Don’t Blame the ELBO!).
+/// Source: Tipping & Bishop 1999 (Probabilistic Principal Component Analysis); Lucas et al. 2019 (Don’t Blame
+/// the ELBO!).
 ///
-/// Everything is Gaussian, so the likelihood, the posterior p(z | x) and the gap of the ELBO have closed forms. The encoder
-/// need not be the right one.
+/// Everything is Gaussian, so the likelihood, the posterior p(z | x) and the gap of the ELBO have closed
+/// forms. The encoder need not be the right one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearVae {
     /// m, the mean of x: (D).
@@ -39,11 +40,13 @@ impl LinearVae {
     // ANCHOR_END: linear_vae_posterior
 
     // ANCHOR: linear_vae_fit
-    /// Probabilistic PCA: the linear VAE on the plane that no other one with one latent beats on data of these moments.
+    /// Probabilistic PCA: the linear VAE on the plane that no other one with one latent beats on data of
+    /// these moments.
     ///
     /// Source: Tipping & Bishop 1999, Eqs. (7) and (8).
     ///
-    /// σ² = λ_2, w = √(λ_1 − λ_2) u_1, where λ_1 ≥ λ_2 are the eigenvalues of the covariance and u_1 belongs to λ_1.
+    /// σ² = λ_2, w = √(λ_1 − λ_2) u_1, where λ_1 ≥ λ_2 are the eigenvalues of the covariance and u_1 belongs
+    /// to λ_1.
     ///
     /// Shapes: `mean` (2), `covariance` (2, 2).
     pub fn fit(mean: Array1<f64>, covariance: &Array2<f64>) -> Self {

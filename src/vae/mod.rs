@@ -1,8 +1,8 @@
 //! The variational autoencoder: a latent variable in one step, where DDPM has T of them.
 //!
-//! Source: Kingma & Welling 2013 (Auto-Encoding Variational Bayes). z ~ N(0, I) has K coordinates; the decoder gives
-//! p(x | z), the encoder q(z | x), both Gaussians whose mean *and* variance a network predicts (their App. C.2). What is
-//! trained is the bound, with nothing weighted down (β = 1):
+//! Source: Kingma & Welling 2013 (Auto-Encoding Variational Bayes). z ~ N(0, I) has K coordinates; the
+//! decoder gives p(x | z), the encoder q(z | x), both Gaussians whose mean *and* variance a network predicts
+//! (their App. C.2). What is trained is the bound, with nothing weighted down (β = 1):
 //!
 //! ```text
 //! −ln p(x) ≤ E_q[−ln p(x | z)] + KL(q(z | x) ‖ N(0, I))
@@ -92,7 +92,8 @@ pub struct Vae<F> {
     pub decoder: Mlp<F>,
 }
 
-/// A network's output of shape (N, 2 D) as N Gaussians: its left half the means, its right half the log-variances.
+/// A network's output of shape (N, 2 D) as N Gaussians: its left half the means, its right half the
+/// log-variances.
 fn gaussians<F: Float>(network: &Mlp<F>, x: ArrayView2<f64>) -> DiagonalGaussian {
     let (mean, log_variance) = split_mean_log_variance(output(network, x).view());
     DiagonalGaussian { mean, variance: log_variance.exp() }
@@ -120,14 +121,16 @@ impl<F: Float> Vae<F> {
         p.sample(&noise)
     }
 
-    /// KL(q(z | x) ‖ N(0, I)) of each row of `x`, (N, D), in nats: how much the latent says about the point. (N)
+    /// KL(q(z | x) ‖ N(0, I)) of each row of `x`, (N, D), in nats: how much the latent says about the point.
+    /// (N)
     pub fn kl(&self, x: ArrayView2<f64>) -> Array1<f64> {
         let q = self.encode(x);
         let prior = DiagonalGaussian::isotropic(Array2::zeros(q.mean.dim()), 1.0);
         q.kl_divergence(&prior)
     }
 
-    /// As [`sample`](Self::sample), without the decoder's noise: the means that are shown as "samples" of image VAEs.
+    /// As [`sample`](Self::sample), without the decoder's noise: the means that are shown as "samples" of
+    /// image VAEs.
     pub fn sample_means(&self, count: usize, rng: &mut impl Rng) -> Array2<f64> {
         self.decode(standard_normal(count, self.latents(), rng).view()).mean
     }
@@ -175,7 +178,8 @@ pub struct VaeTrainer<F> {
 }
 
 impl<F: Float> VaeTrainer<F> {
-    /// The shapes of encoder and decoder for points of `dimension` coordinates and as many latents, in this order.
+    /// The shapes of encoder and decoder for points of `dimension` coordinates and as many latents, in this
+    /// order.
     pub fn shapes(config: &LearningConfig, dimension: usize) -> [MlpConfig; 2] {
         [config.point_scale, config.latent_scale].map(|scale| config.shape(dimension, 2 * dimension, scale))
     }
@@ -192,24 +196,12 @@ impl<F: Float> VaeTrainer<F> {
         Ok(VaeTrainer { config, step: 0, encoder, decoder })
     }
 
-    // ANCHOR: kl_weight
-    /// The weight of the KL at a step counted from 0: a rise from 0 to 1 in the warm-up, then β = 1.
-    ///
-    /// Source: Bowman et al. 2016 (Generating Sentences from a Continuous Space); Sønderby et al. 2016 (Ladder Variational Autoencoders).
-    ///
-    /// With the full weight from the start, the KL can drive the latent out before the decoder has learned to use it.
-    pub fn kl_weight(&self, step: usize) -> f64 {
-        let warm_up = self.config.warm_up * self.config.learning.steps as f64;
-        if (step as f64) < warm_up { step as f64 / warm_up } else { 1.0 }
-    }
-    // ANCHOR_END: kl_weight
-
     // ANCHOR: vae_step
-    /// One step on a batch `x` of shape (N, D): both networks take theirs. Returns the loss, −ELBO in nats per point (with
-    /// the KL weighted down in the warm-up).
+    /// One step on a batch `x` of shape (N, D): both networks take theirs. Returns the loss, −ELBO in nats
+    /// per point (with the KL weighted down in the warm-up).
     pub fn step(&mut self, x: &Array2<f64>, rng: &mut impl Rng) -> f64 {
         let noise = standard_normal(x.nrows(), self.decoder.network().config().inputs, rng);
-        let kl_weight = self.kl_weight(self.step);
+        let kl_weight = kl_weight(self.step, self.config.learning.steps, self.config.warm_up);
         let loss = negative_elbo(&mut self.encoder, &mut self.decoder, x, &noise, kl_weight);
         self.encoder.step();
         self.decoder.step();
@@ -218,7 +210,8 @@ impl<F: Float> VaeTrainer<F> {
     }
     // ANCHOR_END: vae_step
 
-    /// Takes all steps of the configuration, each on points from `draw`, and shows each one's loss to `watch`.
+    /// Takes all steps of the configuration, each on points from `draw`, and shows each one's loss to
+    /// `watch`.
     ///
     /// # Errors
     /// [`Error::Diverged`] at the first loss that is not a finite number.
@@ -240,15 +233,32 @@ impl<F: Float> VaeTrainer<F> {
     }
 }
 
+// ANCHOR: kl_weight
+/// The weight of the KL at a step counted from 0: a rise from 0 to 1 in the first `warm_up` of the `steps`,
+/// then β = 1.
+///
+/// Source: Bowman et al. 2016 (Generating Sentences from a Continuous Space); Sønderby et al. 2016 (Ladder
+/// Variational Autoencoders).
+///
+/// With the full weight from the start, the KL can drive the latent out before the decoder has learned to use
+/// it.
+pub fn kl_weight(step: usize, steps: usize, warm_up: f64) -> f64 {
+    let (step, end) = (step as f64, warm_up * steps as f64);
+    if step < end { step / end } else { 1.0 }
+}
+// ANCHOR_END: kl_weight
+
 // ANCHOR: negative_elbo
-/// −ELBO of a batch, a mean over its points in nats, with one draw of z for each; its gradients are left in both networks.
+/// −ELBO of a batch, a mean over its points in nats, with one draw of z for each; its gradients are left in
+/// both networks.
 ///
 /// Source: Kingma & Welling 2013, Eq. (7), for one draw.
 ///
 /// L = −ln p(x | z) + β KL(q(z | x) ‖ N(0, I)), z = μ(x) + e^{s(x)/2} ε
 ///
-/// where β is `kl_weight`: 1, except in a warm-up. The way back goes from L through the decoder to z, through z to μ and s, and from there, where the KL's own gradient joins it, through the
-/// encoder. Shapes: `x` (N, D), `noise` ε (N, K).
+/// where β is `kl_weight`: 1, except in a warm-up. The way back goes from L through the decoder to z, through
+/// z to μ and s, and from there, where the KL's own gradient joins it, through the encoder. Shapes: `x` (N,
+/// D), `noise` ε (N, K).
 pub fn negative_elbo<F: Float>(
     encoder: &mut Learner<F>,
     decoder: &mut Learner<F>,
@@ -278,7 +288,8 @@ pub fn negative_elbo<F: Float>(
 // ANCHOR_END: negative_elbo
 
 // ANCHOR: reconstruction_loss
-/// −ln p(x | z) in nats, a mean over points, and its gradient with respect to the decoder's `output`, (N, 2 D).
+/// −ln p(x | z) in nats, a mean over points, and its gradient with respect to the decoder's `output`, (N, 2
+/// D).
 fn reconstruction_loss(x: &Array2<f64>, mut output: Array2<f64>) -> (f64, Array2<f64>) {
     let (rows, dimension) = x.dim();
     let mut sum = 0.0;

@@ -1,4 +1,5 @@
-//! ch10_trilemma: the rivals of DDPM: the two halves of a VAE's loss, the two sides of a GAN's game, and how to judge them.
+//! ch10_trilemma: the rivals of DDPM: the two halves of a VAE's loss, the two sides of a GAN's game, and how
+//! to judge them.
 //!
 //! Replace each `todo!` and the `let _` above it, then run `cargo exercise ch10_trilemma`.
 #![allow(unused_imports, reason = "some are for your answers")]
@@ -57,8 +58,8 @@ pub fn importance_weighted(log_weights: ArrayView2<f64>) -> Array1<f64> {
 ///
 /// L_D = (1/N) Σ_n softplus(−a_n) + (1/M) Σ_m softplus(b_m), ∂L_D/∂a_n = −σ(−a_n)/N, ∂L_D/∂b_m = σ(b_m)/M
 ///
-/// where a are the logits of N `real` points, b those of M `fake` ones, and σ is the [`sigmoid`]. It is 2 ln 2 for a
-/// discriminator that cannot tell, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
+/// where a are the logits of N `real` points, b those of M `fake` ones, and σ is the [`sigmoid`]. It is 2 ln
+/// 2 for a discriminator that cannot tell, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
 pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64, Array1<f64>, Array1<f64>) {
     let _ = (real, fake);
     todo!(
@@ -72,20 +73,21 @@ pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64,
 ///
 /// L_G = (1/M) Σ_m softplus(−b_m), ∂L_G/∂b_m = −σ(−b_m)/M
 ///
-/// Where the discriminator is sure that a point is fake (b → −∞), the derivative is −1/M: the generator learns most where it
-/// is worst. That of the minimax loss ln(1 − D) would be −σ(b)/M, which vanishes there.
+/// Where the discriminator is sure that a point is fake (b → −∞), the derivative is −1/M: the generator
+/// learns most where it is worst. That of the minimax loss ln(1 − D) would be −σ(b)/M, which vanishes there.
 pub fn generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
     let _ = fake;
     todo!("Goodfellow et al., §3: the generator wants its points to be called real; −ln D = softplus(−b)")
 }
 
-/// How many samples each component gets: those that lie within `reach` standard deviations of its mean, and nearest to it.
+/// How many samples each component gets: those that lie within `reach` standard deviations of its mean, and
+/// nearest to it.
 ///
-/// Source: Srivastava et al. 2017 (VEEGAN), with `reach` = 3: a mode is found if it gets a sample at all, and a
-/// sample is of high quality if a mode gets it.
+/// Source: Srivastava et al. 2017 (VEEGAN), with `reach` = 3: a mode is found if it gets a sample at all, and
+/// a sample is of high quality if a mode gets it.
 ///
-/// Distances are in standard deviations of the component, along each axis its own: √(Σ_d (x_d − μ_d)²/v_d). A sample that is
-/// farther than `reach` from every mean counts for none. Shapes: `samples` (N, D), result (K).
+/// Distances are in standard deviations of the component, along each axis its own: √(Σ_d (x_d − μ_d)²/v_d). A
+/// sample that is farther than `reach` from every mean counts for none. Shapes: `samples` (N, D), result (K).
 ///
 /// # Panics
 /// If the samples have another dimension than the mixture.
