@@ -1,7 +1,8 @@
 //! Three losses with one minimiser. Only the first needs to know the score that is to be learned.
 
+use super::mixture_score;
 use crate::{data::GaussianMixture, gaussian};
-use ndarray::aview1;
+use ndarray::arr2;
 
 // ANCHOR: explicit_loss
 /// Explicit score matching, for one coordinate: ½ (s − ∇ ln p)².
@@ -49,8 +50,7 @@ pub fn matching_constant(data: &GaussianMixture, sigma: f64) -> f64 {
 // ANCHOR_END: matching_constant
 
 fn line_score(mixture: &GaussianMixture, x: f64) -> f64 {
-    let parts = mixture.means.iter().zip(&mixture.variances).map(|(mean, variance)| (mean - x) / variance);
-    mixture.responsibilities(aview1(&[x])).iter().zip(parts).map(|(r, pull)| r * pull).sum()
+    mixture_score(mixture, &arr2(&[[x]]))[(0, 0)]
 }
 
 /// How many standard deviations the quadrature reaches to.

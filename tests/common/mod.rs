@@ -1,6 +1,7 @@
 //! What the test files share: comparisons that print both values, and seeded generators.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use ddpm::sampler::Step;
 use ndarray::{Array2, Zip};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 
@@ -31,4 +32,14 @@ pub fn assert_all_close(what: &str, got: &Array2<f64>, expected: &Array2<f64>, t
     Zip::indexed(got).and(expected).for_each(|at, &got, &expected| {
         assert_close(&format!("{what} at {at:?}"), got, expected, tolerance);
     });
+}
+
+/// Two steps do the same to x_t, to ε and with fresh noise, by whichever factors each says it.
+#[track_caller]
+pub fn assert_same_step(what: &str, got: Step, expected: Step) {
+    let of_x_t = |step: Step| step.x_t + step.x_0 * step.x_0_from_x_t;
+    let of_eps = |step: Step| step.eps + step.x_0 * step.x_0_from_eps;
+    assert_relative(&format!("{what}: factor of x_t"), of_x_t(got), of_x_t(expected), 1e-9);
+    assert_relative(&format!("{what}: factor of ε"), of_eps(got), of_eps(expected), 1e-6);
+    assert_close(&format!("{what}: noise"), got.noise, expected.noise, 1e-12);
 }
