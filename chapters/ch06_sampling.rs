@@ -5,7 +5,7 @@ use clap::Parser;
 use ddpm::{
     bound::{Model, bits_per_dim, variational_bound},
     data::{DataArgs, Dataset, DatasetName},
-    denoiser::{Denoiser, ExactDenoiser, known_posterior_mean},
+    denoiser::{Counting, Denoiser, ExactDenoiser, known_posterior_mean},
     forward::standard_normal,
     metrics::{
         coverage, largest, largest_difference, median_distance, mmd_squared, precision, sliced_wasserstein,
@@ -22,10 +22,7 @@ use ddpm::{
 };
 use ndarray::{Array2, Axis, Slice};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
-use std::{
-    cell::Cell,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 const DIRECTIONS: usize = 64;
 
@@ -283,30 +280,17 @@ fn quality(
     Ok(floor)
 }
 
-/// Counts how often it is asked.
-struct Counting<'a, D> {
-    inner: &'a D,
-    calls: Cell<usize>,
-}
-
-impl<D: Denoiser> Denoiser for Counting<'_, D> {
-    fn predict(&self, x_t: ndarray::ArrayView2<f64>, t: usize) -> ddpm::denoiser::Prediction {
-        self.calls.set(self.calls.get() + 1);
-        self.inner.predict(x_t, t)
-    }
-}
-
 fn rules(chapter: &mut Chapter, setting: &Setting, denoiser: &impl Denoiser, rng: &mut StdRng) -> Result<()> {
     chapter.section("Two rules that public code has broken");
     let steps = ancestral(&setting.schedule, FixedVariance::Beta, None);
-    let counting = Counting { inner: denoiser, calls: Cell::new(0) };
+    let counting = Counting::new(denoiser);
     sample(&steps, &counting, standard_normal(10, 2, rng), rng, |_, _| ());
     let x_1 = standard_normal(10, 2, rng);
     let mut last = || sample(&steps[steps.len() - 1..], denoiser, x_1.clone(), rng, |_, _| ());
     let difference = largest_difference(&last(), &last());
     chapter.table(
         Table::new("Algorithm 2")
-            .exactly("calls of the denoiser", setting.schedule.steps(), counting.calls.get())
+            .exactly("calls of the denoiser", setting.schedule.steps(), counting.calls())
             .exactly("change of x_0 when the last step’s generator changes", 0.0, difference),
     );
     Ok(())

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use ddpm::{
     data::{DataArgs, Dataset, DatasetName},
-    denoiser::{Denoiser, ExactDenoiser, PosteriorMean, Prediction, known_posterior_mean},
+    denoiser::{Counting, Denoiser, ExactDenoiser, PosteriorMean, known_posterior_mean},
     forward::{diffuse, standard_normal},
     metrics::{
         Moments, largest, largest_difference, partial_correlation, precision, quantile, row_distances,
@@ -23,12 +23,9 @@ use ddpm::{
     schedule::Schedule,
     train::{NetworkDenoiser, TrainConfig, Trainer},
 };
-use ndarray::{Array2, ArrayView2, Axis, Slice};
+use ndarray::{Array2, Axis, Slice};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
-use std::{
-    cell,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 const DIRECTIONS: usize = 64;
 /// The numbers of calls that are compared.
@@ -614,29 +611,14 @@ fn mean_gap(points: &Array2<f64>) -> f64 {
     gaps.rows().into_iter().map(|gap| gap.dot(&gap).sqrt()).sum::<f64>() / (rows - 1) as f64
 }
 
-/// Counts the calls, and the points in all of them.
-struct Counting<'a, D> {
-    inner: &'a D,
-    calls: cell::Cell<usize>,
-    rows: cell::Cell<usize>,
-}
-
-impl<D: Denoiser> Denoiser for Counting<'_, D> {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
-        self.calls.set(self.calls.get() + 1);
-        self.rows.set(self.rows.get() + x_t.nrows());
-        self.inner.predict(x_t, t)
-    }
-}
-
 fn cost(chapter: &mut Chapter, network: &impl Denoiser, rng: &mut StdRng) -> Result<()> {
     chapter.section("What a draw costs");
     let mut asked = |method: Method, last: usize, steps: usize, points: usize| -> Result<[usize; 2]> {
         let schedule = Schedule::linear_scaled(last)?;
-        let counting = Counting { inner: network, calls: cell::Cell::new(0), rows: cell::Cell::new(0) };
+        let counting = Counting::new(network);
         let steps = method.steps(&schedule, &time_grid(last, steps, Spacing::Trailing)?, None)?;
         sample_multistep(&steps, &counting, standard_normal(points, 2, rng), rng, |_, _| ());
-        Ok([counting.calls.get(), counting.rows.get()])
+        Ok([counting.calls(), counting.points()])
     };
     let mut table =
         Table::new("Points through the network, once and with tenfold points, tenfold steps, tenfold T");

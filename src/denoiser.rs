@@ -5,6 +5,7 @@ use crate::{
     schedule::Schedule,
 };
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use std::cell::Cell;
 
 // ANCHOR: Denoiser
 /// What a denoiser says about a batch x_t of shape (N, D).
@@ -30,6 +31,39 @@ pub trait Denoiser {
 impl<T: Denoiser + ?Sized> Denoiser for &T {
     fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
         (**self).predict(x_t, t)
+    }
+}
+
+/// Counts how often a denoiser is asked, and about how many points: what a sampler costs.
+#[derive(Debug)]
+pub struct Counting<D> {
+    inner: D,
+    calls: Cell<usize>,
+    points: Cell<usize>,
+}
+
+impl<D: Denoiser> Counting<D> {
+    /// Counts the questions to `inner` from now on.
+    pub fn new(inner: D) -> Self {
+        Counting { inner, calls: Cell::new(0), points: Cell::new(0) }
+    }
+
+    /// How often it was asked.
+    pub fn calls(&self) -> usize {
+        self.calls.get()
+    }
+
+    /// The points in all calls together.
+    pub fn points(&self) -> usize {
+        self.points.get()
+    }
+}
+
+impl<D: Denoiser> Denoiser for Counting<D> {
+    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+        self.calls.set(self.calls.get() + 1);
+        self.points.set(self.points.get() + x_t.nrows());
+        self.inner.predict(x_t, t)
     }
 }
 

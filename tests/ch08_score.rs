@@ -10,9 +10,9 @@ use ddpm::{
     gaussian,
     metrics::Moments,
     ode::{Tolerances, dormand_prince},
-    schedule::{Schedule, ScheduleName},
+    schedule::{Schedule, ScheduleName, linear_beta},
     score::{denoising_loss, expectation, explicit_loss, hutchinson, langevin_step, score_from_eps},
-    sde::{Sde, coefficients, kernel, linear_beta, reverse_drift},
+    sde::{Sde, coefficients, kernel, reverse_drift},
 };
 use ndarray::{Array2, ArrayView1, array};
 

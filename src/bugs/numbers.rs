@@ -13,7 +13,7 @@ use crate::{
     Result,
     bound::{bits_per_dim, prior_bits_per_dim},
     data::{Dataset, DatasetName, Density, GaussianMixture, Standardization},
-    denoiser::{Denoiser, ExactDenoiser, Prediction},
+    denoiser::{Counting, Denoiser, ExactDenoiser},
     forward::{diffuse, standard_normal},
     gaussian::log_density,
     metrics::{largest, largest_difference},
@@ -21,9 +21,8 @@ use crate::{
     sampler::{Step, sample},
     schedule::{BETA_END, BETA_START, Schedule, linear_betas},
 };
-use ndarray::{Array1, Array2, ArrayView2, array};
+use ndarray::{Array1, Array2, array};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
-use std::cell::Cell;
 
 /// The paper's number of steps, for schedules.
 const T: usize = 1000;
@@ -137,23 +136,13 @@ pub(super) fn off_by_one(world: &World, code: Code, rng: &mut StdRng) -> Result<
     Ok(vec![audit.untrained.len() as f64, audit.unasked.len() as f64])
 }
 
-/// A denoiser that counts how often it is asked.
-struct Counting<D>(D, Cell<usize>);
-
-impl<D: Denoiser> Denoiser for Counting<D> {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
-        self.1.set(self.1.get() + 1);
-        self.0.predict(x_t, t)
-    }
-}
-
 /// How often the denoiser is called, and how far x_0 is from x_T.
 pub(super) fn empty_loop(world: &World, code: Code, rng: &mut StdRng) -> Result<Vec<f64>> {
-    let counting = Counting(ExactDenoiser::new(&world.schedule, &world.ring), Cell::new(0));
+    let counting = Counting::new(ExactDenoiser::new(&world.schedule, &world.ring));
     let times = steps::loop_times(world.schedule.steps(), code);
     let x_t = standard_normal(10, 2, rng);
     let x_0 = sample(&along(&world.schedule, &times), &counting, x_t.clone(), rng, |_, _| ());
-    Ok(vec![counting.1.get() as f64, largest_difference(&x_0, &x_t)])
+    Ok(vec![counting.calls() as f64, largest_difference(&x_0, &x_t)])
 }
 
 /// The share of parameters that a step leaves alone, and how much the output of a network depends on t.

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    schedule::{BETA_END, BETA_START, Schedule},
+    schedule::{BETA_END, BETA_START, Schedule, linear_beta},
 };
 
 // ANCHOR: continuous_alpha_bar
@@ -10,12 +10,12 @@ use crate::{
 ///
 /// Source: Song et al. 2021 (Score-Based Generative Modeling through Stochastic Differential Equations), Eq. (33).
 ///
-/// ᾱ(t) = exp(−∫_0^t β(u) du) = exp(−b_0 t − ½ (b_1 − b_0) t²), β(t) = b_0 + t (b_1 − b_0)
+/// ᾱ(t) = e^{−B(t)}, B(t) = ∫_0^t β(u) du
 ///
-/// where b_0 = 0.1 and b_1 = 20 are T β_1 and T β_T of [`Schedule::linear_scaled`].
+/// where B is that of [`linear_beta`] with the ends 0.1 and 20 of [`Schedule::linear_scaled`].
 pub fn continuous_alpha_bar(t: f64) -> f64 {
-    let (start, end) = (1000.0 * BETA_START, 1000.0 * BETA_END);
-    (-start * t - 0.5 * (end - start) * t * t).exp()
+    let (_, integral) = linear_beta(1000.0 * BETA_START, 1000.0 * BETA_END, t);
+    (-integral).exp()
 }
 // ANCHOR_END: continuous_alpha_bar
 

@@ -61,6 +61,14 @@ pub struct Step {
 }
 // ANCHOR_END: Step
 
+impl Step {
+    /// The x̂_0 of one coordinate: what x_t would be without the noise `eps`, clipped if the step says so.
+    pub fn predicted_x_0(&self, x_t: f64, eps: f64) -> f64 {
+        let limit = self.clip.unwrap_or(f64::INFINITY);
+        (self.x_0_from_x_t * x_t + self.x_0_from_eps * eps).clamp(-limit, limit)
+    }
+}
+
 // ANCHOR: ancestral_step
 /// Step t of Algorithm 2 (ancestral sampling): a draw from p_θ(x_{t−1} | x_t).
 ///
@@ -109,13 +117,12 @@ pub fn ancestral(schedule: &Schedule, choice: FixedVariance, clip: Option<f64>) 
 /// and 0 · ∞ is NaN.
 pub fn apply(step: &Step, denoiser: &impl Denoiser, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
     let prediction = denoiser.predict(x_t.view(), step.t);
-    let limit = step.clip.unwrap_or(f64::INFINITY);
     let mut x_previous = Zip::from(x_t).and(&prediction.eps).map_collect(|&x_t, &eps| {
         let mean = step.x_t * x_t + step.eps * eps;
         if step.x_0 == 0.0 {
             return mean; // where ᾱ_t underflows, x̂_0 is infinite, and nobody asks for it
         }
-        mean + step.x_0 * (step.x_0_from_x_t * x_t + step.x_0_from_eps * eps).clamp(-limit, limit)
+        mean + step.x_0 * step.predicted_x_0(x_t, eps)
     });
     match prediction.variance {
         Some(variance) if step.noise > 0.0 => x_previous += &(variance.sqrt() * noise),

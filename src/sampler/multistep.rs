@@ -95,14 +95,6 @@ impl Denoiser for Said {
     }
 }
 
-/// The x̂_0 of a step, clipped if it says so.
-fn predicted_x_0(step: &Step, x_t: &Array2<f64>, eps: &Array2<f64>) -> Array2<f64> {
-    let limit = step.clip.unwrap_or(f64::INFINITY);
-    Zip::from(x_t)
-        .and(eps)
-        .map_collect(|&x_t, &eps| (step.x_0_from_x_t * x_t + step.x_0_from_eps * eps).clamp(-limit, limit))
-}
-
 // ANCHOR: sample_multistep
 /// [`sample`](super::sample) for steps with a memory: the same loop, one array more.
 ///
@@ -118,7 +110,7 @@ pub fn sample_multistep(
     for MultiStep { step, x_0_before: share } in steps {
         watch(step.t, &x);
         let prediction = denoiser.predict(x.view(), step.t);
-        let x_0 = predicted_x_0(step, &x, &prediction.eps);
+        let x_0 = Zip::from(&x).and(&prediction.eps).map_collect(|&x_t, &eps| step.predicted_x_0(x_t, eps));
         let noise = standard_normal(x.nrows(), x.ncols(), rng);
         x = apply(step, &Said(prediction), &x, &noise);
         if *share != 0.0 {

@@ -11,7 +11,7 @@ pub use chain::{coupled_distance, marginal_distance, reverse_step_distance};
 pub use flow::{Likelihood, Trace, flow, log_likelihood, rademacher};
 pub use reverse::{Corrector, corrector_step, euler_maruyama_step, reverse_drift, reverse_sde, time_grid};
 
-use crate::forward::Kernel;
+use crate::{forward::Kernel, schedule::linear_beta};
 
 // ANCHOR: Sde
 /// A linear stochastic differential equation dx = a(t) x dt + g(t) dw.
@@ -58,12 +58,6 @@ impl Sde {
             Sde::VarianceExploding { .. } => "VE",
         }
     }
-}
-
-/// β(t) = β_min + (β_max − β_min) t and its integral B(t) from 0 to t.
-pub fn linear_beta(beta_min: f64, beta_max: f64, t: f64) -> (f64, f64) {
-    let slope = beta_max - beta_min;
-    (beta_min + slope * t, beta_min * t + slope * t * t / 2.0)
 }
 
 // ANCHOR: coefficients

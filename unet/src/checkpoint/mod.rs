@@ -258,8 +258,8 @@ impl Checkpoint {
         let file = File::open(path, &bytes)?;
         let head = file.head()?;
         let specifications = head.setting.network.specifications()?;
-        let [weights, average] = ["weights", "average"].map(|row| file.row(row, &specifications));
-        let (weights, average) = (weights?, average?);
+        let (weights, average) =
+            (file.row("weights", &specifications)?, file.row("average", &specifications)?);
         let whole = file.tensors.names().iter().any(|name| name.starts_with("mean."));
         let numbers = match whole {
             false => Numbers::Networks { weights, average },

@@ -5,8 +5,9 @@
 
 use crate::{
     forward::Kernel,
+    schedule::linear_beta,
     score::Score,
-    sde::{Sde, coefficients, linear_beta},
+    sde::{Sde, coefficients},
 };
 use ndarray::{Array1, Array2, Axis};
 
