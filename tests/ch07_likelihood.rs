@@ -140,7 +140,7 @@ fn discrete_entropy_is_the_mean_of_minus_ln_p_over_rounded_samples() {
     for name in [DatasetName::Digit, DatasetName::Checkerboard, DatasetName::Mixture] {
         let (data, table) = (dataset(name), table(name, 64));
         let bins = table.bins();
-        let x_0 = quantize(bins, &data.sample(20_000, &mut rng(2)));
+        let x_0 = data.sample(20_000, &mut rng(2));
         let probability =
             |x: &ndarray::ArrayView1<f64>| table.probabilities()[(bins.index(x[0]), bins.index(x[1]))];
         let surprise: Array1<f64> = x_0.rows().into_iter().map(|x| -probability(&x).ln()).collect();

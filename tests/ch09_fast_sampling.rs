@@ -25,8 +25,16 @@ fn time_grid_begins_and_ends_where_its_name_says() {
     assert_eq!(time_grid(1000, 5, Spacing::Leading).unwrap(), [801, 601, 401, 201, 1]);
     assert_eq!(time_grid(1000, 5, Spacing::Linspace).unwrap(), [1000, 750, 501, 251, 1]);
     assert_eq!(time_grid(1000, 5, Spacing::Quadratic).unwrap(), [801, 451, 201, 51, 1]);
+    for (spacing, t) in Spacing::ALL.into_iter().zip([1, 1000, 1000, 801]) {
+        assert_eq!(time_grid(1000, 1, spacing).unwrap(), [t], "{spacing}, one time");
+    }
+    // ten thirds, twenty thirds: rounded, neither down nor up
+    assert_eq!(time_grid(10, 3, Spacing::Trailing).unwrap(), [10, 7, 3], "trailing, rounded");
+    assert_eq!(time_grid(10, 5, Spacing::Linspace).unwrap(), [10, 8, 6, 3, 1], "linspace, rounded");
+    assert_eq!(time_grid(13, 4, Spacing::Quadratic).unwrap(), [11, 6, 2, 1], "quadratic, rounded");
+    assert_eq!(time_grid(2, 2, Spacing::Quadratic).unwrap(), [2, 1], "quadratic, within T");
     for spacing in Spacing::ALL {
-        for (steps, count) in [(1, 1), (10, 1), (10, 3), (10, 10), (1000, 50), (1000, 999)] {
+        for (steps, count) in [(1, 1), (2, 2), (3, 3), (10, 1), (10, 3), (10, 10), (1000, 50), (1000, 999)] {
             let grid = time_grid(steps, count, spacing).unwrap();
             let what = format!("{spacing}, {count} of {steps}: {grid:?}");
             assert!(
@@ -102,6 +110,9 @@ fn ddim_step_keeps_the_marginal_variance() {
                 let variance = of_eps * of_eps + step.noise * step.noise;
                 assert_close(&format!("{what}: variance"), variance, 1.0 - then, 1e-8);
                 assert_eq!(step.noise == 0.0, eta == 0.0 || previous == 0, "{what}: noise {}", step.noise);
+                if clip.is_none() {
+                    assert_eq!(step.x_0, 0.0, "{what}: the factor of x̂_0, which x_t and ε_θ stand for");
+                }
             }
         }
     }
@@ -228,6 +239,11 @@ fn ddim_draws_the_data_whatever_eta() {
     }
 }
 
+/// The factors of x_t and ε_θ in a step without clipping, with x̂_0 = a x_t + b ε_θ put in.
+fn with_x_0_put_in(step: &Step) -> [f64; 2] {
+    [step.x_t + step.x_0 * step.x_0_from_x_t, step.eps + step.x_0 * step.x_0_from_eps]
+}
+
 #[test]
 fn encode_step_is_the_jump_down_s_inverse_for_the_same_eps() {
     let schedule = ScheduleName::Cosine.schedule(100).unwrap();
@@ -236,7 +252,8 @@ fn encode_step_is_the_jump_down_s_inverse_for_the_same_eps() {
         assert_eq!((up.t, up.noise, up.x_0), (t.max(1), 0.0, 0.0), "the step asked at {t}");
         let (x, eps) = (0.7, -0.4);
         let there = up.x_t * x + up.eps * eps;
-        assert_close(&format!("{t} up to {next} and back"), down.x_t * there + down.eps * eps, x, 1e-10);
+        let [of_x_t, of_eps] = with_x_0_put_in(&down);
+        assert_close(&format!("{t} up to {next} and back"), of_x_t * there + of_eps * eps, x, 1e-10);
     }
 }
 
@@ -267,10 +284,10 @@ fn dpm_solver_step_begins_as_ddim_without_noise() {
         let what = format!("t = {t} to {previous}");
         let step = first.step;
         assert_eq!((step.t, step.noise, first.x_0_before), (t, 0.0, 0.0), "{what}: t, noise and memory");
-        let [of_x_t, of_eps] =
-            [step.x_t + step.x_0 * step.x_0_from_x_t, step.eps + step.x_0 * step.x_0_from_eps];
-        assert_relative(&format!("{what}: factor of x_t"), of_x_t, ddim.x_t, 1e-9);
-        assert_close(&format!("{what}: factor of ε"), of_eps, ddim.eps, 1e-9);
+        assert!(step.x_0 > 0.0, "{what}: x̂_0 keeps its factor, with or without a clip; it is {}", step.x_0);
+        let ([of_x_t, of_eps], [ddim_x_t, ddim_eps]) = (with_x_0_put_in(&step), with_x_0_put_in(&ddim));
+        assert_relative(&format!("{what}: factor of x_t"), of_x_t, ddim_x_t, 1e-9);
+        assert_close(&format!("{what}: factor of ε"), of_eps, ddim_eps, 1e-9);
     }
 }
 
@@ -292,6 +309,22 @@ fn dpm_solver_step_ends_with_the_predicted_x_0() {
 // ANCHOR_END: dpm_solver_step_ends_with_the_predicted_x_0
 
 #[test]
+fn dpm_solver_step_weighs_both_x_0_as_the_first_order_weighs_one() {
+    // A constant x̂_0 must come out as if there were no memory, however uneven the jumps
+    let schedule = ScheduleName::Linear.schedule(1000).unwrap();
+    for (before, t, previous) in [(1000, 500, 499), (1000, 999, 1), (30, 20, 10)] {
+        let [x_t, x_0, x_0_before] = factors(&dpm_solver_step(&schedule, Some(before), t, previous, None));
+        let [first_x_t, first_x_0, _] = factors(&dpm_solver_step(&schedule, None, t, previous, None));
+        let what = format!("{before} → {t} → {previous}");
+        assert_relative(&format!("{what}: sum of the factors"), x_0 + x_0_before, first_x_0, 1e-9);
+        assert_eq!(x_t, first_x_t, "{what}: factor of x_t");
+        let lambda = |t| half_log_snr(schedule.alpha_bar(t));
+        let ratio = (lambda(previous) - lambda(t)) / (lambda(t) - lambda(before));
+        assert_relative(&format!("{what}: the memory's weight"), -x_0_before / first_x_0, ratio / 2.0, 1e-9);
+    }
+}
+
+#[test]
 fn dpm_solver_step_integrates_a_straight_line_up_to_the_third_order() {
     // The exact jump is x_s = (σ_s/σ_t) x_t + σ_s ∫ e^λ x̂_0(λ) dλ; with x̂_0 = 1 + λ − λ_t, ∫ e^λ (1 + λ − λ_t) dλ is
     // e^λ (λ − λ_t). 2M takes the line's value in the middle instead: its error falls by 2³ as the jump is halved.
@@ -310,25 +343,9 @@ fn dpm_solver_step_integrates_a_straight_line_up_to_the_third_order() {
     let (coarse, fine) = (error(20), error(40));
     assert!(
         coarse < 1e-2 && (6.5..9.5).contains(&(coarse / fine)),
-        "error of a jump of length h: {coarse:.3e}, of h/2: {fine:.3e}, ratio {:.2}",
+        "error of a jump of length h: {coarse:.3e}, of h/2: {fine:.3e}: ratio {:.2}, of third order were 2³ = 8",
         coarse / fine
     );
-}
-
-#[test]
-fn dpm_solver_step_weighs_both_x_0_as_the_first_order_weighs_one() {
-    // A constant x̂_0 must come out as if there were no memory, however uneven the jumps
-    let schedule = ScheduleName::Linear.schedule(1000).unwrap();
-    for (before, t, previous) in [(1000, 500, 499), (1000, 999, 1), (30, 20, 10)] {
-        let [x_t, x_0, x_0_before] = factors(&dpm_solver_step(&schedule, Some(before), t, previous, None));
-        let [first_x_t, first_x_0, _] = factors(&dpm_solver_step(&schedule, None, t, previous, None));
-        let what = format!("{before} → {t} → {previous}");
-        assert_relative(&format!("{what}: sum of the factors"), x_0 + x_0_before, first_x_0, 1e-9);
-        assert_eq!(x_t, first_x_t, "{what}: factor of x_t");
-        let lambda = |t| half_log_snr(schedule.alpha_bar(t));
-        let ratio = (lambda(previous) - lambda(t)) / (lambda(t) - lambda(before));
-        assert_relative(&format!("{what}: the memory's weight"), -x_0_before / first_x_0, ratio / 2.0, 1e-9);
-    }
 }
 
 #[test]

@@ -211,11 +211,26 @@ fn mode_counts_gives_each_sample_to_its_nearest_mode() {
         [0.0, 3.6],  // 2.8 of the third's wide deviations
         [0.1, -0.1],
     ];
+    for (i, mode) in [Some(0), None, Some(1), None, Some(2), Some(0)].into_iter().enumerate() {
+        let sample = samples.select(Axis(0), &[i]);
+        let expected: Vec<usize> = (0..3).map(|k| usize::from(mode == Some(k))).collect();
+        assert_eq!(mode_counts(&mixture, &sample, 3.0).to_vec(), expected, "the sample {sample} alone");
+    }
     assert_eq!(mode_counts(&mixture, &samples, 3.0).to_vec(), [2, 1, 1], "within 3 deviations");
     assert_eq!(mode_counts(&mixture, &samples, 3.2).to_vec(), [3, 1, 1], "within 3.2 deviations");
     assert_eq!(mode_counts(&mixture, &samples, 1.0).to_vec(), [0, 0, 0], "within 1 deviation");
 }
 // ANCHOR_END: mode_counts_gives_each_sample_to_its_nearest_mode
+
+#[test]
+fn mode_counts_measures_near_in_each_mode_s_own_deviations() {
+    // 0.25 from a mode of deviation 0.1, 0.75 from one of deviation 0.5: 2.5 and 1.5 deviations
+    let means = array![[0.0, 0.0], [1.0, 0.0]];
+    let variances = array![[0.01, 0.01], [0.25, 0.25]];
+    let mixture = GaussianMixture::new(array![0.5, 0.5], means, variances);
+    let counts = mode_counts(&mixture, &array![[0.25, 0.0]], 3.0).to_vec();
+    assert_eq!(counts, [0, 1], "2.5 deviations from a narrow mode, 1.5 from a wide one farther away");
+}
 
 #[test]
 fn mode_counts_of_overlapping_modes_counts_each_sample_once() {

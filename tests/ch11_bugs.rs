@@ -176,6 +176,11 @@ fn step_audit_names_each_step_that_is_amiss() {
         audit(&[0], &[3], &[]),
         "trained from 1, sampled from T − 1"
     );
+    assert_eq!(
+        step_audit(3, &[1, 2, 3], &[4, 3, 2, 1]),
+        audit(&[4], &[], &[]),
+        "asked beyond T, where nobody trained"
+    );
     assert_eq!(step_audit(3, &[1], &[3, 2, 3]), audit(&[2, 3], &[1], &[3]), "all three at once");
 }
 

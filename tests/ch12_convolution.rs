@@ -217,11 +217,31 @@ fn dot<D: Dimension>(a: &Array<f64, D>, b: &Array<f64, D>) -> f64 {
     (a * b).sum()
 }
 
-/// The largest difference, absolutely. In `f64` and with sums of a hundred numbers within ±1, rounding stays below 1e-13.
+/// What a case is, in words.
+fn in_words(case: usize) -> String {
+    let (size, [h, w], [inputs, outputs], Geometry { stride, before, after }) = CASES[case];
+    format!(
+        "{size}×{size} kernel on {h}×{w}, {inputs} → {outputs} channels, stride {stride}, zeros {before} before, {after} after"
+    )
+}
+
+/// Compares entry by entry. In `f64` and with sums of a hundred numbers within ±1, rounding stays below 1e-13.
+#[track_caller]
 fn assert_near<D: Dimension>(what: &str, got: &Array<f64, D>, expected: &Array<f64, D>, tolerance: f64) {
     assert_eq!(got.shape(), expected.shape(), "{what}: shapes");
-    let error = (got - expected).iter().fold(0.0_f64, |largest, e| largest.max(e.abs()));
-    assert!(error <= tolerance, "{what}: off by {error:e}");
+    let off = |(got, expected): (&f64, &f64)| (got - expected).abs();
+    let pairs = || got.iter().zip(expected);
+    let Some((place, (found, wanted))) =
+        pairs().enumerate().max_by(|(_, a), (_, b)| off(*a).total_cmp(&off(*b)))
+    else {
+        return;
+    };
+    let error = off((found, wanted)); // NaN counts as the largest
+    assert!(
+        error <= tolerance,
+        "{what}: entry {place} of {}: got {found:e}, expected {wanted:e}; error {error:.1e} > {tolerance:.1e}",
+        got.len()
+    );
 }
 
 #[test]
@@ -256,7 +276,11 @@ fn col2im_is_the_transpose_of_im2col() {
         let others: Array2<f64> = normal(columns.dim(), &mut rng);
         let back = col2im(others.view(), x.dim(), size, geometry);
         let (left, right) = (dot(&columns, &others), dot(&x, &back));
-        assert!((left - right).abs() < 1e-12, "{:?}: {left} and {right}", CASES[case]);
+        assert!(
+            (left - right).abs() < 1e-12,
+            "{}: ⟨x, col2im(c)⟩ against ⟨im2col(x), c⟩: got {right:e}, expected {left:e}",
+            in_words(case)
+        );
     }
 }
 
@@ -276,7 +300,7 @@ fn convolve_is_what_its_definition_says() {
         let geometry = CASES[case].3;
         let expected = convolve_by_definition(x.view(), kernel.view(), bias.view(), geometry);
         let y = convolve(x.view(), kernel.view(), bias.view(), geometry);
-        assert_near(&format!("{:?}", CASES[case]), &y, &expected, 1e-13);
+        assert_near(&in_words(case), &y, &expected, 1e-13);
     }
 }
 
@@ -296,7 +320,11 @@ fn convolve_is_the_tensor_library_s_own() {
         let image = tensor(&x).unsqueeze(0).unwrap();
         let own = plain::convolve(&image, &tensor(&kernel), &tensor(&bias), geometry).unwrap();
         let error = difference(&tensor(&y).unsqueeze(0).unwrap(), &own);
-        assert!(error < 1e-6, "{:?}: {error:e}", CASES[case]);
+        assert!(
+            error < 1e-6,
+            "{}: largest difference from the library's, over its largest output: {error:.1e}",
+            in_words(case)
+        );
     }
 }
 
@@ -317,7 +345,7 @@ fn convolve_backward_is_what_finite_differences_say() {
         let by_x = central_differences(&x, STEP, |x| loss(x, &kernel, &bias));
         let by_kernel = central_differences(&kernel, STEP, |kernel| loss(&x, kernel, &bias));
         let by_bias = central_differences(&bias, STEP, |bias| loss(&x, &kernel, bias));
-        let name = |of: &str| format!("{of}, {:?}", CASES[case]);
+        let name = |of: &str| format!("the gradient {of}, {}", in_words(case));
         assert_near(&name("by x"), &gradients.x, &by_x, 1e-11);
         assert_near(&name("by the kernel"), &gradients.kernel, &by_kernel, 1e-11);
         assert_near(&name("by the bias"), &gradients.bias, &by_bias, 1e-11);
@@ -339,7 +367,7 @@ fn turned_makes_the_gradient_a_convolution() {
         let zeros = Array1::zeros(inputs);
         let by_turned = convolve_by_definition(g.view(), turned(kernel.view()).view(), zeros.view(), back);
         let expected = convolve_backward(x.view(), kernel.view(), geometry, g.view()).x;
-        assert_near(&format!("{:?}", CASES[case]), &by_turned, &expected, 1e-13);
+        assert_near(&format!("∂L/∂x by the turned kernel, {}", in_words(case)), &by_turned, &expected, 1e-13);
     }
 }
 

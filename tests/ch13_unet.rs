@@ -10,7 +10,9 @@ use ddpm_unet::{
     exchange::{
         Betas, Exchange, Scheduler, kernel_from_diffusers, kernel_to_diffusers, read_folder, write_folder,
     },
+    layer::{Convolution, Reading},
     operations::{self, Activation, Norm},
+    parameters::Start,
     unet::{Mode, Probe, UNet, Weights, skip_channels},
 };
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -52,6 +54,34 @@ fn relative_error(found: &Tensor, expected: &Tensor) -> f64 {
     found.iter().zip(&expected).fold(0.0_f64, |worst, (a, b)| worst.max((a - b).abs())) / largest
 }
 
+/// That no number is off by more than `tolerance` of the largest one.
+#[track_caller]
+fn assert_near(what: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
+    assert_eq!(found.dims(), expected.dims(), "{what}: the shape");
+    let (got, wanted) = (numbers(found), numbers(expected));
+    let size = wanted.iter().fold(0.0_f64, |largest, number| largest.max(number.abs()));
+    let off = |i: usize| (got[i] - wanted[i]).abs() / size;
+    let worst = (0..got.len()).max_by(|&a, &b| off(a).total_cmp(&off(b))).expect("some numbers");
+    assert!(
+        off(worst) <= tolerance,
+        "{what}: entry {:?}: got {:e}, expected {:e}; error {:.1e} > {tolerance:.1e} of the largest",
+        index(worst, found.dims()),
+        got[worst],
+        wanted[worst],
+        off(worst)
+    );
+}
+
+/// The index of an entry that comes so far back, the last dimension running fastest.
+fn index(mut place: usize, dims: &[usize]) -> Vec<usize> {
+    let mut index: Vec<usize> = Vec::new();
+    for size in dims.iter().rev() {
+        index.insert(0, place % size);
+        place /= size;
+    }
+    index
+}
+
 /// Our t of diffusers' timesteps.
 fn times(timesteps: &Tensor) -> Vec<usize> {
     timesteps.to_vec1::<i64>().unwrap().into_iter().map(|timestep| timestep as usize + 1).collect()
@@ -88,8 +118,8 @@ fn timestep_embedding_is_that_of_diffusers() {
         let timesteps: Vec<usize> = times(&stored["timesteps"]).iter().map(|t| t - 1).collect();
         let found = timestep_embedding(&timesteps, size, flip, shift, &Device::Cpu).unwrap();
         // PyTorch multiplies t and ω in f32: half a unit in the last place of 1000 is 3·10⁻⁵.
-        let error = relative_error(&found, &stored["time_proj.y"]);
-        assert!(error < 1e-4, "{name}: {error}");
+        let what = format!("τ = {timesteps:?}, size {size}, flip {flip}, shift {shift}");
+        assert_near(&what, &found, &stored["time_proj.y"], 1e-4);
     }
 }
 
@@ -110,8 +140,30 @@ fn residual_of(name: &str, layer: &str, block: Residual) {
     let time = &stored[&format!("{layer}.time")];
     let mut weights = Weights::new(network.parameters(), Mode::Evaluate);
     let y = residual_block(&mut weights, layer, &x, time, block).unwrap();
-    let error = relative_error(&y, &channels_last(&stored[&format!("{layer}.y")]));
-    assert!(error < 1e-5, "{name}, {layer}: {error}");
+    let what = format!("{name}'s {layer}, {block:?}");
+    assert_near(&what, &y, &channels_last(&stored[&format!("{layer}.y")]), 1e-5);
+}
+
+/// Where the weights of each of a block's layers begin: the half width of their distribution.
+fn beginnings(block: impl FnOnce(&mut Blueprint)) -> HashMap<String, f64> {
+    let mut blueprint = Blueprint::default();
+    block(&mut blueprint);
+    let parameters = blueprint.layers.into_iter().flat_map(|layer| layer.parameters);
+    parameters
+        .filter_map(|parameter| match parameter.start {
+            Start::Uniform(bound) => Some((parameter.name, bound)),
+            Start::Constant(_) => None,
+        })
+        .collect()
+}
+
+/// That of a block's layers only the last begins next to silent.
+#[track_caller]
+fn assert_silent(begin: &HashMap<String, f64>, last: &str) {
+    for (name, &bound) in begin {
+        let silent = bound < 1e-4;
+        assert_eq!(silent, name == last, "{name} begins within ±{bound:.1e}: next to silent");
+    }
 }
 
 #[test]
@@ -135,13 +187,74 @@ fn residual_block_is_that_of_diffusers_where_they_stay_and_the_sum_is_divided() 
     );
 }
 
+#[test]
+fn residual_block_begins_next_to_silent() {
+    let norm = Norm { groups: 4, epsilon: 1e-6 };
+    let block = Residual { inputs: 8, outputs: 16, norm, dropout: 0.1, divisor: 1.0 };
+    let begin = beginnings(|blueprint| {
+        residual_block(blueprint, "block", &vec![8, 8, 8], &vec![32], block).unwrap();
+    });
+    assert_eq!(begin.len(), 4, "two convolutions, the time, the shortcut: {begin:?}");
+    assert_silent(&begin, "block.conv2.weight");
+}
+
+#[test]
+fn residual_block_drops_numbers_before_its_last_convolution_while_it_learns() {
+    let (network, stored) = (read_folder(&folder("paper"), &Device::Cpu).unwrap().network, stored("paper"));
+    let layer = "down_blocks.1.resnets.0";
+    let (x, time) = (channels_last(&stored[&format!("{layer}.x")]), &stored[&format!("{layer}.time")]);
+    let norm = Norm { groups: 4, epsilon: 1e-6 };
+    let run = |dropout: f64, mode: Mode| {
+        let block = Residual { inputs: 8, outputs: 16, norm, dropout, divisor: 1.0 };
+        let y =
+            residual_block(&mut Weights::new(network.parameters(), mode), layer, &x, time, block).unwrap();
+        numbers(&y)
+    };
+    let train = |seed| Mode::Train { seed };
+    assert!(run(0.5, Mode::Evaluate) == run(0.0, Mode::Evaluate), "something was dropped where it predicts");
+    assert!(run(0.0, train(1)) == run(0.0, train(2)), "a share of 0 dropped something");
+    assert!(
+        run(0.5, train(1)) != run(0.5, train(2)),
+        "half of the numbers dropped by two seeds: the same came out"
+    );
+    assert!(
+        run(0.5, train(1)) != run(0.0, train(1)),
+        "half of the numbers dropped, and none: the same came out"
+    );
+    // nearly all dropped: what is left is the shortcut and the last convolution's bias, the same at every pixel
+    let block = Residual { inputs: 8, outputs: 16, norm, dropout: 0.0, divisor: 1.0 };
+    let mut weights = Weights::new(network.parameters(), Mode::Evaluate);
+    let shortcut = weights.convolve(&format!("{layer}.conv_shortcut"), &x, Convolution::same(16, 1)).unwrap();
+    let y = residual_block(
+        &mut Weights::new(network.parameters(), train(3)),
+        layer,
+        &x,
+        time,
+        Residual { dropout: 0.999_999, ..block },
+    );
+    let bias = network.parameters().get(&format!("{layer}.conv2.bias"));
+    let rest = (y.unwrap() - shortcut).unwrap();
+    assert_near("all dropped but the way around", &rest, &bias.broadcast_as(rest.dims()).unwrap(), 1e-5);
+}
+
 fn attention_of(name: &str, layer: &str, block: Attention) {
     let (network, stored) = (read_folder(&folder(name), &Device::Cpu).unwrap().network, stored(name));
     let x = channels_last(&stored[&format!("{layer}.x")]);
     let y =
         attention_block(&mut Weights::new(network.parameters(), Mode::Evaluate), layer, &x, block).unwrap();
-    let error = relative_error(&y, &channels_last(&stored[&format!("{layer}.y")]));
-    assert!(error < 1e-5, "{name}, {layer}: {error}");
+    let what = format!("{name}'s {layer}, {block:?}");
+    assert_near(&what, &y, &channels_last(&stored[&format!("{layer}.y")]), 1e-5);
+}
+
+#[test]
+fn attention_block_begins_next_to_silent() {
+    let norm = Norm { groups: 4, epsilon: 1e-6 };
+    let block = Attention { channels: 16, head: 16, norm, divisor: 1.0 };
+    let begin = beginnings(|blueprint| {
+        attention_block(blueprint, "block", &vec![4, 4, 16], block).unwrap();
+    });
+    assert_eq!(begin.len(), 4, "Q, K, V and the way out: {begin:?}");
+    assert_silent(&begin, "block.to_out.0.weight");
 }
 
 #[test]
@@ -193,7 +306,7 @@ fn kernel_from_diffusers_moves_each_number_to_its_place() {
     for (o, i, k, l) in [(0, 0, 0, 0), (1, 2, 3, 4), (0, 1, 4, 2), (1, 0, 2, 3)] {
         assert_eq!(at(&turned, [k, l, i, o]), at(&kernel, [o, i, k, l]), "({o}, {i}, {k}, {l})");
     }
-    assert!(turned.is_contiguous());
+    assert!(turned.is_contiguous(), "the numbers do not lie in the new order");
     assert_eq!(numbers(&kernel_to_diffusers(&turned).unwrap()), numbers(&kernel), "there and back");
 }
 

@@ -27,7 +27,7 @@ use ddpm_unet::{
     },
 };
 use ndarray::{Array2, Axis, s};
-use ndarray_rand::rand::Rng;
+use ndarray_rand::rand::{Rng, seq::SliceRandom};
 use rayon::ThreadPoolBuilder;
 use std::{
     fs,
@@ -167,8 +167,10 @@ fn learning_rate_falls_to_0_over_the_steps_that_are_left() {
 #[test]
 fn learning_rate_copes_without_a_rise_and_without_a_fall() {
     assert_eq!(learning_rate(0, 10, 0, 0.5), 0.5);
-    assert_eq!(learning_rate(4, 5, 5, 0.5), 0.5);
-    assert!(learning_rate(7, 5, 5, 0.5).is_finite());
+    assert_eq!(learning_rate(4, 5, 5, 0.5), 0.5, "the last step of the rise, which is the last of all");
+    assert_eq!(learning_rate(5, 5, 5, 0.5), 0.5, "where the fall has no steps, its beginning");
+    assert_eq!(learning_rate(7, 5, 5, 0.5), 0.0, "beyond it, its end");
+    assert_eq!(learning_rate(0, 3, 5, 0.5), 0.1, "a rise longer than the run");
 }
 
 // Times.
@@ -193,7 +195,9 @@ fn draw_time_takes_every_time_from_1_to_t_equally_often() {
 
 #[test]
 fn draw_time_of_a_chain_of_one_step_is_1() {
-    assert!((0..20).all(|_| draw_time(1, &mut rng(2)) == 1));
+    let mut rng = rng(2);
+    let times: Vec<usize> = (0..20).map(|_| draw_time(1, &mut rng)).collect();
+    assert_eq!(times, [1; 20], "times of a chain of one step");
 }
 
 // The order of the images.
@@ -215,6 +219,9 @@ fn epoch_order_is_another_every_epoch_and_seed_and_always_the_same() {
     let order = epoch_order(200, 7, 0);
     assert_eq!(order, epoch_order(200, 7, 0), "the same epoch again");
     assert!(!order.iter().copied().eq(0..200), "not the files' order");
+    let mut by_examples: Vec<usize> = (0..200).collect();
+    by_examples.shuffle(&mut generator(7, Purpose::Example, 0));
+    assert_ne!(order, by_examples, "the order shares no generator with the examples");
     let same = |other: &[usize]| order.iter().zip(other).filter(|(a, b)| a == b).count();
     for (what, other) in [
         ("the next epoch", epoch_order(200, 7, 1)),

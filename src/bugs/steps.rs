@@ -109,7 +109,7 @@ pub fn split(output: ArrayView2<f64>, code: Code) -> (Array2<f64>, Array2<f64>) 
 // ANCHOR: bug_17
 /// B17. A reverse step: towards the forward process's posterior, or a copy of the forward step itself.
 ///
-/// Who reads “the reverse process approximates the forward process” to the letter makes p(x_{t−1} | x_t) a Gaussian with
+/// Whoever reads “the reverse process approximates the forward process” to the letter makes p(x_{t−1} | x_t) a Gaussian with
 /// mean √α_t x_t.
 pub fn reverse_step(schedule: &Schedule, t: usize, code: Code) -> Step {
     let step = ancestral_step(schedule, t, FixedVariance::Beta, None);

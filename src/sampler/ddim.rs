@@ -129,7 +129,8 @@ impl FromStr for Spacing {
 /// A falling grid of `count` times within T … 1; `steps` is T.
 ///
 /// With i = 1 … `count`: leading 1 + (i − 1)⌊T/count⌋, trailing T i/count, linspace 1 + (T − 1)(i − 1)/(count − 1), quadratic
-/// 1 + 0.8 T ((i − 1)/(count − 1))², rounded. Where two quadratic times round to one, the grid is shorter.
+/// 1 + 0.8 T ((i − 1)/(count − 1))², rounded; with one time, (i − 1)/(count − 1) is 1, and no time goes beyond T. Where two
+/// quadratic times round to one, the grid is shorter.
 ///
 /// # Errors
 /// [`Error::Parameter`] if `count` lies outside of 1…T.

@@ -40,6 +40,8 @@ impl From<Step> for MultiStep {
 /// where `before` is `None`, takes x̂_0 as it is: without clipping it is DDIM with η = 0. So does the jump to s = 0, where λ and
 /// h are infinite.
 ///
+/// x̂_0 keeps its own factor, with or without `clip`: the jump after this one needs x̂_0 again.
+///
 /// # Panics
 /// If not 0 ≤ s < t < before ≤ T.
 #[track_caller]

@@ -52,7 +52,7 @@ pub trait Reading {
     /// As [`convolve`](Self::convolve).
     fn silu(&mut self, x: &Self::Value) -> Result<Self::Value>;
 
-    /// Self-attention among the pixels, in heads of `head` channels.
+    /// Self-attention among the pixels, in heads of `head` channels. It has no parameters: `name` is that of its block.
     ///
     /// # Errors
     /// As [`convolve`](Self::convolve).

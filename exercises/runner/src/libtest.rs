@@ -31,6 +31,11 @@ impl Panic {
         self.message.starts_with(EXPECTS_A_PANIC)
     }
 
+    /// The line in its file, 0 where it has none.
+    pub fn line(&self) -> usize {
+        self.place.rsplit_once(':').and_then(|(_, line)| line.parse().ok()).unwrap_or(0)
+    }
+
     /// The hint of the `todo!` that it came from.
     pub fn hint(&self) -> Option<&str> {
         self.message.strip_prefix(TO_DO)?.strip_prefix(": ").or(Some(""))

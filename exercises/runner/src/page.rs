@@ -98,9 +98,15 @@ fn summary(verdict: &Verdict) -> String {
 
 fn next(chapter: &Chapter, verdict: &Verdict) -> String {
     let name = &chapter.name;
+    let order = match verdict.wrong() {
+        0 | 1 => "",
+        _ => {
+            "Tests of one function may call another, so a wrong one can make a right one look wrong: mend the first one first.\n"
+        }
+    };
     match verdict.next() {
         Some(exercise) => format!(
-            "Next: `{}`. More hints: {}\nThe plain command: cargo {}\n",
+            "{order}Next: `{}`. More hints: {}\nThe plain command: cargo {}\n",
             exercise.name,
             chapter.hints().display(),
             chapter.test_arguments().join(" ")

@@ -56,6 +56,11 @@ impl Verdict {
         self.done() == self.exercises.len() && self.together.is_empty()
     }
 
+    /// How many exercises are wrong.
+    pub fn wrong(&self) -> usize {
+        self.exercises.iter().filter(|(_, status)| matches!(status, Status::Wrong(_))).count()
+    }
+
     /// The first exercise that is not done.
     pub fn next(&self) -> Option<&Function> {
         self.exercises.iter().find(|(_, status)| *status != Status::Done).map(|(exercise, _)| exercise)
@@ -84,8 +89,8 @@ fn status(exercise: &Function, of: &[Function], tests: &[Test]) -> Status {
     let failed: Vec<Failure> =
         tests_of(&exercise.name, of, tests).into_iter().filter(|test| !test.passed).map(failure).collect();
     let wrong = failed.iter().filter(|failure| failure.panic.hint().is_none());
-    if let Some(wrong) = wrong.min_by_key(|failure| failure.panic.is_another_one()) {
-        return Status::Wrong(wrong.clone()); // the first with numbers to show
+    if let Some(wrong) = wrong.min_by_key(|failure| (failure.panic.is_another_one(), failure.panic.line())) {
+        return Status::Wrong(wrong.clone()); // the first in the tests' file with numbers to show
     }
     match failed.first().and_then(|failure| failure.panic.hint()) {
         Some(hint) => Status::Waits(name_of(hint, of)),

@@ -22,6 +22,16 @@ pub fn time_grid(steps: usize, count: usize, spacing: Spacing) -> Result<Vec<usi
             Spacing::Quadratic => sampler::time_grid(steps, count, Spacing::Leading),
             _ => right,
         },
+        "trailing_rounded_down" => match spacing {
+            Spacing::Trailing => right.map(|_| (1..=count).rev().map(|i| steps * i / count).collect()),
+            _ => right,
+        },
+        "trailing_rounded_up" => match spacing {
+            Spacing::Trailing => {
+                right.map(|_| (1..=count).rev().map(|i| (steps * i).div_ceil(count)).collect())
+            }
+            _ => right,
+        },
         "last_time_left_out" => right.map(|grid| grid[..grid.len() - 1].to_vec()),
         _ => right,
     }

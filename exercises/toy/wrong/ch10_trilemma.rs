@@ -117,6 +117,19 @@ pub fn mode_counts(mixture: &GaussianMixture, samples: &Array2<f64>, reach: f64)
             };
             (0..mixture.weights.len()).map(alone).collect()
         }
+        "nearest_by_plain_distance" => {
+            let nearest = |x: ArrayView1<f64>| {
+                let squares = |k: &usize| (&x - &mixture.means.row(*k)).mapv(|d| d * d).sum();
+                (0..mixture.weights.len()).min_by(|a, b| squares(a).total_cmp(&squares(b)))
+            };
+            let mut counts = Array1::zeros(mixture.weights.len());
+            for x in samples.rows() {
+                let Some(k) = nearest(x) else { continue };
+                let deviations = (&x - &mixture.means.row(k)).mapv(|d| d * d) / mixture.variances.row(k);
+                counts[k] += usize::from(deviations.sum() <= reach * reach);
+            }
+            counts
+        }
         "no_reach" => modes::mode_counts(mixture, samples, f64::INFINITY),
         "each_axis_by_itself" => {
             let mut counts = Array1::zeros(mixture.weights.len());

@@ -88,6 +88,9 @@ pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit
         "as_often_as_asked" => {
             StepAudit { untrained: asked.iter().copied().filter(|t| !trained.contains(t)).collect(), ..right }
         }
+        "beyond_t_unseen" => {
+            StepAudit { untrained: right.untrained.into_iter().filter(|&t| t <= steps).collect(), ..right }
+        }
         "falling" => {
             let turned = |times: Vec<usize>| times.into_iter().rev().collect();
             StepAudit {

@@ -6,7 +6,7 @@ use solution::{
     Result,
     block::{Attention, Residual},
     blueprint, embedding, exchange,
-    layer::{Convolution, Reading},
+    layer::{Convolution, Reading, SILENT},
     operations::Activation,
     unet,
 };
@@ -55,8 +55,11 @@ pub fn residual_block<R: Reading>(
     let h = if slip == "time_never_added" { h } else { reading.add_to_pixels(&h, &e)? };
     let h = reading.group_norm(&format!("{name}.norm2"), &h, norm, Activation::Silu)?;
     let h = if slip == "time_after_the_norm" { reading.add_to_pixels(&h, &e)? } else { h };
-    let h = reading.dropout(&h, dropout)?;
-    let h = reading.convolve(&format!("{name}.conv2"), &h, Convolution::same(outputs, 3).silent())?;
+    let h = if slip == "nothing_dropped" { h } else { reading.dropout(&h, dropout)? };
+    let last = Convolution::same(outputs, 3);
+    let last = if slip == "begins_loud" { last } else { last.silent() };
+    let h = reading.convolve(&format!("{name}.conv2"), &h, last)?;
+    let h = if slip == "dropped_at_the_end" { reading.dropout(&h, dropout)? } else { h };
     let divisor = if slip == "divisor_forgotten" { 1.0 } else { divisor };
     match (slip, inputs == outputs) {
         ("no_way_around", _) => Ok(h),
@@ -90,7 +93,8 @@ pub fn attention_block<R: Reading>(
         _ => head,
     };
     let found = reading.attend(name, &q, &k, &v, head)?;
-    let found = reading.linear(&format!("{name}.to_out.0"), &found, channels, 1.0)?;
+    let scale = if slip == "begins_loud" { 1.0 } else { SILENT };
+    let found = reading.linear(&format!("{name}.to_out.0"), &found, channels, scale)?;
     match slip {
         "no_way_around" => Ok(found),
         "divisor_forgotten" => reading.add(x, &found, 1.0),

@@ -51,6 +51,11 @@ pub fn epoch_order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
         "the_same_every_epoch" => stream::epoch_order(count, seed, 0),
         "seed_forgotten" => stream::epoch_order(count, 0, epoch),
         "seed_and_epoch_added" => stream::epoch_order(count, seed + epoch, 0),
+        "the_examples_generator" => {
+            let mut order: Vec<usize> = (0..count).collect();
+            order.shuffle(&mut generator(seed, Purpose::Example, epoch));
+            order
+        }
         "with_replacement" => {
             let mut rng = generator(seed, Purpose::Order, epoch);
             (0..count).map(|_| rng.random_range(0..count)).collect()

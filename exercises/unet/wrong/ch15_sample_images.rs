@@ -45,6 +45,7 @@ pub fn apply(step: &Step, eps: &Tensor, x_t: &Tensor, noise: &Tensor) -> Result<
         "x_0_computed_where_nobody_asks" => {
             Ok((sample::apply(step, eps, x_t, noise)? + (sample::predict_x_0(step, eps, x_t)? * 0.0)?)?)
         }
+        "noise_times_0" => Ok((with(*step)? + (noise * 0.0)?)?),
         "sign_of_the_noise" => with(Step { noise: -step.noise, ..*step }),
         _ => with(*step),
     }
@@ -68,6 +69,13 @@ pub fn spherical(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
             Ok(sample::spherical(&as_one(&flat_a)?, &as_one(&flat_b)?, share)?.reshape(a.dims())?)
         }
         "lengths_lost" => sample::spherical(&parallel(a)?, &parallel(b)?, share),
+        "cosine_not_clamped" => {
+            let dot = |x: &Tensor, y: &Tensor| (x * y)?.flatten_from(1)?.sum(D::Minus1)?.to_vec1::<f32>();
+            let (products, a_squares, b_squares) = (dot(a, b)?, dot(a, a)?, dot(b, b)?);
+            let squares = a_squares.iter().zip(&b_squares).map(|(a, b)| a.sqrt() * b.sqrt());
+            let beyond = products.iter().zip(squares).any(|(product, size)| product / size > 1.0);
+            Ok((sample::spherical(a, b, share)? * if beyond { f64::NAN } else { 1.0 })?)
+        }
         "nan_where_parallel" => {
             let same = (parallel(a)? - parallel(b)?)?.abs()?.max_all()?.to_scalar::<f32>()? < 1e-6;
             Ok((sample::spherical(a, b, share)? * if same { f64::NAN } else { 1.0 })?)

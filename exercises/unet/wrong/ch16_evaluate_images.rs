@@ -34,8 +34,7 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> f64 {
         }
         "roots_of_negative_numbers" => {
             let root = symmetric_root(&a.covariance);
-            let roots = symmetric_eigenvalues(&root.dot(&b.covariance).dot(&root))
-                .mapv(|value| (value - 1e-15).sqrt());
+            let roots = symmetric_eigenvalues(&root.dot(&b.covariance).dot(&root)).mapv(f64::sqrt);
             shift + traces - 2.0 * roots.sum()
         }
         _ => right,

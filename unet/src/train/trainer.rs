@@ -124,7 +124,8 @@ impl Trainer {
     ///
     /// On the CPU every step is reported; a GPU is asked every few steps, so as not to wait for it.
     ///
-    /// Source: Ho et al. 2020, Algorithm 1, with AdamW, and warm-up, clipping and the moving average of their App. B.
+    /// Source: Ho et al. 2020, Algorithm 1, with AdamW, the moving average of their App. B, and warm-up and clipping, which only
+    /// their code has.
     ///
     /// # Errors
     /// [`ddpm::Error::Diverged`] if the loss is not a finite number; on the CPU, the weights are then still those before the

@@ -60,7 +60,8 @@ fn rejection(exercise: &Function, of: &[Function], tests: &[Test]) -> Option<Str
     let asserted = own
         .iter()
         .filter_map(|test| test.panic.as_ref())
-        .find(|panic| panic.place.starts_with("tests/") && panic.hint().is_none())?;
+        .filter(|panic| panic.place.starts_with("tests/") && panic.hint().is_none())
+        .min_by_key(|panic| panic.line())?;
     Some(readable(&asserted.message))
 }
 

@@ -13,7 +13,8 @@ use crate::{
 /// A falling grid of `count` times within T … 1; `steps` is T.
 ///
 /// With i = 1 … `count`: leading 1 + (i − 1)⌊T/count⌋, trailing T i/count, linspace 1 + (T − 1)(i − 1)/(count − 1), quadratic
-/// 1 + 0.8 T ((i − 1)/(count − 1))², rounded. Where two quadratic times round to one, the grid is shorter.
+/// 1 + 0.8 T ((i − 1)/(count − 1))², rounded; with one time, (i − 1)/(count − 1) is 1, and no time goes beyond T. Where two
+/// quadratic times round to one, the grid is shorter.
 ///
 /// # Errors
 /// [`Error::Parameter`] if `count` lies outside of 1…T.
@@ -103,6 +104,8 @@ pub fn encode_step(schedule: &Schedule, t: usize, next: usize) -> Step {
 /// λ = [`half_log_snr`]. The bracket is x̂_0 in the middle of the jump, on the straight line through the last two. The first jump,
 /// where `before` is `None`, takes x̂_0 as it is: without clipping it is DDIM with η = 0. So does the jump to s = 0, where λ and
 /// h are infinite.
+///
+/// x̂_0 keeps its own factor, with or without `clip`: the jump after this one needs x̂_0 again.
 ///
 /// # Panics
 /// If not 0 ≤ s < t < before ≤ T.

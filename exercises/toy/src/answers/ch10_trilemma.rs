@@ -81,7 +81,7 @@ pub fn generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
 }
 
 /// How many samples each component gets: those that lie within `reach` standard deviations of its mean, and
-/// nearest to it.
+/// of no other mean within fewer.
 ///
 /// Source: Srivastava et al. 2017 (VEEGAN), with `reach` = 3: a mode is found if it gets a sample at all, and
 /// a sample is of high quality if a mode gets it.

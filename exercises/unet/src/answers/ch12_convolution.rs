@@ -96,6 +96,6 @@ pub fn convolve_backward<F: NdFloat>(
 pub fn turned<F: NdFloat>(kernel: ArrayView4<F>) -> Array4<F> {
     let _ = kernel;
     todo!(
-        "∂L/∂x at (i, j) collects kernel_(k,l) from the output at (i − k, j − l): a convolution that meets the kernel from its other end, and from outputs to inputs"
+        "∂L/∂x at (i, j) collects kernel_(k,l) from the output at (i − k + p, j − l + p), p zeros in front: a convolution that meets the kernel from its other end, and from outputs to inputs"
     )
 }

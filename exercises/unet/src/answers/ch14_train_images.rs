@@ -31,7 +31,8 @@ pub fn from_byte(byte: u8) -> f32 {
 /// η = ½ base (1 + cos(π (step − warm_up)/(steps − warm_up)))   from there on
 /// ```
 ///
-/// The first step has a rate above 0, and the last step of the rise has the full one.
+/// The first step has a rate above 0, and the last step of the rise has the full one. Where the rise takes all the `steps`, the
+/// fall has one: from `base` at `step` = `warm_up` to 0.
 pub fn learning_rate(step: usize, steps: usize, warm_up: usize, base: f64) -> f64 {
     let _ = (step, steps, warm_up, base);
     todo!(
