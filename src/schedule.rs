@@ -47,11 +47,12 @@ pub fn linear_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64>
 // ANCHOR_END: linear_betas
 
 // ANCHOR: linear_beta
-/// The linear schedule in continuous time: β(t) at the share t of the way, 0 ≤ t ≤ 1, and its integral B(t) from 0 to t.
+/// The linear schedule in continuous time: β(t) at the share t of the way, and its integral B(t) from 0 to t.
 ///
-/// Source: Song et al. 2021 (Score-Based Generative Modeling through Stochastic Differential Equations), Eqs. (32) and (33).
+/// Source: Song et al. 2021 (Score-Based Generative Modeling through Stochastic Differential Equations),
+/// Eqs. (32) and (33).
 ///
-/// β(t) = β_min + (β_max − β_min) t, B(t) = β_min t + ½ (β_max − β_min) t²
+/// β(t) = β_min + (β_max − β_min) t, B(t) = β_min t + ½ (β_max − β_min) t², 0 ≤ t ≤ 1
 ///
 /// where β_min and β_max are T β_1 and T β_T: with T steps, Σ_{s ≤ t} β_s → B(t/T), and ᾱ_t → e^{−B(t/T)}.
 pub fn linear_beta(beta_min: f64, beta_max: f64, t: f64) -> (f64, f64) {

@@ -320,6 +320,7 @@ fn the_bound_is_the_entropy_plus_the_gap_for_any_model() {
         let exact = ExactDenoiser::new(&schedule, &table);
         let doubtful = Doubtful(Some(0.3));
         let denoisers: [(&str, &dyn Denoiser); 2] = [("exact", &exact), ("doubtful", &doubtful)];
+        let mut of_the_first = None;
         for (kind, denoiser) in denoisers {
             for variance in CHOICES {
                 let model = Model { schedule: &schedule, denoiser, variance, clip: None };
@@ -331,7 +332,15 @@ fn the_bound_is_the_entropy_plus_the_gap_for_any_model() {
                 for (t, &gap) in ledger.gap.indexed_iter() {
                     assert!(gap > -1e-7, "{what}: the gap's term {t} is {gap:e}: no divergence is negative");
                 }
-                for (t, &told) in ledger.information().indexed_iter() {
+                let information = ledger.information();
+                assert_close(&format!("{what}: all information"), information.sum(), table.entropy(), 1e-5);
+                let first = of_the_first.get_or_insert_with(|| information.clone());
+                let other = largest_difference(first, &information);
+                assert!(
+                    other < 1e-5,
+                    "{what}: what the steps tell differs by {other:e} from the exact denoiser's"
+                );
+                for (t, &told) in information.indexed_iter() {
                     assert!(told > -1e-7, "{what}: x_{t} tells {told:e} nats: no information is negative");
                 }
             }
