@@ -113,7 +113,7 @@ pub(super) fn integer_division(_: &World, code: Code, _: &mut StdRng) -> Result<
 /// How many σ_t are no positive numbers.
 pub(super) fn root_of_a_logarithm(world: &World, code: Code, _: &mut StdRng) -> Result<Vec<f64>> {
     let sigma = |t: usize| steps::sigma_of_log_variance(world.schedule.beta(t).ln(), code);
-    let bad = (1..=world.schedule.steps()).filter(|&t| !(sigma(t) > 0.0 && sigma(t).is_finite()));
+    let bad = (1..=world.schedule.steps()).filter(|&t| !(sigma(t) > 0.0)); // NaN is none
     Ok(vec![bad.count() as f64])
 }
 
@@ -157,12 +157,12 @@ pub(super) fn nothing_connected(world: &World, code: Code, rng: &mut StdRng) -> 
     Ok(vec![unmoved as f64 / before.parameters().len() as f64, by_time])
 }
 
-/// How many β outside of (0, 1) get through at T = 10, and the t of the first.
+/// How many β of 1 or more get through at T = 10, and the t of the first.
 pub(super) fn beta_above_one(_: &World, code: Code, _: &mut StdRng) -> Result<Vec<f64>> {
     let Ok(betas) = schedules::scaled_betas(10, code) else {
         return Ok(vec![0.0, 0.0]); // refused, as it should be
     };
-    let bad = betas.iter().skip(1).filter(|&&beta| !(beta > 0.0 && beta < 1.0)).count();
+    let bad = betas.iter().filter(|&&beta| beta >= 1.0).count();
     Ok(vec![bad as f64, first_bad_beta(&betas.to_vec()).unwrap_or(0) as f64])
 }
 
