@@ -1,9 +1,9 @@
 """What PyTorch reaches with the course's digits: trains a network of diffusers, and writes its average as a folder for ch16.
 
-    python torch_train.py FOLDER OUT [--steps 1000] [--batch 64] [--threads 2] [--seed 0]
+    python torch_train.py OUT [--network FOLDER] [--steps 1000] [--batch 64] [--threads 2] [--seed 0]
 
-FOLDER is an untrained network that diffusers reads; OUT is a folder that `ch16_evaluate_images --checkpoint OUT` judges by the same
-classifier, features and number of samples as the course's own. AdamW at 0.001 with warm-up over a tenth of the steps, then a cosine;
+OUT is a folder that `ch16_evaluate_images --checkpoint OUT` judges by the same classifier, features and number of samples as the
+course's own. The network is the course's `laptop`, or what diffusers reads from FOLDER. AdamW at 0.001 with warm-up over a tenth of the steps, then a cosine;
 gradients clipped to norm 1; an average of decay 0.995; the linear schedule of Ho et al. with T = 1000.
 """
 
@@ -18,11 +18,22 @@ import numpy
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
+LAPTOP = {
+    "sample_size": 28,
+    "in_channels": 1,
+    "out_channels": 1,
+    "layers_per_block": 2,
+    "block_out_channels": (32, 64, 64),
+    "down_block_types": ("DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+    "norm_num_groups": 8,
+    "attention_head_dim": None,
+}
 MNIST = pathlib.Path(__file__).parent.parent / "data/mnist/train-images-idx3-ubyte.gz"
 
 parser = argparse.ArgumentParser()
-parser.add_argument("folder")
 parser.add_argument("out", type=pathlib.Path)
+parser.add_argument("--network")
 parser.add_argument("--steps", type=int, default=1000)
 parser.add_argument("--batch", type=int, default=64)
 parser.add_argument("--threads", type=int, default=2)
@@ -33,7 +44,8 @@ torch.manual_seed(arguments.seed)
 
 pixels = numpy.frombuffer(gzip.decompress(MNIST.read_bytes()), numpy.uint8, offset=16)
 images = torch.from_numpy(pixels.reshape(-1, 1, 28, 28).astype(numpy.float32) / 127.5 - 1)
-network = UNet2DModel.from_pretrained(arguments.folder).train()
+network = UNet2DModel.from_pretrained(arguments.network) if arguments.network else UNet2DModel(**LAPTOP)
+network.train()
 average = copy.deepcopy(network).eval()
 schedule = DDPMScheduler(num_train_timesteps=1000)
 optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
