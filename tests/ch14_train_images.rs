@@ -17,7 +17,8 @@ use ddpm_unet::{
         Cifar10, Collection, IdxImages, ImageSource, PictureFolder, Split, fingerprint, mnist, mnist_labels,
         pixels::{flip, from_byte},
     },
-    optimizer::learning_rate,
+    optimizer::{Gradient, Optimizer, OptimizerConfig, learning_rate},
+    parameters::{Parameters, Specification, Start},
     picture::pixel,
     train::{
         Asked, Batch, Event, Feed, Outcome, Setting, TrainConfig, Trainer,
@@ -171,6 +172,28 @@ fn learning_rate_copes_without_a_rise_and_without_a_fall() {
     assert_eq!(learning_rate(5, 5, 5, 0.5), 0.5, "where the fall has no steps, its beginning");
     assert_eq!(learning_rate(7, 5, 5, 0.5), 0.0, "beyond it, its end");
     assert_eq!(learning_rate(0, 3, 5, 0.5), 0.1, "a rise longer than the run");
+}
+
+// The optimizer.
+
+#[test]
+fn weight_decay_shrinks_the_weights_and_the_average_follows() {
+    let specification = Specification { name: "w".into(), shape: vec![4], start: Start::Constant(2.0) };
+    let parameters = Parameters::fresh(&[specification], &mut rng(1), CPU).unwrap();
+    let numbers = OptimizerConfig { max_gradient_norm: 1.0, weight_decay: 0.3, ema_decay: 0.5 };
+    let mut optimizer = Optimizer::new(&parameters, numbers).unwrap();
+    let (mut weight, mut average) = (2.0, 2.0);
+    for updates in 0..5 {
+        optimizer.step(Gradient::Host(vec![0.0; 4]), 0.1).unwrap();
+        weight *= 1.0 - 0.1 * 0.3;
+        let decay = f64::min(0.5, (1.0 + f64::from(updates)) / (10.0 + f64::from(updates)));
+        average += (1.0 - decay) * (weight - average);
+    }
+    let rows = optimizer.rows().unwrap();
+    assert_close("a weight after five steps", rows.weights[0].into(), weight, 1e-6);
+    assert_close("its average", rows.average[0].into(), average, 1e-6);
+    let in_the_network = parameters.get("w").to_vec1::<f32>().unwrap();
+    assert_eq!(in_the_network, rows.weights, "the network computes with them");
 }
 
 // Times.

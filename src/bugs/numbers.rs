@@ -113,7 +113,7 @@ pub(super) fn integer_division(_: &World, code: Code, _: &mut StdRng) -> Result<
 /// How many σ_t are no positive numbers.
 pub(super) fn root_of_a_logarithm(world: &World, code: Code, _: &mut StdRng) -> Result<Vec<f64>> {
     let sigma = |t: usize| steps::sigma_of_log_variance(world.schedule.beta(t).ln(), code);
-    let bad = (1..=world.schedule.steps()).filter(|&t| !(sigma(t) > 0.0)); // NaN is none
+    let bad = (1..=world.schedule.steps()).filter(|&t| sigma(t).is_nan() || sigma(t) <= 0.0);
     Ok(vec![bad.count() as f64])
 }
 
