@@ -256,6 +256,11 @@ fn a_wrong_formula_is_wrong_where_it_says() {
     assert!(bars[1000] > 0.9999, "B4: ᾱ_T = {}", bars[1000]);
     let betas = schedules::scaled_betas(10, Code::Wrong).unwrap();
     assert_close("B11: β_T", betas[10], 2.0, 1e-12);
+    let [right, wrong] = [Code::Right, Code::Wrong].map(|code| schedules::cosine_alpha_bars(1000, code));
+    for t in 0..1000 {
+        assert_relative(&format!("B12: ᾱ_{t}, before the cap acts"), wrong[t], right[t], 1e-9);
+    }
+    assert!(wrong[1000] < 1e-30 && right[1000] > 1e-10, "B12: ᾱ_T: {} and {}", wrong[1000], right[1000]);
     let schedule = Schedule::linear(10, 0.01, 0.2).unwrap();
     let last = steps::with_noise(&schedule, |t| steps::noise_factor(&schedule, t, Code::Wrong))[9];
     assert_eq!((last.t, last.noise), (1, 0.1), "B7: σ_1 = √0.01");
