@@ -441,3 +441,18 @@ fn ddpm_s_chain_converges_to_the_vp_sde() {
     assert_close("order on the same noise", (coupled(100) / coupled(400)).log2() / 2.0, 1.0, 0.1);
     assert_close("a chain and itself", coupled(6400), 0.0, 1e-12);
 }
+
+#[test]
+fn a_coarse_step_takes_the_fine_steps_noise_together() {
+    // one step of β = ½ beside two of 0.2 and 0.3, by hand
+    let schedule = |betas: &[f64]| Schedule::from_betas(betas.iter().copied().collect()).unwrap();
+    let (coarse, fine) = (schedule(&[0.0, 0.5]), schedule(&[0.0, 0.2, 0.3]));
+    let x_0 = array![[1.0], [-0.4], [2.5]];
+    let mut same = rng(27);
+    let [first, second] = [(); 2].map(|()| standard_normal::<f64>(3, 1, &mut same));
+    let few = 0.5f64.sqrt() * &x_0 + 0.5f64.sqrt() * (&first + &second) / 2f64.sqrt();
+    let many = 0.7f64.sqrt() * (0.8f64.sqrt() * &x_0 + 0.2f64.sqrt() * &first) + 0.3f64.sqrt() * &second;
+    let expected = (few - many).mapv(|d| d * d).mean().unwrap().sqrt();
+    let got = coupled_distance(&coarse, &fine, &x_0, &mut rng(27));
+    assert_close("root mean square over the rows", got, expected, 1e-14);
+}
