@@ -177,17 +177,19 @@ fn products(chapter: &mut Chapter, rng: &mut StdRng) {
 fn strips(chapter: &mut Chapter) {
     chapter.section("Windows that need no copy");
     let mut grid = Grid::new(
-        "A 3×3 convolution of one image: numbers that are written before the products",
+        "A 3×3 convolution of one image: numbers that are written before the products, and multiplications",
         "image",
-        ["the image", "im2col", "a strip", "products wasted at the padding"],
+        ["the image", "im2col", "a strip", "multiplications, of im2col's"],
     );
     for (side, channels) in [(28_usize, 32_usize), (14, 64), (7, 128)] {
         let image = side * side * channels;
         let columns = 9 * image;
         let strip = ((side + 2) * (side + 1) + 1) * channels;
-        let wasted = (side - 1) as f64 / (side * (side + 1) - 1) as f64;
+        let windows = |rows: usize| rows * (side + 1) - 1; // from the first pixel of some rows to their last
+        let multiplied = windows(side) + 2 * windows(side - 1);
+        let share = multiplied as f64 / (3 * side * side) as f64;
         let cells =
-            [image.to_string(), columns.to_string(), strip.to_string(), format!("{:.1} %", 100.0 * wasted)];
+            [image.to_string(), columns.to_string(), strip.to_string(), format!("{:.1} %", 100.0 * share)];
         grid = grid.row(format!("{side} × {side} × {channels}"), cells);
     }
     chapter.grid(grid.note(

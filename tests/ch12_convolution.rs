@@ -62,6 +62,8 @@ fn fast_convolutions_are_the_plain_ones_at_odd_sizes() {
         (3, [1, 1], [2, 3], Geometry::same(3)),
         (3, [14, 14], [96, 64], Geometry::same(3)),
         (5, [6, 9], [2, 3], Geometry::same(5)),
+        (5, [2, 3], [2, 3], Geometry::same(5)),
+        (7, [1, 2], [3, 2], Geometry::same(7)),
         (1, [6, 9], [5, 3], Geometry::same(1)),
         (1, [7, 7], [5, 3], Geometry { stride: 2, before: 0, after: 0 }),
         (3, [14, 14], [8, 8], Geometry { stride: 2, before: 1, after: 1 }),

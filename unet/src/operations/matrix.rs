@@ -51,9 +51,9 @@ pub enum Mode {
 pub fn multiply(factor: f32, a: Matrix, b: Matrix, c: &mut [f32], stride: usize, mode: Mode) {
     let ([m, k], [rows, n]) = (a.shape, b.shape);
     assert_eq!(k, rows, "a product of {m}×{k} and {rows}×{n}");
-    let last_row = m.saturating_sub(1) * stride;
+    let end = if m == 0 { 0 } else { (m - 1) * stride + n };
     assert!(a.reach() <= a.numbers.len() && b.reach() <= b.numbers.len(), "a factor beyond its slice");
-    assert!(n <= stride && last_row + n <= c.len(), "a product beyond its slice");
+    assert!(n <= stride && end <= c.len(), "a product beyond its slice");
     let add = mode == Mode::Add;
     // SAFETY: every entry of A and B lies in its slice, as `reach` is the largest index plus one and was compared with the
     // length; the rows of C do not overlap (n ≤ stride) and the last one ends in its slice; C is borrowed exclusively, so

@@ -3,10 +3,12 @@
 //! Between the rows of a channels-last image lie p pixels of zeros, which pad the row before on the right and the row after on
 //! the left; p rows of zeros lie above and below. The K neighbours in a row that a kernel's row sees are then K C neighbouring
 //! numbers, those of the next pixel start C numbers later, and so on through the whole image: the row that `im2col` would
-//! copy is there already, in a matrix whose rows overlap. So a convolution is K products, one for each row of the kernel. At
-//! the padding they compute numbers that nobody reads: p in W + p.
+//! copy is there already, in a matrix whose rows overlap. So a convolution is K products, one for each row of the kernel, and
+//! where that row sees the zeros above or below the image, there is nothing to multiply. At the padding between the rows the
+//! products compute numbers that nobody reads: p in W + p.
 
 use super::matrix::{Matrix, Mode, multiply};
+use std::ops::Range;
 
 /// The sizes of a strip.
 #[derive(Clone, Copy)]
@@ -53,19 +55,35 @@ impl Frame {
         self.lay(strip, channels, |i, strip| strip.extend_from_slice(&image[i * width..][..width]));
     }
 
-    /// The windows that a kernel's row k sees: K C numbers each, one window a pixel.
-    fn view<'a>(&self, strip: &'a [f32], taps: Taps, k: usize) -> Matrix<'a> {
-        let start = (taps.row + k) * self.row() + taps.column;
-        Matrix::new(&strip[start * taps.inputs..], self.windows(), taps.size * taps.inputs, taps.inputs)
+    /// Those windows in which a kernel's row k sees the image: in the first or last rows it may see the zeros above or below.
+    fn seen(&self, taps: Taps, k: usize) -> Range<usize> {
+        let row_seen = taps.row + k; // by the first windows, of the padded image
+        let first = self.pad.saturating_sub(row_seen);
+        let end = self.height.min((self.height + self.pad).saturating_sub(row_seen));
+        let start = (first * self.row()).min(self.windows());
+        start..(end * self.row()).saturating_sub(self.pad).max(start)
+    }
+
+    /// What a kernel's row k sees in some windows: K C numbers each, one window a pixel.
+    fn view<'a>(&self, strip: &'a [f32], taps: Taps, k: usize, windows: Range<usize>) -> Matrix<'a> {
+        let start = (taps.row + k) * self.row() + taps.column + windows.start;
+        let columns = taps.size * taps.inputs;
+        Matrix::new(&strip[start * taps.inputs..], windows.len(), columns, taps.inputs)
     }
 
     /// Convolves: product = [product +] Σ_k view_k · kernel_k. Row i of the result starts at pixel i · [`Frame::row`].
     pub fn convolve(&self, strip: &[f32], kernel: &[f32], taps: Taps, product: &mut Vec<f32>, mode: Mode) {
         product.resize(self.windows() * taps.outputs, 0.0);
         for (k, kernel) in kernel.chunks_exact(taps.size * taps.inputs * taps.outputs).enumerate() {
+            let windows = self.seen(taps, k);
+            let [start, end] = [windows.start, windows.end].map(|window| window * taps.outputs);
             let mode = if k == 0 { mode } else { Mode::Add };
-            let kernel = Matrix::dense(kernel, taps.outputs);
-            multiply(1.0, self.view(strip, taps, k), kernel, product, taps.outputs, mode);
+            if mode == Mode::Set {
+                product[..start].fill(0.0);
+                product[end..].fill(0.0);
+            }
+            let (view, kernel) = (self.view(strip, taps, k, windows), Matrix::dense(kernel, taps.outputs));
+            multiply(1.0, view, kernel, &mut product[start..end], taps.outputs, mode);
         }
     }
 
@@ -74,8 +92,9 @@ impl Frame {
     pub fn correlate(&self, strip: &[f32], gradient: &[f32], taps: Taps, d_kernel: &mut [f32]) {
         let gradient = &gradient[self.first() * taps.outputs..][..self.windows() * taps.outputs];
         for (k, d_kernel) in d_kernel.chunks_exact_mut(taps.size * taps.inputs * taps.outputs).enumerate() {
+            let view = self.view(strip, taps, k, 0..self.windows());
             let gradient = Matrix::dense(gradient, taps.outputs);
-            multiply(1.0, self.view(strip, taps, k).t(), gradient, d_kernel, taps.outputs, Mode::Add);
+            multiply(1.0, view.t(), gradient, d_kernel, taps.outputs, Mode::Add);
         }
     }
 
