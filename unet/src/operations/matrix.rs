@@ -83,3 +83,33 @@ pub fn multiply(factor: f32, a: Matrix, b: Matrix, c: &mut [f32], stride: usize,
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    /// Whether a product of 3×3 and 3×2 with slices of so many numbers is refused; its rows in C start `stride` apart.
+    fn refused([a, b, c]: [usize; 3], stride: usize) -> bool {
+        let multiplied = catch_unwind(|| {
+            let (a, b) = (vec![1.0; a], vec![1.0; b]);
+            let (a, b) = (Matrix::new(&a, 3, 3, 2), Matrix::new(&b, 3, 2, 4));
+            multiply(1.0, a, b, &mut vec![0.0; c], stride, Mode::Set);
+        });
+        multiplied.is_err()
+    }
+
+    #[test]
+    fn slices_that_are_a_number_short_are_refused() {
+        assert!(!refused([7, 10, 10], 4), "2·2 + 2 + 1, 2·4 + 1 + 1 and 2·4 + 2 numbers are enough");
+        for short in [[6, 10, 10], [7, 9, 10], [7, 10, 9]] {
+            assert!(refused(short, 4), "{short:?}");
+        }
+        assert!(refused([7, 10, 10], 1), "rows of C overlap");
+    }
+
+    #[test]
+    fn a_product_of_no_rows_writes_nothing() {
+        multiply(1.0, Matrix::new(&[], 0, 3, 3), Matrix::dense(&[1.0; 6], 2), &mut [], 2, Mode::Set);
+    }
+}
