@@ -6,11 +6,10 @@ use clap::Parser;
 use ddpm::{
     plot::{Figure, Panel, Series},
     report::{Chapter, Common, Grid, Progress, Table, catalogue},
-    sampler::{Spacing, ddim, time_grid},
     schedule::ScheduleName,
 };
 use ddpm_unet::{
-    checkpoint::{Checkpoint, CheckpointFolder, Found},
+    checkpoint::{Checkpoint, CheckpointFolder, Found, MODEL},
     config::UNetConfig,
     denoiser::ImageDenoiser,
     device::{DeviceChoice, OpenDevice},
@@ -18,7 +17,7 @@ use ddpm_unet::{
     noise::standard_normal,
     operations::threads::one_thread_per_operation,
     picture::{Sheet, save_grid},
-    sample::sample,
+    sample::{SamplingPlan, sample},
     train::{
         Asked, Event, Feed, History, Outcome, Setting, TrainConfig, Trainer, judging_batch, losses, run,
         seconds_per_step,
@@ -122,9 +121,9 @@ impl Arguments {
 fn main() -> Result<()> {
     one_thread_per_operation();
     let mut arguments = Arguments::parse();
-    let found = arguments.resume.as_deref().map(find).transpose()?;
-    if let (None, Some(folder)) = (&arguments.common.out, found.as_ref().and_then(run_folder)) {
-        arguments.common.out = Some(folder);
+    let found = arguments.resume.as_deref().map(Found::at).transpose()?;
+    if let (None, Some(folder)) = (&arguments.common.out, found.as_ref().and_then(Found::run_folder)) {
+        arguments.common.out = Some(folder.to_owned());
     }
     let (common, threads) = (&arguments.common, arguments.threads());
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
@@ -135,14 +134,21 @@ fn main() -> Result<()> {
     let defaults = common.pick(TrainConfig::default(), quick);
 
     let mut chapter = Chapter::start("ch14_train_images", common)?;
+    let folder = CheckpointFolder::in_run(chapter.out(), arguments.keep);
     let mut trainer = match found {
         Some(Found { mut checkpoint, path, passed_over }) => {
             passed_over.iter().for_each(|error| chapter.say(format!("Passed over: {error}.")));
             checkpoint.setting = arguments
                 .asked((common.seed != 0).then_some(common.seed))
                 .continued(&checkpoint, &collection)?;
-            chapter.say(format!("Going on after step {}, from {}.", checkpoint.step, path.display()));
-            Trainer::resume(checkpoint, &device)?
+            let step = checkpoint.step;
+            let trainer = Trainer::resume(checkpoint, &device)?;
+            chapter.say(format!("Going on after step {step}, from {}.", path.display()));
+            if let Some(aside) = folder.continue_from(&path, step)? {
+                chapter
+                    .say(format!("Checkpoints that do not lead to this one are now in {}.", aside.display()));
+            }
+            trainer
         }
         None => {
             let asked = arguments.asked(Some(common.seed));
@@ -152,16 +158,14 @@ fn main() -> Result<()> {
                 setting.training.steps = ((60.0 * minutes / seconds) as usize).max(1);
                 setting.validate()?;
             }
-            Trainer::new(setting, &device)?
+            let trainer = Trainer::new(setting, &device)?;
+            if let Some(aside) = folder.set_aside()? {
+                chapter.say(format!("The checkpoints of an earlier run are now in {}.", aside.display()));
+            }
+            trainer
         }
     };
-    let folder = CheckpointFolder::new(chapter.out().join("checkpoints"), arguments.keep);
     folder.tidy()?;
-    if arguments.resume.is_none() {
-        if let Some(aside) = folder.set_aside()? {
-            chapter.say(format!("The checkpoints of an earlier run are now in {}.", aside.display()));
-        }
-    }
     describe(&mut chapter, &collection, &trainer, &format!("{why}, {threads} threads"));
     before(&mut chapter, &collection, &trainer)?;
 
@@ -178,23 +182,6 @@ fn main() -> Result<()> {
     every_parameter(&mut chapter, &collection, &trainer)?;
     on_disk(&mut chapter, &collection, &trainer)?;
     Ok(chapter.finish()?)
-}
-
-/// The checkpoint at a path: a file, a run's folder, or the folder of its checkpoints.
-fn find(path: &Path) -> Result<Found> {
-    if path.is_file() {
-        let checkpoint = Checkpoint::load(path)?;
-        return Ok(Found { checkpoint, path: path.into(), passed_over: Vec::new() });
-    }
-    let inner = path.join("checkpoints");
-    let folder = if inner.is_dir() { inner } else { path.to_owned() };
-    Ok(CheckpointFolder::new(folder, 1).newest()?)
-}
-
-/// The folder of the run that a checkpoint belongs to.
-fn run_folder(found: &Found) -> Option<PathBuf> {
-    let folder = found.path.parent()?;
-    (folder.file_name()? == "checkpoints").then(|| folder.parent().map(Path::to_owned))?
 }
 
 fn describe(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer, place: &str) {
@@ -291,15 +278,15 @@ fn on_the_way(out: &Path, trainer: &Trainer) -> Result<()> {
     Ok(())
 }
 
-/// Sixteen images from the average, always from the same noise: DDIM in a few steps, as ch15 explains.
+/// Sixteen images from the average, always from the same noise, by the default sampler of ch15.
 fn draw(trainer: &Trainer) -> Result<Tensor> {
     let (denoiser, schedule, seed) =
         (trainer.denoiser()?, trainer.schedule(), trainer.setting().training.seed);
     let (h, w, c) = denoiser.shape();
-    let grid = time_grid(schedule.steps(), schedule.steps().min(20), Spacing::Trailing)?;
+    let steps = SamplingPlan::default().within(schedule).steps(schedule)?;
     let mut rng = generator(seed, Purpose::Samples, 0);
     let noise = standard_normal((16, h, w, c), &mut rng, trainer.device())?;
-    Ok(sample(&ddim(schedule, &grid, 0.0, Some(1.0)), &denoiser, noise, &mut rng, |_, _| Ok(()))?)
+    Ok(sample(&steps, &denoiser, noise, &mut rng, |_, _| Ok(()))?)
 }
 
 /// What the network is fed, before it sees any of it.
@@ -499,14 +486,17 @@ fn on_disk(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) ->
     );
 
     let checkpoint = trainer.checkpoint()?.for_sampling();
-    let path = chapter.out().join("model.safetensors");
+    let path = chapter.out().join(MODEL);
     checkpoint.save(&path)?;
     let bytes = path.metadata().map_or(0, |data| data.len());
     let again = Checkpoint::load(&path)?;
     chapter.table(
         Table::new("model.safetensors, for ch15 and ch16")
             .exactly("numbers that differ after reading it", 0, differ(again.average(), checkpoint.average()))
-            .note(format!("{bytes} bytes for {} numbers and their average", again.average().len())),
+            .note(format!(
+                "{bytes} bytes for the average of {} parameters; the last weights are in the folder `checkpoints`",
+                again.average().len()
+            )),
     );
     Ok(())
 }

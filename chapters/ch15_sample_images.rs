@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use clap::Parser;
 use ddpm::{
+    metrics::standard_error,
     plot::{Figure, Panel},
     report::{Chapter, Common, Grid, Progress, Table, catalogue},
     reverse::FixedVariance,
@@ -18,8 +19,8 @@ use ddpm_unet::{
     operations::threads::one_thread_per_operation,
     picture::{Sheet, strip},
     sample::{
-        Ink, Inpainting, Known, Sampler, inpaint, mean_squared_errors, open, predict_x_0, psnr, sample,
-        seam_roughness, shipped_checkpoint, spherical,
+        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingArguments, SamplingPlan, inpaint,
+        mean_squared_errors, predict_x_0, psnr, sample, seam_roughness, shipped_checkpoint, spherical,
     },
 };
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -30,7 +31,7 @@ use std::path::PathBuf;
 struct Arguments {
     #[command(flatten)]
     common: Common,
-    /// A checkpoint of ch14_train_images, or a folder that diffusers wrote [default: the one that ships with the course]
+    /// A checkpoint of ch14_train_images, its run’s folder, or a folder that diffusers wrote [default: the one that ships with the course]
     #[arg(long, value_name = "FILE|DIR")]
     checkpoint: Option<PathBuf>,
     /// Images for the tasks that begin with one: IDX files, CIFAR-10, a folder of pictures [default: MNIST]
@@ -42,24 +43,8 @@ struct Arguments {
     /// The number of images to draw
     #[arg(long, default_value_t = 64)]
     count: usize,
-    /// The sampler of the first picture: ddpm (Algorithm 2) or ddim
-    #[arg(long, value_name = "NAME", default_value = "ddim", value_parser = ["ddpm", "ddim"])]
-    sampler: String,
-    /// The number of steps of every sampler but the film’s
-    #[arg(long, default_value_t = 50)]
-    steps: usize,
-    /// How the steps are laid over 1 … T: leading, trailing, linspace or quadratic
-    #[arg(long, default_value_t)]
-    spacing: Spacing,
-    /// DDIM’s η: 0 draws no noise, 1 as much as Algorithm 2
-    #[arg(long, default_value_t = 0.0)]
-    eta: f64,
-    /// Algorithm 2’s σ²: beta or posterior
-    #[arg(long, default_value_t)]
-    variance: FixedVariance,
-    /// Do not clip the predicted image to [−1, 1]
-    #[arg(long)]
-    no_clip: bool,
+    #[command(flatten)]
+    sampling: SamplingArguments,
     /// The device: auto, cpu, cuda or cuda:N
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -70,10 +55,8 @@ struct Setting {
     denoiser: NetworkDenoiser,
     device: Device,
     collection: Collection,
-    sampler: Sampler,
-    steps: usize,
-    spacing: Spacing,
-    clip: Option<f64>,
+    /// How images are drawn, where a section does not compare samplers.
+    plan: SamplingPlan,
     count: usize,
     seed: u64,
     quick: bool,
@@ -85,9 +68,10 @@ impl Setting {
     fn open(arguments: &Arguments, device: Device) -> Result<Self> {
         let common = &arguments.common;
         let path = arguments.checkpoint.clone().unwrap_or_else(shipped_checkpoint);
-        let denoiser = open(&path, &device).context(
+        let Opened { denoiser, passed_over, .. } = Opened::at(&path, &device).context(
             "no network to draw with: train one with ch14_train_images, or name another with --checkpoint",
         )?;
+        passed_over.iter().for_each(|error| eprintln!("Passed over: {error}."));
         let collection = Collection::open(arguments.data.as_deref(), arguments.size)?;
         ensure!(
             collection.train.shape() == denoiser.shape(),
@@ -97,17 +81,13 @@ impl Setting {
             denoiser.shape(),
         );
         ensure!(arguments.count > 0, "count is 0; it must be at least 1: draw one image");
+        let plan = arguments.sampling.plan()?;
+        plan.steps(denoiser.schedule())?; // a wrong number of steps or η, before any work
         Ok(Setting {
             denoiser,
             device,
             collection,
-            sampler: match arguments.sampler.as_str() {
-                "ddpm" => Sampler::Ddpm(arguments.variance),
-                _ => Sampler::Ddim(arguments.eta),
-            },
-            steps: common.pick(arguments.steps, arguments.steps.min(10)),
-            spacing: arguments.spacing,
-            clip: (!arguments.no_clip).then_some(1.0),
+            plan: SamplingPlan { calls: common.pick(plan.calls, plan.calls.min(10)), ..plan },
             count: common.pick(arguments.count, arguments.count.min(16)),
             seed: common.seed,
             quick: common.quick,
@@ -135,8 +115,9 @@ impl Setting {
         Ok(batch(source, 0..count.min(source.len()), &self.device)?)
     }
 
-    fn plan(&self, sampler: Sampler, clip: Option<f64>) -> Result<Vec<Step>> {
-        Ok(sampler.steps(self.schedule(), self.steps, self.spacing, clip)?)
+    /// The steps of another sampler at the same cost.
+    fn steps(&self, sampler: Sampler, clip: Option<f64>) -> Result<Vec<Step>> {
+        Ok(SamplingPlan { sampler, clip, ..self.plan }.steps(self.schedule())?)
     }
 
     /// Runs a sampler with a progress bar.
@@ -154,7 +135,6 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let OpenDevice { device, why } = arguments.device.open()?;
     let setting = Setting::open(&arguments, device)?;
-    setting.plan(setting.sampler, setting.clip)?; // a wrong number of steps or η, before any work
     let mut chapter = Chapter::start("ch15_sample_images", &arguments.common)?;
     chapter.say(format!("It runs {why}."));
 
@@ -173,20 +153,20 @@ fn main() -> Result<()> {
 
 fn drawing(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     chapter.section("From noise to images");
-    let rng = &mut setting.rng(0);
-    let steps = setting.plan(setting.sampler, setting.clip)?;
-    let noise = setting.noise(setting.count, rng)?;
-    let drawn = setting.run("drawing", &steps, noise, rng)?;
+    let noise = setting.noise(setting.count, &mut setting.rng(0))?;
     let columns = if setting.count >= 32 { 16 } else { 8 };
-    chapter.picture("samples.png", &Sheet::new(columns).draw(&drawn)?.png()?)?;
-    let (name, kept) = match setting.sampler {
-        Sampler::Ddpm(variance) => ("Algorithm 2", format!("σ²: {variance}")),
-        Sampler::Ddim(eta) => ("DDIM", format!("η = {eta}")),
-    };
+    let without_noise = SamplingPlan { sampler: Sampler::Ddim(0.0), ..setting.plan };
+    for (plan, picture) in [(setting.plan, "samples.png"), (without_noise, "samples_ddim.png")] {
+        let steps = plan.steps(setting.schedule())?;
+        let drawn = setting.run(&plan.sampler.to_string(), &steps, noise.clone(), &mut setting.rng(18))?;
+        chapter.picture(picture, &Sheet::new(columns).draw(&drawn)?.png()?)?;
+        chapter.say(format!("{} images: {plan}.", setting.count));
+        if plan == without_noise {
+            break; // the reader’s own choice
+        }
+    }
     chapter.say(format!(
-        "{} images by {name} ({kept}), {} calls of a network of {} parameters that was trained with T = {}.",
-        setting.count,
-        steps.len(),
+        "A network of {} parameters that was trained with T = {}; none of the images is chosen.",
         setting.denoiser.network().parameters().count(),
         setting.schedule().steps(),
     ));
@@ -207,8 +187,8 @@ fn film(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     chapter.section("The chain, as a film");
     let rng = &mut setting.rng(1);
     let count = if setting.quick { 20 } else { setting.schedule().steps() };
-    let sampler = Sampler::Ddpm(FixedVariance::Beta);
-    let steps = sampler.steps(setting.schedule(), count, Spacing::Trailing, setting.clip)?;
+    let plan = SamplingPlan { sampler: Sampler::default(), calls: count, ..setting.plan };
+    let steps = plan.steps(setting.schedule())?;
     let times = shown(&steps, 11);
     let every = steps.len().div_ceil(24);
     let (mut states, mut guesses, mut frames, mut outside) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -246,9 +226,7 @@ fn film(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     chapter.picture("film.png", &Sheet::new(columns).draw(&Tensor::cat(&rows, 0)?)?.png()?)?;
     chapter.picture("chain.gif", &Sheet::new(4).gif(&frames, 80)?)?;
     chapter.say(format!(
-        "Algorithm 2 with σ² = β, {} steps. In pairs of rows: x_t, and what the network makes of it, x̂_0. From left to right \
-         t = {}, 0.",
-        steps.len(),
+        "{plan}. In pairs of rows: x_t, and what the network makes of it, x̂_0. From left to right t = {}, 0.",
         times.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
     ));
     chapter.table(Table::new("What it costs").exactly("calls of the network", steps.len(), calls));
@@ -269,10 +247,10 @@ fn rules(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     };
     let with_seed =
         |steps: &[Step], seed| setting.run("drawing", steps, noise.clone(), &mut setting.rng(seed));
-    let ancestral = setting.plan(Sampler::Ddpm(FixedVariance::Beta), setting.clip)?;
+    let ancestral = setting.steps(Sampler::Ddpm(FixedVariance::Beta), setting.plan.clip)?;
     let last = &ancestral[ancestral.len() - 1..];
-    let ddim = setting.plan(Sampler::Ddim(0.0), setting.clip)?;
-    let noisy = setting.plan(Sampler::Ddim(1.0), setting.clip)?;
+    let ddim = setting.steps(Sampler::Ddim(0.0), setting.plan.clip)?;
+    let noisy = setting.steps(Sampler::Ddim(1.0), setting.plan.clip)?;
     let counting = Counting::new(&setting.denoiser);
     let first = sample(&ddim, &counting, noise.clone(), rng, |_, _| Ok(()))?;
     let table = Table::new("Samplers")
@@ -316,7 +294,7 @@ fn few_steps(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let mut curves = [const { Vec::new() }; 3];
     for &count in &counts {
         let ratios = samplers.map(|(_, sampler)| {
-            let steps = sampler.steps(schedule, count, setting.spacing, None)?;
+            let steps = sampler.steps(schedule, count, setting.plan.spacing, None)?;
             Ok(moments_drawn(schedule, &steps, (mean, variance)).1 / variance)
         });
         let ratios = ratios.into_iter().collect::<Result<Vec<_>>>()?;
@@ -336,13 +314,13 @@ fn few_steps(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let rng = &mut setting.rng(8);
     let images = GaussianImages::flat(schedule, (8, 8, 1), mean, variance, &setting.device)?;
     let drawn_by = |sampler: Sampler, rng: &mut StdRng| -> Result<(f64, f64)> {
-        let steps = setting.plan(sampler, None)?;
+        let steps = setting.steps(sampler, None)?;
         let x_t = standard_normal((500, 8, 8, 1), rng, &setting.device)?;
         let drawn = sample(&steps, &images, x_t, rng, |_, _| Ok(()))?;
         let measured = f64::from(drawn.flatten_all()?.var(0)?.to_scalar::<f32>()?);
         Ok((moments_drawn(schedule, &steps, (mean, variance)).1, measured))
     };
-    let mut table = Table::new(format!("The same by sampling: 32,000 pixels, {} steps", setting.steps));
+    let mut table = Table::new(format!("The same by sampling: 32,000 pixels, {} steps", setting.plan.calls));
     for (name, sampler) in samplers {
         let (predicted, measured) = drawn_by(sampler, rng)?;
         let error = predicted * (2.0f64 / 32_000.0).sqrt();
@@ -358,7 +336,7 @@ fn variances(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let noise = setting.noise(count, &mut setting.rng(9))?;
     let row = |ink: Ink| [ink.mean, 100.0 * ink.grey, 100.0 * ink.outside];
     let header = ["mean of pixels", "grey, in %", "outside ±1.05, in %"];
-    let mut grid = Grid::new(format!("{count} images, {} steps", setting.steps), "", header)
+    let mut grid = Grid::new(format!("{count} images, {} steps", setting.plan.calls), "", header)
         .row("test images", row(Ink::of(&setting.images(count.max(500))?)?));
     let mut rows = Vec::new();
     for (name, sampler) in [
@@ -367,7 +345,7 @@ fn variances(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         ("DDIM, η = 0", Sampler::Ddim(0.0)),
     ] {
         for (clipping, clip) in [("", None), (", x̂_0 clipped", Some(1.0))] {
-            let steps = setting.plan(sampler, clip)?;
+            let steps = setting.steps(sampler, clip)?;
             let label = format!("{name}{clipping}");
             let drawn = setting.run(&label, &steps, noise.clone(), &mut setting.rng(10))?;
             grid = grid.row(label, row(Ink::of(&drawn)?));
@@ -379,10 +357,13 @@ fn variances(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     Ok(())
 }
 
-/// The last t at which a thousandth of the variance is still the image’s. Beyond it x̂_0 = (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t divides
-/// by next to nothing, and without clipping the way back starts with an error that nothing mends.
+/// The least share of the variance that is still the image’s where an encoding ends. With less, x̂_0 = (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t
+/// divides by next to nothing, and without clipping the way back starts with an error that nothing mends.
+const LEAST_ALPHA_BAR: f64 = 1e-3;
+
+/// The last t with ᾱ_t ≥ [`LEAST_ALPHA_BAR`].
 fn top(schedule: &Schedule) -> usize {
-    (1..=schedule.steps()).rev().find(|&t| schedule.alpha_bar(t) >= 1e-3).unwrap_or(1)
+    (1..=schedule.steps()).rev().find(|&t| schedule.alpha_bar(t) >= LEAST_ALPHA_BAR).unwrap_or(1)
 }
 
 fn there_and_back(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
@@ -395,10 +376,10 @@ fn there_and_back(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         "steps",
         ["variance of the noise", "root mean squared error", "PSNR in dB"],
     );
-    let (mut curve, mut shown) = (Vec::new(), vec![x_0.clone()]);
+    let (mut curve, mut shown, mut latents) = (Vec::new(), vec![x_0.clone()], Vec::new());
     let counts: &[usize] = if setting.quick { &[5, 20] } else { &[5, 10, 20, 50, 100, 200] };
     for &count in counts {
-        let grid_of_times = time_grid(top, count, setting.spacing)?;
+        let grid_of_times = time_grid(top, count, setting.plan.spacing)?;
         let up = encode(setting.schedule(), &grid_of_times);
         let down = Sampler::Ddim(0.0).along(setting.schedule(), &grid_of_times, None)?;
         let latent = setting.run(&format!("{count} steps up"), &up, x_0.clone(), rng)?;
@@ -407,9 +388,24 @@ fn there_and_back(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         let variance = f64::from(latent.sqr()?.mean_all()?.to_scalar::<f32>()?);
         grid = grid.row(count.to_string(), [variance, error.sqrt(), psnr(error)]);
         curve.push((count as f64, error.sqrt()));
+        latents.push((count.to_string(), LatentMoments::of(&latent, &x_0)?));
         shown.extend([latent, back]);
     }
-    chapter.grid(grid.digits(3));
+    chapter.grid(grid.digits(3).note(format!("beyond t = {top} ᾱ_t is less than {LEAST_ALPHA_BAR}")));
+    let noise = LatentMoments::of(&setting.noise(x_0.dim(0)?, rng)?, &x_0)?;
+    if noise.neighbours.is_finite() && noise.on_ink.is_finite() {
+        latents.push(("standard normal noise".into(), noise));
+        let header = ["variance on ink", "variance off ink", "correlation of neighbours off ink"];
+        let grid = Grid::new("Are the encodings noise?", "steps", header);
+        let grid = latents
+            .into_iter()
+            .fold(grid, |grid, (name, of)| grid.row(name, [of.on_ink, of.off_ink, of.neighbours]));
+        chapter.grid(grid.digits(3).note(
+            "ink: pixels of the image above 0; off ink: its black pixels, −1; neighbours: beside or below one another",
+        ));
+    } else {
+        chapter.say("These images have no black ground, so encodings cannot be compared on ink and off it.");
+    }
     let (few, many) = (curve[0].1, curve[curve.len() - 1].1);
     chapter.table(Table::new("More steps, nearer").at_most(
         format!("error of {} steps over that of {}", counts[counts.len() - 1], counts[0]),
@@ -431,7 +427,7 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     chapter.section("Between two images");
     let rng = &mut setting.rng(12);
     let columns = if setting.quick { 5 } else { 11 };
-    let decode = setting.plan(Sampler::Ddim(0.0), setting.clip)?;
+    let decode = setting.steps(Sampler::Ddim(0.0), setting.plan.clip)?;
     let (from, to) = (setting.noise(2, rng)?, setting.noise(2, rng)?);
     let shares: Vec<f64> = (0..columns).map(|i| i as f64 / (columns - 1) as f64).collect();
     let circle = shares.iter().map(|&share| Ok(spherical(&from, &to, share)?)).collect::<Result<Vec<_>>>()?;
@@ -444,14 +440,15 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         .close("on the circle", 1.0, variance(&circle[middle])?, 4.0 * (2.0 / pixels).sqrt())
         .close("on the straight line", 0.5, variance(&line[middle])?, 4.0 * 0.5 * (2.0 / pixels).sqrt());
     chapter.table(table.note("tolerance: 4 standard errors"));
+    halfway(chapter, setting)?;
     let drawn = setting.run("decoding", &decode, Tensor::cat(&[strip(&circle)?, strip(&line)?], 0)?, rng)?;
 
-    let below = time_grid(top(setting.schedule()), setting.steps, setting.spacing)?;
+    let below = time_grid(top(setting.schedule()), setting.plan.calls, setting.plan.spacing)?;
     let latents = setting.run("encoding", &encode(setting.schedule(), &below), setting.images(4)?, rng)?;
     let (from, to) = (latents.narrow(0, 0, 2)?, latents.narrow(0, 2, 2)?);
     let between =
         shares.iter().map(|&share| Ok(spherical(&from, &to, share)?)).collect::<Result<Vec<_>>>()?;
-    let decode = Sampler::Ddim(0.0).along(setting.schedule(), &below, setting.clip)?;
+    let decode = Sampler::Ddim(0.0).along(setting.schedule(), &below, None)?; // as it was encoded
     let between = setting.run("decoding", &decode, strip(&between)?, rng)?;
     let drawn = Tensor::cat(&[drawn, between], 0)?;
     chapter.picture("interpolation.png", &Sheet::new(columns).draw(&drawn)?.png()?)?;
@@ -459,6 +456,34 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         "Rows 1 and 2: between two noises, on the circle. Rows 3 and 4: the same on the straight line. Rows 5 and 6: between \
          two test images that DDIM encoded.",
     );
+    Ok(())
+}
+
+/// What a straight line does to many pairs, where one pair shows little.
+fn halfway(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
+    let rng = &mut setting.rng(17);
+    let pairs = if setting.quick { 10 } else { 200 };
+    let decode = setting.steps(Sampler::Ddim(0.0), setting.plan.clip)?;
+    let (from, to) = (setting.noise(pairs, rng)?, setting.noise(pairs, rng)?);
+    let line = ((&from + &to)? * 0.5)?;
+    let mut grid = Grid::new(
+        format!("{pairs} pairs of noises, decoded"),
+        "",
+        ["mean of pixels", "± ", "grey, in %", "variance between images"],
+    );
+    for (name, x_t) in [
+        ("one end", from.clone()),
+        ("half-way on the circle", spherical(&from, &to, 0.5)?),
+        ("half-way on the straight line", line),
+    ] {
+        let drawn = setting.run(name, &decode, x_t, rng)?;
+        let ink = Ink::of(&drawn)?;
+        let means: Vec<f64> =
+            drawn.flatten_from(1)?.mean(1)?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
+        let between = f64::from(drawn.var(0)?.mean_all()?.to_scalar::<f32>()?); // over images, for each pixel
+        grid = grid.row(name, [ink.mean, standard_error(ndarray::aview1(&means)), 100.0 * ink.grey, between]);
+    }
+    chapter.grid(grid.digits(3).note("grey: within ±0.9; variance between images: of each pixel, averaged"));
     Ok(())
 }
 
@@ -471,7 +496,7 @@ fn denoising(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let mut grid = Grid::new(
         format!("PSNR in dB, {count} test images"),
         "t",
-        ["x_t/√ᾱ_t", "x̂_0 in one step", "Algorithm 2 from t", "DDIM from t"],
+        ["x_t/√ᾱ_t", "x̂_0 in one step", "Algorithm 2, σ² = β, from t", "DDIM from t"],
     );
     let mut shown = vec![x_0.narrow(0, 0, 8)?];
     let mut table =
@@ -479,8 +504,8 @@ fn denoising(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     for share in [0.25, 0.5, 0.75] {
         let t = (share * last as f64) as usize;
         let x_t = diffuse(setting.schedule(), t, &x_0, &setting.noise(count, rng)?)?;
-        let steps = time_grid(t, setting.steps.min(t), setting.spacing)?;
-        let chain = |sampler: Sampler| sampler.along(setting.schedule(), &steps, setting.clip);
+        let steps = time_grid(t, setting.plan.calls.min(t), setting.plan.spacing)?;
+        let chain = |sampler: Sampler| sampler.along(setting.schedule(), &steps, setting.plan.clip);
         let ancestral = chain(Sampler::Ddpm(FixedVariance::Beta))?;
         let noisy = (&x_t / setting.schedule().alpha_bar(t).sqrt())?;
         let one_step = predict_x_0(&ancestral[0], &setting.denoiser.predict(&x_t, t)?, &x_t)?;
@@ -562,7 +587,7 @@ fn inpainting(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         .collect();
     let mask = Tensor::from_vec(mask, (count, height, width, channels), &setting.device)?;
     let known = Known { mask, x_0: x_0.clone() };
-    let steps = setting.plan(Sampler::Ddpm(FixedVariance::Beta), setting.clip)?;
+    let steps = setting.steps(Sampler::default(), setting.plan.clip)?;
     let mut grid = Grid::new(
         format!("{count} test images, half of each unknown"),
         "repeats",

@@ -11,8 +11,9 @@ use ddpm::{
 };
 use ddpm_unet::{
     Error, Result,
-    checkpoint::{Checkpoint, CheckpointFolder},
+    checkpoint::{Checkpoint, CheckpointFolder, Found},
     config::UNetConfig,
+    denoiser::NetworkDenoiser,
     images::{
         Cifar10, Collection, IdxImages, ImageSource, PictureFolder, Split, fingerprint, mnist, mnist_labels,
         pixels::{flip, from_byte},
@@ -30,6 +31,7 @@ use ddpm_unet::{
 use ndarray::{Array2, Axis, s};
 use ndarray_rand::rand::{Rng, seq::SliceRandom};
 use rayon::ThreadPoolBuilder;
+use safetensors::SafeTensors;
 use std::{
     fs,
     path::Path,
@@ -595,7 +597,7 @@ fn a_checkpoint_is_read_as_it_was_written() {
     checkpoint.save(&again).unwrap();
     assert_eq!(fs::read(&path).unwrap(), fs::read(&again).unwrap());
 
-    let network = checkpoint.network(true, CPU).unwrap();
+    let network = checkpoint.network(CPU).unwrap();
     let row: Vec<f32> = network
         .parameters()
         .variables()
@@ -603,33 +605,131 @@ fn a_checkpoint_is_read_as_it_was_written() {
         .flat_map(|variable| variable.flatten_all().unwrap().to_vec1::<f32>().unwrap())
         .collect();
     assert_eq!(row, checkpoint.average());
-    assert_ne!(checkpoint.weights(), checkpoint.average());
+    assert_ne!(checkpoint.weights(), Some(checkpoint.average()));
+    let row_of = |denoiser: NetworkDenoiser| -> Vec<f32> {
+        let variables = denoiser.network().parameters().variables().to_vec();
+        variables.iter().flat_map(|one| one.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect()
+    };
+    assert_eq!(row_of(checkpoint.denoiser(CPU).unwrap()), checkpoint.average());
+    let last = checkpoint.last_denoiser(CPU).unwrap().expect("a whole checkpoint has the last weights");
+    assert_eq!(Some(row_of(last).as_slice()), checkpoint.weights());
 }
 
 #[test]
-fn a_checkpoint_for_sampling_is_half_the_size_and_does_not_go_on() {
+fn a_checkpoint_for_sampling_is_a_quarter_of_the_size_and_does_not_go_on() {
     let (_place, folder, path) = trained(5);
     let whole = Checkpoint::load(&path).unwrap();
     let light = folder.path().join("light.safetensors");
     whole.for_sampling().save(&light).unwrap();
     let read = Checkpoint::load(&light).unwrap();
-    assert_eq!((read.average(), read.weights()), (whole.average(), whole.weights()));
+    assert_eq!((read.average(), read.weights()), (whole.average(), None));
+    assert!(read.last_denoiser(CPU).unwrap().is_none());
+    assert_eq!((read.step, &read.history, &read.setting), (whole.step, &whole.history, &whole.setting));
     let size = |path: &Path| fs::metadata(path).unwrap().len() as f64;
-    assert!((size(&light) / size(&path) - 0.5).abs() < 0.1, "{} of {} bytes", size(&light), size(&path));
+    assert!((size(&light) / size(&path) - 0.25).abs() < 0.1, "{} of {} bytes", size(&light), size(&path));
     assert!(whole.is_whole() && !read.is_whole());
     let error = Trainer::resume(read, CPU).err().unwrap().to_string();
     assert!(error.contains("for sampling alone"), "{error}");
 }
 
 #[test]
+fn a_file_for_sampling_of_format_2_is_still_read_and_has_the_last_weights_too() {
+    let (_place, folder, path) = trained(5);
+    let whole = Checkpoint::load(&path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let mut metadata = header.metadata().clone().unwrap();
+    let head = metadata.get_mut(ddpm_unet::checkpoint::KEY).unwrap();
+    *head = head.replace(r#"{"format":3"#, r#"{"format":2"#);
+    let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
+    let kept = tensors.into_iter().filter(|(name, _)| !name.starts_with("mean"));
+    let old = folder.path().join("old.safetensors");
+    fs::write(&old, safetensors::serialize(kept, Some(metadata)).unwrap()).unwrap();
+    let read = Checkpoint::load(&old).unwrap();
+    assert_eq!((read.average(), read.weights()), (whole.average(), whole.weights()));
+    assert!(!read.is_whole());
+}
+
+#[test]
+fn a_checkpoint_is_found_by_its_file_by_its_folder_and_by_its_run() {
+    let (place, folder, path) = trained(12);
+    for place in [place.path(), folder.path(), &path] {
+        let found = Found::at(place).unwrap();
+        assert_eq!((found.checkpoint.step, &found.path, found.run_folder().is_some()), (12, &path, true));
+    }
+    let elsewhere = place.path().join("copy.safetensors");
+    fs::copy(&path, &elsewhere).unwrap();
+    let found = Found::at(&elsewhere).unwrap();
+    assert_eq!((found.path.as_path(), found.run_folder()), (elsewhere.as_path(), None));
+    let error = Found::at(&place.path().join("nowhere")).unwrap_err().to_string();
+    assert!(error.contains("nowhere") && error.contains("cannot read the checkpoint"), "{error}");
+}
+
+/// The names of the files in a folder, sorted.
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_was_just_saved_stays_even_beside_checkpoints_of_more_steps() {
+    let (_place, folder, _) = trained(12);
+    let early = {
+        let (source, schedule) = (Numbered(30), setting(numbers()).schedule().unwrap());
+        let mut feed = Feed::new(&source, &schedule, (numbers().seed, numbers().batch, false));
+        let mut trainer = Trainer::new(setting(numbers()), CPU).unwrap();
+        trainer.take_steps(&mut feed, 3).unwrap();
+        trainer.checkpoint().unwrap()
+    };
+    for keep in [2, 1] {
+        let path = CheckpointFolder::new(folder.path(), keep).save(&early).unwrap();
+        assert!(path.ends_with("step-00000003.safetensors") && path.exists(), "keep {keep}");
+        let steps = names_in(folder.path()).into_iter().filter(|name| name.starts_with("step-")).count();
+        assert_eq!(steps, keep);
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_sets_the_checkpoints_of_another_history_aside_and_loses_none() {
+    let (place, folder, newest) = trained(12);
+    let best = folder.path().join("best.safetensors");
+    let best_step = Checkpoint::load(&best).unwrap().step;
+    // from the newest: nothing is of another history
+    assert_eq!(folder.continue_from(&newest, 12).unwrap(), None);
+    // from the one before it: the newest is, and the best if it came later
+    let before = folder.path().join("step-00000008.safetensors");
+    let bytes = fs::read(&newest).unwrap();
+    let aside = folder.continue_from(&before, 8).unwrap().unwrap();
+    assert_eq!(aside, place.path().join("checkpoints-before-1"));
+    assert_eq!(fs::read(aside.join("step-00000012.safetensors")).unwrap(), bytes);
+    assert_eq!(best.exists(), best_step <= 8);
+    assert_eq!(aside.join("best.safetensors").exists(), best_step > 8);
+    assert!(before.exists());
+    // from another folder: all are
+    let copy = place.path().join("copy.safetensors");
+    fs::copy(&before, &copy).unwrap();
+    let aside = folder.continue_from(&copy, 8).unwrap().unwrap();
+    assert_eq!(aside, place.path().join("checkpoints-before-2"));
+    assert!(aside.join("step-00000008.safetensors").exists());
+    assert_eq!(folder.continue_from(&copy, 8).unwrap(), None, "nothing is left");
+    // a best that cannot be read is not known to lead here
+    fs::create_dir_all(folder.path()).unwrap();
+    fs::copy(&copy, &before).unwrap();
+    fs::write(&best, "no checkpoint").unwrap();
+    let aside = folder.continue_from(&before, 8).unwrap().unwrap();
+    assert_eq!(names_in(&aside), ["best.safetensors"]);
+}
+
+#[test]
 fn the_last_few_checkpoints_stay_and_the_best() {
     let (_place, folder, _) = trained(12);
-    let mut names: Vec<String> = fs::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    assert_eq!(names, ["best.safetensors", "step-00000008.safetensors", "step-00000012.safetensors"]);
+    assert_eq!(
+        names_in(folder.path()),
+        ["best.safetensors", "step-00000008.safetensors", "step-00000012.safetensors"]
+    );
     let last = folder.newest().unwrap().checkpoint;
     let best = Checkpoint::load(&folder.path().join("best.safetensors")).unwrap();
     assert_eq!(Some(best.step), last.history.best().map(|judged| judged.step));
@@ -664,8 +764,8 @@ fn a_damaged_checkpoint_is_refused_with_what_is_wrong() {
         ("NaN", nan, "NaN at entry"),
         (
             "another version",
-            with_json(&good, r#"{\"format\":2"#, r#"{\"format\":9"#),
-            "version 9 of the format, expected version 2",
+            with_json(&good, r#"{\"format\":3"#, r#"{\"format\":9"#),
+            "version 9 of the format, expected a version from 2 to 3",
         ),
         (
             "another purpose",
@@ -772,7 +872,7 @@ fn checkpoints_of_an_earlier_run_are_set_aside_and_unfinished_files_removed() {
     folder.tidy().unwrap();
     assert!(!unfinished.exists() && path.exists());
     let aside = folder.set_aside().unwrap().unwrap();
-    assert_eq!(aside, place.path().join("checkpoints-before"));
+    assert_eq!(aside, place.path().join("checkpoints-before-1"));
     assert!(!path.exists() && aside.join(path.file_name().unwrap()).exists());
     assert_eq!(folder.set_aside().unwrap(), None);
 }

@@ -8,19 +8,22 @@ use ddpm::{
     denoiser::{ExactDenoiser, PosteriorMean},
     reverse::FixedVariance,
     sampler::{Spacing, Step, ancestral, encode, moments_drawn, time_grid},
-    schedule::Schedule,
+    schedule::{Schedule, ScheduleName},
 };
 use ddpm_unet::{
+    checkpoint::{Checkpoint, CheckpointFolder},
     config::UNetConfig,
     denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},
-    images::{Split, batch, mnist},
+    images::{Collection, Split, batch, mnist},
     noise::{diffuse, diffuse_between, standard_normal},
     parameters::Parameters,
     picture::{Sheet, pixel, strip},
     sample::{
-        Ink, Inpainting, Known, Sampler, apply, inpaint, mean_squared_errors, open, predict_x_0, psnr,
-        replace_known, sample, seam_roughness, shipped_checkpoint, spherical,
+        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingPlan, apply, inpaint,
+        mean_squared_errors, open, predict_x_0, psnr, replace_known, sample, seam_roughness,
+        shipped_checkpoint, spherical,
     },
+    train::{Setting, TrainConfig, Trainer},
     unet::{Mode, UNet},
 };
 use ndarray::{Array1, Array2, ArrayView1};
@@ -684,12 +687,90 @@ fn a_diffusers_folder_opens_as_a_denoiser_and_draws() {
 }
 
 #[test]
+fn the_default_plan_is_algorithm_2_with_the_posterior_variance_in_fifty_clipped_calls() {
+    let plan = SamplingPlan::default();
+    let text = "Algorithm 2, σ² = β̃, 50 calls, trailing times, x̂_0 clipped";
+    assert_eq!(plan.to_string(), text);
+    let schedule = Schedule::linear_scaled(400).unwrap();
+    let by_hand = Sampler::Ddpm(FixedVariance::Posterior).steps(&schedule, 50, Spacing::Trailing, Some(1.0));
+    assert_eq!(plan.steps(&schedule).unwrap(), by_hand.unwrap());
+    let short = Schedule::linear_scaled(25).unwrap();
+    assert!(plan.steps(&short).unwrap_err().to_string().contains("here T = 25"));
+    assert_eq!(plan.within(&short).steps(&short).unwrap().len(), 25);
+    let ddim = SamplingPlan { sampler: Sampler::Ddim(0.5), clip: None, ..plan };
+    assert_eq!(ddim.to_string(), "DDIM, η = 0.5, 50 calls, trailing times, x̂_0 not clipped");
+}
+
+/// A checkpoint of a small untrained network, as a run writes it.
+fn checkpoint() -> Checkpoint {
+    let network = UNetConfig { norm_num_groups: 4, ..UNetConfig::levels((28, 28), 1, &[4, 8], &[]) };
+    let collection = Collection::open(None, None).unwrap();
+    let training = TrainConfig { steps: 3, batch: 2, ..TrainConfig::default() };
+    let setting = Setting::new(network, (ScheduleName::Cosine, 1000), training, &collection).unwrap();
+    Trainer::new(setting, CPU).unwrap().checkpoint().unwrap()
+}
+
+#[test]
+fn a_runs_folder_opens_with_both_weights_its_model_with_the_average() {
+    let run = tempfile::tempdir().unwrap();
+    let whole = checkpoint();
+    let saved = CheckpointFolder::in_run(run.path(), 2).save(&whole).unwrap();
+    let model = run.path().join("model.safetensors");
+    whole.for_sampling().save(&model).unwrap();
+    for place in [run.path(), &run.path().join("checkpoints"), &saved] {
+        let opened = Opened::at(place, CPU).unwrap();
+        assert_eq!((&opened.path, opened.last.is_some()), (&saved, true), "{}", place.display());
+        assert!(opened.passed_over.is_empty());
+    }
+    let opened = Opened::at(&model, CPU).unwrap();
+    assert_eq!((&opened.path, opened.last.is_some()), (&model, false));
+    // a run whose checkpoints were cleared away
+    std::fs::remove_dir_all(run.path().join("checkpoints")).unwrap();
+    assert_eq!(Opened::at(run.path(), CPU).unwrap().path, model);
+    // a damaged newest checkpoint is passed over, and named
+    let folder = CheckpointFolder::in_run(run.path(), 2);
+    folder.save(&whole).unwrap();
+    std::fs::write(folder.path().join("step-00000009.safetensors"), "half").unwrap();
+    let opened = Opened::at(run.path(), CPU).unwrap();
+    assert_eq!((opened.path, opened.passed_over.len()), (saved, 1));
+    assert!(opened.passed_over[0].to_string().contains("step-00000009"));
+}
+
+#[test]
+fn latent_moments_are_those_of_noise_for_noise_and_tell_a_silhouette() {
+    let x_0 = batch(&mnist(Split::Test).unwrap(), 0..64, CPU).unwrap();
+    let noise = standard_normal((64, 28, 28, 1), &mut rng(70), CPU).unwrap();
+    let of = LatentMoments::of(&noise, &x_0).unwrap();
+    // by hand, pixel by pixel
+    let (z, x) = (numbers(&noise), numbers(&x_0));
+    let variance = |chosen: &dyn Fn(f64) -> bool| {
+        let some: Array1<f64> = z.iter().zip(&x).filter(|(_, x)| chosen(**x)).map(|(z, _)| *z).collect();
+        (some.len() as f64, some.var(0.0))
+    };
+    let (ink, on_ink) = variance(&|x| x > 0.0);
+    let (black, off_ink) = variance(&|x| x <= -1.0);
+    assert_close("on ink", on_ink, of.on_ink, 1e-3);
+    assert_close("off ink", off_ink, of.off_ink, 1e-3);
+    assert_close("on ink, of noise", 1.0, of.on_ink, 5.0 * (2.0 / ink).sqrt());
+    assert_close("off ink, of noise", 1.0, of.off_ink, 5.0 * (2.0 / black).sqrt());
+    assert_close("neighbours, of noise", 0.0, of.neighbours, 5.0 / black.sqrt());
+    // a silhouette: the ink three times as loud, and a wash that neighbours share
+    let ink = x_0.gt(0f32).unwrap().to_dtype(candle_core::DType::F32).unwrap();
+    let loud = (&noise * ((ink * 2.0).unwrap() + 1.0).unwrap()).unwrap();
+    let shared = standard_normal((64, 1, 1, 1), &mut rng(71), CPU).unwrap();
+    let of = LatentMoments::of(&loud.broadcast_add(&shared).unwrap(), &x_0).unwrap();
+    assert!(of.on_ink > 8.0 && of.off_ink < 3.0, "{of:?}");
+    assert_close("neighbours that share half of their variance", 0.5, of.neighbours, 0.15);
+}
+
+#[test]
 fn what_is_no_network_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let message = |path: &std::path::Path| open(path, CPU).unwrap_err().to_string();
     let missing = folder.path().join("missing.safetensors");
     assert!(message(&missing).contains("missing.safetensors"), "{}", message(&missing));
-    assert!(message(folder.path()).contains("config.json"), "{}", message(folder.path()));
+    let empty = message(folder.path());
+    assert!(empty.contains("config.json") && empty.contains("checkpoints or model.safetensors"), "{empty}");
     // a network without the schedule of its training
     for file in ["config.json", "diffusion_pytorch_model.safetensors"] {
         std::fs::copy(fixture("flat").join(file), folder.path().join(file)).unwrap();

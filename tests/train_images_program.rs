@@ -184,7 +184,7 @@ fn bad_input_is_named_before_anything_is_written() {
         (&["--device", "gpu"], "use auto, cpu, cuda or cuda:N"),
         (&["--network", "huge"], "use digits, laptop, cifar10 or lsun256"),
         (&["--size", "16"], "--size is 16"),
-        (&["--resume", "nowhere"], "no checkpoint"),
+        (&["--resume", "nowhere"], "nowhere: cannot read the checkpoint"),
     ] {
         let said = failed(place.program("out").args(arguments));
         assert!(said.contains(expected), "{arguments:?}: {said}");
@@ -225,8 +225,38 @@ fn a_new_run_does_not_touch_the_checkpoints_of_an_earlier_one() {
     checked(&mut place.new_run("out", 4));
     let before = fs::read(newest(&place.at("out")).unwrap()).unwrap();
     let output = checked(&mut place.new_run("out", 2));
-    assert!(text(&output.stdout).contains("checkpoints-before"));
-    assert_eq!(before, fs::read(place.at("out/checkpoints-before/step-00000004.safetensors")).unwrap());
+    assert!(text(&output.stdout).contains("checkpoints-before-1"));
+    checked(&mut place.new_run("out", 2)); // nor those of the run before it
+    assert_eq!(before, fs::read(place.at("out/checkpoints-before-1/step-00000004.safetensors")).unwrap());
+    assert!(place.at("out/checkpoints-before-2/step-00000002.safetensors").exists());
     let said = failed(place.rest_of("out", 2).args(["--batch", "21"]));
     assert!(said.contains("--batch is 21") && said.contains("it holds 20"), "{said}");
+}
+
+#[test]
+fn a_run_that_goes_on_from_an_early_checkpoint_keeps_what_it_saves_and_what_was_there() {
+    let place = Place::new();
+    checked(place.new_run("out", 4).args(["--keep", "99"]));
+    let early = fs::read(place.at("out/checkpoints/step-00000002.safetensors")).unwrap();
+    checked(place.rest_of("out", 4).args(["--steps", "20", "--keep", "99"]));
+    let late = fs::read(newest(&place.at("out")).unwrap()).unwrap();
+
+    let mut command = place.program("out");
+    command.args(["--quick", "--steps", "8", "--keep", "1", "--resume"]);
+    let output = checked(command.arg(place.at("out/checkpoints/step-00000002.safetensors")));
+    let said = text(&output.stdout);
+    assert!(said.contains("Going on after step 2") && said.contains("checkpoints-before-1"), "{said}");
+    let saved = newest(&place.at("out")).unwrap();
+    assert!(saved.ends_with("step-00000008.safetensors"), "{}", saved.display());
+    assert_eq!(fs::read(place.at("out/checkpoints-before-1/step-00000020.safetensors")).unwrap(), late);
+    assert!(place.at("out/checkpoints-before-1/step-00000004.safetensors").exists());
+
+    // into another run's folder: that run's checkpoints are set aside whole
+    fs::write(place.at("early.safetensors"), &early).unwrap();
+    let mut command = place.program("out");
+    command.args(["--quick", "--steps", "4", "--resume"]);
+    let said = text(&checked(command.arg(place.at("early.safetensors"))).stdout);
+    assert!(said.contains("checkpoints-before-2"), "{said}");
+    assert!(place.at("out/checkpoints-before-2/step-00000008.safetensors").exists());
+    assert!(newest(&place.at("out")).unwrap().ends_with("step-00000004.safetensors"));
 }

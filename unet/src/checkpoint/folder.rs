@@ -8,6 +8,10 @@ use std::{
 };
 
 const BEST: &str = "best.safetensors";
+/// The folder of a run in which its checkpoints lie.
+const CHECKPOINTS: &str = "checkpoints";
+/// The file in a run's folder that a finished run leaves to draw with.
+pub const MODEL: &str = "model.safetensors";
 
 /// A folder with the checkpoints of one run.
 #[derive(Debug, Clone)]
@@ -27,7 +31,37 @@ pub struct Found {
     pub passed_over: Vec<Error>,
 }
 
+impl Found {
+    /// The checkpoint at a path: a file, the newest of a run's folder, or the newest of the folder of its checkpoints.
+    ///
+    /// # Errors
+    /// If there is none, or none that can be read.
+    pub fn at(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return CheckpointFolder::of_run(path).newest();
+        }
+        Ok(Found { checkpoint: Checkpoint::load(path)?, path: path.into(), passed_over: Vec::new() })
+    }
+
+    /// The folder of the run that the checkpoint belongs to, if it lies where a run keeps its checkpoints.
+    pub fn run_folder(&self) -> Option<&Path> {
+        let folder = self.path.parent()?;
+        (folder.file_name()? == CHECKPOINTS).then(|| folder.parent())?
+    }
+}
+
 impl CheckpointFolder {
+    /// The checkpoints of the run in the folder `path`, or those in `path` itself.
+    pub fn of_run(path: &Path) -> Self {
+        let inner = path.join(CHECKPOINTS);
+        Self::new(if inner.is_dir() { inner } else { path.to_owned() }, 1)
+    }
+
+    /// The folder of checkpoints in the folder of a run, see [`new`](Self::new).
+    pub fn in_run(path: &Path, keep: usize) -> Self {
+        Self::new(path.join(CHECKPOINTS), keep)
+    }
+
     /// The folder `path`, in which the last `keep` checkpoints stay, at least one. It is created when something is saved.
     pub fn new(path: impl Into<PathBuf>, keep: usize) -> Self {
         CheckpointFolder { path: path.into(), keep: keep.max(1) }
@@ -38,7 +72,7 @@ impl CheckpointFolder {
         &self.path
     }
 
-    /// Saves a checkpoint, as the best too if it is; then removes all but the last few.
+    /// Saves a checkpoint, as the best too if it is; then removes all but the last few. What was just saved always stays.
     ///
     /// # Errors
     /// If it cannot be written; the older ones are then untouched.
@@ -48,8 +82,9 @@ impl CheckpointFolder {
         if checkpoint.history.best().is_some_and(|best| best.step == checkpoint.step) {
             checkpoint.save(&self.path.join(BEST))?;
         }
-        let files = self.files()?;
-        for (_, old) in &files[..files.len().saturating_sub(self.keep)] {
+        let others: Vec<PathBuf> =
+            self.files()?.into_iter().map(|(_, other)| other).filter(|other| *other != path).collect();
+        for old in &others[..(others.len() + 1).saturating_sub(self.keep)] {
             fs::remove_file(old).map_err(|source| self.error("remove an old checkpoint", source))?;
         }
         Ok(path)
@@ -97,8 +132,8 @@ impl CheckpointFolder {
         Ok(())
     }
 
-    /// Moves the checkpoints of an earlier run out of the way, to a folder beside this one that ends in `-before`; what was
-    /// there is removed. Returns where they are, if there were any.
+    /// Moves the checkpoints of an earlier run out of the way, to a folder beside this one that ends in `-before-1`, or the
+    /// first such number that is free. Returns where they are, if there were any.
     ///
     /// # Errors
     /// If the folder cannot be moved.
@@ -106,17 +141,53 @@ impl CheckpointFolder {
         if self.is_empty()? {
             return Ok(None);
         }
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push("-before");
-        let beside = self.path.with_file_name(name);
+        let aside = self.free_place();
+        fs::rename(&self.path, &aside)
+            .map_err(|source| self.error("move the checkpoints of an earlier run", source))?;
+        Ok(Some(aside))
+    }
+
+    /// Makes way for a run that goes on from the checkpoint in the file `from`, saved after `step` steps: what lies here and
+    /// is not on the way to it is of another history, and is moved to a folder beside this one, as by
+    /// [`set_aside`](Self::set_aside). If the checkpoint lies here, that is all that was saved after more than `step` steps,
+    /// the best included; if it lies elsewhere, it is everything. Returns where it is now, if there was anything.
+    ///
+    /// # Errors
+    /// If the folder cannot be listed or a file not be moved.
+    pub fn continue_from(&self, from: &Path, step: u64) -> Result<Option<PathBuf>> {
+        let real = |path: &Path| path.canonicalize().ok();
+        let here = real(&self.path);
+        if here.is_none() || from.parent().and_then(real) != here {
+            return self.set_aside();
+        }
+        let mut later: Vec<PathBuf> =
+            self.files()?.into_iter().filter_map(|(saved, path)| (saved > step).then_some(path)).collect();
+        let best = self.path.join(BEST);
+        // What cannot be read is not known to be on the way.
+        if best.exists() && Checkpoint::load(&best).map_or(true, |best| best.step > step) {
+            later.push(best);
+        }
+        if later.is_empty() {
+            return Ok(None);
+        }
+        let aside = self.free_place();
         let moved = || {
-            if beside.exists() {
-                fs::remove_dir_all(&beside)?;
-            }
-            fs::rename(&self.path, &beside)
+            fs::create_dir(&aside)?;
+            later.iter().try_for_each(|path| {
+                fs::rename(path, aside.join(path.file_name().expect("a file of the folder has a name")))
+            })
         };
-        moved().map_err(|source| self.error("move the checkpoints of an earlier run", source))?;
-        Ok(Some(beside))
+        moved().map_err(|source| self.error("move the checkpoints of another history", source))?;
+        Ok(Some(aside))
+    }
+
+    /// The first free one of the folders `…-before-1`, `…-before-2`, … beside this one.
+    fn free_place(&self) -> PathBuf {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        (1..)
+            .map(|number| self.path.with_file_name(format!("{name}-before-{number}")))
+            .find(|place| place.symlink_metadata().is_err())
+            .expect("a folder does not hold that many")
     }
 
     /// The checkpoints by their steps, the newest last.

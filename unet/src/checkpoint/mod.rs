@@ -1,12 +1,12 @@
 //! Checkpoints: a whole training run in one safetensors file.
 //!
 //! The tensors are `weights.NAME`, `average.NAME`, `mean.NAME` and `mean_square.NAME` for every parameter of the network, and
-//! `history`; everything else stands as JSON in the file's metadata under [`KEY`]. A file for sampling alone goes without the
-//! optimizer's `mean` and `mean_square`. What is read is checked before anything is done with it.
+//! `history`; everything else stands as JSON in the file's metadata under [`KEY`]. A file for sampling alone holds `average` and
+//! `history`; those of format 2 hold `weights`, too. What is read is checked before anything is done with it.
 
 mod folder;
 
-pub use folder::{CheckpointFolder, Found};
+pub use folder::{CheckpointFolder, Found, MODEL};
 
 use crate::{
     Error, Result,
@@ -27,8 +27,10 @@ use std::{collections::HashMap, fs, path::Path};
 
 /// Where the file's metadata holds the JSON.
 pub const KEY: &str = "ddpm.checkpoint";
-/// The version of the format that this program writes and reads.
-pub const FORMAT: u32 = 2;
+/// The version of the format that this program writes; it reads [`OLDEST_FORMAT`] and all since.
+pub const FORMAT: u32 = 3;
+/// The oldest version of the format that this program reads: its files for sampling hold the last weights, too.
+pub const OLDEST_FORMAT: u32 = 2;
 const HISTORY: &str = "history";
 const DAMAGED: &str = "the file is damaged: use an older checkpoint beside it, or a copy";
 
@@ -49,8 +51,8 @@ pub struct Checkpoint {
 enum Numbers {
     /// All that is needed to go on.
     Whole(Rows<Vec<f32>>),
-    /// Only what one samples from.
-    Networks { weights: Vec<f32>, average: Vec<f32> },
+    /// Only what one samples from; the last weights where the file has them.
+    Networks { weights: Option<Vec<f32>>, average: Vec<f32> },
 }
 
 /// The JSON in the metadata.
@@ -114,10 +116,10 @@ impl Checkpoint {
         }
     }
 
-    /// The same without what only training needs: half the size, for sampling.
+    /// The average alone, for sampling: a quarter of the size.
     pub fn for_sampling(&self) -> Self {
-        let (weights, average) = (self.weights().to_vec(), self.average().to_vec());
-        Checkpoint { numbers: Numbers::Networks { weights, average }, ..self.clone() }
+        let numbers = Numbers::Networks { weights: None, average: self.average().to_vec() };
+        Checkpoint { numbers, setting: self.setting.clone(), step: self.step, history: self.history.clone() }
     }
 
     /// Whether a run can go on from here; one that was saved for sampling alone cannot.
@@ -132,10 +134,11 @@ impl Checkpoint {
         }
     }
 
-    /// The weights of the last step, behind one another.
-    pub fn weights(&self) -> &[f32] {
+    /// The weights of the last step, behind one another; a file for sampling alone has none.
+    pub fn weights(&self) -> Option<&[f32]> {
         match &self.numbers {
-            Numbers::Whole(Rows { weights, .. }) | Numbers::Networks { weights, .. } => weights,
+            Numbers::Whole(Rows { weights, .. }) => Some(weights),
+            Numbers::Networks { weights, .. } => weights.as_deref(),
         }
     }
 
@@ -156,12 +159,16 @@ impl Checkpoint {
         }
     }
 
-    /// The network with the averaged weights, or with those of the last step.
+    /// The network with the averaged weights.
     ///
     /// # Errors
-    /// If the device has no room.
-    pub fn network(&self, average: bool, device: &Device) -> Result<UNet> {
-        let row = if average { self.average() } else { self.weights() };
+    /// If the device runs out of memory.
+    pub fn network(&self, device: &Device) -> Result<UNet> {
+        self.network_of(self.average(), device)
+    }
+
+    /// The network with one row of numbers.
+    fn network_of(&self, row: &[f32], device: &Device) -> Result<UNet> {
         let mut at = 0;
         let tensors = self.setting.network.specifications()?.into_iter().map(
             |Specification { name, shape, .. }| {
@@ -174,12 +181,21 @@ impl Checkpoint {
         UNet::new(self.setting.network.clone(), Parameters::from_tensors(tensors)?)
     }
 
-    /// The same as a denoiser, to sample from.
+    /// The network with the averaged weights as a denoiser, to sample from.
     ///
     /// # Errors
     /// As [`network`](Self::network).
-    pub fn denoiser(&self, average: bool, device: &Device) -> Result<NetworkDenoiser> {
-        NetworkDenoiser::new(self.network(average, device)?, self.setting.schedule()?)
+    pub fn denoiser(&self, device: &Device) -> Result<NetworkDenoiser> {
+        NetworkDenoiser::new(self.network(device)?, self.setting.schedule()?)
+    }
+
+    /// The same with the weights of the last step; `None` where the file holds the average alone.
+    ///
+    /// # Errors
+    /// As [`network`](Self::network).
+    pub fn last_denoiser(&self, device: &Device) -> Result<Option<NetworkDenoiser>> {
+        let denoiser = |row| NetworkDenoiser::new(self.network_of(row, device)?, self.setting.schedule()?);
+        self.weights().map(denoiser).transpose()
     }
 
     // ANCHOR: save
@@ -236,7 +252,10 @@ impl Checkpoint {
             Numbers::Whole(Rows { weights, average, mean, mean_square }) => {
                 vec![("weights", weights), ("average", average), ("mean", mean), ("mean_square", mean_square)]
             }
-            Numbers::Networks { weights, average } => vec![("weights", weights), ("average", average)],
+            Numbers::Networks { weights, average } => {
+                let weights = weights.iter().map(|weights| ("weights", weights.as_slice()));
+                weights.chain([("average", average.as_slice())]).collect()
+            }
         }
     }
 
@@ -258,22 +277,18 @@ impl Checkpoint {
         let file = File::open(path, &bytes)?;
         let head = file.head()?;
         let specifications = head.setting.network.specifications()?;
-        let (weights, average) =
-            (file.row("weights", &specifications)?, file.row("average", &specifications)?);
-        let whole = file.tensors.names().iter().any(|name| name.starts_with("mean."));
-        let numbers = match whole {
-            false => Numbers::Networks { weights, average },
-            true => Numbers::Whole(Rows {
-                weights,
-                average,
-                mean: file.row("mean", &specifications)?,
-                mean_square: file.row("mean_square", &specifications)?,
-            }),
+        let row = |name| file.row(name, &specifications);
+        let numbers = if file.has("mean") || file.has("mean_square") {
+            let (weights, average) = (row("weights")?, row("average")?);
+            Numbers::Whole(Rows { weights, average, mean: row("mean")?, mean_square: row("mean_square")? })
+        } else {
+            let weights = file.has("weights").then(|| row("weights")).transpose()?;
+            Numbers::Networks { weights, average: row("average")? }
         };
-        let rows = if whole { 4 } else { 2 };
-        file.expect_count(rows * specifications.len() + 1)?;
         let history = History { steps: file.history()?, judged: head.judged };
-        Ok(Checkpoint { setting: head.setting, step: head.step, history, numbers })
+        let checkpoint = Checkpoint { setting: head.setting, step: head.step, history, numbers };
+        file.expect_count(checkpoint.rows().len() * specifications.len() + 1)?;
+        Ok(checkpoint)
     }
 }
 
@@ -316,9 +331,10 @@ impl<'a> File<'a> {
         let refuse =
             |error: serde_json::Error| content(self.path, error.to_string(), "its metadata", DAMAGED);
         let Version { format } = serde_json::from_str(&self.json).map_err(refuse)?;
-        if format != FORMAT {
+        if !(OLDEST_FORMAT..=FORMAT).contains(&format) {
             let remedy = "read it with the version of the course that wrote it, or train again";
-            let (found, expected) = (format!("version {format} of the format"), format!("version {FORMAT}"));
+            let found = format!("version {format} of the format");
+            let expected = format!("a version from {OLDEST_FORMAT} to {FORMAT}");
             return Err(content(self.path, found, &expected, remedy));
         }
         let head: Head = serde_json::from_str(&self.json).map_err(refuse)?;
@@ -333,6 +349,14 @@ impl<'a> File<'a> {
             return Err(content(self.path, found, &expected, DAMAGED));
         }
         Ok(head)
+    }
+
+    /// Whether there is a tensor of this kind.
+    fn has(&self, row: &str) -> bool {
+        self.tensors
+            .names()
+            .iter()
+            .any(|name| name.strip_prefix(row).is_some_and(|rest| rest.starts_with('.')))
     }
 
     /// The parameters' tensors of one kind, behind one another.

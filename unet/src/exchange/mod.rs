@@ -62,6 +62,11 @@ pub fn read_folder(folder: &Path, device: &Device) -> Result<Exchange> {
     Ok(Exchange { network, scheduler })
 }
 
+/// Whether a folder looks like one that diffusers wrote: by the settings of a network, in it or in its `unet`.
+pub fn is_folder(folder: &Path) -> bool {
+    inside(folder, "unet", CONFIG).join(CONFIG).exists() || folder.join(PIPELINE).exists()
+}
+
 /// Writes a folder that diffusers reads: the network by itself, the scheduler by itself, or both as a `DDPMPipeline`.
 ///
 /// Each file appears under its name only when it is whole.

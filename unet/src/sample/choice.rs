@@ -1,4 +1,4 @@
-//! Which sampler: Algorithm 2 or DDIM, in how many steps.
+//! Which sampler: Algorithm 2 or DDIM, in how many steps, clipped or not.
 
 use crate::Result;
 use ddpm::{
@@ -6,6 +6,7 @@ use ddpm::{
     sampler::{Spacing, Step, ddim, spaced_ancestral, time_grid},
     schedule::Schedule,
 };
+use std::fmt;
 
 /// A sampler.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,6 +15,23 @@ pub enum Sampler {
     Ddpm(FixedVariance),
     /// DDIM, with this η: 0 is deterministic, 1 draws as much noise as Algorithm 2 with σ² = β̃.
     Ddim(f64),
+}
+
+impl Default for Sampler {
+    /// Algorithm 2 with σ² = β̃, which draws the best digits in 50 calls: ch16's table of samplers measures it.
+    fn default() -> Self {
+        Sampler::Ddpm(FixedVariance::Posterior)
+    }
+}
+
+impl fmt::Display for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sampler::Ddpm(FixedVariance::Beta) => f.pad("Algorithm 2, σ² = β"),
+            Sampler::Ddpm(FixedVariance::Posterior) => f.pad("Algorithm 2, σ² = β̃"),
+            Sampler::Ddim(eta) => f.pad(&format!("DDIM, η = {eta}")),
+        }
+    }
 }
 
 impl Sampler {
@@ -49,5 +67,114 @@ impl Sampler {
                 remedy: "use 0 for DDIM without noise, 1 for as much as Algorithm 2 has".into(),
             })?,
         }
+    }
+}
+
+/// A sampler with all that its result depends on: the number of calls of the network, their times, and the clipping.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SamplingPlan {
+    /// The sampler.
+    pub sampler: Sampler,
+    /// The number of steps, each of which calls the network once.
+    pub calls: usize,
+    /// How they are laid over 1 … T.
+    pub spacing: Spacing,
+    /// Clips x̂_0 to [−c, c].
+    pub clip: Option<f64>,
+}
+
+impl Default for SamplingPlan {
+    /// The course's default: the best of what it offers in 50 calls, by ch16's table of samplers.
+    fn default() -> Self {
+        SamplingPlan { sampler: Sampler::default(), calls: 50, spacing: Spacing::Trailing, clip: Some(1.0) }
+    }
+}
+
+impl fmt::Display for SamplingPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clipped = if self.clip.is_some() { "x̂_0 clipped" } else { "x̂_0 not clipped" };
+        write!(f, "{}, {} calls, {} times, {clipped}", self.sampler, self.calls, self.spacing)
+    }
+}
+
+impl SamplingPlan {
+    /// The same for a chain that may be shorter: no more calls than T.
+    pub fn within(self, schedule: &Schedule) -> Self {
+        SamplingPlan { calls: self.calls.min(schedule.steps()), ..self }
+    }
+
+    /// Its steps.
+    ///
+    /// # Errors
+    /// As [`Sampler::steps`].
+    pub fn steps(&self, schedule: &Schedule) -> Result<Vec<Step>> {
+        self.sampler.steps(schedule, self.calls, self.spacing, self.clip)
+    }
+}
+
+/// The flags of a sampler, alike in all chapters that draw images.
+#[cfg(feature = "cli")]
+#[derive(Debug, Clone, Default, clap::Args)]
+// Without this the text above would stand in `--help` in place of the chapter's question.
+#[command(about = None, long_about = None)]
+pub struct SamplingArguments {
+    /// The sampler: ddpm (Algorithm 2) or ddim [default: ddpm]
+    #[arg(long, value_name = "NAME", value_parser = ["ddpm", "ddim"])]
+    pub sampler: Option<String>,
+    /// The number of calls of the network [default: 50]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// How they are laid over 1 … T: leading, trailing, linspace or quadratic
+    #[arg(long, default_value_t)]
+    pub spacing: Spacing,
+    /// Algorithm 2’s σ²: beta or posterior [default: posterior]
+    #[arg(long)]
+    pub variance: Option<FixedVariance>,
+    /// DDIM’s η: 0 draws no noise, 1 as much as Algorithm 2 with σ² = β̃ [default: 0]
+    #[arg(long)]
+    pub eta: Option<f64>,
+    /// Do not clip the predicted image to [−1, 1]
+    #[arg(long)]
+    pub no_clip: bool,
+}
+
+#[cfg(feature = "cli")]
+impl SamplingArguments {
+    /// The plan that they name; `--eta` alone means DDIM, `--variance` alone Algorithm 2. What is not named is the default's.
+    ///
+    /// # Errors
+    /// [`ddpm::Error::Parameter`] if `--eta` goes with Algorithm 2, or `--variance` with DDIM: it would change nothing.
+    pub fn plan(&self) -> Result<SamplingPlan> {
+        let plan = SamplingPlan::default();
+        let ddim = match self.sampler.as_deref() {
+            Some(name) => name == "ddim",
+            None => self.eta.is_some(),
+        };
+        let refuse = |name, value: String, bound, remedy: &str| {
+            Err(ddpm::Error::Parameter { name, value, bound, remedy: remedy.into() })
+        };
+        let sampler = match (ddim, self.variance, self.eta) {
+            (true, None, eta) => Sampler::Ddim(eta.unwrap_or(0.0)),
+            (false, None, None) => plan.sampler,
+            (false, Some(variance), None) => Sampler::Ddpm(variance),
+            (true, Some(variance), _) => refuse(
+                "--variance",
+                variance.to_string(),
+                "go with --sampler ddpm",
+                "DDIM’s noise is set by --eta: leave one of them out",
+            )?,
+            (false, _, Some(eta)) => refuse(
+                "--eta",
+                eta.to_string(),
+                "go with --sampler ddim",
+                "Algorithm 2’s noise is set by --variance: leave one of them out",
+            )?,
+        };
+        Ok(SamplingPlan {
+            sampler,
+            calls: self.steps.unwrap_or(plan.calls),
+            spacing: self.spacing,
+            clip: if self.no_clip { None } else { plan.clip },
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! Ways between two noises.
 
 use crate::Result;
-use candle_core::{D, Tensor};
+use candle_core::{D, DType, Tensor};
 
 // ANCHOR: spherical
 /// Walks from image a to image b along a great circle: `share` = 0 is a, 1 is b. Each image of the batch goes its own way.
@@ -35,3 +35,45 @@ pub fn spherical(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
     Ok((a.broadcast_mul(&column(to_a)?)? + b.broadcast_mul(&column(to_b)?)?)?)
 }
 // ANCHOR_END: spherical
+
+/// How far the encoding of images is from the standard normal noise that it should be, for images on a black ground.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LatentMoments {
+    /// The variance of the latent pixels on ink, where the image is above 0; 1 for noise.
+    pub on_ink: f64,
+    /// The variance of the latent pixels off ink, where the image is black; 1 for noise.
+    pub off_ink: f64,
+    /// The correlation of two neighbours off ink, beside or below one another; 0 for noise.
+    pub neighbours: f64,
+}
+
+impl LatentMoments {
+    /// The moments of latents of some images. NaN where there is no ink, or nothing off it.
+    ///
+    /// Shapes: both (B, H, W, C).
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn of(latents: &Tensor, images: &Tensor) -> Result<Self> {
+        let sum = |x: Tensor| -> Result<f64> { Ok(f64::from(x.sum_all()?.to_scalar::<f32>()?)) };
+        let moments = |mask: &Tensor| -> Result<(f64, f64)> {
+            let count = sum(mask.clone())?;
+            let mean = sum((latents * mask)?)? / count;
+            Ok((mean, sum((latents.sqr()? * mask)?)? / count - mean * mean))
+        };
+        let (ink, black) = (images.gt(0f32)?.to_dtype(DType::F32)?, images.le(-1f32)?.to_dtype(DType::F32)?);
+        let (_, on_ink) = moments(&ink)?;
+        let (mean, off_ink) = moments(&black)?;
+        let centred = ((latents - mean)? * &black)?;
+        let (mut products, mut pairs) = (0.0, 0.0);
+        for dimension in [1, 2] {
+            let neighbours = |x: &Tensor| -> candle_core::Result<Tensor> {
+                let count = x.dim(dimension)? - 1;
+                x.narrow(dimension, 0, count)? * x.narrow(dimension, 1, count)?
+            };
+            products += sum(neighbours(&centred)?)?;
+            pairs += sum(neighbours(&black)?)?;
+        }
+        Ok(LatentMoments { on_ink, off_ink, neighbours: products / pairs / off_ink })
+    }
+}

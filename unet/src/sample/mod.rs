@@ -6,11 +6,13 @@ mod inpaint;
 mod latent;
 mod open;
 
-pub use choice::Sampler;
+#[cfg(feature = "cli")]
+pub use choice::SamplingArguments;
+pub use choice::{Sampler, SamplingPlan};
 pub use distance::{Ink, mean_squared_errors, psnr, seam_roughness};
 pub use inpaint::{Inpainting, Known, inpaint, replace_known};
-pub use latent::spherical;
-pub use open::{open, shipped_checkpoint};
+pub use latent::{LatentMoments, spherical};
+pub use open::{Opened, open, shipped_checkpoint};
 
 use crate::{Result, denoiser::ImageDenoiser, noise::standard_normal};
 use candle_core::Tensor;
