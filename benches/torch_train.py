@@ -3,7 +3,8 @@
     python torch_train.py OUT [--network FOLDER] [--steps 1000] [--batch 64] [--threads 2] [--seed 0]
 
 OUT is a folder that `ch16_evaluate_images --checkpoint OUT` judges by the same classifier, features and number of samples as the
-course's own. The network is the course's `laptop`, or what diffusers reads from FOLDER. AdamW at 0.001 with warm-up over a tenth of
+course's own, with images drawn by the same sampler: the chapter's, or, by `DDPMPipeline`, what the saved scheduler says, which
+is the chapter's default: Algorithm 2 with the variance of the posterior, x̂_0 clipped, times counted down from T. The network is the course's `laptop`, or what diffusers reads from FOLDER. AdamW at 0.001 with warm-up over a tenth of
 the steps, then a cosine; gradients clipped to norm 1; an average of decay 0.995; the linear schedule of Ho et al. with T = 1000.
 """
 
@@ -47,7 +48,9 @@ images = torch.from_numpy(pixels.reshape(-1, 1, 28, 28).astype(numpy.float32) / 
 network = UNet2DModel.from_pretrained(arguments.network) if arguments.network else UNet2DModel(**LAPTOP)
 network.train()
 average = copy.deepcopy(network).eval()
-schedule = DDPMScheduler(num_train_timesteps=1000)
+schedule = DDPMScheduler(
+    num_train_timesteps=1000, variance_type="fixed_small", clip_sample=True, timestep_spacing="trailing"
+)
 optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
 warm_up = arguments.steps // 10
 
