@@ -323,7 +323,7 @@ fn uniform_noise(
     let noise = (first - schedule.alpha(1).sqrt() * x_0) / schedule.beta(1).sqrt();
     let count = x_0.nrows() as f64;
     chapter.table(
-        Table::new("x_T under uniform noise on [0, 1); a Gaussian would have mean 0, variance 1, kurtosis 0")
+        Table::new("x_T under uniform noise on [0, 1); a Gaussian would have mean 0, variance 1, excess kurtosis 0")
             .close("mean of x_T", mean, moments.mean[0], 4.0 * moments.mean_error[0])
             .close("variance of x_T", variance, moments.covariance[(0, 0)], 4.0 * moments.covariance_error[(0, 0)])
             .close("excess kurtosis of a step’s noise", -1.2, excess_kurtosis(noise.column(0)), 4.0 * (24.0 / count).sqrt())

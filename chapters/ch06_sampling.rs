@@ -8,7 +8,8 @@ use ddpm::{
     denoiser::{Counting, Denoiser, ExactDenoiser, known_posterior_mean},
     forward::standard_normal,
     metrics::{
-        coverage, largest, largest_difference, median_distance, mmd_squared, precision, sliced_wasserstein,
+        coverage, largest, largest_difference, mean, median_distance, mmd_squared, precision,
+        sliced_wasserstein, standard_error,
     },
     network::{Mlp, MlpConfig},
     objective::Objective,
@@ -20,7 +21,7 @@ use ddpm::{
     schedule::{Schedule, ScheduleName},
     train::{NetworkDenoiser, TrainConfig, Trained, Trainer},
 };
-use ndarray::{Array2, Axis, Slice};
+use ndarray::{Array2, ArrayView1, Axis, Slice};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::path::{Path, PathBuf};
 
@@ -181,13 +182,29 @@ fn reverse_chain(
     Ok(())
 }
 
-/// Quality of several draws over that of independent samples of the data itself.
+/// The means of several draws' scores, and their standard errors.
+struct Scores {
+    mean: [f64; 4],
+    error: [f64; 4],
+}
+
+impl Scores {
+    fn of(draws: Vec<[f64; 4]>) -> Scores {
+        let draws = Array2::from(draws); // (draws, 4)
+        let of_each = |number: fn(ArrayView1<f64>) -> f64| [0, 1, 2, 3].map(|i| number(draws.column(i)));
+        Scores { mean: of_each(mean), error: of_each(standard_error) }
+    }
+
+    /// How far above the data's own scores these are, each with the standard error of the difference.
+    fn above(&self, floor: &Scores) -> [[f64; 2]; 4] {
+        [0, 1, 2, 3].map(|i| [self.mean[i] - floor.mean[i], self.error[i].hypot(floor.error[i])])
+    }
+}
+
+/// The scores of independent samples of the data itself: what samples of a model are judged by.
 struct Floor {
     pairs: usize,
-    distance: f64,
-    mmd: f64,
-    coverage: f64,
-    precision: f64,
+    scores: Scores,
     bandwidth: f64,
 }
 
@@ -201,39 +218,35 @@ impl Floor {
             let [a, b] = [(); 2].map(|()| setting.data.sample(SMALL.min(setting.count), rng));
             median_distance(&a, &b)
         };
-        let mut floor = Floor { pairs, distance: 0.0, mmd: 0.0, coverage: 0.0, precision: 0.0, bandwidth };
-        for _ in Progress::over("noise floor", 0..pairs) {
+        let scores = Progress::over("noise floor", 0..pairs).map(|_| {
             let [a, b] = [(); 2].map(|()| setting.data.sample(setting.count, rng));
-            let scores = floor.scores(&a, &b);
-            floor.distance += scores[0] / pairs as f64;
-            floor.mmd += scores[1] / pairs as f64;
-            floor.coverage += scores[2] / pairs as f64;
-            floor.precision += scores[3] / pairs as f64;
-        }
-        floor
+            scores(&a, &b, bandwidth)
+        });
+        Floor { pairs, scores: Scores::of(scores.collect()), bandwidth }
     }
 
-    /// Sliced Wasserstein distance of all points; MMD², coverage and precision of the first thousand.
-    fn scores(&self, data: &Array2<f64>, drawn: &Array2<f64>) -> [f64; 4] {
-        let (few_data, few_drawn) = (first(data, SMALL), first(drawn, SMALL));
-        [
-            sliced_wasserstein(data, drawn, DIRECTIONS),
-            mmd_squared(&few_data, &few_drawn, self.bandwidth),
-            coverage(&few_data, &few_drawn, NEIGHBOURS),
-            precision(&few_data, &few_drawn, NEIGHBOURS),
-        ]
+    fn distance(&self) -> f64 {
+        self.scores.mean[0]
     }
 
-    /// Means of the scores over `draws`, each against fresh data, and the largest |x_0| of them all.
-    fn judge(&self, setting: &Setting, draws: &[Array2<f64>], rng: &mut StdRng) -> ([f64; 4], f64) {
-        let (mut mean, mut top) = ([0.0; 4], 0.0);
-        for drawn in Progress::over("judging", draws) {
-            let scores = self.scores(&setting.data.sample(setting.count, rng), drawn);
-            mean.iter_mut().zip(scores).for_each(|(mean, score)| *mean += score / draws.len() as f64);
-            top = largest(drawn.iter().map(|x| x.abs()).chain([top]));
-        }
-        (mean, top)
+    /// The scores of `draws`, each against fresh data, and the largest |x_0| of them all.
+    fn judge(&self, setting: &Setting, draws: &[Array2<f64>], rng: &mut StdRng) -> (Scores, f64) {
+        let scores = Progress::over("judging", draws)
+            .map(|drawn| scores(&setting.data.sample(setting.count, rng), drawn, self.bandwidth));
+        let scores = Scores::of(scores.collect());
+        (scores, largest(draws.iter().flatten().map(|x| x.abs())))
     }
+}
+
+/// Sliced Wasserstein distance of all points; MMD², coverage and precision of the first thousand.
+fn scores(data: &Array2<f64>, drawn: &Array2<f64>, bandwidth: f64) -> [f64; 4] {
+    let (few_data, few_drawn) = (first(data, SMALL), first(drawn, SMALL));
+    [
+        sliced_wasserstein(data, drawn, DIRECTIONS),
+        mmd_squared(&few_data, &few_drawn, bandwidth),
+        coverage(&few_data, &few_drawn, NEIGHBOURS),
+        precision(&few_data, &few_drawn, NEIGHBOURS),
+    ]
 }
 
 fn quality(
@@ -245,26 +258,31 @@ fn quality(
     chapter.section("Quality against the noise floor");
     let floor = Floor::measure(setting, rng);
     let header = ["sliced W.", "over floor", "MMD²", "coverage", "precision", "largest |x_0|"];
+    let [distance, mmd, coverage, precision] = floor.scores.mean;
     let mut grid =
-        Grid::new(format!("{} points, means of {} draws", setting.count, setting.seeds), "", header).row(
-            "data against data (floor)",
-            [floor.distance, 1.0, floor.mmd, floor.coverage, floor.precision, setting.edge],
-        );
+        Grid::new(format!("{} points, means of {} draws", setting.count, setting.seeds), "", header)
+            .row("data against data (floor)", [distance, 1.0, mmd, coverage, precision, setting.edge]);
+    let header = ["over floor", "±", "coverage", "±", "precision", "±"];
+    let mut differences = Grid::new("The same, less the data’s own", "", header);
     let mut table = Table::new("The clipped samples against the floor");
     for (name, choice) in [("σ² = β", FixedVariance::Beta), ("σ² = β̃", FixedVariance::Posterior)] {
         for (clipping, clip) in [("", None), (", x̂_0 clipped", Some(setting.edge))] {
             let steps = ancestral(&setting.schedule, choice, clip);
             let draws: Vec<_> =
                 (0..setting.seeds).map(|_| draw(&steps, denoiser, setting.count, rng)).collect();
-            let ([distance, mmd, coverage, precision], largest) = floor.judge(setting, &draws, rng);
-            let ratio = distance / floor.distance;
-            grid =
-                grid.row(format!("{name}{clipping}"), [distance, ratio, mmd, coverage, precision, largest]);
+            let (scores, largest) = floor.judge(setting, &draws, rng);
+            let [distance, mmd, coverage, precision] = scores.mean;
+            let ratio = distance / floor.distance();
+            let label = format!("{name}{clipping}");
+            grid = grid.row(label.clone(), [distance, ratio, mmd, coverage, precision, largest]);
+            let [farther, _, covered, precise] = scores.above(&floor.scores);
+            let floors = farther.map(|distance| distance / floor.distance());
+            differences = differences.row(label, [floors, covered, precise].concat());
             if clip.is_some() {
                 table = table
                     .at_most(format!("{name}: sliced Wasserstein over floor"), 1.5, ratio)
-                    .at_least(format!("{name}: coverage over floor"), 0.9, coverage / floor.coverage)
-                    .at_least(format!("{name}: precision over floor"), 0.9, precision / floor.precision);
+                    .at_least(format!("{name}: coverage over floor"), 0.9, coverage / floor.scores.mean[2])
+                    .at_least(format!("{name}: precision over floor"), 0.9, precision / floor.scores.mean[3]);
             }
         }
     }
@@ -273,6 +291,10 @@ fn quality(
          precision (k = 5) of {SMALL} points. Without clipping, a point that strays to where the network never trained \
          may be thrown far out, and one in thousands is enough to rule this distance: look at the last column.",
         floor.pairs,
+    )));
+    chapter.grid(differences.digits(2).note(format!(
+        "±: the standard error of the difference, from how {} draws and {} pairs scatter",
+        setting.seeds, floor.pairs,
     )));
     if setting.judged {
         chapter.table(table);
@@ -358,8 +380,8 @@ fn clipping(
     {
         let steps = ancestral(&setting.schedule, FixedVariance::Beta, Some(share * setting.edge));
         let draws = [(); 2].map(|()| draw(&steps, denoiser, setting.count, rng));
-        let ([distance, ..], top) = floor.judge(setting, &draws, rng);
-        grid = grid.row(name, [distance / floor.distance, top]);
+        let (scores, top) = floor.judge(setting, &draws, rng);
+        grid = grid.row(name, [scores.mean[0] / floor.distance(), top]);
     }
     chapter.grid(
         grid.digits(3)
@@ -408,7 +430,7 @@ fn learned_variance(chapter: &mut Chapter, setting: &Setting, floor: &Floor, rng
         let bits = bits_per_dim(bound.sum() / x_0.nrows() as f64, 2);
         let steps = ancestral(schedule, variance, Some(setting.edge));
         let draws = [(); 2].map(|()| draw(&steps, &denoiser, setting.count, rng));
-        grid = grid.row(name, [bits, floor.judge(setting, &draws, rng).0[0] / floor.distance]);
+        grid = grid.row(name, [bits, floor.judge(setting, &draws, rng).0.mean[0] / floor.distance()]);
     }
     let entropy =
         setting.data.entropy().map(|nats| format!("; the data’s entropy is {:.3}", bits_per_dim(nats, 2)));

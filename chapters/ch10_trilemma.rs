@@ -39,9 +39,11 @@ const DIRECTIONS: usize = 64;
 const BOX: f64 = 1.25;
 /// How many points likelihoods are a mean of; DDPM's bound, which scatters more, of twice as many.
 const POINTS: usize = 300;
+/// The name of draws from the data, among those of the models.
+const DATA: &str = "the data itself";
 const VAE_BITS: [&str; 3] =
     ["VAE: −ELBO", "VAE: importance-weighted, 200 draws", "VAE: −ln p(x) by quadrature"];
-/// How many of them the triangle shows.
+/// How many calls of DDIM the triangle shows.
 const FEW: usize = 20;
 /// The numbers of DDIM's calls.
 const CALLS: [usize; 6] = [1, 2, 5, 10, 20, 50];
@@ -468,7 +470,9 @@ fn quality_and_coverage(
             setting.runs
         );
         let mut grid = Grid::new(title, "", header);
-        for name in ["VAE", "VAE, means alone", "GAN", "DDPM"] {
+        let truth = draw_data(setting, world);
+        let models = ["VAE", "VAE, means alone", "GAN", "DDPM"].map(|name| (name, outcomes));
+        for (name, outcomes) in models.into_iter().chain([(DATA, &truth)]) {
             let column = |number: fn(&Draw) -> f64, digits| spread(&of_draws(outcomes, name, number), digits);
             let distances = of_draws(outcomes, name, |draw| draw.distance / world.floor);
             grid = grid.row(
@@ -484,8 +488,8 @@ fn quality_and_coverage(
         let modes = world.mixture.weights.len();
         let chance = (modes as f64 - 1.0) / (2.0 * setting.count as f64);
         chapter.grid(grid.note(format!(
-            "{modes} modes; high quality: within {REACH} deviations of one, of the data itself {:.3}; modes, effectively: the \
-             effective share of them, of the data itself {:.3}",
+            "{modes} modes; high quality: within {REACH} deviations of one, of the data itself {:.3} expected; modes, effectively: \
+             the effective share of them, of the data itself {:.3} expected",
             1.0 - (-0.5 * REACH * REACH).exp(),
             (-chance).exp(),
         )));
@@ -504,6 +508,18 @@ fn quality_and_coverage(
         draw_clouds(chapter, world, outcomes)?;
     }
     Ok(scores)
+}
+
+/// As many points of the data itself as each run of a model draws, from a stream of its own for each data set.
+fn draw_data(setting: &Setting, world: &World) -> Vec<Outcome> {
+    let stream = 500 + world.mixture.weights.len() as u64;
+    let mut rng = StdRng::seed_from_u64(setting.seed.wrapping_mul(1000).wrapping_add(stream));
+    let draw = |_| {
+        let mut outcome = Outcome::default();
+        outcome.keep(DATA, world, world.data.sample(setting.count, &mut rng), &mut rng);
+        outcome
+    };
+    (0..setting.runs).map(draw).collect()
 }
 
 /// The data, and what the first run of each model drew.

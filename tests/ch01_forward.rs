@@ -234,7 +234,7 @@ fn noise_is_normal_and_not_uniform() {
     let moments = Moments::of(&noise);
     assert_close("mean", moments.mean[0], 0.0, 4.0 * moments.mean_error[0]);
     assert_close("variance", moments.covariance[(0, 0)], 1.0, 4.0 * moments.covariance_error[(0, 0)]);
-    // the kurtosis of N normals scatters by √(24/N); a uniform's is −1.2
+    // the excess kurtosis of N normals scatters by √(24/N); a uniform's is −1.2
     assert_close("excess kurtosis", excess_kurtosis(noise.column(0)), 0.0, 4.0 * (24.0f64 / 1e5).sqrt());
 }
 // ANCHOR_END: noise_is_normal_and_not_uniform

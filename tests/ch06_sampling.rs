@@ -45,6 +45,7 @@ fn sample_asks_the_denoiser_exactly_t_times_from_t_to_1() {
     assert_eq!(spy.asked.into_inner(), [7, 6, 5, 4, 3, 2, 1], "the t at which the denoiser was asked");
     assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1, 0], "the t that were shown to `watch`");
 }
+// ANCHOR_END: sample_asks_the_denoiser_exactly_t_times_from_t_to_1
 
 #[test]
 fn sample_draws_fresh_normal_noise_at_every_step() {
@@ -107,7 +108,6 @@ fn apply_multiplies_and_adds() {
         1e-15,
     );
 }
-// ANCHOR_END: sample_asks_the_denoiser_exactly_t_times_from_t_to_1
 
 #[test]
 fn a_step_is_a_draw_from_p_theta() {

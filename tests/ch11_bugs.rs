@@ -46,7 +46,7 @@ fn first_bad_beta_rings_at_three_schedules_of_public_code() {
 
 #[test]
 fn normality_scores_are_moments_over_their_standard_errors() {
-    // ±1 and ±3: mean 0, variance 5, kurtosis (1 + 81)/2/25 − 3 = −1.36
+    // ±1 and ±3: mean 0, variance 5, excess kurtosis (1 + 81)/2/25 − 3 = −1.36
     let [mean, variance, kurtosis] = normality_scores(array![-3.0, -1.0, 1.0, 3.0].view());
     assert_close("−3, −1, 1, 3: the mean’s score", mean, 0.0, 1e-15);
     assert_close("−3, −1, 1, 3: the variance’s", variance, 4.0 * 2f64.sqrt(), 1e-12);

@@ -7,6 +7,7 @@
 //! - what the **model** wastes, E KL(q(x_{t−1} | x_t) ‖ p_θ(x_{t−1} | x_t)), whose target, the true reverse step, does not.
 //!
 //! The sum of the first is the bound, that of the second the gap: KL(q(x_{0:T}) ‖ p_θ(x_{0:T})), by the chain rule from x_T down.
+//! The bound is the gap and H(x_0): Ho et al. 2020, Eq. (16), derived in Appendix A.
 
 use super::{
     DiscreteData,
