@@ -1,4 +1,4 @@
-//! The chapters' lists agree: the catalogue, the programs' files, and README's table.
+//! The chapters' lists agree: the catalogue, the programs' files, README's table and the manifests.
 
 use ddpm::{course, report::catalogue::CHAPTERS};
 use std::{fs, path::PathBuf};
@@ -44,5 +44,34 @@ fn the_readme_asks_the_catalogue_s_questions_in_its_order() {
         let question =
             question.split_once("? (").map_or(question.clone(), |(question, _)| format!("{question}?"));
         assert_eq!(question, chapter.question, "{name}: README's question, and the catalogue's");
+    }
+}
+
+#[test]
+fn manifests_list_programs_tests_and_benchmarks_each_in_order_of_name() {
+    for manifest in ["Cargo.toml", "unet/Cargo.toml", "exercises/toy/Cargo.toml", "exercises/unet/Cargo.toml"]
+    {
+        let text = read(manifest);
+        assert!(!text.contains("\n\n\n"), "{manifest} has two blank lines in a row");
+        let kinds = ["[[bin]]", "[[test]]", "[[bench]]"];
+        let targets: Vec<(usize, &str)> = text
+            .split("\n\n")
+            .filter_map(|section| {
+                let kind = kinds.iter().position(|kind| section.starts_with(kind))?;
+                Some((kind, section.lines().find_map(|line| line.strip_prefix("name = "))?))
+            })
+            .collect();
+        let unsorted = targets.windows(2).find(|pair| pair[0] >= pair[1]);
+        assert_eq!(unsorted, None, "{manifest}: these two in the other order, or one of them once");
+    }
+}
+
+#[test]
+fn every_program_is_some_manifest_s() {
+    let manifests = read("Cargo.toml") + &read("unet/Cargo.toml");
+    for name in programs() {
+        let lines = manifests.lines().filter(|line| line.ends_with(&format!("chapters/{name}.rs\"")));
+        assert_eq!(lines.count(), 1, "{name}: its [[bin]] in Cargo.toml or unet/Cargo.toml");
+        assert!(root().join(format!("tests/{name}.rs")).exists(), "{name} has no tests");
     }
 }
