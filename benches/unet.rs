@@ -13,7 +13,7 @@
 //! each operation takes of our training step, over all threads.
 
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor, Var};
-use ddpm::schedule::ScheduleName;
+use ddpm::{course, schedule::ScheduleName};
 use ddpm_unet::{
     exchange::{Betas, Scheduler, write_folder},
     images::Collection,
@@ -26,7 +26,7 @@ use ddpm_unet::{
     unet::Mode,
 };
 use serde_json::{Map, Value, json};
-use std::{env, error::Error, fs, hint::black_box, path::Path, process::Command, time::Instant};
+use std::{env, error::Error, fs, hint::black_box, process::Command, time::Instant};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -46,7 +46,7 @@ fn main() -> Outcome<()> {
         let child = env::args().skip(1).chain(["--child".to_owned()]);
         ours.push(lines(Command::new(env::current_exe()?).args(child))?);
         if let Some(python) = &options.torch {
-            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/torch_unet.py");
+            let script = course::within("benches/torch_unet.py")?;
             let (batch, mut command) = (options.batch.to_string(), Command::new(python));
             torch.push(lines(command.arg(script).arg(&folder).args([
                 "--batch",

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use clap::Parser;
 use ddpm::{
+    course,
     plot::{Figure, Heatmap, Panel},
     report::{Cell, Chapter, Common, Grid, Table, catalogue},
     schedule::Schedule,
@@ -412,7 +413,7 @@ fn learning(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result<()> 
 
 fn same_as_diffusers(chapter: &mut Chapter) -> Result<()> {
     chapter.section("The same numbers as diffusers’");
-    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/unet");
+    let folders = course::within("tests/fixtures/unet")?;
     let mut table = Table::new("Largest difference of the outputs, over the largest output");
     for name in ["paper", "heads", "options", "odd", "flat"] {
         let folder = folders.join(name);

@@ -67,7 +67,7 @@ struct Setting {
 impl Setting {
     fn open(arguments: &Arguments, device: Device) -> Result<Self> {
         let common = &arguments.common;
-        let path = arguments.checkpoint.clone().unwrap_or_else(shipped_checkpoint);
+        let path = arguments.checkpoint.clone().map_or_else(shipped_checkpoint, Ok)?;
         let Opened { denoiser, passed_over, .. } = Opened::at(&path, &device).context(
             "no network to draw with: train one with ch14_train_images, or name another with --checkpoint",
         )?;

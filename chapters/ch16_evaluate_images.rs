@@ -119,7 +119,7 @@ impl Setting {
         within("--samples", samples, 10)?;
         within("--images", images, 2)?;
         let plan = arguments.sampling.plan()?;
-        let path = arguments.checkpoint.clone().unwrap_or_else(shipped_checkpoint);
+        let path = arguments.checkpoint.clone().map_or_else(shipped_checkpoint, Ok)?;
         let Opened { denoiser, last, path, passed_over } = Opened::at(&path, &device).context(
             "no network to judge: train one with ch14_train_images, or name one with --checkpoint",
         )?;

@@ -77,6 +77,10 @@ pub enum Error {
         remedy: String,
     },
 
+    /// A file of the course that is wanted where the course's folder is not found.
+    #[error(transparent)]
+    Course(#[from] crate::course::NotFound),
+
     /// A plot that could not be drawn.
     #[error("{}: cannot draw the plot: {reason}", path.display())]
     Plot {

@@ -13,6 +13,7 @@
 
 pub mod bound;
 pub mod bugs;
+pub mod course;
 pub mod data;
 pub mod denoiser;
 pub mod error;

@@ -10,6 +10,7 @@ use ddpm::{
         BUGS, Bound, Bug, Code, SYMPTOMS, World, comparison, points, schedules, steps,
         training::{Slips, fresh_network, train},
     },
+    course,
     forward::{diffuse, standard_normal},
     gaussian,
     reverse::{FixedVariance, split_mean_log_variance},
@@ -17,7 +18,10 @@ use ddpm::{
     schedule::{Schedule, alpha_bars, cosine_betas, linear_betas, quad_betas},
 };
 use ndarray::{Array1, Array2, array};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 #[track_caller]
 fn assert_same(what: &str, got: &Array1<f64>, expected: &Array1<f64>) {
@@ -166,8 +170,8 @@ fn bugs_are_found_by_their_numbers() {
     }
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+fn root() -> PathBuf {
+    course::root().unwrap()
 }
 
 fn read(path: impl AsRef<Path>) -> String {

@@ -5,6 +5,7 @@ mod common;
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
     bound::{Bins, Model, bin_log_probability, discretized_bound, quantize},
+    course,
     data::{Dataset, DatasetName, Density, Empirical, GaussianMixture},
     denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction},
     forward::standard_normal,
@@ -18,10 +19,7 @@ use ddpm::{
     schedule::Schedule,
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis, array};
-use std::{
-    f64::consts::{LN_2, TAU},
-    path::Path,
-};
+use std::f64::consts::{LN_2, TAU};
 
 const CHOICES: [FixedVariance; 2] = [FixedVariance::Beta, FixedVariance::Posterior];
 
@@ -42,10 +40,7 @@ fn chain(steps: usize) -> Schedule {
 }
 
 fn dataset(name: DatasetName) -> Dataset {
-    // the exercises lie two folders further down
-    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("data/mnist"));
-    let digits = folders.into_iter().find(|folder| folder.exists()).expect("data/mnist at the root");
-    Dataset::named(name, digits).unwrap()
+    Dataset::named(name, course::within("data/mnist").unwrap()).unwrap()
 }
 
 fn table(name: DatasetName, levels: usize) -> DiscreteData {

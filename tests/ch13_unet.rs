@@ -1,7 +1,7 @@
 //! The U-Net of the paper, block by block: equal to diffusers', counted, and differentiated.
 
 use candle_core::{DType, Device, Tensor};
-use ddpm::schedule::Schedule;
+use ddpm::{course, schedule::Schedule};
 use ddpm_unet::{
     block::{Attention, Residual, attention_block, residual_block},
     blueprint::{Blueprint, Kind, residual_parameters},
@@ -25,11 +25,7 @@ use std::{
 const FOLDERS: [&str; 5] = ["paper", "heads", "options", "odd", "flat"];
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .map(|above| above.join("tests/fixtures/unet").join(name))
-        .find(|folder| folder.exists())
-        .expect("the folders that tests/fixtures/unet.py makes")
+    course::within("tests/fixtures/unet").unwrap().join(name)
 }
 
 /// What diffusers computed.

@@ -5,7 +5,7 @@ mod common;
 use candle_core::Device;
 use common::{assert_close, rng};
 use ddpm::{
-    Error as CourseError,
+    Error as CourseError, course,
     forward::diffuse,
     schedule::{Schedule, ScheduleName},
 };
@@ -916,13 +916,7 @@ fn a_folder_of_idx_files_is_read_under_its_own_names() {
         assert_eq!((collection.train.len(), collection.test.unwrap().len()), (4, 2), "{train}");
     }
     let place = tempfile::tempdir().unwrap();
-    let mnist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/mnist/t10k-images-idx3-ubyte.gz");
-    let mnist = if mnist.exists() {
-        mnist
-    } else {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/mnist/t10k-images-idx3-ubyte.gz")
-    };
-    let gzipped = fs::read(mnist).unwrap();
+    let gzipped = fs::read(course::within("data/mnist/t10k-images-idx3-ubyte.gz").unwrap()).unwrap();
     fs::write(place.path().join("train-images-idx3-ubyte.gz"), &gzipped).unwrap();
     assert_eq!(Collection::open(Some(place.path()), None).unwrap().train.len(), 10_000);
 

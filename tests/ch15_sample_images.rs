@@ -5,6 +5,7 @@ mod common;
 use candle_core::{Device, Tensor};
 use common::{assert_close, rng};
 use ddpm::{
+    course,
     denoiser::{ExactDenoiser, PosteriorMean},
     reverse::FixedVariance,
     sampler::{Spacing, Step, ancestral, encode, moments_drawn, time_grid},
@@ -667,12 +668,7 @@ fn a_gif_has_a_frame_a_sheet_and_its_exact_greys() {
 
 /// A folder of diffusers' that ch13's tests are held against.
 fn fixture(name: &str) -> std::path::PathBuf {
-    shipped_checkpoint()
-        .ancestors()
-        .nth(3)
-        .expect("the course's folder")
-        .join("tests/fixtures/unet")
-        .join(name)
+    course::within("tests/fixtures/unet").unwrap().join(name)
 }
 
 #[test]
@@ -780,7 +776,7 @@ fn what_is_no_network_is_refused_by_name() {
 
 #[test]
 fn the_shipped_checkpoint_tells_noise_from_digits() {
-    let denoiser = open(&shipped_checkpoint(), CPU).unwrap();
+    let denoiser = open(&shipped_checkpoint().unwrap(), CPU).unwrap();
     assert_eq!(denoiser.shape(), (28, 28, 1));
     let x_0 = batch(&mnist(Split::Test).unwrap(), 0..8, CPU).unwrap();
     let eps = standard_normal((8, 28, 28, 1), &mut rng(60), CPU).unwrap();

@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor};
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
     bound::{Model, bits_per_dim, denoising_term, discretized_reconstruction_term, prior_term},
+    course,
     denoiser::{Denoiser, ExactDenoiser, GaussianData},
     forward::{diffuse, standard_normal},
     metrics::{mean, standard_error},
@@ -26,7 +27,7 @@ use ddpm_unet::{
     images::{ImageSource, pixels::from_byte},
 };
 use ndarray::{Array1, Array2, Axis, arr1, array, concatenate};
-use std::{fs, path::Path};
+use std::fs;
 
 const CPU: &Device = &Device::Cpu;
 
@@ -94,10 +95,7 @@ fn frechet_distance_of_fewer_images_than_features_is_a_number() {
 /// `tests/fixtures/frechet.py` made the file with scipy.
 #[test]
 fn frechet_distance_is_that_of_scipy_also_where_features_never_vary() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // this file is compiled in the package and in its exercises, which lie at different depths
-    let root = path.ancestors().find(|folder| folder.join("tests/fixtures/frechet.json").exists()).unwrap();
-    let text = fs::read_to_string(root.join("tests/fixtures/frechet.json")).unwrap();
+    let text = fs::read_to_string(course::within("tests/fixtures/frechet.json").unwrap()).unwrap();
     let pairs: serde_json::Value = serde_json::from_str(&text).unwrap();
     // scipy's root of the singular pair is one of matrices moved by 1e-12, whose roots are moved by 1e-6
     for (name, tolerance) in [("full", 1e-9), ("singular", 1e-4)] {

@@ -17,14 +17,14 @@ pub const CHAPTERS: &[Entry] = &[
     entry("ch04_objective", "How does the KL divergence become ‖ε − ε_θ‖²?"),
     entry("ch05_training", "How does a hand-written network learn ε_θ, and what does L_simple change?"),
     entry("ch06_sampling", "How do samples come out of ε_θ, and with which variance?"),
-    entry("ch08_score", "What has ε_θ to do with the score, and what do SDEs and their ODE buy?"),
-    entry("ch09_fast_sampling", "How few calls of the network will do, and what do the few calls cost?"),
-    entry("ch10_trilemma", "VAE, GAN and DDPM on one budget: who has quality, coverage, speed?"),
-    entry("ch11_bugs", "Your samples look wrong: which of seventeen bugs is it, and what gives it away?"),
     entry(
         "ch07_likelihood",
         "How many bits does the trained model need, term by term, and how many must it?",
     ),
+    entry("ch08_score", "What has ε_θ to do with the score, and what do SDEs and their ODE buy?"),
+    entry("ch09_fast_sampling", "How few calls of the network will do, and what do the few calls cost?"),
+    entry("ch10_trilemma", "VAE, GAN and DDPM on one budget: who has quality, coverage, speed?"),
+    entry("ch11_bugs", "Your samples look wrong: which of seventeen bugs is it, and what gives it away?"),
     entry(
         "ch12_convolution",
         "From arrays to tensors: what is convolution as a matrix product, and how fast?",

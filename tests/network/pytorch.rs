@@ -1,7 +1,10 @@
 //! The same weights, points and gradients give what PyTorch gives. `tests/fixtures/network.py` made the files.
 
 use crate::assert_close;
-use ddpm::network::{AdamW, AdamWConfig, Mlp, Pass, clip_gradient_norm};
+use ddpm::{
+    course,
+    network::{AdamW, AdamWConfig, Mlp, Pass, clip_gradient_norm},
+};
 use ndarray::{Array1, Array2};
 use safetensors::SafeTensors;
 use std::{fs, path::PathBuf};
@@ -10,7 +13,7 @@ use std::{fs, path::PathBuf};
 const TOLERANCE: f64 = 1e-12;
 
 fn fixture(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", name].iter().collect()
+    course::within("tests/fixtures").expect("the clone").join(name)
 }
 
 struct Expected(Vec<u8>);

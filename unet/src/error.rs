@@ -26,3 +26,9 @@ pub enum Error {
     #[error("the tensor library says: {0}")]
     Tensor(#[from] candle_core::Error),
 }
+
+impl From<ddpm::course::NotFound> for Error {
+    fn from(missing: ddpm::course::NotFound) -> Self {
+        ddpm::Error::from(missing).into()
+    }
+}

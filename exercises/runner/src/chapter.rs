@@ -6,12 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The workspace's root: two folders above this package.
-pub fn root() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.ancestors().nth(2).expect("the package lies in exercises/runner").to_owned()
-}
-
 /// A chapter with exercises.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chapter {

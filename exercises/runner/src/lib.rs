@@ -8,9 +8,12 @@
 
 pub mod chapter;
 pub mod check;
+#[path = "../../../src/course.rs"]
+pub mod course;
 pub mod libtest;
 pub mod message;
 pub mod page;
 pub mod run;
 pub mod source;
+pub mod target;
 pub mod verdict;

@@ -2,8 +2,8 @@
 //! `cargo exercise`: judges a chapter's exercises, or shows the progress over all of them.
 
 use ddpm_exercise_runner::{
-    chapter::{self, Chapter},
-    check, page,
+    chapter::Chapter,
+    check, course, page,
     run::{self, Run},
     verdict::Verdict,
 };
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 
 /// Whether all that was asked for is done.
 fn exercise(arguments: &[String]) -> io::Result<bool> {
-    let root = chapter::root();
+    let root = course::root().map_err(io::Error::other)?;
     let chapters = Chapter::all(&root)?;
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["-h" | "--help"] => {
@@ -56,6 +56,9 @@ fn find<'c>(chapters: &'c [Chapter], name: &str) -> io::Result<&'c Chapter> {
 fn judge(root: &Path, chapter: &Chapter) -> io::Result<bool> {
     let Some(verdict) = verdict(root, chapter)? else { return Ok(false) };
     print!("{}", page::chapter(chapter, &verdict, page::Style::from_environment()));
+    for (variable, folder) in run::folders(root)?.variables() {
+        println!("Built apart from other clones, with {variable}={}", folder.display());
+    }
     Ok(verdict.complete())
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     chapter::Chapter,
     libtest::{self, Test},
+    target::{self, Folders},
 };
 use std::{
     env, io,
@@ -21,8 +22,25 @@ pub enum Run {
     CutShort(String),
 }
 
-/// cargo, as the program that called this one or as the PATH has it.
-pub fn cargo(root: &Path) -> Command {
+/// cargo, as the program that called this one or as the PATH has it, building into folders of this clone's own.
+///
+/// # Errors
+/// If cargo cannot be started, or cannot read the workspace.
+pub fn cargo(root: &Path) -> io::Result<Command> {
+    let mut command = plain_cargo(root);
+    command.envs(folders(root)?.variables());
+    Ok(command)
+}
+
+/// The folders that cargo builds the exercises into, where they are not its usual ones.
+///
+/// # Errors
+/// If cargo cannot be started, or cannot read the workspace.
+pub fn folders(root: &Path) -> io::Result<Folders> {
+    Folders::of(root, &mut plain_cargo(root))
+}
+
+fn plain_cargo(root: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).env("RUST_BACKTRACE", "0");
     command
@@ -31,9 +49,9 @@ pub fn cargo(root: &Path) -> Command {
 /// Builds and runs a chapter's tests with the reader's answers.
 ///
 /// # Errors
-/// If cargo cannot be started.
+/// If cargo cannot be started, or cannot read the workspace.
 pub fn tests(root: &Path, chapter: &Chapter) -> io::Result<Run> {
-    let build = cargo(root)
+    let build = cargo(root)?
         .args(chapter.test_arguments())
         .args(["--no-run", "--message-format=json-render-diagnostics"])
         .stdout(Stdio::null())
@@ -41,7 +59,7 @@ pub fn tests(root: &Path, chapter: &Chapter) -> io::Result<Run> {
     if !build.success() {
         return Ok(Run::DoesNotCompile);
     }
-    let run = cargo(root).args(chapter.test_arguments()).args(["--", "--color", "never"]).output()?;
+    let run = cargo(root)?.args(chapter.test_arguments()).args(["--", "--color", "never"]).output()?;
     let output = String::from_utf8_lossy(&run.stdout).into_owned();
     let tests = libtest::parse(&output);
     if tests.is_empty() {
@@ -65,17 +83,16 @@ impl Build {
         let of_test = |line: &&str| line.contains(&format!("\"name\":\"{test}\""));
         let artifact =
             self.artifacts.lines().filter(of_test).find(|line| line.contains("\"executable\":\""))?;
-        let (_, path) = artifact.split_once("\"executable\":\"")?;
-        path.split('"').next().map(|path| path.replace("\\\\", "\\"))
+        target::text(artifact, "executable")
     }
 }
 
 /// Builds a chapter's tests under a feature of its package, and keeps what the compiler says.
 ///
 /// # Errors
-/// If cargo cannot be started.
+/// If cargo cannot be started, or cannot read the workspace.
 pub fn build(root: &Path, chapter: &Chapter, feature: &str) -> io::Result<Build> {
-    let output = cargo(root)
+    let output = cargo(root)?
         .args(["test", "--package", &chapter.package, "--features", feature, "--test", &chapter.name])
         .args(["--no-run", "--message-format=json-render-diagnostics"])
         .output()?;

@@ -1,8 +1,9 @@
 //! The runner: files read as text, test programs' output read back, verdicts and pages.
 
 use ddpm_exercise_runner::{
-    chapter::{self, Chapter, normalized},
+    chapter::{Chapter, normalized},
     check::texts,
+    course,
     libtest::{self, Panic, Test},
     message::{number, readable},
     page::{self, Style},
@@ -262,7 +263,7 @@ fn a_page_shows_hints_numbers_and_places_and_no_colour_unless_asked() {
 
 #[test]
 fn the_chapters_are_found_by_their_files() {
-    let chapters = Chapter::all(&chapter::root()).unwrap();
+    let chapters = Chapter::all(&course::root().unwrap()).unwrap();
     let chapter = chapters.iter().find(|chapter| chapter.name == "ch03_posterior").unwrap();
     assert_eq!((chapter.package.as_str(), chapter.feature()), ("ddpm-exercises", "ch03"));
     assert_eq!(

@@ -1,4 +1,4 @@
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)] // not `forbid`: it refuses `ndarray::s![]`, which allows itself what it needs
 //! The library with a chapter's exercises in it: everything is the solution's, except what the features turn on.
 //!
 //! The answers go into `answers/`. Types always come from the solution; an answer stands in for the free function of
@@ -8,6 +8,8 @@
 #[cfg_attr(feature = "wrong", path = "../wrong/mod.rs")]
 #[cfg_attr(feature = "solved", path = "../../../target/exercises/toy/mod.rs")]
 mod answers;
+#[cfg(feature = "all")]
+mod idioms;
 
 pub use solution::*;
 

@@ -8,6 +8,8 @@
 #[cfg_attr(feature = "wrong", path = "../wrong/mod.rs")]
 #[cfg_attr(feature = "solved", path = "../../../target/exercises/unet/mod.rs")]
 mod answers;
+#[cfg(feature = "all")]
+mod idioms;
 
 pub use solution::*;
 

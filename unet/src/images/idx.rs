@@ -3,6 +3,7 @@
 use super::{ImageSource, Split, content, entries, hexadecimal, pixels::from_byte};
 use crate::Result;
 use ddpm::{
+    course,
     data::idx::{read_images, read_labels},
     error::Place,
 };
@@ -52,13 +53,13 @@ impl ImageSource for IdxImages {
 /// The MNIST images that come with the course, checked against their published digests.
 ///
 /// # Errors
-/// If the files in `data/mnist` are missing, damaged or not the ones that were published.
+/// If the course's folder is not found, or the files in its `data/mnist` are missing, damaged or not the ones that were published.
 pub fn mnist(split: Split) -> Result<IdxImages> {
     let (name, digest) = match split {
         Split::Train => ("train-images-idx3-ubyte.gz", "6bbc9ace898e44ae57da46a324031adb"),
         Split::Test => ("t10k-images-idx3-ubyte.gz", "2646ac647ad5339dbf082846283269ea"),
     };
-    let path = mnist_folder().join(name);
+    let path = mnist_folder()?.join(name);
     let set = IdxImages::open(&path)?;
     let (count, rows, columns) = set.images.dim();
     let header = [0x803, count as u32, rows as u32, columns as u32];
@@ -75,15 +76,15 @@ pub fn mnist_labels(split: Split) -> Result<Vec<u8>> {
         Split::Train => ("train-labels-idx1-ubyte.gz", "a25bea736e30d166cdddb491f175f624"),
         Split::Test => ("t10k-labels-idx1-ubyte.gz", "27ae3e4e09519cfbb04c329615203637"),
     };
-    let path = mnist_folder().join(name);
+    let path = mnist_folder()?.join(name);
     let labels = read_labels(&path)?.to_vec();
     check_digest(&path, &[0x801, labels.len() as u32], &labels, digest)?;
     Ok(labels)
 }
 
-/// Where the course keeps MNIST: beside this package.
-fn mnist_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/mnist")
+/// Where the course keeps MNIST.
+fn mnist_folder() -> Result<PathBuf> {
+    Ok(course::within("data/mnist")?)
 }
 
 /// Compares the unpacked file, a header of big-endian numbers and bytes, with its MD5.

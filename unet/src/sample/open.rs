@@ -7,12 +7,15 @@ use crate::{
     exchange::{self, Exchange, read_folder},
 };
 use candle_core::Device;
-use ddpm::error::Place;
+use ddpm::{course, error::Place};
 use std::path::{Path, PathBuf};
 
 /// The checkpoint that ships with the course.
-pub fn shipped_checkpoint() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/mnist.safetensors")
+///
+/// # Errors
+/// If the course's folder is not found.
+pub fn shipped_checkpoint() -> Result<PathBuf> {
+    Ok(course::within("unet/checkpoints/mnist.safetensors")?)
 }
 
 /// A network that was opened to draw with.
