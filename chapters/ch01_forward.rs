@@ -6,12 +6,15 @@ use ddpm::{
     bound::{bits_per_dim, prior_bits_per_dim, prior_term},
     data::{DataArgs, Dataset, DatasetName, Density, Standardization},
     forward::{Kernel, chain, chain_with_noise, diffuse, merge, moments_after, standard_normal},
-    metrics::{Moments, excess_kurtosis, partial_correlation, quantile, sliced_wasserstein},
+    metrics::{
+        Moments, excess_kurtosis, mean, paired_errors, partial_correlation, sliced_wasserstein,
+        standard_error,
+    },
     plot::{Figure, Panel, film_strip, points_panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
     schedule::{Schedule, ScheduleName},
 };
-use ndarray::{Array2, Axis, Slice};
+use ndarray::{Array1, Array2, Axis, Slice};
 use ndarray_rand::{
     RandomExt,
     rand::{SeedableRng, rngs::StdRng},
@@ -19,6 +22,7 @@ use ndarray_rand::{
 use rand_distr::Uniform;
 
 const DIRECTIONS: usize = 64;
+const NULL_PAIRS: usize = 100;
 
 #[derive(Parser)]
 #[command(about = catalogue::question("ch01_forward"))]
@@ -129,13 +133,12 @@ fn merging(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     let middle = first.signal + first.variance.sqrt() * &noise_1;
     let sample = Moments::of(&(second.signal * middle + second.variance.sqrt() * &noise_2));
     let both = merge(first, second);
-    table = table
-        .close("sample: mean from x = 1", both.signal, sample.mean[0], 4.0 * sample.mean_error[0])
-        .close(
+    table =
+        table.within("sample: mean from x = 1", both.signal, sample.mean[0], sample.mean_error[0]).within(
             "sample: variance",
             both.variance,
             sample.covariance[(0, 0)],
-            4.0 * sample.covariance_error[(0, 0)],
+            sample.covariance_error[(0, 0)],
         );
     chapter.table(table);
     Ok(())
@@ -150,38 +153,47 @@ fn chain_and_closed_form(
     chapter.section("Step by step, or in one jump");
     let (x_0, steps) = (&walk[0], schedule.steps());
     let mut jump = |t: usize| diffuse(x_0, schedule.alpha_bar(t), &standard_normal(x_0.nrows(), 2, rng));
-    let mut table = Table::new("Chain against closed form, from the same x_0; tolerance: 4 standard errors");
+    let mut table = Table::new("Chain against closed form, from the same x_0");
     for t in [steps.div_ceil(10), steps.div_ceil(2), steps] {
-        let (predicted, measured) = (Moments::of(&jump(t)), Moments::of(&walk[t]));
+        let jumped = jump(t);
+        let (predicted, measured) = (Moments::of(&jumped), Moments::of(&walk[t]));
+        let (mean_error, covariance_error) = paired_errors(&walk[t], &jumped);
+        let error = |value: f64| StandardError::from(value).drawn(x_0.nrows());
         for d in 0..2 {
-            let tolerance = 4.0 * predicted.mean_error[d].hypot(measured.mean_error[d]);
-            table = table.close(
-                format!("t = {t}: mean {}", d + 1),
-                predicted.mean[d],
-                measured.mean[d],
-                tolerance,
-            );
+            let name = format!("t = {t}: mean {}", d + 1);
+            table = table.within(name, predicted.mean[d], measured.mean[d], error(mean_error[d]));
         }
         for at in [(0, 0), (0, 1), (1, 1)] {
-            let tolerance = 4.0 * predicted.covariance_error[at].hypot(measured.covariance_error[at]);
             let name = format!("t = {t}: covariance {}{}", at.0 + 1, at.1 + 1);
-            table = table.close(name, predicted.covariance[at], measured.covariance[at], tolerance);
+            let [predicted, measured] = [&predicted, &measured].map(|moments| moments.covariance[at]);
+            table = table.within(name, predicted, measured, error(covariance_error[at]));
         }
     }
-    chapter.table(table);
+    chapter.table(
+        table.note(
+            "s.e.: from the differences of the two points of a start, so that the x_0 they share cancels",
+        ),
+    );
 
     let t = steps.div_ceil(2);
-    let mut null = Vec::new();
-    for _ in Progress::over("null distances", 0..100) {
-        null.push(sliced_wasserstein(&jump(t), &jump(t), DIRECTIONS));
-    }
+    let null = Progress::over("null distances", 0..NULL_PAIRS);
+    let null: Array1<f64> = null.map(|_| sliced_wasserstein(&jump(t), &jump(t), DIRECTIONS)).collect();
     let distance = sliced_wasserstein(&walk[t], &jump(t), DIRECTIONS);
+    let logarithms = null.mapv(f64::ln); // nearly normal, where the distances themselves lean to the right
+    let scatter = logarithms.std(1.0).hypot(standard_error(logarithms.view()));
     chapter.table(
         Table::new(format!("Sliced Wasserstein distance at t = {t}, chain to closed form"))
-            .at_most("distance, at most the null’s 99 % quantile", quantile(&null, 0.99), distance)
-            .note(
-                "null: 100 pairs of closed-form draws from the same x_0; one seed in a hundred lies above it",
-            ),
+            .at_most_within(
+                "ln of the distance, at most the mean of the null’s",
+                mean(logarithms.view()),
+                distance.ln(),
+                StandardError::from(scatter).drawn(NULL_PAIRS),
+            )
+            .note(format!(
+                "the distance is {distance:.4}; null: {NULL_PAIRS} pairs of closed-form draws from the same x_0, at {:.4} in the \
+                 mean; s.e.: the scatter of a pair’s logarithm",
+                mean(null.view()),
+            )),
     );
     Ok(())
 }
@@ -196,10 +208,10 @@ fn markov(chapter: &mut Chapter, walk: &[Array2<f64>]) -> Result<()> {
     let mut table = Table::new("Correlation of x_{t+1} and x_{t−1}, once x_t is known");
     for t in [1, steps.div_ceil(10), steps / 2].into_iter().filter(|&t| t >= 1 && t < steps) {
         let [before, now, after] = [t - 1, t, t + 1].map(|t| walk[t].column(0));
-        table =
-            table.close(format!("t = {t}"), 0.0, partial_correlation(after, before, now), 4.0 / count.sqrt());
+        let correlation = partial_correlation(after, before, now);
+        table = table.within(format!("t = {t}"), 0.0, correlation, 1.0 / count.sqrt());
     }
-    chapter.table(table.note("tolerance: 4 null standard errors of 1/√N"));
+    chapter.table(table.note("s.e.: 1/√N, that of a correlation of 0"));
     Ok(())
 }
 
@@ -289,7 +301,7 @@ fn short_chains(chapter: &mut Chapter, x_0: &Array2<f64>) -> Result<()> {
         let schedule = ScheduleName::Linear.schedule(steps)?;
         let predicted = prior_bits_per_dim(&schedule, 1.0);
         let measured = prior_term(&schedule, x_0);
-        let tolerance = 4.0 * bits_per_dim(ddpm::metrics::standard_error(measured.view()), 2) + 1e-12;
+        let measured = measured.mapv(|nats| bits_per_dim(nats, 2));
         table = table
             .close(
                 format!("T = {steps}: closed form, two digits"),
@@ -297,11 +309,11 @@ fn short_chains(chapter: &mut Chapter, x_0: &Array2<f64>) -> Result<()> {
                 predicted,
                 0.005 * 10f64.powf(known.log10().floor() + 1.0),
             )
-            .close(
+            .within(
                 format!("T = {steps}: mean over the points"),
                 predicted,
-                bits_per_dim(measured.sum() / measured.len() as f64, 2),
-                tolerance,
+                mean(measured.view()),
+                StandardError::of_mean(measured.view()),
             );
     }
     chapter.table(table);
@@ -324,11 +336,11 @@ fn uniform_noise(
     let count = x_0.nrows() as f64;
     chapter.table(
         Table::new("x_T under uniform noise on [0, 1); a Gaussian would have mean 0, variance 1, excess kurtosis 0")
-            .close("mean of x_T", mean, moments.mean[0], 4.0 * moments.mean_error[0])
-            .close("variance of x_T", variance, moments.covariance[(0, 0)], 4.0 * moments.covariance_error[(0, 0)])
-            .close("excess kurtosis of a step’s noise", -1.2, excess_kurtosis(noise.column(0)), 4.0 * (24.0 / count).sqrt())
-            .note("after 1000 steps the sum of uniforms looks Gaussian again, around the wrong mean: only moments tell. Tolerance: √(24/N) of a \
-                 normal, more than a uniform’s"),
+            .within("mean of x_T", mean, moments.mean[0], moments.mean_error[0])
+            .within("variance of x_T", variance, moments.covariance[(0, 0)], moments.covariance_error[(0, 0)])
+            .within("excess kurtosis of a step’s noise", -1.2, excess_kurtosis(noise.column(0)), (1152.0 / 875.0 / count).sqrt())
+            .note("after 1000 steps the sum of uniforms looks Gaussian again, around the wrong mean: only moments tell. s.e. of a \
+                 uniform’s kurtosis: √(1.317/N)"),
     );
     let right = standard_normal::<f64>(x_0.nrows(), 1, rng);
     let panel = Panel::new("")

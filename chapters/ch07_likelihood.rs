@@ -11,7 +11,7 @@ use ddpm::{
     metrics::{largest, mean, sliced_wasserstein, standard_error},
     objective::Objective,
     plot::{Figure, Panel, Series},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
     reverse::FixedVariance,
     sampler::{ancestral, sample},
     schedule::Schedule,
@@ -157,14 +157,14 @@ fn entropies(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         let x_0 = quantize(BINS, &data.sample(20_000, &mut StdRng::seed_from_u64(setting.seed)));
         let surprise: Array1<f64> =
             x_0.rows().into_iter().map(|x| bits(-p[(BINS.index(x[0]), BINS.index(x[1]))].ln())).collect();
-        let tolerance = 4.0 * standard_error(surprise.view());
-        table = table.close(name.as_str(), entropy, mean(surprise.view()), tolerance);
+        let error = StandardError::of_mean(surprise.view());
+        table = table.within(name.as_str(), entropy, mean(surprise.view()), error);
     }
     chapter.grid(grid.digits(4).note(
         "a byte is 8 bits; occupied: bins with more than 10⁻⁹ of the mass; tails: the mass in the outermost bins, which go \
          on to infinity",
     ));
-    chapter.table(table.note("tolerance: 4 standard errors"));
+    chapter.table(table);
     Ok(())
 }
 
@@ -189,14 +189,19 @@ fn exact_denoiser(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
                 .row(label.clone(), [entropy, parts[0], rest, parts[1], gap, entropy + gap, bound, error]);
             table = table
                 .close(format!("{label}: by quadrature"), entropy + gap, bits(ledger.terms.sum()), 1e-4)
-                .close(format!("{label}: by sampling"), entropy + gap, bound, 4.5 * error)
+                .within(
+                    format!("{label}: by sampling"),
+                    entropy + gap,
+                    bound,
+                    StandardError::from(error).drawn(count),
+                )
                 .at_least(format!("{label}: smallest term of the gap"), -1e-6, smallest(&ledger.gap));
         }
     }
     chapter.grid(grid.digits(4).note(format!("{count} points; ±: the bound’s standard error")));
     chapter.table(table.note(
         "by quadrature: the terms of the bound know x_0 by its mean and variance given x_t, the gap knows x_{t−1} by its \
-         density given x_t; by sampling: 4.5 standard errors",
+         density given x_t",
     ));
     Ok(())
 }
@@ -319,23 +324,26 @@ fn term_by_term(chapter: &mut Chapter, setting: &Setting, judged: &Judged) -> Re
         setting.count,
     )));
     let (bound, error) = bits_with_error(terms, 2);
+    let error = StandardError::from(error).drawn(terms.nrows());
     let (entropy, gap) = (bits(setting.table.entropy()), bits(ledger.gap.sum()));
     let mut table = Table::new("The bound in bits/dim, measured and predicted")
-        .close("entropy + gap, against the measured bound", entropy + gap, bound, 4.5 * error)
+        .within("entropy + gap, against the measured bound", entropy + gap, bound, error)
         .close(
             "entropy, against the information of all steps",
             entropy,
             bits(ledger.information().sum()),
             1e-3,
         )
-        .at_least("measured bound, at least the entropy less 4 errors", entropy - 4.0 * error, bound);
+        .at_least_within("measured bound, at least the entropy", entropy, bound, error);
     if setting.judged {
         let columns = terms.columns().into_iter().zip(&ledger.terms).take(steps);
-        let off = columns
+        let off: Vec<f64> = columns
             .filter(|(_, expected)| bits(**expected) > 1e-3)
-            .map(|(column, expected)| (mean(column) - expected).abs() / standard_error(column));
-        let name = "terms above 0.001 bits/dim: largest distance from the quadrature, in errors";
-        table = table.at_most(name, 5.0, largest(off));
+            .map(|(column, expected)| (mean(column) - expected).abs() / standard_error(column))
+            .collect();
+        let name = "terms above 0.001 bits/dim: largest distance from the quadrature, in their s.e.";
+        let error = StandardError::from(1.0).drawn(terms.nrows()).largest_of(off.len());
+        table = table.within(name, 0.0, largest(off), error);
     }
     chapter.table(table);
     let curve = |entries: &Array1<f64>| -> Vec<(f64, f64)> {
@@ -377,10 +385,12 @@ fn variances_and_objectives(chapter: &mut Chapter, setting: &Setting, judged: &[
         let (gap, at_one) = (bits(ledger.gap.sum()), bits(ledger.gap[0]));
         let [distance, spread] = summary(&(&distances[0] / floor));
         grid = grid.row(*name, [bound, error, entropy + gap, gap, at_one, distance, spread]);
-        table = table.close(format!("{name}: the bound"), entropy + gap, bound, 4.5 * error).at_least(
-            format!("{name}: at least the entropy less 4 errors"),
-            entropy - 4.0 * error,
+        let off = StandardError::from(error).drawn(terms.nrows());
+        table = table.within(format!("{name}: the bound"), entropy + gap, bound, off).at_least_within(
+            format!("{name}: at least the entropy"),
+            entropy,
             bound,
+            off,
         );
         let dot = Series::points(name.replace("β̃", "posterior variance"), [(gap, distance)]);
         panel = panel.series(dot.size(12.0));

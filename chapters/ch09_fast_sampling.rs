@@ -7,13 +7,13 @@ use ddpm::{
     denoiser::{Counting, Denoiser, ExactDenoiser, PosteriorMean, known_posterior_mean},
     forward::{diffuse, standard_normal},
     metrics::{
-        Moments, largest, largest_difference, partial_correlation, precision, quantile, row_distances,
-        sliced_wasserstein,
+        Moments, largest, largest_difference, mean, partial_correlation, precision, quantile, row_distances,
+        sliced_wasserstein, standard_error,
     },
     network::{Mlp, MlpConfig},
     objective::Objective,
     plot::{Figure, Panel, Series, pairs, points_panel},
-    report::{Cell, Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Cell, Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
     reverse::FixedVariance,
     sampler::{
         Knowing, Method, MultiStep, Spacing, Step, ancestral, between, ddim, ddim_step, encode, flow,
@@ -23,7 +23,7 @@ use ddpm::{
     schedule::Schedule,
     train::{NetworkDenoiser, TrainConfig, Trainer},
 };
-use ndarray::{Array2, Axis, Slice};
+use ndarray::{Array1, Array2, Axis, Slice};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::path::{Path, PathBuf};
 
@@ -179,19 +179,17 @@ fn family(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
         let (variance, error) = (noise.covariance[(0, 0)], noise.covariance_error[(0, 0)]);
         let memory = partial_correlation(x_t.column(0), x_0.column(0), x_s.column(0));
         let (name, expected) = (format!("η = {eta}"), 1.0 - schedule.alpha_bar(s));
-        table =
-            table.close(format!("{name}: variance of x_s given x_0"), expected, variance, 4.0 * error).close(
-                format!("{name}: corr(x_t, x_0 | x_s)"),
-                memory_of_x_0(schedule, t, s, eta, 1.0),
-                memory,
-                4.0 / (count as f64).sqrt(),
-            );
+        table = table.within(format!("{name}: variance of x_s given x_0"), expected, variance, error);
+        let (name, expected) =
+            (format!("{name}: corr(x_t, x_0 | x_s)"), memory_of_x_0(schedule, t, s, eta, 1.0));
+        table = match eta {
+            0.0 => table.close(name, expected, memory, 1e-9), // x_0 and x_s leave nothing open
+            _ => table.within(name, expected, memory, (1.0 - expected.powi(2)) / (count as f64).sqrt()),
+        };
     }
-    chapter.table(
-        table.note(
-            "tolerances: 4 standard errors. Given x_0 all agree; in a Markov chain the correlation is 0",
-        ),
-    );
+    chapter.table(table.note(
+        "given x_0 all agree; in a Markov chain the correlation is 0; s.e. of a correlation ρ: (1 − ρ²)/√N",
+    ));
     let grid = time_grid(last, last.min(200), Spacing::Trailing)?;
     let panels = [0.0, 0.5, 1.0].map(|eta| {
         let x_0 = Array2::from_elem((6, 1), 0.8);
@@ -560,22 +558,23 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> 
         for (gaps, eta) in gaps.iter_mut().zip([0.0, 1.0]) {
             gaps.push(mean_gap(&draw(eta, arc(points), rng)));
         }
-        grid = grid.row(points.to_string(), gaps.each_ref().map(|gaps| gaps[gaps.len() - 1]));
+        grid = grid.row(points.to_string(), gaps.each_ref().map(|gaps| gaps[gaps.len() - 1].0));
     }
     chapter.grid(grid.digits(3));
-    let ratio = |gaps: &[f64]| gaps[2] / gaps[3];
+    let ratio = |gaps: &[(f64, f64)]| gaps[2].0 / gaps[3].0;
+    let of_ratio = |gaps: &[(f64, f64)]| ratio(gaps) * (gaps[2].1 / gaps[2].0).hypot(gaps[3].1 / gaps[3].0);
     let count = setting.count;
     let base = floor(mixture, count, rng);
     let [from, to] = [(); 2].map(|()| standard_normal(count, 2, rng));
     let halfway = [between(&from, &to, 0.5), 0.5 * &from + 0.5 * &to];
     let [on_arc, straight] = halfway.each_ref().map(Moments::of);
     let [drawn, too_narrow] = halfway.map(|x_t| distance(mixture, &draw(0.0, x_t, rng), rng) / base);
-    let four = |moments: &Moments| 4.0 * moments.covariance_error[(0, 0)];
+    let error = |moments: &Moments| StandardError::from(moments.covariance_error[(0, 0)]).drawn(count);
     let mut table = Table::new("Twice as many points on the arc, and clouds halfway between two")
         .close("η = 0: gap over gap", 2.0, ratio(&gaps[0]), 0.1)
-        .close("η = 1: gap over gap", 1.0, ratio(&gaps[1]), 0.2)
-        .close("variance halfway on the arc", 1.0, on_arc.covariance[(0, 0)], four(&on_arc))
-        .close("variance halfway on the straight line", 0.5, straight.covariance[(0, 0)], four(&straight));
+        .within("η = 1: gap over gap", 1.0, ratio(&gaps[1]), of_ratio(&gaps[1]))
+        .within("variance halfway on the arc", 1.0, on_arc.covariance[(0, 0)], error(&on_arc))
+        .within("variance halfway on the straight line", 0.5, straight.covariance[(0, 0)], error(&straight));
     if !setting.quick {
         table = table
             .at_most("drawn from halfway on the arc: sliced Wasserstein over floor", 2.5, drawn)
@@ -603,12 +602,14 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> 
     Ok(())
 }
 
-/// The mean distance of each row from the next.
-fn mean_gap(points: &Array2<f64>) -> f64 {
+/// The mean distance of each row from the next, and the most that its standard error can be: gaps that share a point have a
+/// correlation of ½ at most.
+fn mean_gap(points: &Array2<f64>) -> (f64, f64) {
     let rows = points.nrows();
     let gaps =
         &points.slice_axis(Axis(0), Slice::from(1..)) - &points.slice_axis(Axis(0), Slice::from(..rows - 1));
-    gaps.rows().into_iter().map(|gap| gap.dot(&gap).sqrt()).sum::<f64>() / (rows - 1) as f64
+    let lengths: Array1<f64> = gaps.rows().into_iter().map(|gap| gap.dot(&gap).sqrt()).collect();
+    (mean(lengths.view()), 2f64.sqrt() * standard_error(lengths.view()))
 }
 
 fn cost(chapter: &mut Chapter, network: &impl Denoiser, rng: &mut StdRng) -> Result<()> {

@@ -116,6 +116,7 @@ fn row(table: Table, code: &str, measure: &Measure, bound: Bound, measured: f64)
         Bound::AtLeast(bound) => table.at_least(quantity, bound, measured),
         Bound::Close(value, 0.0) => table.exactly(quantity, value, measured),
         Bound::Close(value, tolerance) => table.close(quantity, value, measured, tolerance),
+        Bound::Within(value, standard_error) => table.within(quantity, value, measured, standard_error),
     }
 }
 

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use clap::Parser;
 use ddpm::{
     plot::{Figure, Panel, Series},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
     schedule::ScheduleName,
 };
 use ddpm_unet::{
@@ -319,8 +319,8 @@ fn before(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) -> 
         Table::new(format!("The first {} examples", times.len()))
             .at_least("smallest number of an image", -1.0, low)
             .at_most("largest number of an image", 1.0, high)
-            .close("E ε²", 1.0, eps_squares / count as f64, 5.0 * (2.0 / count as f64).sqrt())
-            .close("mean t", (steps as f64 + 1.0) / 2.0, mean, 5.0 * error)
+            .within("E ε²", 1.0, eps_squares / count as f64, (2.0 / count as f64).sqrt())
+            .within("mean t", (steps as f64 + 1.0) / 2.0, mean, error)
             .at_least("earliest t", 1.0, earliest as f64)
             .at_most("latest t", steps as f64, latest as f64)
             .note(format!(
@@ -367,7 +367,12 @@ fn curves(chapter: &mut Chapter, trainer: &Trainer) -> Result<()> {
     if let ([first, ..], Some(best)) = (steps.as_slice(), history.best()) {
         chapter.table(
             Table::new("From knowing nothing to knowing something")
-                .close("the first loss", 1.0, first.loss, 0.05 + 5.0 * (2.0 / numbers as f64).sqrt())
+                .within(
+                    "the first loss",
+                    1.0,
+                    first.loss,
+                    StandardError::from((2.0 / numbers as f64).sqrt()).besides(0.05),
+                )
                 .at_most("the best judged loss, over that of knowing nothing", 1.0, best.loss)
                 .note("a network that says 0 to everything has loss E ε² = 1"),
         );

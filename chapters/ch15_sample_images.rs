@@ -324,9 +324,9 @@ fn few_steps(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     for (name, sampler) in samplers {
         let (predicted, measured) = drawn_by(sampler, rng)?;
         let error = predicted * (2.0f64 / 32_000.0).sqrt();
-        table = table.close(format!("{name}: variance"), predicted, measured, 4.0 * error);
+        table = table.within(format!("{name}: variance"), predicted, measured, error);
     }
-    chapter.table(table.note("tolerance: 4 standard errors"));
+    chapter.table(table);
     Ok(())
 }
 
@@ -437,9 +437,9 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let middle = columns / 2;
     let pixels = from.elem_count() as f64;
     let table = Table::new("Half-way between two noises: variance of the pixels")
-        .close("on the circle", 1.0, variance(&circle[middle])?, 4.0 * (2.0 / pixels).sqrt())
-        .close("on the straight line", 0.5, variance(&line[middle])?, 4.0 * 0.5 * (2.0 / pixels).sqrt());
-    chapter.table(table.note("tolerance: 4 standard errors"));
+        .within("on the circle", 1.0, variance(&circle[middle])?, (1.0 / pixels).sqrt()) // the means of two lengths
+        .within("on the straight line", 0.5, variance(&line[middle])?, 0.5 * (2.0 / pixels).sqrt());
+    chapter.table(table);
     halfway(chapter, setting)?;
     let drawn = setting.run("decoding", &decode, Tensor::cat(&[strip(&circle)?, strip(&line)?], 0)?, rng)?;
 

@@ -125,6 +125,8 @@ fn a_bound_holds_where_it_says() {
         (Bound::AtLeast(2.0), 2.0, 1.9),
         (Bound::Close(2.0, 0.5), 1.5, 1.4),
         (Bound::Close(2.0, 0.5), 2.5, 2.6),
+        (Bound::Within(2.0, 0.5), 4.5, 4.6),
+        (Bound::Within(2.0, 0.5), -0.5, -0.6),
     ] {
         assert!(bound.holds(inside) && !bound.holds(outside) && !bound.holds(f64::NAN), "{bound:?}");
     }

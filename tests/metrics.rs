@@ -9,8 +9,8 @@ use ddpm::{
     gaussian::{kl_divergence, log_density},
     metrics::{
         Moments, covariance, coverage, excess_kurtosis, largest, largest_difference, median_distance,
-        mmd_squared, partial_correlation, precision, quantile, row_distances, sliced_wasserstein,
-        standard_error,
+        mmd_squared, paired_errors, partial_correlation, precision, quantile, row_distances,
+        sliced_wasserstein, standard_error,
     },
 };
 use ndarray::{Array1, Array2, array};
@@ -49,6 +49,33 @@ fn standard_errors_are_the_scatter_of_repeated_measurements() {
         repeated[0].covariance_error[(0, 1)],
         0.3,
     );
+}
+
+#[test]
+fn paired_errors_are_the_scatter_of_the_difference_and_what_a_pair_shares_cancels() {
+    // two noisy copies of one cloud that is ten times as wide as the noise
+    let pair = |seed: u64| {
+        let rng = &mut rng(seed);
+        let shared = 10.0 * standard_normal::<f64>(200, 2, rng);
+        [(); 2].map(|()| &shared + &standard_normal::<f64>(200, 2, rng))
+    };
+    let (mut of_mean, mut of_covariance) = (Vec::new(), [Vec::new(), Vec::new()]);
+    for seed in 0..400 {
+        let [a, b] = pair(seed).map(|x| Moments::of(&x));
+        of_mean.push(a.mean[0] - b.mean[0]);
+        for (scatter, at) in of_covariance.iter_mut().zip([(0, 0), (0, 1)]) {
+            scatter.push(a.covariance[at] - b.covariance[at]);
+        }
+    }
+    let scatter = |values: Vec<f64>| Array1::from(values).std(1.0);
+    let [a, b] = pair(0);
+    let (mean_error, covariance_error) = paired_errors(&a, &b);
+    assert_relative("mean", mean_error[0], (2.0f64 / 200.0).sqrt(), 0.15);
+    assert_relative("mean, repeated", scatter(of_mean), mean_error[0], 0.2);
+    let [of_variance, of_covariance] = of_covariance.map(scatter);
+    assert_relative("variance", of_variance, covariance_error[(0, 0)], 0.3);
+    assert_relative("covariance", of_covariance, covariance_error[(0, 1)], 0.3);
+    assert_eq!(paired_errors(&a, &a).1, Array2::<f64>::zeros((2, 2)));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use clap::Parser;
 use ddpm::{
     Error,
     plot::{Figure, Panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
 };
 use std::{
     fs,
@@ -133,6 +133,163 @@ fn a_grid_shows_its_numbers() {
     assert_eq!(grid.to_string(), expected.join("\n"));
 }
 
+/// The cells of the last row: quantity, predicted, measured, error, tolerance, ok.
+fn cells(table: &Table) -> Vec<String> {
+    let text = table.to_string();
+    text.lines()
+        .last()
+        .unwrap()
+        .split("  ")
+        .map(str::trim)
+        .filter(|cell| !cell.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// All numbers here are exact in binary.
+#[test]
+fn a_statistical_row_is_ok_within_five_standard_errors() {
+    assert_eq!(StandardError::LIMIT, 5.0);
+    let beyond = 1.25 + 2.0 * f64::EPSILON;
+    let within = |measured: f64| is_ok(&Table::new("").within("q", 1.0, measured, 0.25));
+    assert!(within(1.0) && within(1.0 + 1.25) && within(1.0 - 1.25));
+    assert!(!within(1.0 + beyond) && !within(1.0 - beyond));
+    let at_most = |measured: f64| is_ok(&Table::new("").at_most_within("q", 1.0, measured, 0.25));
+    assert!(at_most(-1e9) && at_most(1.0 + 1.25) && !at_most(1.0 + beyond));
+    let at_least = |measured: f64| is_ok(&Table::new("").at_least_within("q", 1.0, measured, 0.25));
+    assert!(at_least(1e9) && at_least(1.0 - 1.25) && !at_least(1.0 - beyond));
+    let besides = StandardError::from(0.25).besides(0.5);
+    assert!(is_ok(&Table::new("").within("q", 1.0, 1.0 + 1.75, besides)));
+    assert!(!is_ok(&Table::new("").within("q", 1.0, 1.0 + 0.5 + beyond, besides)));
+}
+
+#[test]
+fn a_statistical_row_shows_its_deviation_and_the_digits_that_are_known() {
+    let row =
+        |predicted, measured, error| cells(&Table::new("").within("q", predicted, measured, error)).join("|");
+    assert_eq!(row(0.54, 0.540_291_8, 0.0027), "q|0.5400|0.5403 ± 0.0027|0.1 s.e.|5 s.e.|✓");
+    assert_eq!(row(-0.012_8, 0.010_3, 0.0142), "q|-0.013|0.010 ± 0.014|1.6 s.e.|5 s.e.|✓");
+    assert_eq!(row(2.911_295e-5, 2.917_708e-5, 4.42e-7), "q|2.911e-5|2.918e-5 ± 4.4e-7|0.1 s.e.|5 s.e.|✓");
+    assert_eq!(row(0.0, -3e-6, 1e-3), "q|0|0.0000 ± 0.0010|0.0 s.e.|5 s.e.|✓");
+    assert_eq!(row(0.0, -3e-6, 1e-6), "q|0|-3.0e-6 ± 1.0e-6|3.0 s.e.|5 s.e.|✓");
+    assert_eq!(row(3e-5, -1.9e-4, 6.6e-4), "q|0.00003|-0.00019 ± 0.00066|0.3 s.e.|5 s.e.|✓");
+    assert_eq!(row(500.5, 498.0, 9.96), "q|500|498 ± 10|0.3 s.e.|5 s.e.|✓");
+    assert_eq!(row(1.0, 2.0, 0.1), "q|1.00|2.00 ± 0.10|10.0 s.e.|5 s.e.|✗ NO");
+    assert_eq!(row(0.0, 1234.0, 1.0), "q|0|1234.0 ± 1.0|1.2e3 s.e.|5 s.e.|✗ NO");
+    let table =
+        Table::new("").at_least_within("q", 1.0, 2.0, StandardError::from(0.1).drawn(20).besides(0.03));
+    assert_eq!(cells(&table), ["q", "≥ 1.00", "2.00 ± 0.10", "7.4 s.e. + 0.03", "✓"]);
+    let table = Table::new("").at_most_within("q", 1.0, 1.02, StandardError::from(0.1).drawn(100));
+    assert_eq!(cells(&table), ["q", "≤ 1.00", "1.02 ± 0.10", "0.2 s.e.", "5.3 s.e.", "✓"]);
+}
+
+/// The limits are those of Student's t, by numerical integration of its density outside of this repository.
+#[test]
+fn a_standard_error_from_few_draws_and_the_largest_of_many_are_allowed_more() {
+    let limit = |error: StandardError| error.tolerance() / error.value();
+    for (draws, expected, digits) in
+        [(10_000, 5.0034, 1e-3), (100, 5.349, 2e-3), (20, 7.356, 2e-2), (6, 31.9, 3.5)]
+    {
+        let found = limit(StandardError::from(0.5).drawn(draws));
+        assert!((found - expected).abs() <= digits, "{draws} draws: {found}, expected {expected}");
+    }
+    // m times the tail 2(1 − Φ(z)) is that of 5: z = 5.57 for m = 20
+    let found = limit(StandardError::from(2.0).largest_of(20));
+    assert!((found - 5.55).abs() <= 0.03, "{found}");
+    let values = ndarray::arr1(&[1.0, 2.0, 3.0, 6.0]);
+    let expected = StandardError::from((14.0f64 / 3.0 / 4.0).sqrt()).drawn(4);
+    let found = StandardError::of_mean(values.view());
+    assert!((found.value() - expected.value()).abs() < 1e-15 && found.tolerance() > 100.0, "{found:?}");
+}
+
+#[test]
+fn a_standard_error_that_is_no_positive_number_is_refused_and_no_work_of_chance() {
+    for error in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for table in [
+            Table::new("").within("q", 1.0, 1.0, error),
+            Table::new("").at_most_within("q", 1.0, 0.0, error),
+            Table::new("").at_least_within("q", 0.0, 1.0, error),
+            Table::new("").within("q", 1.0, 1.0, StandardError::from(error).besides(10.0)),
+        ] {
+            assert!(!is_ok(&table) && table.statistical_rows() == 0, "{table}");
+            assert!(!table.verdict().unwrap_err().to_string().contains("chance"), "{table}");
+        }
+    }
+    assert!(!is_ok(&Table::new("").within("q", 1.0, 1.0, StandardError::from(1.0).drawn(1))));
+    for (predicted, measured) in
+        [(f64::NAN, 0.0), (0.0, f64::NAN), (f64::INFINITY, f64::INFINITY), (0.0, f64::INFINITY)]
+    {
+        for table in [
+            Table::new("").within("q", predicted, measured, 1.0),
+            Table::new("").at_most_within("q", predicted, measured, 1.0),
+            Table::new("").at_least_within("q", measured, predicted, 1.0),
+        ] {
+            assert!(!is_ok(&table), "{table}");
+            assert!(!table.verdict().unwrap_err().to_string().contains("chance"), "{table}");
+        }
+    }
+}
+
+#[test]
+fn a_failure_by_chance_says_how_rare_it_is_and_what_to_do() {
+    let one = Table::new("Numbers").exactly("a", 1, 1).within("b", 0.0, 6.0, 1.0).within("c", 0.0, 1.0, 1.0);
+    assert_eq!((one.rows(), one.statistical_rows()), (3, 2));
+    assert_eq!(
+        one.verdict().unwrap_err().to_string(),
+        "1 of 3 rows is not ok in “Numbers”: b is 6.0 ± 1.0, predicted 0. It is statistical: a right program fails one of its 2 \
+         statistical rows by chance at one seed in 870,000. Try another --seed: if it fails there, too, it is a bug"
+    );
+    let alone = Table::new("").within("b", 0.0, 6.0, 1.0).verdict().unwrap_err().to_string();
+    assert!(
+        alone.contains("a right program fails its only statistical row by chance at one seed in 1,700,000."),
+        "{alone}"
+    );
+    let two = one.clone().within("d", 0.0, 7.0, 1.0);
+    let expected = "2 of 4 rows are not ok in “Numbers”: b is 6.0 ± 1.0, predicted 0. They are statistical: a right program fails one of \
+                    its 3 statistical rows by chance at one seed in 580,000. Try another --seed: if they fail there, too, it is a bug";
+    assert_eq!(two.verdict().unwrap_err().to_string(), expected);
+    let certain = two.exactly("e", 1, 2);
+    let expected = "3 of 5 rows are not ok in “Numbers”: e is 2, predicted 1";
+    assert_eq!(certain.verdict().unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn a_chapter_blames_chance_only_if_all_its_failures_are_statistical() {
+    let folder = tempfile::tempdir().unwrap();
+    let verdict = |tables: Vec<Table>| {
+        let mut chapter = Chapter::start("ch01_forward", &common(folder.path())).unwrap();
+        tables.into_iter().for_each(|table| chapter.table(table));
+        let verdict = chapter.finish();
+        (
+            verdict.map_err(|error| error.to_string()),
+            fs::read_to_string(folder.path().join("table.txt")).unwrap(),
+        )
+    };
+    let good = Table::new("Good").within("b", 0.0, 1.0, 1.0).exactly("a", 1, 1);
+    let unlucky = Table::new("Unlucky").within("c", 0.0, 6.0, 1.0);
+    let wrong = Table::new("Wrong").exactly("d", 1, 2);
+    let (ok, text) = verdict(vec![wrong_free(), good.clone(), good.clone()]);
+    assert_eq!(ok, Ok(()));
+    assert_eq!(text.matches("±: the standard error").count(), 1, "{text}");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("at one seed in 1,700,000"), "{text}");
+    let (failure, _) = verdict(vec![good.clone(), unlucky.clone(), good.clone()]);
+    let expected = "1 of 5 rows is not ok in “ch01_forward”: in “Unlucky”, c is 6.0 ± 1.0, predicted 0. It is statistical: a right program \
+                    fails one of its 3 statistical rows by chance at one seed in 580,000. Try another --seed: if it fails there, too, it is a bug";
+    assert_eq!(failure, Err(expected.to_owned()));
+    for tables in [vec![unlucky.clone(), wrong.clone()], vec![wrong.clone(), unlucky.clone()]] {
+        let (failure, _) = verdict(tables);
+        let expected = "2 of 2 rows are not ok in “ch01_forward”: in “Wrong”, d is 2, predicted 1";
+        assert_eq!(failure, Err(expected.to_owned()));
+    }
+    let (_, text) = verdict(vec![wrong_free()]);
+    assert!(!text.contains("standard error"), "{text}");
+}
+
+fn wrong_free() -> Table {
+    Table::new("Exact").exactly("a", 1, 1)
+}
+
 /// A chapter with one table and one plot.
 fn run(common: &Common, table: Table) -> ddpm::Result<()> {
     let mut chapter = Chapter::start("ch01_forward", common)?;
@@ -185,7 +342,7 @@ fn a_chapter_that_disagrees_draws_everything_and_exits_with_1() {
     assert!(folder.path().join("step.svg").exists() && folder.path().join("table.txt").exists());
     let error = result.unwrap_err();
     let expected =
-        "1 of 1 rows are not ok in “ch01_forward”: in “Variance”, Var x_t is 2.000000, predicted 1.000000";
+        "1 of 1 rows is not ok in “ch01_forward”: in “Variance”, Var x_t is 2.000000, predicted 1.000000";
     assert_eq!(error.to_string(), expected);
     // What the standard library does with what `fn main() -> anyhow::Result<()>` returns.
     let code = Err::<(), _>(anyhow::Error::from(error)).report();

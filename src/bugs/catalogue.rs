@@ -1,7 +1,7 @@
 //! The bugs by number: what went wrong, where it was seen, the number that gives it away, the test that goes red.
 
 use super::{Code, World, numbers};
-use crate::{Error, Result};
+use crate::{Error, Result, report::StandardError};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 
 /// What a number must be to pass.
@@ -13,6 +13,8 @@ pub enum Bound {
     AtLeast(f64),
     /// This, within the second number.
     Close(f64, f64),
+    /// This, within [`StandardError::LIMIT`] of the standard error that is the second number.
+    Within(f64, f64),
 }
 
 impl Bound {
@@ -22,6 +24,7 @@ impl Bound {
             Bound::AtMost(bound) => number <= bound,
             Bound::AtLeast(bound) => number >= bound,
             Bound::Close(value, tolerance) => (number - value).abs() <= tolerance,
+            Bound::Within(value, error) => (number - value).abs() <= StandardError::LIMIT * error,
         }
     }
 }
@@ -131,7 +134,7 @@ pub const BUGS: &[Bug] = &[
         wrong: "x_t = √(1−β_t) x_{t−1} + √β_t ε,  ε ~ U(0, 1)",
         measures: &[Measure {
             name: "largest of mean, variance and kurtosis, in standard errors off N(0, 1)",
-            right: Bound::AtMost(4.0),
+            right: Bound::Within(0.0, 1.0),
             wrong: Bound::AtLeast(50.0),
         }],
         tests: &[("ch01_forward", "noise_is_normal_and_not_uniform")],
@@ -356,7 +359,7 @@ pub const BUGS: &[Bug] = &[
         measures: &[
             Measure {
                 name: "standard errors between formula and sampling",
-                right: Bound::AtMost(4.0),
+                right: Bound::Within(0.0, 1.0),
                 wrong: Bound::AtLeast(50.0),
             },
             Measure {
@@ -398,7 +401,8 @@ pub const BUGS: &[Bug] = &[
             },
             Measure {
                 name: "mean grey of what is drawn, for 0.5",
-                right: Bound::Close(0.5, 0.05),
+                // 600 coordinates of deviation 1/3.6
+                right: Bound::Within(0.5, 0.01134),
                 wrong: Bound::AtLeast(0.7),
             },
         ],

@@ -9,8 +9,8 @@ use ndarray::ArrayView1;
 pub use coverage::{coverage, precision};
 pub use distance::{median_distance, mmd_squared, row_distances, sliced_wasserstein};
 pub use moments::{
-    Moments, covariance, excess_kurtosis, largest, largest_difference, mean, partial_correlation, quantile,
-    relative_noise, standard_error,
+    Moments, covariance, excess_kurtosis, largest, largest_difference, mean, paired_errors,
+    partial_correlation, quantile, relative_noise, standard_error,
 };
 
 /// ‖a − b‖² of two points.

@@ -53,6 +53,25 @@ pub fn partial_correlation(a: ArrayView1<f64>, b: ArrayView1<f64>, given: ArrayV
 }
 // ANCHOR_END: partial_correlation
 
+/// Standard errors of Moments::of(a) − Moments::of(b) for point sets that are drawn in pairs, row by row, from the same start:
+/// those of the means, of shape (D), and of the covariances, of shape (D, D).
+///
+/// What a pair shares cancels in the difference, so these errors are smaller than those of the two sets together.
+///
+/// # Panics
+/// If the shapes differ.
+#[track_caller]
+pub fn paired_errors(a: &Array2<f64>, b: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
+    assert_eq!(a.dim(), b.dim(), "point sets of other shapes have no pairs");
+    let [of_a, of_b] = [a, b].map(|x| x - &(x.sum_axis(Axis(0)) / x.nrows() as f64));
+    let mean_error = (a - b).columns().into_iter().map(standard_error).collect();
+    let covariance_error = Array2::from_shape_fn((a.ncols(), a.ncols()), |(i, j)| {
+        let products = |x: &Array2<f64>| &x.column(i) * &x.column(j);
+        standard_error((products(&of_a) - products(&of_b)).view())
+    });
+    (mean_error, covariance_error)
+}
+
 /// The values less their mean.
 fn centred(values: ArrayView1<f64>) -> Array1<f64> {
     &values - mean(values)

@@ -1,7 +1,7 @@
 //! The shape that all chapters share.
 
 use super::{
-    Grid, Table, catalogue,
+    Grid, StandardError, Table, catalogue,
     text::{WIDTH, print, width, wrap},
 };
 #[cfg(feature = "plot")]
@@ -83,8 +83,11 @@ pub struct Chapter {
     text: String,
     plots: Vec<String>,
     rows: usize,
+    statistical: usize,
     failures: usize,
     first_failure: Option<String>,
+    /// Whether a row that is not statistical failed, so that chance is no excuse.
+    certain: bool,
 }
 
 /// The file that the book includes.
@@ -110,8 +113,10 @@ impl Chapter {
             text: String::new(),
             plots: Vec::new(),
             rows: 0,
+            statistical: 0,
             failures: 0,
             first_failure: None,
+            certain: false,
         };
         remove_if_there(&chapter.out.join(TABLE))?;
         chapter.text = format!("{}\n{question}\n", command(name, common, std::env::args().skip(1)));
@@ -142,11 +147,20 @@ impl Chapter {
             true => table.note("--quick: shorter training and fewer samples"),
             false => table,
         };
-        if let Err(Error::Disagreement { title, count, first, .. }) = table.verdict() {
+        let table = match self.statistical == 0 && table.statistical_rows() > 0 {
+            true => table.note(legend()),
+            false => table,
+        };
+        if let Err(Error::Disagreement { title, count, first, by_chance, .. }) = table.verdict() {
+            let first = format!("in “{title}”, {first}");
             self.failures += count;
-            self.first_failure.get_or_insert_with(|| format!("in “{title}”, {first}"));
+            if self.first_failure.is_none() || by_chance == 0 && !self.certain {
+                self.first_failure = Some(first);
+            }
+            self.certain |= by_chance == 0;
         }
         self.rows += table.rows();
+        self.statistical += table.statistical_rows();
         self.emit(&table.to_string());
     }
 
@@ -206,6 +220,7 @@ impl Chapter {
                 count: self.failures,
                 rows: self.rows,
                 first,
+                by_chance: if self.certain { 0 } else { self.statistical },
             }),
         }
     }
@@ -223,6 +238,16 @@ impl Chapter {
         print(&format!("\n{block}"));
         self.text.push_str(&format!("\n{block}\n"));
     }
+}
+
+/// What the marks of a statistical row mean, below the first table that has one.
+fn legend() -> String {
+    format!(
+        "±: the standard error (s.e.) of measured − predicted. A statistical row is ok within {} of them, or a few more where few draws \
+         tell the s.e.; a row of a right program is outside by chance at one seed in {}",
+        StandardError::LIMIT,
+        crate::error::one_in(StandardError::CHANCE),
+    )
 }
 
 /// The command that was given, with its seed in any case and without its folder, on which no number depends.

@@ -10,6 +10,7 @@ mod grid;
 mod notebook;
 mod number;
 mod progress;
+mod standard_error;
 mod table;
 mod text;
 
@@ -19,5 +20,6 @@ pub use grid::{Cell, Grid};
 #[cfg(feature = "plot")]
 pub use notebook::show_png;
 pub use progress::Progress;
+pub use standard_error::StandardError;
 pub use table::Table;
 pub use text::print;

@@ -48,3 +48,23 @@ pub(super) fn short(value: f64, digits: i32) -> String {
     let text = if plain { value.to_string() } else { format!("{value:e}") };
     if text.len() > LONG { significant(value, digits) } else { text }
 }
+
+/// Numbers with the decimals that a standard error supports: those of the error's first two digits, in one notation for all.
+pub(super) fn known_to<const N: usize>(values: [f64; N], standard_error: f64) -> [String; N] {
+    let first = exponent(standard_error, 2);
+    let last = first - 1; // the power of ten of the last digit that is known
+    let seen = values.iter().filter(|value| **value != 0.0 && value.is_finite());
+    let largest = seen.map(|&value| exponent(value, 1)).fold(first, i32::max);
+    let plain = last >= -8 && (-4..DIGITS).contains(&largest);
+    values.map(|value| {
+        if value == 0.0 || !value.is_finite() {
+            return digits_like(value, value, DIGITS);
+        }
+        let text = match plain {
+            true => format!("{value:.*}", (-last).max(0) as usize),
+            false => format!("{value:.*e}", (exponent(value, 1) - last).clamp(0, 15) as usize),
+        };
+        // −0.00 is 0
+        if text.contains(|digit| ('1'..='9').contains(&digit)) { text } else { text.replace('-', "") }
+    })
+}

@@ -1,7 +1,8 @@
 //! The table that every section of a chapter ends in.
 
 use super::{
-    number::{alike, short, significant},
+    StandardError,
+    number::{alike, known_to, short, significant},
     text::{Lean, WIDTH, columns, width, wrap},
 };
 use crate::{Error, Result};
@@ -16,6 +17,7 @@ use std::fmt;
 ///     .close("√ᾱ_T", 0.0063528, 0.00635281, 1e-7)
 ///     .at_most("L_T (bits/dim)", 1e-4, 2.9e-5)
 ///     .exactly("steps", 1000, 1000)
+///     .within("mean of x_T", 0.0, 0.0123, 0.01) // a statistical row: ok within 5 standard errors
 ///     .note("β from 10⁻⁴ to 0.02, linear");
 /// println!("{table}");
 /// table.verdict()?;
@@ -34,6 +36,8 @@ struct Row {
     /// Predicted, measured, error, tolerance.
     cells: [String; 4],
     ok: bool,
+    /// Whether chance decides, and a right program fails now and then.
+    statistical: bool,
 }
 
 const HEADER: [&str; 6] = ["quantity", "predicted", "measured", "error", "tolerance", "ok"];
@@ -49,8 +53,86 @@ impl Table {
     }
 
     fn row(mut self, quantity: impl Into<String>, cells: [String; 4], ok: bool) -> Self {
-        self.rows.push(Row { quantity: quantity.into(), cells, ok });
+        self.rows.push(Row { quantity: quantity.into(), cells, ok, statistical: false });
         self
+    }
+
+    /// Adds a statistical row: `off` is how far the measured value lies on the wrong side, and `sign` stands before the
+    /// predicted one.
+    fn statistical(
+        mut self,
+        quantity: String,
+        (sign, predicted): (&str, f64),
+        measured: f64,
+        off: f64,
+        standard_error: StandardError,
+    ) -> Self {
+        let error = standard_error.value();
+        let known = standard_error.is_known();
+        let cells = if known {
+            let limit = short((10.0 * standard_error.limit()).round() / 10.0, 2);
+            let bias = match standard_error.bias() {
+                0.0 => String::new(),
+                bias => format!(" + {}", short(bias, 2)),
+            };
+            let [predicted, measured, scatter] = known_to([predicted, measured, error], error);
+            [
+                format!("{sign}{predicted}"),
+                format!("{measured} ± {scatter}"),
+                if off <= 0.0 { String::new() } else { format!("{} s.e.", in_tenths(off / error)) },
+                format!("{limit} s.e.{bias}"),
+            ]
+        } else {
+            let (shown, seen) = alike(predicted, measured);
+            [format!("{sign}{shown}"), format!("{seen} ± {error}"), String::new(), "no s.e.".into()]
+        };
+        let ok = known && off <= standard_error.tolerance();
+        let statistical = known && off.is_finite();
+        self.rows.push(Row { quantity, cells, ok, statistical });
+        self
+    }
+
+    /// Adds a statistical row that is ok if |predicted − measured| is at most [`StandardError::LIMIT`] standard errors.
+    ///
+    /// It shows how many standard errors the two are apart, and both with the digits that the standard error leaves. A standard error that is
+    /// not a positive number is never ok: what does not scatter belongs into [`close`](Self::close).
+    ///
+    /// ```
+    /// let table = ddpm::report::Table::new("").within("mean of x_T", 0.0, 0.0123, 0.01);
+    /// let row = table.to_string().lines().last().unwrap().split("  ").map(str::trim).collect::<Vec<_>>().join("|");
+    /// assert_eq!(row, "mean of x_T|0|0.012 ± 0.010|1.2 s.e.|5 s.e.|✓");
+    /// ```
+    pub fn within(
+        self,
+        quantity: impl Into<String>,
+        predicted: f64,
+        measured: f64,
+        standard_error: impl Into<StandardError>,
+    ) -> Self {
+        let off = (predicted - measured).abs();
+        self.statistical(quantity.into(), ("", predicted), measured, off, standard_error.into())
+    }
+
+    /// Adds a statistical row that is ok if measured ≤ bound, but for [`StandardError::LIMIT`] standard errors.
+    pub fn at_most_within(
+        self,
+        quantity: impl Into<String>,
+        bound: f64,
+        measured: f64,
+        standard_error: impl Into<StandardError>,
+    ) -> Self {
+        self.statistical(quantity.into(), ("≤ ", bound), measured, measured - bound, standard_error.into())
+    }
+
+    /// Adds a statistical row that is ok if measured ≥ bound, but for [`StandardError::LIMIT`] standard errors.
+    pub fn at_least_within(
+        self,
+        quantity: impl Into<String>,
+        bound: f64,
+        measured: f64,
+        standard_error: impl Into<StandardError>,
+    ) -> Self {
+        self.statistical(quantity.into(), ("≥ ", bound), measured, bound - measured, standard_error.into())
     }
 
     /// Adds a row that is ok if |predicted − measured| ≤ tolerance.
@@ -111,17 +193,33 @@ impl Table {
         self.rows.len()
     }
 
+    /// How many rows are statistical.
+    pub fn statistical_rows(&self) -> usize {
+        self.rows.iter().filter(|row| row.statistical).count()
+    }
+
     /// Whether all rows are ok.
     ///
     /// # Errors
-    /// [`Error::Disagreement`] with the first row that is not.
+    /// [`Error::Disagreement`] with the first row that is not, or the first that chance cannot excuse.
     pub fn verdict(&self) -> Result<()> {
-        let (rows, count) = (self.rows.len(), self.rows.iter().filter(|row| !row.ok).count());
-        let Some(row) = self.rows.iter().find(|row| !row.ok) else { return Ok(()) };
+        let wrong: Vec<&Row> = self.rows.iter().filter(|row| !row.ok).collect();
+        let certain = wrong.iter().find(|row| !row.statistical);
+        let Some(row) = certain.or(wrong.first()) else { return Ok(()) };
         let [predicted, measured, ..] = &row.cells;
-        let first = format!("{} is {measured}, predicted {predicted}", row.quantity);
-        Err(Error::Disagreement { title: self.title.clone(), count, rows, first })
+        Err(Error::Disagreement {
+            title: self.title.clone(),
+            count: wrong.len(),
+            rows: self.rows.len(),
+            first: format!("{} is {measured}, predicted {predicted}", row.quantity),
+            by_chance: if certain.is_none() { self.statistical_rows() } else { 0 },
+        })
     }
+}
+
+/// A deviation in standard errors: tenths say enough.
+fn in_tenths(deviation: f64) -> String {
+    if deviation < 100.0 { format!("{deviation:.1}") } else { significant(deviation, 2) }
 }
 
 impl fmt::Display for Table {
