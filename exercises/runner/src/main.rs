@@ -7,7 +7,12 @@ use ddpm_exercise_runner::{
     run::{self, Run},
     verdict::Verdict,
 };
-use std::{env, io, path::Path, process::ExitCode};
+use std::{
+    env,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 const USAGE: &str = "\
 cargo exercise                  shows the progress over all chapters
@@ -31,7 +36,7 @@ fn exercise(arguments: &[String]) -> io::Result<bool> {
     let chapters = Chapter::all(&root)?;
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["-h" | "--help"] => {
-            println!("{USAGE}");
+            say(USAGE);
             Ok(true)
         }
         [] => progress(&root, &chapters),
@@ -45,6 +50,11 @@ fn exercise(arguments: &[String]) -> io::Result<bool> {
     }
 }
 
+/// Prints a text and a line's end. A reader who has gone away, as in `| head`, is no error: nobody misses the text.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}
+
 fn find<'c>(chapters: &'c [Chapter], name: &str) -> io::Result<&'c Chapter> {
     let fits = |chapter: &&Chapter| chapter.name == name || chapter.feature() == name;
     chapters.iter().find(fits).ok_or_else(|| {
@@ -55,9 +65,9 @@ fn find<'c>(chapters: &'c [Chapter], name: &str) -> io::Result<&'c Chapter> {
 
 fn judge(root: &Path, chapter: &Chapter) -> io::Result<bool> {
     let Some(verdict) = verdict(root, chapter)? else { return Ok(false) };
-    print!("{}", page::chapter(chapter, &verdict, page::Style::from_environment()));
+    say(page::chapter(chapter, &verdict, page::Style::from_environment()).trim_end());
     for (variable, folder) in run::folders(root)?.variables() {
-        println!("Built apart from other clones, with {variable}={}", folder.display());
+        say(&format!("Built apart from other clones, with {variable}={}", folder.display()));
     }
     Ok(verdict.complete())
 }
@@ -71,13 +81,13 @@ fn progress(root: &Path, chapters: &[Chapter]) -> io::Result<bool> {
         let verdict = if untouched { Some(Verdict::new(exercises, &[])) } else { verdict(root, chapter)? };
         match verdict {
             Some(verdict) => {
-                println!("{}", page::progress(chapter, &verdict, page::Style::from_environment()));
+                say(&page::progress(chapter, &verdict, page::Style::from_environment()));
                 complete &= verdict.complete();
             }
             None => complete = false,
         }
     }
-    println!("\ncargo exercise NAME judges one chapter; the answers go into {}", places(chapters));
+    say(&format!("\ncargo exercise NAME judges one chapter; the answers go into {}", places(chapters)));
     Ok(complete)
 }
 
@@ -94,15 +104,12 @@ fn verdict(root: &Path, chapter: &Chapter) -> io::Result<Option<Verdict>> {
     match run::tests(root, chapter)? {
         Run::Tests(tests) => Ok(Some(Verdict::new(chapter.exercises(root)?, &tests))),
         Run::DoesNotCompile => {
-            println!(
-                "\n{}: {} does not compile; the compiler says why, above",
-                chapter.name,
-                answers.display()
-            );
+            let (name, answers) = (&chapter.name, answers.display());
+            say(&format!("\n{name}: {answers} does not compile; the compiler says why, above"));
             Ok(None)
         }
         Run::CutShort(output) => {
-            println!("{output}\n{}: the tests were cut short by what stands above", chapter.name);
+            say(&format!("{output}\n{}: the tests were cut short by what stands above", chapter.name));
             Ok(None)
         }
     }

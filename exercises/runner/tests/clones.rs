@@ -6,7 +6,7 @@ use ddpm_exercise_runner::{course, target::Folders};
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -102,6 +102,19 @@ fn two_clones_with_one_target_folder_are_judged_each_by_its_own_answers() {
     }
     let (_, said) = judge(&right);
     assert!(said.contains("with CARGO_TARGET_DIR="), "the plain command’s folder is not named in {said}");
+}
+
+#[test]
+fn a_reader_who_goes_away_is_no_error() {
+    let mut exercise = Command::new(env!("CARGO_BIN_EXE_exercise"))
+        .arg("--help")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(exercise.stdout.take());
+    let output = exercise.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", said(&output));
 }
 
 #[test]
