@@ -2,18 +2,18 @@
 //!
 //! ```text
 //! cargo bench --bench toy
-//! cargo bench --bench toy -- --torch PYTHON --script torch_toy.py [--rounds 5]
+//! cargo bench --bench toy -- --torch PYTHON [--rounds 5]
 //! ```
 //!
 //! The workload is that of tiny-diffusion's defaults: 8000 points, batches of 32, T = 50 with β linear from 1e-4 to 0.02;
 //! AdamW at 1e-3, gradient norm clipped at 1, the loss read at each step; then 1000 points drawn in 50 steps. Our side
 //! is the chapters' own trainer and sampler, which also keep a moving average and compute their coefficients in `f64`.
-//! `--torch` runs the script in turn with this program, with as many threads (`RAYON_NUM_THREADS` sets them), so that
-//! whatever else the machine does slows both; it must print one JSON line with `train_step_s` and `draw_1000x50_s`.
-//! Printed are the medians over the rounds, one JSON line a side, their ratio, and what ten times the points, the steps
+//! With `--torch`, PYTHON runs `benches/torch_toy.py` in turn with this program, with as many threads (`RAYON_NUM_THREADS`
+//! sets them), so that whatever else the machine does slows both. PYTHON needs torch. Printed are the medians over the rounds, one JSON line a side, their ratio, and what ten times the points, the steps
 //! T or the batch costs.
 
 use ddpm::{
+    course,
     forward::standard_normal,
     objective::Objective,
     reverse::FixedVariance,
@@ -23,20 +23,36 @@ use ddpm::{
 };
 use ndarray::{Array2, Axis};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
-use std::{env, error::Error, hint::black_box, process::Command, time::Instant};
+use std::{
+    env,
+    error::Error,
+    hint::black_box,
+    process::{Command, ExitCode},
+    time::Instant,
+};
 
 const POINTS: usize = 8000;
 const BATCH: usize = 32;
 const STEPS: usize = 50;
 const DRAWN: usize = 1000;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match compare() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare() -> Result<(), Box<dyn Error>> {
     let options = Options::parse()?;
     let (mut rust, mut torch) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         rust.push(Times::measure());
-        if let Some((python, script)) = &options.torch {
-            torch.push(Times::of_script(python, script)?);
+        if let Some(python) = &options.torch {
+            torch.push(Times::of_pytorch(python)?);
         }
     }
     let rust = Times::median(&rust);
@@ -56,29 +72,29 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 struct Options {
     rounds: usize,
-    torch: Option<(String, String)>,
+    torch: Option<String>,
 }
 
 impl Options {
     fn parse() -> Result<Self, Box<dyn Error>> {
-        let (mut rounds, mut python, mut script) = (5, None, None);
+        let mut options = Self { rounds: 5, torch: None };
         let mut words = env::args().skip(1);
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
             match word.as_str() {
-                "--rounds" => rounds = value()?.parse()?,
-                "--torch" => python = Some(value()?),
-                "--script" => script = Some(value()?),
+                "--rounds" => options.rounds = at_least_one(&value()?)?,
+                "--torch" => options.torch = Some(value()?),
                 "--bench" => {} // cargo's own
-                _ => return Err(format!("{word} is not an option; use --torch, --script or --rounds").into()),
+                _ => return Err(format!("{word} is not an option; use --torch or --rounds").into()),
             }
         }
-        match (python, script) {
-            (Some(python), Some(script)) => Ok(Self { rounds, torch: Some((python, script)) }),
-            (None, None) => Ok(Self { rounds, torch: None }),
-            _ => Err("--torch and --script go together".into()),
-        }
+        Ok(options)
     }
+}
+
+fn at_least_one(rounds: &str) -> Result<usize, String> {
+    let wrong = || format!("--rounds is {rounds}; it must be a whole number of at least 1: use 5");
+    rounds.parse().ok().filter(|&rounds| rounds > 0).ok_or_else(wrong)
 }
 
 /// Seconds per training step and per draw.
@@ -95,18 +111,25 @@ impl Times {
         Self { train_step, draw: seconds(5, || toy.draw(DRAWN)) }
     }
 
-    fn of_script(python: &str, script: &str) -> Result<Self, Box<dyn Error>> {
+    fn of_pytorch(python: &str) -> Result<Self, Box<dyn Error>> {
+        let script = course::within("benches/torch_toy.py")?;
         let threads = rayon::current_num_threads().to_string();
-        let output = Command::new(python).args([script, "--threads", &threads]).output()?;
-        let text = String::from_utf8(output.stdout)?;
+        let ran = format!("{python} {} --threads {threads}", script.display());
+        let remedy = "--torch needs a Python that has torch";
+        let output = Command::new(python).arg(&script).args(["--threads", &threads]).output();
+        let output = output.map_err(|error| format!("{ran}: cannot be run: {error}; {remedy}"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
         let number = |key: &str| -> Option<f64> {
             let (_, rest) = text.split_once(&format!("\"{key}\":"))?;
             rest.split([',', '}']).next()?.trim().parse().ok()
         };
-        match (number("train_step_s"), number("draw_1000x50_s")) {
-            (Some(train_step), Some(draw)) => Ok(Self { train_step, draw }),
-            _ => Err(format!("{script} printed {text:?} {}", String::from_utf8_lossy(&output.stderr)).into()),
-        }
+        let (train_step, draw) = (number("train_step_s"), number("draw_1000x50_s"));
+        let times = train_step.zip(draw).filter(|_| output.status.success());
+        let (train_step, draw) = times.ok_or_else(|| {
+            let said = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
+            format!("{ran}: ended with {}, and no times; {remedy}. It said:\n{}", output.status, said.trim())
+        })?;
+        Ok(Self { train_step, draw })
     }
 
     fn median(rounds: &[Self]) -> Self {
