@@ -4,7 +4,7 @@
 
 OUT is a folder that `ch16_evaluate_images --checkpoint OUT` judges by the same classifier, features and number of samples as the
 course's own, with images drawn by the same sampler: the chapter's, or, by `DDPMPipeline`, what the saved scheduler says, which
-is the chapter's default: Algorithm 2 with the variance of the posterior, x̂_0 clipped, times counted down from T. The network is the course's `laptop`, or what diffusers reads from FOLDER. AdamW at 0.001 with warm-up over a tenth of
+is the chapter's default: Algorithm 2 with the variance of the posterior, x̂_0 clipped, times counted up from t = 1. The network is the course's `laptop`, or what diffusers reads from FOLDER. AdamW at 0.001 with warm-up over a tenth of
 the steps, then a cosine; gradients clipped to norm 1; an average of decay 0.995; the linear schedule of Ho et al. with T = 1000.
 """
 
@@ -49,7 +49,7 @@ network = UNet2DModel.from_pretrained(arguments.network) if arguments.network el
 network.train()
 average = copy.deepcopy(network).eval()
 schedule = DDPMScheduler(
-    num_train_timesteps=1000, variance_type="fixed_small", clip_sample=True, timestep_spacing="trailing"
+    num_train_timesteps=1000, variance_type="fixed_small", clip_sample=True, timestep_spacing="leading"
 )
 optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
 warm_up = arguments.steps // 10

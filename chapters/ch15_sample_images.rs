@@ -50,6 +50,9 @@ struct Arguments {
     device: DeviceChoice,
 }
 
+/// The times of a chain that begins at a t of its own: they count down from it.
+const FROM_T: Spacing = Spacing::Trailing;
+
 /// What all sections share.
 struct Setting {
     denoiser: NetworkDenoiser,
@@ -294,7 +297,7 @@ fn few_steps(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let mut curves = [const { Vec::new() }; 3];
     for &count in &counts {
         let ratios = samplers.map(|(_, sampler)| {
-            let steps = sampler.steps(schedule, count, setting.plan.spacing, None)?;
+            let steps = sampler.steps(schedule, count, FROM_T, None)?;
             Ok(moments_drawn(schedule, &steps, (mean, variance)).1 / variance)
         });
         let ratios = ratios.into_iter().collect::<Result<Vec<_>>>()?;
@@ -314,7 +317,7 @@ fn few_steps(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let rng = &mut setting.rng(8);
     let images = GaussianImages::flat(schedule, (8, 8, 1), mean, variance, &setting.device)?;
     let drawn_by = |sampler: Sampler, rng: &mut StdRng| -> Result<(f64, f64)> {
-        let steps = setting.steps(sampler, None)?;
+        let steps = sampler.steps(schedule, setting.plan.calls, FROM_T, None)?;
         let x_t = standard_normal((500, 8, 8, 1), rng, &setting.device)?;
         let drawn = sample(&steps, &images, x_t, rng, |_, _| Ok(()))?;
         let measured = f64::from(drawn.flatten_all()?.var(0)?.to_scalar::<f32>()?);
@@ -379,7 +382,7 @@ fn there_and_back(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let (mut curve, mut shown, mut latents) = (Vec::new(), vec![x_0.clone()], Vec::new());
     let counts: &[usize] = if setting.quick { &[5, 20] } else { &[5, 10, 20, 50, 100, 200] };
     for &count in counts {
-        let grid_of_times = time_grid(top, count, setting.plan.spacing)?;
+        let grid_of_times = time_grid(top, count, FROM_T)?;
         let up = encode(setting.schedule(), &grid_of_times);
         let down = Sampler::Ddim(0.0).along(setting.schedule(), &grid_of_times, None)?;
         let latent = setting.run(&format!("{count} steps up"), &up, x_0.clone(), rng)?;
@@ -443,7 +446,7 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     halfway(chapter, setting)?;
     let drawn = setting.run("decoding", &decode, Tensor::cat(&[strip(&circle)?, strip(&line)?], 0)?, rng)?;
 
-    let below = time_grid(top(setting.schedule()), setting.plan.calls, setting.plan.spacing)?;
+    let below = time_grid(top(setting.schedule()), setting.plan.calls, FROM_T)?;
     let latents = setting.run("encoding", &encode(setting.schedule(), &below), setting.images(4)?, rng)?;
     let (from, to) = (latents.narrow(0, 0, 2)?, latents.narrow(0, 2, 2)?);
     let between =
@@ -504,7 +507,7 @@ fn denoising(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     for share in [0.25, 0.5, 0.75] {
         let t = (share * last as f64) as usize;
         let x_t = diffuse(setting.schedule(), t, &x_0, &setting.noise(count, rng)?)?;
-        let steps = time_grid(t, setting.plan.calls.min(t), setting.plan.spacing)?;
+        let steps = time_grid(t, setting.plan.calls.min(t), FROM_T)?;
         let chain = |sampler: Sampler| sampler.along(setting.schedule(), &steps, setting.plan.clip);
         let ancestral = chain(Sampler::Ddpm(FixedVariance::Beta))?;
         let noisy = (&x_t / setting.schedule().alpha_bar(t).sqrt())?;

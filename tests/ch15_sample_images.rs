@@ -685,16 +685,16 @@ fn a_diffusers_folder_opens_as_a_denoiser_and_draws() {
 #[test]
 fn the_default_plan_is_algorithm_2_with_the_posterior_variance_in_fifty_clipped_calls() {
     let plan = SamplingPlan::default();
-    let text = "Algorithm 2, σ² = β̃, 50 calls, trailing times, x̂_0 clipped";
+    let text = "Algorithm 2, σ² = β̃, 50 calls, leading times, x̂_0 clipped";
     assert_eq!(plan.to_string(), text);
     let schedule = Schedule::linear_scaled(400).unwrap();
-    let by_hand = Sampler::Ddpm(FixedVariance::Posterior).steps(&schedule, 50, Spacing::Trailing, Some(1.0));
+    let by_hand = Sampler::Ddpm(FixedVariance::Posterior).steps(&schedule, 50, Spacing::Leading, Some(1.0));
     assert_eq!(plan.steps(&schedule).unwrap(), by_hand.unwrap());
     let short = Schedule::linear_scaled(25).unwrap();
     assert!(plan.steps(&short).unwrap_err().to_string().contains("here T = 25"));
     assert_eq!(plan.within(&short).steps(&short).unwrap().len(), 25);
     let ddim = SamplingPlan { sampler: Sampler::Ddim(0.5), clip: None, ..plan };
-    assert_eq!(ddim.to_string(), "DDIM, η = 0.5, 50 calls, trailing times, x̂_0 not clipped");
+    assert_eq!(ddim.to_string(), "DDIM, η = 0.5, 50 calls, leading times, x̂_0 not clipped");
 }
 
 /// A checkpoint of a small untrained network, as a run writes it.

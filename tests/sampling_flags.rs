@@ -25,8 +25,8 @@ fn flags_name_a_plan_and_those_that_would_change_nothing_are_refused() {
         (&["--variance", "beta"], SamplingPlan { sampler: Sampler::Ddpm(FixedVariance::Beta), ..default }),
         (&["--sampler", "ddpm", "--steps", "7"], SamplingPlan { calls: 7, ..default }),
         (
-            &["--spacing", "leading", "--no-clip"],
-            SamplingPlan { spacing: Spacing::Leading, clip: None, ..default },
+            &["--spacing", "trailing", "--no-clip"],
+            SamplingPlan { spacing: Spacing::Trailing, clip: None, ..default },
         ),
     ] {
         assert_eq!(plan(flags), Ok(expected), "{flags:?}");

@@ -84,9 +84,10 @@ pub struct SamplingPlan {
 }
 
 impl Default for SamplingPlan {
-    /// The course's default: the best of what it offers in 50 calls, by ch16's table of samplers.
+    /// The course's default: the best of what it offers in 50 calls, by ch16's table of samplers. Its times begin a little below T, where
+    /// x̂_0 is the network's error divided by next to nothing.
     fn default() -> Self {
-        SamplingPlan { sampler: Sampler::default(), calls: 50, spacing: Spacing::Trailing, clip: Some(1.0) }
+        SamplingPlan { sampler: Sampler::default(), calls: 50, spacing: Spacing::Leading, clip: Some(1.0) }
     }
 }
 
@@ -124,9 +125,9 @@ pub struct SamplingArguments {
     /// The number of calls of the network [default: 50]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
-    /// How they are laid over 1 … T: leading, trailing, linspace or quadratic
-    #[arg(long, default_value_t)]
-    pub spacing: Spacing,
+    /// How they are laid over 1 … T: leading, trailing, linspace or quadratic [default: leading]
+    #[arg(long)]
+    pub spacing: Option<Spacing>,
     /// Algorithm 2’s σ²: beta or posterior [default: posterior]
     #[arg(long)]
     pub variance: Option<FixedVariance>,
@@ -173,7 +174,7 @@ impl SamplingArguments {
         Ok(SamplingPlan {
             sampler,
             calls: self.steps.unwrap_or(plan.calls),
-            spacing: self.spacing,
+            spacing: self.spacing.unwrap_or(plan.spacing),
             clip: if self.no_clip { None } else { plan.clip },
         })
     }
