@@ -87,7 +87,7 @@ fn main() -> Result<()> {
         },
         digits: arguments.data.digits.clone(),
         edge: largest(sample.iter().map(|x| x.abs())),
-        count: common.pick(arguments.count, 100.min(arguments.count)),
+        count: common.pick(arguments.count, 300.min(arguments.count)),
         draws: common.pick((2000, 5), (200, 2)),
         judged: !common.quick && arguments.count >= 1000,
         seed: common.seed,

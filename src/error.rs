@@ -117,7 +117,7 @@ fn excuse(count: usize, statistical: usize) -> String {
     let rows = if statistical == 1 { "row" } else { "rows" };
     let seeds = one_in(statistical as f64 * StandardError::CHANCE);
     format!(
-        ". {it_is} statistical: a right program fails {one} statistical {rows} by chance at one seed in {seeds}. Try another --seed: if \
+        ". {it_is} statistical: a right program fails {one} statistical {rows} by chance at about one seed in {seeds}. Try another --seed: if \
          {it_fails} there, too, it is a bug"
     )
 }

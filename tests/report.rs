@@ -237,16 +237,18 @@ fn a_failure_by_chance_says_how_rare_it_is_and_what_to_do() {
     assert_eq!(
         one.verdict().unwrap_err().to_string(),
         "1 of 3 rows is not ok in “Numbers”: b is 6.0 ± 1.0, predicted 0. It is statistical: a right program fails one of its 2 \
-         statistical rows by chance at one seed in 870,000. Try another --seed: if it fails there, too, it is a bug"
+         statistical rows by chance at about one seed in 870,000. Try another --seed: if it fails there, too, it is a bug"
     );
     let alone = Table::new("").within("b", 0.0, 6.0, 1.0).verdict().unwrap_err().to_string();
     assert!(
-        alone.contains("a right program fails its only statistical row by chance at one seed in 1,700,000."),
+        alone.contains(
+            "a right program fails its only statistical row by chance at about one seed in 1,700,000."
+        ),
         "{alone}"
     );
     let two = one.clone().within("d", 0.0, 7.0, 1.0);
     let expected = "2 of 4 rows are not ok in “Numbers”: b is 6.0 ± 1.0, predicted 0. They are statistical: a right program fails one of \
-                    its 3 statistical rows by chance at one seed in 580,000. Try another --seed: if they fail there, too, it is a bug";
+                    its 3 statistical rows by chance at about one seed in 580,000. Try another --seed: if they fail there, too, it is a bug";
     assert_eq!(two.verdict().unwrap_err().to_string(), expected);
     let certain = two.exactly("e", 1, 2);
     let expected = "3 of 5 rows are not ok in “Numbers”: e is 2, predicted 1";
@@ -275,7 +277,7 @@ fn a_chapter_blames_chance_only_if_all_its_failures_are_statistical() {
     assert!(words.contains("at one seed in 1,700,000"), "{text}");
     let (failure, _) = verdict(vec![good.clone(), unlucky.clone(), good.clone()]);
     let expected = "1 of 5 rows is not ok in “ch01_forward”: in “Unlucky”, c is 6.0 ± 1.0, predicted 0. It is statistical: a right program \
-                    fails one of its 3 statistical rows by chance at one seed in 580,000. Try another --seed: if it fails there, too, it is a bug";
+                    fails one of its 3 statistical rows by chance at about one seed in 580,000. Try another --seed: if it fails there, too, it is a bug";
     assert_eq!(failure, Err(expected.to_owned()));
     for tables in [vec![unlucky.clone(), wrong.clone()], vec![wrong.clone(), unlucky.clone()]] {
         let (failure, _) = verdict(tables);
