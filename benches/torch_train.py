@@ -3,9 +3,10 @@
     python torch_train.py OUT [--network FOLDER] [--steps 1000] [--batch 64] [--threads 2] [--seed 0]
 
 OUT is a folder that `ch16_evaluate_images --checkpoint OUT` judges by the same classifier, features and number of samples as the
-course's own, with images drawn by the same sampler: the chapter's, or, by `DDPMPipeline`, what the saved scheduler says, which
-is the chapter's default: Algorithm 2 with the variance of the posterior, x̂_0 clipped, times counted up from t = 1. The network is the course's `laptop`, or what diffusers reads from FOLDER. AdamW at 0.001 with warm-up over a tenth of
-the steps, then a cosine; gradients clipped to norm 1; an average of decay 0.995; the linear schedule of Ho et al. with T = 1000.
+course's own, with images drawn by the same sampler. The scheduler that is saved beside the network says the same to a
+`DDPMPipeline`: the variance of the posterior, x̂_0 clipped, times counted up from 0. The network is the course's `laptop`, or what
+diffusers reads from FOLDER. AdamW at 0.001 with warm-up over a tenth of the steps, then a cosine; gradients clipped to norm 1; an
+average of decay 0.995; the linear schedule of Ho et al. with T = 1000.
 """
 
 import argparse

@@ -19,7 +19,6 @@ use ddpm::{
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
-use std::path::PathBuf;
 
 /// 256 levels, as a pixel has; the box holds three deviations of the data to either side.
 const BINS: Bins = Bins::new(3.0, 256);
@@ -54,7 +53,7 @@ struct Setting {
     table: DiscreteData,
     schedule: Schedule,
     training: TrainConfig,
-    digits: PathBuf,
+    built_in: DataArgs,
     /// The largest |x| of 20,000 points of the data: where samples are clipped.
     edge: f64,
     count: usize,
@@ -85,7 +84,7 @@ fn main() -> Result<()> {
             steps: common.pick(arguments.training_steps, 300.min(arguments.training_steps)),
             ..TrainConfig::default()
         },
-        digits: arguments.data.digits.clone(),
+        built_in: arguments.data.clone(),
         edge: largest(sample.iter().map(|x| x.abs())),
         count: common.pick(arguments.count, 300.min(arguments.count)),
         draws: common.pick((2000, 5), (200, 2)),
@@ -115,7 +114,7 @@ fn bits(nats: f64) -> f64 {
 impl Setting {
     /// A data set that is always at hand, and its table.
     fn known(&self, name: DatasetName) -> Result<(Dataset, DiscreteData)> {
-        let data = Dataset::named(name, &self.digits)?;
+        let data = self.built_in.named(name)?;
         let table =
             DiscreteData::of(data.density(), BINS).context("a built-in data set with a known density")?;
         Ok((data, table))
@@ -155,10 +154,10 @@ fn entropies(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         grid = grid.row(name.as_str(), [entropy, bits(density), occupied, inner(p, 0) + inner(p, 1)]);
 
         let x_0 = quantize(BINS, &data.sample(20_000, &mut StdRng::seed_from_u64(setting.seed)));
-        let surprise: Array1<f64> =
+        let nll: Array1<f64> =
             x_0.rows().into_iter().map(|x| bits(-p[(BINS.index(x[0]), BINS.index(x[1]))].ln())).collect();
-        let error = StandardError::of_mean(surprise.view());
-        table = table.within(name.as_str(), entropy, mean(surprise.view()), error);
+        let error = StandardError::of_mean(nll.view());
+        table = table.within(name.as_str(), entropy, mean(nll.view()), error);
     }
     chapter.grid(grid.digits(4).note(
         "a byte is 8 bits; occupied: bins with more than 10⁻⁹ of the mass; tails: the mass in the outermost bins, which go \

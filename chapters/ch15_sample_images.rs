@@ -84,7 +84,7 @@ impl Setting {
             denoiser.shape(),
         );
         ensure!(arguments.count > 0, "count is 0; it must be at least 1: draw one image");
-        let plan = arguments.sampling.plan()?;
+        let plan = arguments.sampling.plan(denoiser.schedule())?;
         plan.steps(denoiser.schedule())?; // a wrong number of steps or η, before any work
         Ok(Setting {
             denoiser,

@@ -46,8 +46,8 @@ struct Arguments {
     samples: Option<usize>,
     #[command(flatten)]
     sampling: SamplingArguments,
-    /// Which samplers to compare: none, those of the same cost (some three minutes), or also other times, no clipping, and 25, 100
-    /// and 250 calls (some ten minutes) [default: cost for the network that ships with the course, none for another]
+    /// Which samplers to compare: none, those of the same cost, or also other times, no clipping, and 25, 100
+    /// and 250 calls (a quarter of an hour) [default: cost for the network that ships with the course, none for another]
     #[arg(long, value_name = "WHICH")]
     samplers: Option<Compared>,
     /// The number of test images whose likelihood is measured [default: 64; with --full 1000]
@@ -118,7 +118,6 @@ impl Setting {
         };
         within("--samples", samples, 10)?;
         within("--images", images, 2)?;
-        let plan = arguments.sampling.plan()?;
         let path = arguments.checkpoint.clone().map_or_else(shipped_checkpoint, Ok)?;
         let Opened { denoiser, last, path, passed_over } = Opened::at(&path, &device).context(
             "no network to judge: train one with ch14_train_images, or name one with --checkpoint",
@@ -131,6 +130,7 @@ impl Setting {
             denoiser.shape(),
             test.shape(),
         );
+        let plan = arguments.sampling.plan(denoiser.schedule())?;
         plan.steps(denoiser.schedule())?; // a wrong number of steps or η, before any work
         Ok(Setting {
             denoiser,

@@ -44,7 +44,7 @@ fn a_figure_is_handed_over_as_svg_and_as_png() {
 }
 
 #[test]
-#[should_panic(expected = "1 of 1 rows are not ok")]
+#[should_panic(expected = "1 of 1 rows is not ok")]
 fn a_table_that_is_not_ok_fails_the_cell() {
     Table::new("").close("π", 3.0, 3.2, 0.1).evcxr_display();
 }

@@ -1,22 +1,30 @@
 //! The flags of a sampler, and the two programs that take them: refused before any work, or used.
 
-use ddpm::{reverse::FixedVariance, sampler::Spacing};
+use ddpm::{reverse::FixedVariance, sampler::Spacing, schedule::Schedule};
 use ddpm_unet::sample::{Sampler, SamplingArguments, SamplingPlan};
 use std::process::Command;
 
-fn plan(flags: &[&str]) -> std::result::Result<SamplingPlan, String> {
+fn plan(flags: &[&str], schedule: &Schedule) -> std::result::Result<SamplingPlan, String> {
     #[derive(clap::Parser)]
     struct Flags {
         #[command(flatten)]
         sampling: SamplingArguments,
     }
     let parsed = <Flags as clap::Parser>::try_parse_from([&["draw"], flags].concat());
-    parsed.map_err(|error| error.to_string())?.sampling.plan().map_err(|error| error.to_string())
+    parsed.map_err(|error| error.to_string())?.sampling.plan(schedule).map_err(|error| error.to_string())
 }
 
 #[test]
 fn flags_name_a_plan_and_those_that_would_change_nothing_are_refused() {
     let default = SamplingPlan::default();
+    let schedule = Schedule::linear_scaled(1000).unwrap();
+    let short = Schedule::linear_scaled(25).unwrap();
+    assert_eq!(plan(&[], &short), Ok(SamplingPlan { calls: 25, ..default }), "no more calls than T");
+    assert_eq!(
+        plan(&["--steps", "50"], &short),
+        Ok(default),
+        "what is named stays, and is refused where it is used"
+    );
     assert_eq!(default.sampler, Sampler::Ddpm(FixedVariance::Posterior));
     for (flags, expected) in [
         (&[][..], default),
@@ -29,7 +37,7 @@ fn flags_name_a_plan_and_those_that_would_change_nothing_are_refused() {
             SamplingPlan { spacing: Spacing::Trailing, clip: None, ..default },
         ),
     ] {
-        assert_eq!(plan(flags), Ok(expected), "{flags:?}");
+        assert_eq!(plan(flags, &schedule), Ok(expected), "{flags:?}");
     }
     for (flags, expected) in [
         (&["--sampler", "ddpm", "--eta", "0.5"][..], "--eta is 0.5; it must go with --sampler ddim"),
@@ -39,7 +47,7 @@ fn flags_name_a_plan_and_those_that_would_change_nothing_are_refused() {
         (&["--variance", "large"], "use beta"),
         (&["--spacing", "random"], "use leading"),
     ] {
-        let error = plan(flags).unwrap_err();
+        let error = plan(flags, &schedule).unwrap_err();
         assert!(error.contains(expected), "{flags:?}: {error}");
     }
 }

@@ -1,7 +1,7 @@
 //! The data set as the reader names it on the command line.
 
 use super::{Dataset, DatasetName};
-use crate::Result;
+use crate::{Result, course};
 use std::path::PathBuf;
 
 /// Which points to use: a built-in data set, the rows of a file, or the ink of a picture.
@@ -17,9 +17,9 @@ pub struct DataArgs {
     #[cfg(feature = "plot")]
     #[arg(long, value_name = "FILE.png", conflicts_with_all = ["data", "points"])]
     pub picture: Option<PathBuf>,
-    /// The folder or file of MNIST's training images, for `--data digit`
-    #[arg(long, value_name = "PATH", default_value = "data/mnist")]
-    pub digits: PathBuf,
+    /// The folder or file of MNIST's training images, for `--data digit` [default: data/mnist of the course]
+    #[arg(long, value_name = "PATH")]
+    pub digits: Option<PathBuf>,
 }
 
 impl DataArgs {
@@ -34,7 +34,18 @@ impl DataArgs {
         }
         match &self.points {
             Some(path) => Dataset::points(path),
-            None => Dataset::named(self.data, &self.digits),
+            None => self.named(self.data),
+        }
+    }
+
+    /// A built-in data set; the digit comes from the reader's images, or from the course's own.
+    ///
+    /// # Errors
+    /// As [`Dataset::named`], or if the course's folder is wanted and not found.
+    pub fn named(&self, name: DatasetName) -> Result<Dataset> {
+        match (name, &self.digits) {
+            (DatasetName::Digit, None) => Dataset::named(name, course::within("data/mnist")?),
+            (_, digits) => Dataset::named(name, digits.clone().unwrap_or_default()), // only the digit reads it
         }
     }
 

@@ -99,8 +99,8 @@ impl Table {
     ///
     /// ```
     /// let table = ddpm::report::Table::new("").within("mean of x_T", 0.0, 0.0123, 0.01);
-    /// let row = table.to_string().lines().last().unwrap().split("  ").map(str::trim).collect::<Vec<_>>().join("|");
-    /// assert_eq!(row, "mean of x_T|0|0.012 ± 0.010|1.2 s.e.|5 s.e.|✓");
+    /// let row = table.to_string().lines().last().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    /// assert_eq!(row, "mean of x_T 0 0.012 ± 0.010 1.2 s.e. 5 s.e. ✓");
     /// ```
     pub fn within(
         self,

@@ -18,7 +18,7 @@ pub enum Sampler {
 }
 
 impl Default for Sampler {
-    /// Algorithm 2 with σ² = β̃, which draws the best digits in 50 calls: ch16's table of samplers measures it.
+    /// Algorithm 2 with σ² = β̃, of the least Fréchet distance in 50 calls by ch16's table of samplers.
     fn default() -> Self {
         Sampler::Ddpm(FixedVariance::Posterior)
     }
@@ -84,8 +84,8 @@ pub struct SamplingPlan {
 }
 
 impl Default for SamplingPlan {
-    /// The course's default: the best of what it offers in 50 calls, by ch16's table of samplers. Its times begin a little below T, where
-    /// x̂_0 is the network's error divided by next to nothing.
+    /// The course's default: by ch16's table of samplers the least Fréchet distance of what it offers in 50 calls. Its times begin
+    /// a little below T: at T itself x̂_0 is the network's error divided by next to nothing.
     fn default() -> Self {
         SamplingPlan { sampler: Sampler::default(), calls: 50, spacing: Spacing::Leading, clip: Some(1.0) }
     }
@@ -122,7 +122,7 @@ pub struct SamplingArguments {
     /// The sampler: ddpm (Algorithm 2) or ddim [default: ddpm]
     #[arg(long, value_name = "NAME", value_parser = ["ddpm", "ddim"])]
     pub sampler: Option<String>,
-    /// The number of calls of the network [default: 50]
+    /// The number of calls of the network [default: 50, or T if that is less]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
     /// How they are laid over 1 … T: leading, trailing, linspace or quadratic [default: leading]
@@ -141,12 +141,13 @@ pub struct SamplingArguments {
 
 #[cfg(feature = "cli")]
 impl SamplingArguments {
-    /// The plan that they name; `--eta` alone means DDIM, `--variance` alone Algorithm 2. What is not named is the default's.
+    /// The plan that they name, for a network of this schedule; `--eta` alone means DDIM, `--variance` alone Algorithm 2. What is
+    /// not named is the default's, with no more calls than T.
     ///
     /// # Errors
     /// [`ddpm::Error::Parameter`] if `--eta` goes with Algorithm 2, or `--variance` with DDIM: it would change nothing.
-    pub fn plan(&self) -> Result<SamplingPlan> {
-        let plan = SamplingPlan::default();
+    pub fn plan(&self, schedule: &Schedule) -> Result<SamplingPlan> {
+        let plan = SamplingPlan::default().within(schedule);
         let ddim = match self.sampler.as_deref() {
             Some(name) => name == "ddim",
             None => self.eta.is_some(),
