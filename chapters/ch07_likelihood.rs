@@ -6,7 +6,7 @@ use ddpm::{
     bound::{Bins, Model, bits_per_dim, discretized_bound, quantize},
     data::{DataArgs, Dataset, DatasetName},
     denoiser::{Denoiser, ExactDenoiser, Prediction},
-    forward::standard_normal,
+    forward::{diffuse, standard_normal},
     likelihood::{DiscreteData, Ledger, bits_with_error, decoding_error, last_step, progressive_rates},
     metrics::{largest, mean, sliced_wasserstein, standard_error},
     objective::Objective,
@@ -480,11 +480,12 @@ fn progressive(chapter: &mut Chapter, setting: &Setting, networks: &Networks) ->
     let pairs: Vec<(f64, f64)> = (1..=steps)
         .map(|t| {
             let noise = standard_normal(x_0.nrows(), 2, &mut rng);
+            let x_t = diffuse(&x_0, schedule.alpha_bar(t), &noise);
             let best = match t == 1 || (steps - t) % (steps / 10).max(1) == 0 {
-                true => in_levels(decoding_error(&exact, &x_0, t, &noise)),
+                true => in_levels(decoding_error(&exact.process(), &exact.predict(&x_t, t), &x_0, &x_t, t)),
                 false => f64::NAN,
             };
-            (in_levels(decoding_error(&model, &x_0, t, &noise)), best)
+            (in_levels(decoding_error(&model.process(), &model.predict(&x_t, t), &x_0, &x_t, t)), best)
         })
         .collect();
     let header = ["t", "rate", "information", "RMSE in levels", "of the exact denoiser"];

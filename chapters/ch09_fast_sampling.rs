@@ -17,8 +17,7 @@ use ddpm::{
     reverse::FixedVariance,
     sampler::{
         Knowing, Method, MultiStep, Spacing, Step, ancestral, between, ddim, ddim_step, encode, flow,
-        flow_to_data, half_log_snr, lambda_uniform, memory_of_x_0, sample, sample_multistep, sigma_hat_step,
-        time_grid,
+        flow_to_data, half_log_snr, lambda_uniform, memory_of_x_0, sample, sigma_hat_step, time_grid,
     },
     schedule::Schedule,
     train::{NetworkDenoiser, TrainConfig, Trainer},
@@ -255,7 +254,7 @@ fn orders(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
         let times: Vec<usize> = (1..=steps + 1).rev().collect();
         for (curve, method) in curves.iter_mut().zip(DETERMINISTIC) {
             let all = method.steps(&schedule, &times, None)?; // and one to 0, which is not taken
-            let end = sample_multistep(&all[..steps], &exact, x.clone(), rng, |_, _| ());
+            let end = sample(&all[..steps], &exact, x.clone(), rng, |_, _| ());
             curve.push((steps as f64, median_error(&end, &truth)));
         }
     }
@@ -317,7 +316,7 @@ fn grids(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<(
     let exact = ExactDenoiser::new(schedule, known);
     let mut error = |times: &[usize], steps: &[MultiStep]| -> Result<(f64, f64)> {
         let truth = flow_to_data(known, &x, schedule.alpha_bar(times[0]), 1e-7)?;
-        let end = sample_multistep(steps, &exact, x.clone(), rng, |_, _| ());
+        let end = sample(steps, &exact, x.clone(), rng, |_, _| ());
         Ok((times.len() as f64, median_error(&end, &truth)))
     };
     let title = "Median distance from the flow of “mixture” down to t = 0";
@@ -618,7 +617,7 @@ fn cost(chapter: &mut Chapter, network: &impl Denoiser, rng: &mut StdRng) -> Res
         let schedule = Schedule::linear_scaled(last)?;
         let counting = Counting::new(network);
         let steps = method.steps(&schedule, &time_grid(last, steps, Spacing::Trailing)?, None)?;
-        sample_multistep(&steps, &counting, standard_normal(points, 2, rng), rng, |_, _| ());
+        sample(&steps, &counting, standard_normal(points, 2, rng), rng, |_, _| ());
         Ok([counting.calls(), counting.points()])
     };
     let mut table =

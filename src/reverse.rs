@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    denoiser::Denoiser,
+    denoiser::Prediction,
     gaussian::DiagonalGaussian,
     posterior::{posterior_log_variance, posterior_mean, posterior_variance},
     schedule::Schedule,
@@ -171,18 +171,17 @@ pub fn split_mean_log_variance(output: ArrayView2<f64>) -> (Array2<f64>, Array2<
 ///
 /// Source: Ho et al. 2020, §3.2, and the function of the same name in their code.
 ///
-/// `x_t` has shape (N, D), t lies in 1…T. Where the denoiser learned a variance, `choice` is not asked. With
-/// `clip = Some(c)`, x̂_0 is clipped to [−c, c] before the posterior mean is taken; without, the mean is Eq. (11).
+/// `prediction` is the denoiser's at `x_t` of shape (N, D) and t = 1 … T. Where it has a variance, `choice` is not used.
+/// With `clip = Some(c)`, x̂_0 is clipped to [−c, c] before the posterior mean is taken; without, the mean is Eq. (11).
 #[track_caller]
 pub fn p_mean_variance(
     schedule: &Schedule,
-    denoiser: &impl Denoiser,
+    prediction: &Prediction,
     x_t: &Array2<f64>,
     t: usize,
     choice: FixedVariance,
     clip: Option<f64>,
 ) -> DiagonalGaussian {
-    let prediction = denoiser.predict(x_t.view(), t);
     let mean = match clip {
         None => mean_from_eps(schedule, t, x_t, &prediction.eps),
         Some(c) => {
@@ -190,9 +189,30 @@ pub fn p_mean_variance(
             posterior_mean(schedule, t, &x_0, x_t)
         }
     };
-    match prediction.variance {
-        Some(variance) => DiagonalGaussian { mean, variance },
+    match &prediction.variance {
+        Some(variance) => DiagonalGaussian { mean, variance: variance.clone() },
         None => DiagonalGaussian::isotropic(mean, density_variance(schedule, t, choice)),
     }
 }
 // ANCHOR_END: p_mean_variance
+
+// ANCHOR: ReverseProcess
+/// How a prediction becomes p_θ(x_{t−1} | x_t): the schedule, the fixed variance, the clipping.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReverseProcess<'a> {
+    /// The schedule.
+    pub schedule: &'a Schedule,
+    /// The variance where the denoiser learned none.
+    pub variance: FixedVariance,
+    /// Clips x̂_0 to [−c, c].
+    pub clip: Option<f64>,
+}
+
+impl ReverseProcess<'_> {
+    /// p_θ(x_{t−1} | x_t) at `x_t` of shape (N, D), given the denoiser's prediction there: [`p_mean_variance`].
+    #[track_caller]
+    pub fn step(&self, prediction: &Prediction, x_t: &Array2<f64>, t: usize) -> DiagonalGaussian {
+        p_mean_variance(self.schedule, prediction, x_t, t, self.variance, self.clip)
+    }
+}
+// ANCHOR_END: ReverseProcess

@@ -14,7 +14,7 @@ use ddpm::{
         world::GaussianWorld,
     },
     denoiser::{Denoiser, GaussianData},
-    forward::{chain, standard_normal},
+    forward::{chain, diffuse, standard_normal},
     gaussian,
     metrics::{mean, standard_error},
     reverse::{FixedVariance, density_variance},
@@ -335,10 +335,10 @@ fn at_t_1_the_variance_of_t_2_stands_in() {
     for choice in [FixedVariance::Beta, FixedVariance::Posterior] {
         let world = world(5, 1, choice);
         let (x_0, noise) = (array![[0.3]], array![[0.2]]);
-        let term = reconstruction_term(&world.model(), &x_0, &noise)[0];
+        let (model, x_1) = (world.model(), diffuse(&x_0, world.schedule.alpha_bar(1), &noise));
+        let term = reconstruction_term(&model.process(), &model.predict(&x_1, 1), &x_0, &x_1)[0];
         assert!(term.is_finite());
-        let x_1 = ddpm::forward::diffuse(&x_0, world.schedule.alpha_bar(1), &noise);
-        let p = world.model().reverse(&x_1, 1);
+        let p = model.reverse(&x_1, 1);
         assert_relative(
             "σ_1²",
             p.variance[(0, 0)],
@@ -353,7 +353,8 @@ fn at_t_1_the_variance_of_t_2_stands_in() {
 #[should_panic(expected = "starts at t = 2")]
 fn the_denoising_terms_start_at_2() {
     let world = world(5, 1, FixedVariance::Beta);
-    denoising_term(&world.model(), &array![[0.0]], 1, &array![[0.0]]);
+    let (model, x) = (world.model(), array![[0.0]]);
+    denoising_term(&model.process(), &model.predict(&x, 1), &x, &x, 1);
 }
 
 #[test]
@@ -383,14 +384,14 @@ fn discretized_reconstruction_term_is_the_logarithm_of_probabilities_that_sum_to
     // Whatever was the noise, the 5 · 5 possible images of two pixels share a probability of 1 for a given x_1.
     let world = world(5, 2, FixedVariance::Beta);
     let model = world.model();
-    let alpha_bar = world.schedule.alpha_bar(1);
     let (x_1, levels) = (array![[0.4, -1.7]], 5);
+    let prediction = model.predict(&x_1, 1);
     let mut total = 0.0;
     for i in 0..levels {
         for j in 0..levels {
             let x_0 = array![[i, j]].mapv(|k| -1.0 + 2.0 * k as f64 / (levels - 1) as f64);
-            let noise = (&x_1 - &(alpha_bar.sqrt() * &x_0)) / (1.0 - alpha_bar).sqrt();
-            let nats = discretized_reconstruction_term(&model, &x_0, &noise, Bins::new(1.0, levels))[0];
+            let bins = Bins::new(1.0, levels);
+            let nats = discretized_reconstruction_term(&model.process(), &prediction, &x_0, &x_1, bins)[0];
             assert!(nats >= 0.0, "bin {i}, {j}: {nats} nats");
             total += (-nats).exp();
         }
@@ -405,8 +406,10 @@ fn discretized_reconstruction_term_is_the_density_times_the_bin_where_bins_are_n
     let (x_0, noise) = (array![[0.2, -0.6], [0.0, 0.4]], array![[0.3, -2.0], [5.0, 0.1]]);
     let levels = 20_001; // the four values lie on this grid
     let width: f64 = 2.0 / (levels - 1) as f64;
-    let bins = discretized_reconstruction_term(&model, &x_0, &noise, Bins::new(1.0, levels));
-    let density = reconstruction_term(&model, &x_0, &noise);
+    let x_1 = diffuse(&x_0, world.schedule.alpha_bar(1), &noise);
+    let (process, prediction) = (model.process(), model.predict(&x_1, 1));
+    let bins = discretized_reconstruction_term(&process, &prediction, &x_0, &x_1, Bins::new(1.0, levels));
+    let density = reconstruction_term(&process, &prediction, &x_0, &x_1);
     for i in 0..2 {
         // the density's curvature over a bin: below (width/σ)² of it
         assert_relative(&format!("point {i}"), bins[i], density[i] - 2.0 * width.ln(), 1e-6);

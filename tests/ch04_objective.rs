@@ -4,7 +4,7 @@ mod common;
 
 use common::{assert_all_close, assert_close, assert_relative, rng};
 use ddpm::{
-    bound::{Model, denoising_term},
+    bound::denoising_term,
     data::{Dataset, DatasetName},
     denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction, known_posterior_mean},
     forward::{diffuse, standard_normal},
@@ -16,8 +16,8 @@ use ddpm::{
     },
     posterior::posterior_mean,
     reverse::{
-        FixedVariance, eps_from_mean, fixed_variance, mean_coefficients, mean_from_eps, predict_x_0,
-        x_0_coefficients,
+        FixedVariance, ReverseProcess, eps_from_mean, fixed_variance, mean_coefficients, mean_from_eps,
+        predict_x_0, x_0_coefficients,
     },
     schedule::{Schedule, ScheduleName},
 };
@@ -171,13 +171,14 @@ fn the_loss_is_the_kl_up_to_a_constant() {
     let schedule = Schedule::linear(100, 1e-4, 0.05).unwrap();
     let x_0 = standard_normal::<f64>(10, 2, &mut rng(4));
     for choice in [FixedVariance::Beta, FixedVariance::Posterior] {
-        let model = Model { schedule: &schedule, denoiser: Wrong, variance: choice, clip: None };
+        let process = ReverseProcess { schedule: &schedule, variance: choice, clip: None };
         for t in [2, 3, 50, 100] {
             let eps = standard_normal::<f64>(10, 2, &mut rng(5));
-            let kl = denoising_term(&model, &x_0, t, &eps);
             let x_t = diffuse(&x_0, schedule.alpha_bar(t), &eps);
+            let prediction = Wrong.predict(x_t.view(), t);
+            let kl = denoising_term(&process, &prediction, &x_0, &x_t, t);
             let sigma_squared = fixed_variance(&schedule, t, choice);
-            let loss = weighted_loss(&schedule, t, &eps, &Wrong.predict(x_t.view(), t).eps, sigma_squared);
+            let loss = weighted_loss(&schedule, t, &eps, &prediction.eps, sigma_squared);
             for i in 0..10 {
                 let expected = loss[i] + kl_constant(&schedule, t, sigma_squared, 2);
                 assert_close(&format!("t = {t}, {choice}: KL"), kl[i], expected, 1e-9 * (1.0 + expected));

@@ -20,18 +20,23 @@ use std::cell::RefCell;
 
 const CHOICES: [FixedVariance; 2] = [FixedVariance::Beta, FixedVariance::Posterior];
 
-/// Predicts tanh(x_t), with a variance of its own if it has one, and notes when it was asked.
+/// ε = tanh(x_t), with a variance or without.
+fn prediction(x_t: ArrayView2<f64>, variance: Option<f64>) -> Prediction {
+    let variance = variance.map(|variance| Array2::from_elem(x_t.dim(), variance));
+    Prediction { eps: x_t.mapv(f64::tanh), variance }
+}
+
+/// Predicts tanh(x_t), with a variance of its own if it has one, and notes when it was called.
 #[derive(Default)]
 struct Spy {
     variance: Option<f64>,
-    asked: RefCell<Vec<usize>>,
+    called: RefCell<Vec<usize>>,
 }
 
 impl Denoiser for Spy {
     fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
-        self.asked.borrow_mut().push(t);
-        let variance = self.variance.map(|variance| Array2::from_elem(x_t.dim(), variance));
-        Prediction { eps: x_t.mapv(f64::tanh), variance }
+        self.called.borrow_mut().push(t);
+        prediction(x_t, self.variance)
     }
 }
 
@@ -42,8 +47,8 @@ fn sample_asks_the_denoiser_exactly_t_times_from_t_to_1() {
     let (spy, mut seen) = (Spy::default(), Vec::new());
     let steps = ancestral(&schedule, FixedVariance::Beta, None);
     sample(&steps, &spy, Array2::zeros((3, 2)), &mut rng(1), |t, _| seen.push(t));
-    assert_eq!(spy.asked.into_inner(), [7, 6, 5, 4, 3, 2, 1], "the t at which the denoiser was asked");
-    assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1, 0], "the t that were shown to `watch`");
+    assert_eq!(spy.called.into_inner(), [7, 6, 5, 4, 3, 2, 1], "the t at which the denoiser was called");
+    assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1, 0], "the t that `on_step` saw");
 }
 // ANCHOR_END: sample_asks_the_denoiser_exactly_t_times_from_t_to_1
 
@@ -82,28 +87,29 @@ fn apply_multiplies_and_adds() {
     let (x_t, z) = (0.7f64, -1.3);
     let mean = |x_0: f64| 0.5 * x_t - 0.2 * x_t.tanh() + 0.3 * x_0;
     let x_0 = 2.0 * x_t - x_t.tanh();
-    let got = |step: Step, spy: &Spy| apply(&step, spy, &array![[x_t]], &array![[z]])[(0, 0)];
-    let spy = Spy::default();
+    let got = |step: Step, variance: Option<f64>| {
+        let x_t = array![[x_t]];
+        apply(&step, &prediction(x_t.view(), variance), &x_t, &array![[z]])[(0, 0)]
+    };
     let sum = format!(
         "0.5 x_t − 0.2 ε + 0.3 x̂_0 + 0.1 z at x_t = 0.7, ε = {:.4}, x̂_0 = {x_0:.4}, z = -1.3",
         x_t.tanh()
     );
-    assert_close(&sum, got(step, &spy), mean(x_0) + 0.1 * z, 1e-15);
-    assert_eq!(spy.asked.borrow()[..], [3], "the steps at which the denoiser was asked");
+    assert_close(&sum, got(step, None), mean(x_0) + 0.1 * z, 1e-15);
     let clipped = Step { clip: Some(0.4), ..step };
-    assert_close(&format!("{sum}, x̂_0 clipped to 0.4"), got(clipped, &spy), mean(0.4) + 0.1 * z, 1e-15);
-    // a variance, not a standard deviation, and asleep in the last step
-    let learned = Spy { variance: Some(0.3), ..Spy::default() };
+    assert_close(&format!("{sum}, x̂_0 clipped to 0.4"), got(clipped, None), mean(0.4) + 0.1 * z, 1e-15);
+    // a variance, not a standard deviation, and none in the last step
+    let learned = Some(0.3);
     assert_close(
         &format!("{sum}, Σ = 0.3 learned"),
-        got(step, &learned),
+        got(step, learned),
         mean(x_0) + 0.3f64.sqrt() * z,
         1e-15,
     );
     let last = Step { t: 1, noise: 0.0, ..step };
     assert_close(
         &format!("{sum}, Σ = 0.3 learned, the last step, without z"),
-        got(last, &learned),
+        got(last, learned),
         mean(x_0),
         1e-15,
     );
@@ -116,19 +122,15 @@ fn a_step_is_a_draw_from_p_theta() {
         let schedule = name.schedule(50).unwrap();
         let (x_t, noise) =
             (standard_normal::<f64>(6, 3, &mut rng(2)), standard_normal::<f64>(6, 3, &mut rng(3)));
+        let tanh = prediction(x_t.view(), None);
         for t in 2..=50 {
             for choice in CHOICES {
                 for clip in [None, Some(0.5), Some(1e9)] {
                     let step = ancestral_step(&schedule, t, choice, clip);
-                    let p = p_mean_variance(&schedule, &Spy::default(), &x_t, t, choice, clip);
+                    let p = p_mean_variance(&schedule, &tanh, &x_t, t, choice, clip);
                     let what = format!("{name}, t = {t}, {choice}, clip {clip:?}");
                     // cosine's 1/√ᾱ_T is 5e3 at T = 50
-                    assert_all_close(
-                        &what,
-                        &apply(&step, &Spy::default(), &x_t, &noise),
-                        &p.sample(&noise),
-                        1e-9,
-                    );
+                    assert_all_close(&what, &apply(&step, &tanh, &x_t, &noise), &p.sample(&noise), 1e-9);
                 }
             }
         }
@@ -180,11 +182,12 @@ fn ancestral_step_with_a_clip_goes_through_x_0() {
 fn p_mean_variance_is_the_gaussian_of_algorithm_2() {
     let schedule = Schedule::linear(10, 0.01, 0.2).unwrap();
     let x_t = 0.7f64;
+    let tanh = prediction(array![[x_t]].view(), None);
     for t in 1..=10 {
         let (alpha, bar) = (schedule.alpha(t), schedule.alpha_bar(t));
         let expected = (x_t - (1.0 - alpha) / (1.0 - bar).sqrt() * x_t.tanh()) / alpha.sqrt();
         for choice in CHOICES {
-            let p = p_mean_variance(&schedule, &Spy::default(), &array![[x_t]], t, choice, None);
+            let p = p_mean_variance(&schedule, &tanh, &array![[x_t]], t, choice, None);
             assert_close(&format!("t = {t}: mean"), p.mean[(0, 0)], expected, 1e-14);
             // as a density it needs a variance at t = 1, too
             let variance = match choice {
@@ -200,12 +203,13 @@ fn p_mean_variance_is_the_gaussian_of_algorithm_2() {
 fn the_step_is_algorithm_2_s_line_4() {
     let schedule = Schedule::linear(10, 0.01, 0.2).unwrap();
     let (x_t, z) = (0.7f64, -1.3);
+    let tanh = prediction(array![[x_t]].view(), None);
     for t in 1..=10 {
         let (alpha, bar) = (schedule.alpha(t), schedule.alpha_bar(t));
         let mean = (x_t - (1.0 - alpha) / (1.0 - bar).sqrt() * x_t.tanh()) / alpha.sqrt();
         let expected = if t > 1 { mean + (1.0 - alpha).sqrt() * z } else { mean };
         let step = ancestral_step(&schedule, t, FixedVariance::Beta, None);
-        let got = apply(&step, &Spy::default(), &array![[x_t]], &array![[z]])[(0, 0)];
+        let got = apply(&step, &tanh, &array![[x_t]], &array![[z]])[(0, 0)];
         assert_close(&format!("x_{}", t - 1), got, expected, 1e-14);
     }
 }
@@ -236,14 +240,15 @@ fn the_last_step_adds_no_noise() {
 fn p_mean_variance_clips_x_0_and_only_where_it_must() {
     let schedule = Schedule::linear(100, 1e-4, 0.05).unwrap();
     let x_t = standard_normal::<f64>(50, 2, &mut rng(5));
+    let tanh = prediction(x_t.view(), None);
     for t in [1, 2, 50, 100] {
         let eps = x_t.mapv(f64::tanh);
         let clipped = predict_x_0(&schedule, t, &x_t, &eps).mapv(|x| x.clamp(-0.4, 0.4));
-        let p = p_mean_variance(&schedule, &Spy::default(), &x_t, t, FixedVariance::Beta, Some(0.4));
+        let p = p_mean_variance(&schedule, &tanh, &x_t, t, FixedVariance::Beta, Some(0.4));
         let expected = posterior_mean(&schedule, t, &clipped, &x_t);
         assert_all_close(&format!("t = {t}, x̂_0 clipped to 0.4: mean"), &p.mean, &expected, 1e-12);
-        let wide = p_mean_variance(&schedule, &Spy::default(), &x_t, t, FixedVariance::Beta, Some(1e6));
-        let free = p_mean_variance(&schedule, &Spy::default(), &x_t, t, FixedVariance::Beta, None);
+        let wide = p_mean_variance(&schedule, &tanh, &x_t, t, FixedVariance::Beta, Some(1e6));
+        let free = p_mean_variance(&schedule, &tanh, &x_t, t, FixedVariance::Beta, None);
         assert_all_close(&format!("t = {t}: a wide clip"), &wide.mean, &free.mean, 1e-11);
     }
 }
@@ -289,10 +294,10 @@ fn interpolated_variance_lies_between_the_two_on_the_log_scale() {
 fn p_mean_variance_takes_a_learned_variance_and_asks_for_no_fixed_one() {
     let schedule = Schedule::linear(10, 1e-4, 0.02).unwrap();
     let x_t = standard_normal::<f64>(4, 2, &mut rng(6));
-    let spy = Spy { variance: Some(0.3), ..Spy::default() };
-    let p = p_mean_variance(&schedule, &spy, &x_t, 5, FixedVariance::Beta, None);
+    let (learned, tanh) = (prediction(x_t.view(), Some(0.3)), prediction(x_t.view(), None));
+    let p = p_mean_variance(&schedule, &learned, &x_t, 5, FixedVariance::Beta, None);
     assert_all_close("the learned variance", &p.variance, &Array2::from_elem((4, 2), 0.3), 0.0);
-    let fixed = p_mean_variance(&schedule, &Spy::default(), &x_t, 5, FixedVariance::Beta, None);
+    let fixed = p_mean_variance(&schedule, &tanh, &x_t, 5, FixedVariance::Beta, None);
     assert_all_close("β_5", &fixed.variance, &Array2::from_elem((4, 2), schedule.beta(5)), 0.0);
 }
 
@@ -344,7 +349,7 @@ fn apply_without_x_0_meets_no_infinity() {
     assert_eq!(schedule.alpha_bar(400), 0.0);
     let (x_t, z) = (1.0f64, -1.3);
     for step in &ancestral(&schedule, FixedVariance::Beta, None)[..10] {
-        let got = apply(step, &Spy::default(), &array![[x_t]], &array![[z]])[(0, 0)];
+        let got = apply(step, &prediction(array![[x_t]].view(), None), &array![[x_t]], &array![[z]])[(0, 0)];
         let expected = (x_t - 0.9 * x_t.tanh()) / 0.1f64.sqrt() + 0.9f64.sqrt() * z;
         assert_close(
             &format!("t = {}, ᾱ_t = 0, x̂_0 = ∞ − ∞ with the factor 0: x_{{t−1}}", step.t),

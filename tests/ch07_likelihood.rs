@@ -8,14 +8,14 @@ use ddpm::{
     course,
     data::{Dataset, DatasetName, Density, Empirical, GaussianMixture},
     denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction},
-    forward::standard_normal,
+    forward::{diffuse, standard_normal},
     gaussian::{kl_divergence, log_density},
     likelihood::{
         DiscreteData, Ledger, bits_with_error, decoding_error, discrete_entropy, last_step, prior_step,
         progressive_rates, reverse_step,
     },
     metrics::{largest_difference, mean, standard_error},
-    reverse::FixedVariance,
+    reverse::{FixedVariance, ReverseProcess},
     schedule::Schedule,
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis, array};
@@ -194,13 +194,10 @@ fn decoding_error_is_that_of_the_guessed_x_0() {
     let (x_0, noise) = (array![[0.5, -1.0], [2.0, 0.25]], array![[0.1, -0.7], [1.3, 0.4]]);
     for t in [1, 5, 10] {
         for clip in [None, Some(0.6)] {
-            let model = Model {
-                schedule: &schedule,
-                denoiser: Doubtful(Some(0.3)),
-                variance: FixedVariance::Beta,
-                clip,
-            };
-            let got = decoding_error(&model, &x_0, t, &noise);
+            let process = ReverseProcess { schedule: &schedule, variance: FixedVariance::Beta, clip };
+            let x_t = diffuse(&x_0, schedule.alpha_bar(t), &noise);
+            let prediction = Doubtful(Some(0.3)).predict(x_t.view(), t);
+            let got = decoding_error(&process, &prediction, &x_0, &x_t, t);
             let alpha_bar = schedule.alpha_bar(t);
             let squares = |i: usize| {
                 (0..2).map(move |d| (i, d)).map(|at| {
@@ -226,7 +223,9 @@ fn decoding_error_of_the_exact_denoiser_is_what_x_t_does_not_tell() {
     let model = Model { schedule: &schedule, denoiser, variance: FixedVariance::Beta, clip: None };
     let x_0 = &data.mean + &(data.variance.sqrt() * standard_normal::<f64>(5000, 2, &mut rng(3)));
     for t in [1, 4, 10] {
-        let errors = decoding_error(&model, &x_0, t, &standard_normal(5000, 2, &mut rng(4 + t as u64)));
+        let noise = standard_normal(5000, 2, &mut rng(4 + t as u64));
+        let x_t = diffuse(&x_0, schedule.alpha_bar(t), &noise);
+        let errors = decoding_error(&model.process(), &model.predict(&x_t, t), &x_0, &x_t, t);
         let (alpha_bar, v) = (schedule.alpha_bar(t), data.variance);
         let expected = v * (1.0 - alpha_bar) / (alpha_bar * v + 1.0 - alpha_bar);
         let tolerance = 4.0 * standard_error(errors.view());

@@ -12,7 +12,7 @@ use ddpm::{
     sampler::{
         Knowing, MultiStep, Spacing, Step, ancestral, ancestral_step, apply, continuous_alpha_bar, ddim,
         ddim_sigma, ddim_step, dpm_solver, dpm_solver_step, encode_step, half_log_snr, lambda_uniform,
-        sample, sample_multistep, time_grid,
+        sample, time_grid,
     },
     schedule::ScheduleName,
 };
@@ -142,7 +142,7 @@ fn ddim_step_clips_the_clean_image_and_keeps_the_noise() {
     let eps = exact.predict(x_t.view(), 50).eps[(0, 0)];
     let alpha_bar = schedule.alpha_bar(20);
     let expected = alpha_bar.sqrt() * 1.0 + (1.0 - alpha_bar).sqrt() * eps;
-    assert_close("x_20", apply(&step, &exact, &x_t, &z)[(0, 0)], expected, 1e-12);
+    assert_close("x_20", apply(&step, &exact.predict(x_t.view(), step.t), &x_t, &z)[(0, 0)], expected, 1e-12);
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn errors_on_a_gaussian(steps: usize) -> [f64; 2] {
     let first: Vec<MultiStep> = ddim(&schedule, &grid, 0.0, None).into_iter().map(MultiStep::from).collect();
     // the last of the jumps leads from the end of the grid to 0
     [first, dpm_solver(&schedule, &grid, None)].map(|all| {
-        let end = sample_multistep(&all[..steps], &exact, x.clone(), &mut rng(0), |_, _| ());
+        let end = sample(&all[..steps], &exact, x.clone(), &mut rng(0), |_, _| ());
         largest_difference(&end, &flow)
     })
 }
@@ -402,41 +402,41 @@ fn dpm_solver_goes_along_the_grid() {
     assert_eq!(steps.len(), 7);
 }
 
-/// Predicts tanh(x_t) and notes when it was asked.
+/// Predicts tanh(x_t) and notes when it was called.
 #[derive(Default)]
 struct Spy {
-    asked: RefCell<Vec<usize>>,
+    called: RefCell<Vec<usize>>,
 }
 
 impl Denoiser for Spy {
     fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
-        self.asked.borrow_mut().push(t);
+        self.called.borrow_mut().push(t);
         Prediction { eps: x_t.mapv(f64::tanh), variance: None }
     }
 }
 
 #[test]
-fn sample_multistep_asks_once_a_step_and_shows_what_sample_shows() {
+fn a_sampler_with_memory_calls_once_a_step_and_shows_every_x_t() {
     let schedule = ScheduleName::Linear.schedule(100).unwrap();
     let (spy, mut seen) = (Spy::default(), Vec::new());
     let steps = dpm_solver(&schedule, &[80, 50, 20, 3], None);
-    sample_multistep(&steps, &spy, Array2::zeros((3, 2)), &mut rng(1), |t, _| seen.push(t));
-    assert_eq!(spy.asked.into_inner(), [80, 50, 20, 3], "the t at which the denoiser was asked");
-    assert_eq!(seen, [80, 50, 20, 3, 0], "the t that were shown to `watch`");
+    sample(&steps, &spy, Array2::zeros((3, 2)), &mut rng(1), |t, _| seen.push(t));
+    assert_eq!(spy.called.into_inner(), [80, 50, 20, 3], "the t at which the denoiser was called");
+    assert_eq!(seen, [80, 50, 20, 3, 0], "the t that `on_step` saw");
 }
 
 #[test]
-fn sample_multistep_without_memory_is_sample() {
+fn steps_without_memory_are_plain_steps() {
     let schedule = ScheduleName::Linear.schedule(30).unwrap();
     let steps = ancestral(&schedule, FixedVariance::Beta, Some(0.8));
     let x_t = standard_normal::<f64>(6, 2, &mut rng(8));
     let multi: Vec<MultiStep> = steps.iter().copied().map(MultiStep::from).collect();
     let one = sample(&steps, &Spy::default(), x_t.clone(), &mut rng(9), |_, _| ());
-    assert_eq!(one, sample_multistep(&multi, &Spy::default(), x_t, &mut rng(9), |_, _| ()));
+    assert_eq!(one, sample(&multi, &Spy::default(), x_t, &mut rng(9), |_, _| ()));
 }
 
 #[test]
-fn sample_multistep_remembers_the_clipped_x_0_of_the_step_before() {
+fn a_step_with_memory_uses_the_clipped_x_0_of_the_step_before() {
     let schedule = ScheduleName::Linear.schedule(100).unwrap();
     let steps = dpm_solver(&schedule, &[80, 50, 20], Some(0.6));
     let mut x = 1.3f64;
@@ -447,7 +447,7 @@ fn sample_multistep_remembers_the_clipped_x_0_of_the_step_before() {
         x = step.x_t * x + step.x_0 * x_0 + multi.x_0_before * before;
         before = x_0;
     }
-    let got = sample_multistep(&steps, &Spy::default(), array![[1.3]], &mut rng(0), |_, _| ())[(0, 0)];
+    let got = sample(&steps, &Spy::default(), array![[1.3]], &mut rng(0), |_, _| ())[(0, 0)];
     assert_close("x_0 after three jumps", got, x, 1e-12);
     assert!(steps[1].x_0_before < 0.0, "the line goes on: the x̂_0 before has a negative weight");
 }

@@ -10,11 +10,11 @@ pub mod world;
 pub use bins::{Bins, bin_log_probability, quantize};
 
 use crate::{
-    denoiser::Denoiser,
+    denoiser::{Denoiser, Prediction},
     forward::{diffuse, standard_normal},
     gaussian::{DiagonalGaussian, kl_divergence},
     posterior::{posterior_mean, posterior_variance},
-    reverse::{FixedVariance, p_mean_variance},
+    reverse::{FixedVariance, ReverseProcess},
     schedule::Schedule,
 };
 use ndarray::{Array1, Array2, Axis, Zip};
@@ -28,7 +28,7 @@ pub fn bits_per_dim(nats: f64, dimension: usize) -> f64 {
 }
 // ANCHOR_END: bits_per_dim
 
-/// A reverse process p_θ: a denoiser under a schedule, and how its answer becomes a Gaussian.
+/// A model p_θ: a denoiser, and the [`ReverseProcess`] that its predictions run.
 #[derive(Debug, Clone, Copy)]
 pub struct Model<'a, D> {
     /// The schedule.
@@ -41,10 +41,20 @@ pub struct Model<'a, D> {
     pub clip: Option<f64>,
 }
 
-impl<D: Denoiser> Model<'_, D> {
-    /// p_θ(x_{t−1} | x_t) for `x_t` of shape (N, D): see [`p_mean_variance`].
+impl<'a, D: Denoiser> Model<'a, D> {
+    /// The model without its denoiser: what turns a prediction into p_θ(x_{t−1} | x_t).
+    pub fn process(&self) -> ReverseProcess<'a> {
+        ReverseProcess { schedule: self.schedule, variance: self.variance, clip: self.clip }
+    }
+
+    /// The denoiser's prediction at `x_t` of shape (N, D).
+    pub fn predict(&self, x_t: &Array2<f64>, t: usize) -> Prediction {
+        self.denoiser.predict(x_t.view(), t)
+    }
+
+    /// p_θ(x_{t−1} | x_t) at `x_t` of shape (N, D), with one call of the denoiser.
     pub fn reverse(&self, x_t: &Array2<f64>, t: usize) -> DiagonalGaussian {
-        p_mean_variance(self.schedule, &self.denoiser, x_t, t, self.variance, self.clip)
+        self.process().step(&self.predict(x_t, t), x_t, t)
     }
 }
 
@@ -71,24 +81,23 @@ pub fn prior_bits_per_dim(schedule: &Schedule, second_moment: f64) -> f64 {
 // ANCHOR: denoising_term
 /// L_{t−1} of each point, for t = 2 … T: KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(x_{t−1} | x_t)), in nats.
 ///
-/// Source: Ho et al. 2020, Eq. (5). `noise` makes x_t from x_0. The target is the forward process's *posterior*, not
-/// the forward step q(x_t | x_{t−1}). Shapes: (N, D) to (N).
+/// Source: Ho et al. 2020, Eq. (5). `x_t` is a draw from q(x_t | x_0), `prediction` the denoiser's there. The target is the
+/// forward process's *posterior*, not the forward step q(x_t | x_{t−1}). Shapes: (N, D) to (N).
 ///
 /// # Panics
 /// If t lies outside of 2…T: t = 1 belongs to [`reconstruction_term`].
 #[track_caller]
 pub fn denoising_term(
-    model: &Model<impl Denoiser>,
+    process: &ReverseProcess,
+    prediction: &Prediction,
     x_0: &Array2<f64>,
+    x_t: &Array2<f64>,
     t: usize,
-    noise: &Array2<f64>,
 ) -> Array1<f64> {
     assert!(t >= 2, "L_{{t−1}} starts at t = 2; at t = 1 stands L_0");
-    let schedule = model.schedule;
-    let x_t = diffuse(x_0, schedule.alpha_bar(t), noise);
-    let target = posterior_mean(schedule, t, x_0, &x_t);
-    DiagonalGaussian::isotropic(target, posterior_variance(schedule, t))
-        .kl_divergence(&model.reverse(&x_t, t))
+    let target = posterior_mean(process.schedule, t, x_0, x_t);
+    DiagonalGaussian::isotropic(target, posterior_variance(process.schedule, t))
+        .kl_divergence(&process.step(prediction, x_t, t))
 }
 // ANCHOR_END: denoising_term
 
@@ -97,13 +106,14 @@ pub fn denoising_term(
 ///
 /// Source: Ho et al. 2020, Eq. (5). For continuous data, and so it may be negative; images of whole numbers use the
 /// probability of a bin instead (Eq. 13). Its variance is β̃_2, see [`density_variance`](crate::reverse::density_variance).
+/// `prediction` is the denoiser's at `x_1`.
 pub fn reconstruction_term(
-    model: &Model<impl Denoiser>,
+    process: &ReverseProcess,
+    prediction: &Prediction,
     x_0: &Array2<f64>,
-    noise: &Array2<f64>,
+    x_1: &Array2<f64>,
 ) -> Array1<f64> {
-    let x_1 = diffuse(x_0, model.schedule.alpha_bar(1), noise);
-    -model.reverse(&x_1, 1).log_density(x_0.view())
+    -process.step(prediction, x_1, 1).log_density(x_0.view())
 }
 // ANCHOR_END: reconstruction_term
 
@@ -113,15 +123,15 @@ pub fn reconstruction_term(
 /// Source: Ho et al. 2020, Eq. (13).
 ///
 /// p_θ(x_0 | x_1) = ∏_d P_d, the probabilities that N(μ_θ(x_1, 1), σ_1²) gives to the bins of x_0's coordinates: see
-/// [`bin_log_probability`]. The coordinates must be levels of `bins`. Never negative.
+/// [`bin_log_probability`]. The coordinates must be levels of `bins`. Never negative. `prediction` is the denoiser's at `x_1`.
 pub fn discretized_reconstruction_term(
-    model: &Model<impl Denoiser>,
+    process: &ReverseProcess,
+    prediction: &Prediction,
     x_0: &Array2<f64>,
-    noise: &Array2<f64>,
+    x_1: &Array2<f64>,
     bins: Bins,
 ) -> Array1<f64> {
-    let x_1 = diffuse(x_0, model.schedule.alpha_bar(1), noise);
-    let DiagonalGaussian { mean, variance } = model.reverse(&x_1, 1);
+    let DiagonalGaussian { mean, variance } = process.step(prediction, x_1, 1);
     Zip::from(x_0)
         .and(&mean)
         .and(&variance)
@@ -136,21 +146,27 @@ pub fn discretized_reconstruction_term(
 /// Source: Ho et al. 2020, Eq. (5). The sum of a row is an unbiased estimate of the bound at that point.
 /// Shapes: (N, D) to (N, T + 1); nats.
 pub fn variational_bound(model: &Model<impl Denoiser>, x_0: &Array2<f64>, rng: &mut impl Rng) -> Array2<f64> {
-    terms(model, x_0, rng, |noise| reconstruction_term(model, x_0, noise))
+    let process = model.process();
+    terms(model, x_0, rng, |prediction, x_1| reconstruction_term(&process, prediction, x_0, x_1))
 }
 
-/// The terms, with an L_0 for either kind of data.
+/// The terms, with an L_0 for either kind of data, computed from the prediction at x_1 and x_1.
 fn terms(
     model: &Model<impl Denoiser>,
     x_0: &Array2<f64>,
     rng: &mut impl Rng,
-    reconstruction: impl Fn(&Array2<f64>) -> Array1<f64>,
+    reconstruction: impl Fn(&Prediction, &Array2<f64>) -> Array1<f64>,
 ) -> Array2<f64> {
-    let steps = model.schedule.steps();
+    let (process, steps) = (model.process(), model.schedule.steps());
     let mut terms = Array2::zeros((x_0.nrows(), steps + 1));
     for t in 1..=steps {
         let noise = standard_normal(x_0.nrows(), x_0.ncols(), rng);
-        let term = if t == 1 { reconstruction(&noise) } else { denoising_term(model, x_0, t, &noise) };
+        let x_t = diffuse(x_0, model.schedule.alpha_bar(t), &noise);
+        let prediction = model.predict(&x_t, t);
+        let term = match t {
+            1 => reconstruction(&prediction, &x_t),
+            _ => denoising_term(&process, &prediction, x_0, &x_t, t),
+        };
         terms.column_mut(t - 1).assign(&term);
     }
     terms.column_mut(steps).assign(&prior_term(model.schedule, x_0));
@@ -169,6 +185,9 @@ pub fn discretized_bound(
     bins: Bins,
     rng: &mut impl Rng,
 ) -> Array2<f64> {
-    terms(model, x_0, rng, |noise| discretized_reconstruction_term(model, x_0, noise, bins))
+    let process = model.process();
+    terms(model, x_0, rng, |prediction, x_1| {
+        discretized_reconstruction_term(&process, prediction, x_0, x_1, bins)
+    })
 }
 // ANCHOR_END: discretized_bound

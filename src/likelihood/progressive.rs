@@ -1,6 +1,9 @@
 //! Progressive decoding: how good the guess of x_0 is after so many bits.
 
-use crate::{bound::Model, denoiser::Denoiser, forward::diffuse, reverse::predict_x_0};
+use crate::{
+    denoiser::Prediction,
+    reverse::{ReverseProcess, predict_x_0},
+};
 use ndarray::{Array1, Array2, Axis};
 
 // ANCHOR: progressive_rates
@@ -29,17 +32,16 @@ pub fn progressive_rates(terms: &[f64]) -> Vec<f64> {
 ///
 /// Source: Ho et al. 2020, §4.3 and Eq. (15), with x̂_0 = (x_t − √(1 − ᾱ_t) ε_θ)/√ᾱ_t.
 ///
-/// `noise` makes x_t from x_0. Where the model clips x̂_0, the receiver does so, too.
+/// `prediction` is the denoiser's at `x_t`, a draw from q(x_t | x_0). Where the process clips x̂_0, the receiver does so, too.
 pub fn decoding_error(
-    model: &Model<impl Denoiser>,
+    process: &ReverseProcess,
+    prediction: &Prediction,
     x_0: &Array2<f64>,
+    x_t: &Array2<f64>,
     t: usize,
-    noise: &Array2<f64>,
 ) -> Array1<f64> {
-    let x_t = diffuse(x_0, model.schedule.alpha_bar(t), noise);
-    let eps = model.denoiser.predict(x_t.view(), t).eps;
-    let limit = model.clip.unwrap_or(f64::INFINITY);
-    let guess = predict_x_0(model.schedule, t, &x_t, &eps).mapv(|x| x.clamp(-limit, limit));
+    let limit = process.clip.unwrap_or(f64::INFINITY);
+    let guess = predict_x_0(process.schedule, t, x_t, &prediction.eps).mapv(|x| x.clamp(-limit, limit));
     let squares = (guess - x_0).mapv(|difference| difference * difference);
     squares.sum_axis(Axis(1)) / x_0.ncols() as f64 // (N)
 }

@@ -1,6 +1,6 @@
 //! The samplers under one roof: which steps each takes along a grid, and with which denoiser.
 
-use super::{MultiStep, SpacedVariance, ddim, dpm_solver, sample_multistep, spaced_ancestral};
+use super::{MultiStep, SpacedVariance, ddim, dpm_solver, sample, spaced_ancestral};
 use crate::{
     Result,
     denoiser::{Denoiser, Prediction},
@@ -64,9 +64,9 @@ impl Method {
         Ok(match self {
             Self::Learned => {
                 let spaced = SpacedVariance::new(denoiser, schedule, grid)?;
-                sample_multistep(&steps, &spaced, x_t, rng, |_, _| ())
+                sample(&steps, &spaced, x_t, rng, |_, _| ())
             }
-            _ => sample_multistep(&steps, &EpsOnly(denoiser), x_t, rng, |_, _| ()),
+            _ => sample(&steps, &EpsOnly(denoiser), x_t, rng, |_, _| ()),
         })
     }
 }

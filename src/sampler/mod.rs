@@ -21,12 +21,12 @@ pub use family::{Knowing, memory_of_x_0, noise_kept};
 pub use flow::{flow, flow_to_data, flow_velocity};
 pub use lambda::{continuous_alpha_bar, half_log_snr, lambda_uniform};
 pub use linear::moments_drawn;
-pub use multistep::{MultiStep, dpm_solver, dpm_solver_step, sample_multistep};
+pub use multistep::{MultiStep, dpm_solver, dpm_solver_step};
 pub use spaced::{SpacedVariance, spaced_ancestral, spaced_schedule};
 pub use walk::between;
 
 use crate::{
-    denoiser::Denoiser,
+    denoiser::{Denoiser, Prediction},
     forward::standard_normal,
     posterior::posterior_mean_coefficients,
     reverse::{FixedVariance, fixed_variance, mean_coefficients, x_0_coefficients},
@@ -42,7 +42,7 @@ use ndarray_rand::rand::Rng;
 /// if [`clip`](Self::clip) says so, and z ~ N(0, I).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
-    /// The step t at which the denoiser is asked.
+    /// The step t at which the denoiser is called.
     pub t: usize,
     /// The factor of x_t.
     pub x_t: f64,
@@ -112,19 +112,18 @@ pub fn ancestral(schedule: &Schedule, choice: FixedVariance, clip: Option<f64>) 
 // ANCHOR: apply
 /// Applies one step to a batch: x_t of shape (N, D) to x_{t−1} of shape (N, D).
 ///
-/// `noise` is z ~ N(0, I). A variance that the denoiser learned replaces the step's own, but never wakes the noise of
-/// the last step. Where the factor of x̂_0 is 0, x̂_0 is left out: on a very long chain ᾱ_t rounds to 0, x̂_0 is infinite,
-/// and 0 · ∞ is NaN.
-pub fn apply(step: &Step, denoiser: &impl Denoiser, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
-    let prediction = denoiser.predict(x_t.view(), step.t);
+/// `prediction` is the denoiser's at `x_t` and `step.t`, `noise` is z ~ N(0, I). A predicted variance replaces the step's own,
+/// except in the last step, which adds no noise. Where the factor of x̂_0 is 0, x̂_0 is left out: on a very long chain ᾱ_t
+/// rounds to 0, x̂_0 is infinite, and 0 · ∞ is NaN.
+pub fn apply(step: &Step, prediction: &Prediction, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
     let mut x_previous = Zip::from(x_t).and(&prediction.eps).map_collect(|&x_t, &eps| {
         let mean = step.x_t * x_t + step.eps * eps;
         if step.x_0 == 0.0 {
-            return mean; // where ᾱ_t underflows, x̂_0 is infinite, and nobody asks for it
+            return mean; // where ᾱ_t underflows, x̂_0 is infinite
         }
         mean + step.x_0 * step.predicted_x_0(x_t, eps)
     });
-    match prediction.variance {
+    match &prediction.variance {
         Some(variance) if step.noise > 0.0 => x_previous += &(variance.sqrt() * noise),
         _ => x_previous.scaled_add(step.noise, noise),
     }
@@ -132,23 +131,63 @@ pub fn apply(step: &Step, denoiser: &impl Denoiser, x_t: &Array2<f64>, noise: &A
 }
 // ANCHOR_END: apply
 
+// ANCHOR: SamplerStep
+/// What [`sample`] needs of a step: when the denoiser is called, and how its prediction moves x_t.
+pub trait SamplerStep: Copy {
+    /// What the step hands on to the next one beside x: nothing for a [`Step`], x̂_0 for a [`MultiStep`].
+    type Memory: Default;
+
+    /// The time t at which the denoiser is called.
+    fn t(&self) -> usize;
+
+    /// x_{t−1} from x_t of shape (N, D), the prediction there and z = `noise`.
+    fn advance(
+        &self,
+        prediction: &Prediction,
+        x_t: &Array2<f64>,
+        noise: &Array2<f64>,
+        memory: &mut Self::Memory,
+    ) -> Array2<f64>;
+}
+// ANCHOR_END: SamplerStep
+
+impl SamplerStep for Step {
+    type Memory = ();
+
+    fn t(&self) -> usize {
+        self.t
+    }
+
+    fn advance(
+        &self,
+        prediction: &Prediction,
+        x_t: &Array2<f64>,
+        noise: &Array2<f64>,
+        _: &mut (),
+    ) -> Array2<f64> {
+        apply(self, prediction, x_t, noise)
+    }
+}
+
 // ANCHOR: sample
-/// Runs a sampler from `x` = x_T ~ N(0, I) of shape (N, D) down to x_0, asking the denoiser once a step.
+/// Runs a sampler from `x` = x_T ~ N(0, I) of shape (N, D) down to x_0, with one call of the denoiser per step.
 ///
-/// `watch` sees every (t, x_t) on the way, x_T and x_0 included.
-pub fn sample(
-    steps: &[Step],
+/// `on_step` sees every (t, x_t) on the way, x_T and x_0 included.
+pub fn sample<S: SamplerStep>(
+    steps: &[S],
     denoiser: &impl Denoiser,
     mut x: Array2<f64>,
     rng: &mut impl Rng,
-    mut watch: impl FnMut(usize, &Array2<f64>),
+    mut on_step: impl FnMut(usize, &Array2<f64>),
 ) -> Array2<f64> {
+    let mut memory = S::Memory::default();
     for step in steps {
-        watch(step.t, &x);
+        on_step(step.t(), &x);
+        let prediction = denoiser.predict(x.view(), step.t());
         let noise = standard_normal(x.nrows(), x.ncols(), rng);
-        x = apply(step, denoiser, &x, &noise);
+        x = step.advance(&prediction, &x, &noise, &mut memory);
     }
-    watch(0, &x);
+    on_step(0, &x);
     x
 }
 // ANCHOR_END: sample

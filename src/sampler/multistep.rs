@@ -1,14 +1,8 @@
 //! Samplers with a memory: DPM-Solver++(2M).
 
-use super::{Step, apply, half_log_snr};
-use crate::{
-    denoiser::{Denoiser, Prediction},
-    forward::standard_normal,
-    reverse::x_0_coefficients,
-    schedule::Schedule,
-};
-use ndarray::{Array2, ArrayView2, Zip};
-use ndarray_rand::rand::Rng;
+use super::{SamplerStep, Step, apply, half_log_snr};
+use crate::{denoiser::Prediction, reverse::x_0_coefficients, schedule::Schedule};
+use ndarray::{Array2, Zip};
 
 // ANCHOR: MultiStep
 /// A [`Step`] that also remembers: to what the step makes of x_t it adds `x_0_before` times the x̂_0 of the step before.
@@ -88,39 +82,30 @@ pub fn dpm_solver(schedule: &Schedule, grid: &[usize], clip: Option<f64>) -> Vec
 }
 // ANCHOR_END: dpm_solver
 
-/// What a denoiser has already said.
-struct Said(Prediction);
+impl SamplerStep for MultiStep {
+    /// The x̂_0 of the step before; `None` in the first.
+    type Memory = Option<Array2<f64>>;
 
-impl Denoiser for Said {
-    fn predict(&self, _: ArrayView2<f64>, _: usize) -> Prediction {
-        self.0.clone()
+    fn t(&self) -> usize {
+        self.step.t
     }
-}
 
-// ANCHOR: sample_multistep
-/// [`sample`](super::sample) for steps with a memory: the same loop, one array more.
-///
-/// With no memory in any step it draws what `sample` draws, from the same generator. One call of the denoiser a step.
-pub fn sample_multistep(
-    steps: &[MultiStep],
-    denoiser: &impl Denoiser,
-    mut x: Array2<f64>,
-    rng: &mut impl Rng,
-    mut watch: impl FnMut(usize, &Array2<f64>),
-) -> Array2<f64> {
-    let mut x_0_before = Array2::zeros(x.dim()); // (N, D)
-    for MultiStep { step, x_0_before: share } in steps {
-        watch(step.t, &x);
-        let prediction = denoiser.predict(x.view(), step.t);
-        let x_0 = Zip::from(&x).and(&prediction.eps).map_collect(|&x_t, &eps| step.predicted_x_0(x_t, eps));
-        let noise = standard_normal(x.nrows(), x.ncols(), rng);
-        x = apply(step, &Said(prediction), &x, &noise);
-        if *share != 0.0 {
-            x.scaled_add(*share, &x_0_before);
+    // ANCHOR: advance
+    fn advance(
+        &self,
+        prediction: &Prediction,
+        x_t: &Array2<f64>,
+        noise: &Array2<f64>,
+        x_0_before: &mut Option<Array2<f64>>,
+    ) -> Array2<f64> {
+        let mut x_previous = apply(&self.step, prediction, x_t, noise);
+        match x_0_before {
+            Some(x_0_before) if self.x_0_before != 0.0 => x_previous.scaled_add(self.x_0_before, x_0_before),
+            _ => (),
         }
-        x_0_before = x_0;
+        let x_0 = |&x_t: &f64, &eps: &f64| self.step.predicted_x_0(x_t, eps);
+        *x_0_before = Some(Zip::from(x_t).and(&prediction.eps).map_collect(x_0));
+        x_previous
     }
-    watch(0, &x);
-    x
+    // ANCHOR_END: advance
 }
-// ANCHOR_END: sample_multistep

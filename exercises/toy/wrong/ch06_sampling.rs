@@ -7,7 +7,7 @@ use crate::{
     gaussian::DiagonalGaussian,
     posterior::{posterior_log_variance, posterior_variance},
     reverse::{FixedVariance, fixed_variance},
-    sampler::Step,
+    sampler::{SamplerStep, Step},
     schedule::Schedule,
 };
 use ndarray::{Array2, ArrayView2};
@@ -45,25 +45,16 @@ pub fn interpolated_variance(schedule: &Schedule, t: usize, v: &Array2<f64>) -> 
     }
 }
 
-/// A denoiser whose answer was tampered with.
-struct Tampered<D, T>(D, T);
-
-impl<D: Denoiser, T: Fn(Prediction) -> Prediction> Denoiser for Tampered<D, T> {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
-        self.1(self.0.predict(x_t, t))
-    }
-}
-
 #[track_caller]
 pub fn p_mean_variance(
     schedule: &Schedule,
-    denoiser: &impl Denoiser,
+    prediction: &Prediction,
     x_t: &Array2<f64>,
     t: usize,
     choice: FixedVariance,
     clip: Option<f64>,
 ) -> DiagonalGaussian {
-    let right = |clip| reverse::p_mean_variance(schedule, denoiser, x_t, t, choice, clip);
+    let right = |clip| reverse::p_mean_variance(schedule, prediction, x_t, t, choice, clip);
     let p = right(clip);
     let with = |variance: Array2<f64>| DiagonalGaussian { mean: p.mean.clone(), variance };
     match slip("p_mean_variance") {
@@ -73,14 +64,14 @@ pub fn p_mean_variance(
         }
         "clip_forgotten" => right(None),
         "learned_variance_ignored" => {
-            let unlearned = Tampered(denoiser, |answer: Prediction| Prediction { variance: None, ..answer });
+            let unlearned = Prediction { variance: None, ..prediction.clone() };
             reverse::p_mean_variance(schedule, &unlearned, x_t, t, choice, clip)
         }
         "standard_deviation_for_variance" => with(p.variance.sqrt()),
         "log_variance_for_variance" => with(p.variance.ln()),
         "zero_at_t_1" => with(Array2::from_elem(p.mean.dim(), fixed_variance(schedule, t, choice))),
         "noise_added_for_taken_away" => {
-            let turned = Tampered(denoiser, |answer: Prediction| Prediction { eps: -answer.eps, ..answer });
+            let turned = Prediction { eps: -&prediction.eps, ..prediction.clone() };
             reverse::p_mean_variance(schedule, &turned, x_t, t, choice, clip)
         }
         _ => p,
@@ -107,65 +98,63 @@ pub fn ancestral_step(schedule: &Schedule, t: usize, choice: FixedVariance, clip
     }
 }
 
-pub fn apply(step: &Step, denoiser: &impl Denoiser, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
-    let squared = Tampered(denoiser, |answer: Prediction| Prediction {
-        variance: answer.variance.map(|v| v.mapv(|v| v * v)),
-        ..answer
-    });
+pub fn apply(step: &Step, prediction: &Prediction, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
+    let with = |variance| Prediction { variance, ..prediction.clone() };
     match slip("apply") {
-        "variance_for_standard_deviation" => sampler::apply(step, &squared, x_t, noise),
-        "noise_wakes_in_the_last_step" => {
-            sampler::apply(&Step { noise: step.noise.max(f64::MIN_POSITIVE), ..*step }, denoiser, x_t, noise)
+        "variance_for_standard_deviation" => {
+            let squared = prediction.variance.as_ref().map(|v| v.mapv(|v| v * v));
+            sampler::apply(step, &with(squared), x_t, noise)
         }
-        "learned_variance_ignored" => {
-            let unlearned = Tampered(denoiser, |answer: Prediction| Prediction { variance: None, ..answer });
-            sampler::apply(step, &unlearned, x_t, noise)
-        }
-        "clip_forgotten" => sampler::apply(&Step { clip: None, ..*step }, denoiser, x_t, noise),
-        "t_off_by_one" => sampler::apply(&Step { t: step.t - 1, ..*step }, denoiser, x_t, noise),
-        "sign_of_the_noise" => sampler::apply(step, denoiser, x_t, &-noise),
+        "noise_wakes_in_the_last_step" => sampler::apply(
+            &Step { noise: step.noise.max(f64::MIN_POSITIVE), ..*step },
+            prediction,
+            x_t,
+            noise,
+        ),
+        "learned_variance_ignored" => sampler::apply(step, &with(None), x_t, noise),
+        "clip_forgotten" => sampler::apply(&Step { clip: None, ..*step }, prediction, x_t, noise),
+        "sign_of_the_noise" => sampler::apply(step, prediction, x_t, &-noise),
         "infinity_times_zero" => {
             let x_0 = (step.x_0_from_x_t + step.x_0_from_eps) * step.x_0;
-            sampler::apply(step, denoiser, x_t, noise) + 0.0 * x_0
+            sampler::apply(step, prediction, x_t, noise) + 0.0 * x_0
         }
-        _ => sampler::apply(step, denoiser, x_t, noise),
+        _ => sampler::apply(step, prediction, x_t, noise),
     }
 }
 
-pub fn sample(
-    steps: &[Step],
+pub fn sample<S: SamplerStep>(
+    steps: &[S],
     denoiser: &impl Denoiser,
     mut x: Array2<f64>,
     rng: &mut impl Rng,
-    mut watch: impl FnMut(usize, &Array2<f64>),
+    mut on_step: impl FnMut(usize, &Array2<f64>),
 ) -> Array2<f64> {
     let shape = x.dim();
     let uniform = |rng: &mut _| Array2::from_shape_simple_fn(shape, || Rng::random::<f64>(rng));
-    match slip("sample") {
-        "uniform_noise" => {
-            for step in steps {
-                watch(step.t, &x);
-                x = sampler::apply(step, denoiser, &x, &uniform(rng));
-            }
-            watch(0, &x);
-            x
+    let mut run = |noise: &mut dyn FnMut() -> Array2<f64>, earlier: usize| {
+        let mut memory = S::Memory::default();
+        for step in steps {
+            on_step(step.t(), &x);
+            let prediction = denoiser.predict(x.view(), step.t() - earlier);
+            x = step.advance(&prediction, &x, &noise(), &mut memory);
         }
+        on_step(0, &x);
+        x.clone()
+    };
+    match slip("sample") {
+        "uniform_noise" => run(&mut || uniform(rng), 0),
         "one_noise_for_all_steps" => {
             let noise = standard_normal(shape.0, shape.1, rng);
-            for step in steps {
-                watch(step.t, &x);
-                x = sampler::apply(step, denoiser, &x, &noise);
-            }
-            watch(0, &x);
-            x
+            run(&mut || noise.clone(), 0)
         }
-        "last_step_left_out" => sampler::sample(&steps[..steps.len() - 1], denoiser, x, rng, watch),
-        "first_step_left_out" => sampler::sample(&steps[1..], denoiser, x, rng, watch),
+        "t_off_by_one" => run(&mut || standard_normal(shape.0, shape.1, rng), 1),
+        "last_step_left_out" => sampler::sample(&steps[..steps.len() - 1], denoiser, x, rng, on_step),
+        "first_step_left_out" => sampler::sample(&steps[1..], denoiser, x, rng, on_step),
         "upwards" => {
-            let upwards: Vec<Step> = steps.iter().rev().copied().collect();
-            sampler::sample(&upwards, denoiser, x, rng, watch)
+            let upwards: Vec<S> = steps.iter().rev().copied().collect();
+            sampler::sample(&upwards, denoiser, x, rng, on_step)
         }
-        "noise_returned" => sampler::sample(&[], denoiser, x, rng, watch),
-        _ => sampler::sample(steps, denoiser, x, rng, watch),
+        "noise_returned" => sampler::sample::<S>(&[], denoiser, x, rng, on_step),
+        _ => sampler::sample(steps, denoiser, x, rng, on_step),
     }
 }

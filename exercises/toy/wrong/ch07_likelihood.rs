@@ -2,11 +2,11 @@
 
 use super::slip;
 use crate::{
-    bound::{Bins, Model, bits_per_dim},
-    denoiser::Denoiser,
-    forward::diffuse,
+    bound::{Bins, bits_per_dim},
+    denoiser::Prediction,
     gaussian::log_density,
     metrics::standard_error,
+    reverse::ReverseProcess,
 };
 use ndarray::{Array1, Array2, Axis};
 use solution::{bound, likelihood};
@@ -76,32 +76,26 @@ pub fn bits_with_error(terms: &Array2<f64>, dimension: usize) -> (f64, f64) {
 }
 
 pub fn decoding_error(
-    model: &Model<impl Denoiser>,
+    process: &ReverseProcess,
+    prediction: &Prediction,
     x_0: &Array2<f64>,
+    x_t: &Array2<f64>,
     t: usize,
-    noise: &Array2<f64>,
 ) -> Array1<f64> {
-    let right = likelihood::decoding_error(model, x_0, t, noise);
-    let Model { schedule, denoiser, variance, .. } = model;
+    let right = likelihood::decoding_error(process, prediction, x_0, x_t, t);
+    let clipped =
+        |clip| likelihood::decoding_error(&ReverseProcess { clip, ..*process }, prediction, x_0, x_t, t);
+    let mean_square = |error: Array2<f64>| error.mapv(|d| d * d).sum_axis(Axis(1)) / x_0.ncols() as f64;
     match slip("decoding_error") {
         "sum_for_mean_over_coordinates" => right * x_0.ncols() as f64,
         "root_of_the_mean" => right.sqrt(),
-        "clip_forgotten" => {
-            let unclipped = Model { schedule, denoiser, variance: *variance, clip: None };
-            likelihood::decoding_error(&unclipped, x_0, t, noise)
-        }
-        "clip_always" => {
-            let clipped = Model { schedule, denoiser, variance: *variance, clip: Some(1.0) };
-            likelihood::decoding_error(&clipped, x_0, t, noise)
-        }
-        "x_t_for_its_guess" => {
-            let x_t = diffuse(x_0, schedule.alpha_bar(t), noise);
-            (x_t - x_0).mapv(|d| d * d).sum_axis(Axis(1)) / x_0.ncols() as f64
-        }
+        "clip_forgotten" => clipped(None),
+        "clip_always" => clipped(Some(1.0)),
+        "x_t_for_its_guess" => mean_square(x_t - x_0),
         "error_of_the_noise" => {
-            let x_t = diffuse(x_0, schedule.alpha_bar(t), noise);
-            let eps = denoiser.predict(x_t.view(), t).eps;
-            (eps - noise).mapv(|d| d * d).sum_axis(Axis(1)) / x_0.ncols() as f64
+            let alpha_bar = process.schedule.alpha_bar(t);
+            let noise = (x_t - alpha_bar.sqrt() * x_0) / (1.0 - alpha_bar).sqrt();
+            mean_square(&prediction.eps - noise)
         }
         _ => right,
     }

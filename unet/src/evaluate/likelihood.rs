@@ -1,53 +1,41 @@
-//! The bound on images, with the formulas of Part I: one question to the network for each t, answered once for all rules.
+//! The bound on images, with the formulas of Part I: one call of the network for each t serves all rules.
 
 use super::{images, rows};
 use crate::{Result, denoiser::ImageDenoiser};
 use candle_core::Device;
 use ddpm::{
-    bound::{Bins, Model, bits_per_dim, denoising_term, discretized_reconstruction_term, prior_term},
-    denoiser::{Denoiser, Prediction},
+    bound::{Bins, bits_per_dim, denoising_term, discretized_reconstruction_term, prior_term},
+    denoiser::Prediction,
     forward::{diffuse, standard_normal},
     likelihood::decoding_error,
     metrics::{mean, standard_error},
-    reverse::FixedVariance,
+    reverse::{FixedVariance, ReverseProcess},
     schedule::Schedule,
 };
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, Axis, s};
 use ndarray_rand::rand::Rng;
 use std::ops::RangeInclusive;
 
 /// The levels of a pixel: a byte has 256, from −1 to 1.
 pub const PIXELS: Bins = Bins::new(1.0, 256);
 
-// ANCHOR: answer
-/// What a network said about one batch x_t at one t, as a denoiser of Part I: rows of H·W·C doubles.
+// ANCHOR: predict_rows
+/// An image network's prediction at `x_t` of shape (N, H·W·C), as Part I takes it: rows of H·W·C doubles.
 ///
-/// It answers one question, the one that was put to the network, as often as it is asked: so the bound can be evaluated under
-/// several variances at the price of one.
-#[derive(Debug, Clone)]
-pub struct Answer {
+/// One call serves any number of [`ReverseProcess`]es: the bound under several variances costs as much as under one.
+///
+/// # Errors
+/// Those of the denoiser.
+pub fn predict_rows(
+    denoiser: &impl ImageDenoiser,
+    x_t: &Array2<f64>,
     t: usize,
-    eps: Array2<f64>,
+    device: &Device,
+) -> Result<Prediction> {
+    let eps = rows(&denoiser.predict(&images(x_t, denoiser.shape(), device)?, t)?)?; // (N, H·W·C)
+    Ok(Prediction { eps, variance: None })
 }
-
-impl Answer {
-    /// Asks a network about `x_t` of shape (N, H·W·C) at t.
-    ///
-    /// # Errors
-    /// Those of the denoiser.
-    pub fn of(denoiser: &impl ImageDenoiser, x_t: &Array2<f64>, t: usize, device: &Device) -> Result<Self> {
-        let eps = rows(&denoiser.predict(&images(x_t, denoiser.shape(), device)?, t)?)?; // (N, H·W·C)
-        Ok(Answer { t, eps })
-    }
-}
-
-impl Denoiser for Answer {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
-        assert!(t == self.t && x_t.dim() == self.eps.dim(), "the network was asked something else");
-        Prediction { eps: self.eps.clone(), variance: None }
-    }
-}
-// ANCHOR_END: answer
+// ANCHOR_END: predict_rows
 
 /// How a predicted noise becomes p_θ(x_{t−1} | x_t).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -151,17 +139,17 @@ pub fn measure(
             let t = rng.random_range(run);
             let noise = standard_normal(x_0.nrows(), dimension, rng);
             let x_t = diffuse(&x_0, schedule.alpha_bar(t), &noise);
-            let answer = Answer::of(denoiser, &x_t, t, device)?;
+            let prediction = predict_rows(denoiser, &x_t, t, device)?;
             for terms in &mut all {
                 let Rule { variance, clip } = terms.rule;
-                let model = Model { schedule, denoiser: &answer, variance, clip };
-                let error = decoding_error(&model, &x_0, t, &noise);
+                let process = ReverseProcess { schedule, variance, clip };
+                let error = decoding_error(&process, &prediction, &x_0, &x_t, t);
                 if t == 1 {
-                    let term = discretized_reconstruction_term(&model, &x_0, &noise, PIXELS);
+                    let term = discretized_reconstruction_term(&process, &prediction, &x_0, &x_t, PIXELS);
                     terms.reconstruction.slice_mut(s![images.clone()]).assign(&term);
                     terms.last_distortion.slice_mut(s![images.clone()]).assign(&error);
                 } else {
-                    let term = denoising_term(&model, &x_0, t, &noise);
+                    let term = denoising_term(&process, &prediction, &x_0, &x_t, t);
                     terms.denoising.slice_mut(s![images.clone(), place - 1]).assign(&term);
                     terms.distortion.slice_mut(s![images.clone(), place - 1]).assign(&error);
                 }

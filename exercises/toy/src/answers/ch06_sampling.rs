@@ -4,7 +4,7 @@
 #![allow(unused_imports, reason = "some are for your answers")]
 
 use crate::{
-    denoiser::Denoiser,
+    denoiser::{Denoiser, Prediction},
     forward::standard_normal,
     gaussian::DiagonalGaussian,
     posterior::{posterior_log_variance, posterior_mean, posterior_mean_coefficients},
@@ -12,7 +12,7 @@ use crate::{
         FixedVariance, density_variance, fixed_variance, mean_coefficients, mean_from_eps, predict_x_0,
         x_0_coefficients,
     },
-    sampler::Step,
+    sampler::{SamplerStep, Step},
     schedule::Schedule,
 };
 use ndarray::{Array2, ArrayView2, Axis, Zip};
@@ -48,20 +48,20 @@ pub fn interpolated_variance(schedule: &Schedule, t: usize, v: &Array2<f64>) -> 
 ///
 /// Source: Ho et al. 2020, §3.2, and the function of the same name in their code.
 ///
-/// `x_t` has shape (N, D), t lies in 1…T. Where the denoiser learned a variance, `choice` is not asked. With
-/// `clip = Some(c)`, x̂_0 is clipped to [−c, c] before the posterior mean is taken; without, the mean is Eq. (11).
+/// `prediction` is the denoiser's at `x_t` of shape (N, D) and t = 1 … T. Where it has a variance, `choice` is not used.
+/// With `clip = Some(c)`, x̂_0 is clipped to [−c, c] before the posterior mean is taken; without, the mean is Eq. (11).
 #[track_caller]
 pub fn p_mean_variance(
     schedule: &Schedule,
-    denoiser: &impl Denoiser,
+    prediction: &Prediction,
     x_t: &Array2<f64>,
     t: usize,
     choice: FixedVariance,
     clip: Option<f64>,
 ) -> DiagonalGaussian {
-    let _ = (schedule, denoiser, x_t, t, choice, clip);
+    let _ = (schedule, prediction, x_t, t, choice, clip);
     todo!(
-        "Eq. (11) for the mean, or Eq. (7) at a clipped x̂_0; the variance is the denoiser's, or else `density_variance`"
+        "Eq. (11) for the mean, or Eq. (7) at a clipped x̂_0; the variance is the prediction's, or else `density_variance`"
     )
 }
 
@@ -87,27 +87,26 @@ pub fn ancestral_step(schedule: &Schedule, t: usize, choice: FixedVariance, clip
 
 /// Applies one step to a batch: x_t of shape (N, D) to x_{t−1} of shape (N, D).
 ///
-/// `noise` is z ~ N(0, I). A variance that the denoiser learned replaces the step's own, but never wakes the noise of
-/// the last step. Where the factor of x̂_0 is 0, x̂_0 is left out: on a very long chain ᾱ_t rounds to 0, x̂_0 is infinite,
-/// and 0 · ∞ is NaN.
-pub fn apply(step: &Step, denoiser: &impl Denoiser, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
-    let _ = (step, denoiser, x_t, noise);
-    todo!(
-        "Algorithm 2, line 4: ask the denoiser at `step.t`, clip x̂_0 if its factor is not 0, add up; \
-         a learned variance needs its root"
-    )
+/// `prediction` is the denoiser's at `x_t` and `step.t`, `noise` is z ~ N(0, I). A predicted variance replaces the step's own,
+/// except in the last step, which adds no noise. Where the factor of x̂_0 is 0, x̂_0 is left out: on a very long chain ᾱ_t
+/// rounds to 0, x̂_0 is infinite, and 0 · ∞ is NaN.
+pub fn apply(step: &Step, prediction: &Prediction, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
+    let _ = (step, prediction, x_t, noise);
+    todo!("Algorithm 2, line 4: clip x̂_0 if its factor is not 0, add up; a predicted variance needs its root")
 }
 
-/// Runs a sampler from `x` = x_T ~ N(0, I) of shape (N, D) down to x_0, asking the denoiser once a step.
+/// Runs a sampler from `x` = x_T ~ N(0, I) of shape (N, D) down to x_0, with one call of the denoiser per step.
 ///
-/// `watch` sees every (t, x_t) on the way, x_T and x_0 included.
-pub fn sample(
-    steps: &[Step],
+/// `on_step` sees every (t, x_t) on the way, x_T and x_0 included.
+pub fn sample<S: SamplerStep>(
+    steps: &[S],
     denoiser: &impl Denoiser,
     mut x: Array2<f64>,
     rng: &mut impl Rng,
-    mut watch: impl FnMut(usize, &Array2<f64>),
+    mut on_step: impl FnMut(usize, &Array2<f64>),
 ) -> Array2<f64> {
-    let _ = (steps, denoiser, &mut x, rng, &mut watch);
-    todo!("Algorithm 2, lines 2–5: for each step show x, draw fresh normal noise, apply; show x_0 last")
+    let _ = (steps, denoiser, &mut x, rng, &mut on_step);
+    todo!(
+        "Algorithm 2, lines 2–5: for each step show x, predict, draw fresh normal noise, advance; show x_0 last"
+    )
 }

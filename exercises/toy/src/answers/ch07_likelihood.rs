@@ -4,12 +4,11 @@
 #![allow(unused_imports, reason = "some are for your answers")]
 
 use crate::{
-    bound::{Bins, Model, bits_per_dim},
+    bound::{Bins, bits_per_dim},
     data::truncated_normal,
-    denoiser::Denoiser,
-    forward::diffuse,
+    denoiser::Prediction,
     metrics::{mean, standard_error},
-    reverse::predict_x_0,
+    reverse::{ReverseProcess, predict_x_0},
 };
 use ndarray::{Array1, Array2, Axis};
 
@@ -54,15 +53,14 @@ pub fn bits_with_error(terms: &Array2<f64>, dimension: usize) -> (f64, f64) {
 ///
 /// Source: Ho et al. 2020, §4.3 and Eq. (15), with x̂_0 = (x_t − √(1 − ᾱ_t) ε_θ)/√ᾱ_t.
 ///
-/// `noise` makes x_t from x_0. Where the model clips x̂_0, the receiver does so, too.
+/// `prediction` is the denoiser's at `x_t`, a draw from q(x_t | x_0). Where the process clips x̂_0, the receiver does so, too.
 pub fn decoding_error(
-    model: &Model<impl Denoiser>,
+    process: &ReverseProcess,
+    prediction: &Prediction,
     x_0: &Array2<f64>,
+    x_t: &Array2<f64>,
     t: usize,
-    noise: &Array2<f64>,
 ) -> Array1<f64> {
-    let _ = (model, x_0, t, noise);
-    todo!(
-        "Eq. (15): make x_t, ask for ε, guess x̂_0, clip it if the model does, and average the squares of a row"
-    )
+    let _ = (process, prediction, x_0, x_t, t);
+    todo!("Eq. (15): guess x̂_0, clip it if the process does, and average the squares of a row")
 }
