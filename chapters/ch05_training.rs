@@ -115,7 +115,7 @@ fn gradients(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     chapter.section("Back-propagation by hand, checked");
     let network = Mlp::<f64>::new(MlpConfig::default(), rng)?;
     let (x, weights) = (standard_normal::<f64>(8, 2, rng), standard_normal(8, 2, rng));
-    let t: Vec<usize> = (0..8).map(|_| rng.random_range(1..=1000)).collect();
+    let t: Vec<f64> = (0..8).map(|_| rng.random_range(1..=1000) as f64).collect();
     let mut table = Table::new("Gradients against central differences: largest relative error, f64");
     let mut entries = 0;
     for check in check_gradients(&network, x.view(), &t, &weights, 40) {

@@ -444,7 +444,7 @@ fn learned_variance(chapter: &mut Chapter, setting: &Setting, floor: &Floor, rng
         for t in 1..=schedule.steps() {
             let x_t =
                 ddpm::forward::diffuse(&x_0, schedule.alpha_bar(t), &standard_normal(x_0.nrows(), 2, rng));
-            if let Some(variance) = denoiser.predict(x_t.view(), t).variance {
+            if let Some(variance) = denoiser.predict(x_t.view(), t as f64).variance {
                 curve.push((t as f64, variance.mapv(f64::ln).mean().map_or(f64::NAN, f64::exp)));
             }
         }

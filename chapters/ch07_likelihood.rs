@@ -410,9 +410,9 @@ fn variances_and_objectives(chapter: &mut Chapter, setting: &Setting, judged: &[
 struct SilentAtOne<D>(D);
 
 impl<D: Denoiser> Denoiser for SilentAtOne<D> {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         match t {
-            1 => Prediction { eps: Array2::zeros(x_t.dim()), variance: None },
+            1.0 => Prediction { eps: Array2::zeros(x_t.dim()), variance: None },
             t => self.0.predict(x_t, t),
         }
     }

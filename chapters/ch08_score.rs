@@ -103,7 +103,7 @@ fn eps_and_score(chapter: &mut Chapter, data: &GaussianMixture, rng: &mut StdRng
         let alpha_bar = schedule.alpha_bar(t);
         let (noisy, sigma) = (data.diffused(alpha_bar.sqrt(), 1.0 - alpha_bar), ncsn_sigma(alpha_bar));
         let x_t = noisy.sample(500, rng);
-        let (eps, score) = (exact.predict(x_t.view(), t).eps, mixture_score(&noisy, &x_t));
+        let (eps, score) = (exact.predict(x_t.view(), t as f64).eps, mixture_score(&noisy, &x_t));
         let ddpm = largest_difference(&score_from_eps(&eps, 1.0 - alpha_bar), &score);
         let x = &x_t / alpha_bar.sqrt();
         let ncsn = largest_difference(&ncsn_from_ddpm(&schedule, &exact, &x, t), &blurred(&x, sigma));

@@ -59,7 +59,7 @@ fn the_same_network(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     let config = MlpConfig::default();
     let network = Mlp::<f64>::new(config.clone(), rng)?;
     let (x, weights) = (standard_normal::<f64>(200, 2, rng), standard_normal::<f64>(200, 2, rng));
-    let t: Vec<usize> = (0..200).map(|_| rng.random_range(1..=1000)).collect();
+    let t: Vec<f64> = (0..200).map(|_| rng.random_range(1..=1000) as f64).collect();
 
     let mut pass = Pass::new(&network);
     let output = pass.forward(&network, x.view(), &t).to_owned();

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use std::cell::Cell;
 
 // ANCHOR: Denoiser
-/// What a denoiser says about a batch x_t of shape (N, D).
+/// What a denoiser predicts for a batch x_t of shape (N, D).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// The predicted noise ε_θ(x_t, t), of shape (N, D).
@@ -20,21 +20,23 @@ pub struct Prediction {
 
 /// Predicts the noise in x_t. One batch shares one t, as in sampling and in the bound.
 pub trait Denoiser {
-    /// The prediction for `x_t` of shape (N, D) at step t = 1 … T.
+    /// The prediction for `x_t` of shape (N, D) at a time 0 < t ≤ T: step t if it is whole, between two steps if not.
+    ///
+    /// Between steps ᾱ is that of [`Schedule::alpha_bar_at`].
     ///
     /// # Panics
-    /// May panic if t lies outside of 1…T.
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction;
+    /// May panic if t lies outside of (0, T], or between steps where the denoiser knows whole steps alone.
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction;
 }
 // ANCHOR_END: Denoiser
 
 impl<T: Denoiser + ?Sized> Denoiser for &T {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         (**self).predict(x_t, t)
     }
 }
 
-/// Counts how often a denoiser is asked, and about how many points: what a sampler costs.
+/// Counts a denoiser's calls and their points: what a sampler costs.
 #[derive(Debug)]
 pub struct Counting<D> {
     inner: D,
@@ -43,12 +45,12 @@ pub struct Counting<D> {
 }
 
 impl<D: Denoiser> Counting<D> {
-    /// Counts the questions to `inner` from now on.
+    /// Counts the calls of `inner` from now on.
     pub fn new(inner: D) -> Self {
         Counting { inner, calls: Cell::new(0), points: Cell::new(0) }
     }
 
-    /// How often it was asked.
+    /// The number of calls.
     pub fn calls(&self) -> usize {
         self.calls.get()
     }
@@ -60,7 +62,7 @@ impl<D: Denoiser> Counting<D> {
 }
 
 impl<D: Denoiser> Denoiser for Counting<D> {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         self.calls.set(self.calls.get() + 1);
         self.points.set(self.points.get() + x_t.nrows());
         self.inner.predict(x_t, t)
@@ -113,9 +115,10 @@ impl<'a, P: PosteriorMean + ?Sized> ExactDenoiser<'a, P> {
 impl<P: PosteriorMean + ?Sized> Denoiser for ExactDenoiser<'_, P> {
     // ANCHOR: exact_denoiser
     /// ε*(x_t, t) = (x_t − √ᾱ_t E[x_0 | x_t]) / √(1 − ᾱ_t)
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
-        assert!(t >= 1, "x_0 has no noise to predict: t = 0 is the clean image");
-        let (signal, variance) = (self.schedule.alpha_bar(t).sqrt(), 1.0 - self.schedule.alpha_bar(t));
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
+        assert!(t > 0.0, "x_0 has no noise to predict: t = 0 is the clean image");
+        let alpha_bar = self.schedule.alpha_bar_at(t);
+        let (signal, variance) = (alpha_bar.sqrt(), 1.0 - alpha_bar);
         let mut eps = x_t.to_owned(); // (N, D)
         for (mut eps, x_t) in eps.axis_iter_mut(Axis(0)).zip(x_t.rows()) {
             eps.scaled_add(-signal, &self.data.posterior_mean(x_t, signal, variance)); // (D)

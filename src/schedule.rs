@@ -257,6 +257,38 @@ impl Schedule {
         self.look_up(&self.alpha_bars, t)
     }
 
+    // ANCHOR: alpha_bar_at
+    /// ᾱ at any time 0 ≤ t ≤ T: the table's entry at a whole t, and between two steps a straight line in ln ᾱ.
+    ///
+    /// ᾱ(t) = ᾱ_s α_{s+1}^{t − s}, s = ⌊t⌋
+    ///
+    /// It is the ᾱ of dx = −½ β(t) x dt + √β(t) dw with the rate β(t) = −ln α_{s+1} during step s + 1 (Song et al. 2021, Eq. (29)).
+    ///
+    /// # Panics
+    /// If t is NaN or lies outside of [0, T].
+    #[track_caller]
+    pub fn alpha_bar_at(&self, t: f64) -> f64 {
+        assert!(t >= 0.0 && t <= self.steps() as f64, "t = {t} lies outside of 0…{}", self.steps());
+        let (step, share) = (t.floor() as usize, t.fract());
+        if share == 0.0 {
+            self.alpha_bar(step)
+        } else {
+            self.alpha_bar(step) * self.alpha(step + 1).powf(share)
+        }
+    }
+    // ANCHOR_END: alpha_bar_at
+
+    /// The step t = 0 … T that a whole time is.
+    ///
+    /// # Panics
+    /// If the time lies between two steps, or outside of [0, T].
+    #[track_caller]
+    pub fn step_at(&self, t: f64) -> usize {
+        assert!(t >= 0.0 && t <= self.steps() as f64, "t = {t} lies outside of 0…{}", self.steps());
+        assert!(t.fract() == 0.0, "t = {t} lies between two steps, and a variance belongs to a step");
+        t as usize
+    }
+
     /// The log signal-to-noise ratio ln(ᾱ_t/(1 − ᾱ_t)); infinite at t = 0.
     ///
     /// Source: Kingma et al. 2021 (Variational Diffusion Models), §3.1.

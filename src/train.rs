@@ -218,7 +218,8 @@ fn loss_and_gradient<'p, F: Float>(
     let eps = standard_normal(x_0.nrows(), x_0.ncols(), rng);
     let x_t = diffuse_each(x_0, schedule, &t, &eps);
 
-    let output = pass.forward(network, x_t.mapv(F::of).view(), &t);
+    let times: Vec<f64> = t.iter().map(|&t| t as f64).collect();
+    let output = pass.forward(network, x_t.mapv(F::of).view(), &times);
     let mut gradient = output.mapv(|value| value.as_f64()); // (N, outputs)
     let loss = loss.loss_and_gradient(Batch { x_0, eps: &eps, x_t: &x_t, t: &t }, &mut gradient);
     (loss, pass.backward(network, gradient.mapv(F::of).view()))
@@ -255,19 +256,20 @@ impl<'a, F> NetworkDenoiser<'a, F> {
 }
 
 impl<F: Float> Denoiser for NetworkDenoiser<'_, F> {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         let times = vec![t; x_t.nrows()];
+        let step = || self.schedule.step_at(t); // a variance belongs to a step
         let output = self.network.forward(x_t.mapv(F::of).view(), &times).mapv(|value| value.as_f64());
         match self.objective {
             Objective::Simple | Objective::Weighted => Prediction { eps: output, variance: None },
             Objective::MeanLogVariance => {
                 let (mean, log_variance) = split_mean_log_variance(output.view());
-                let eps = eps_from_mean(self.schedule, t, &x_t.to_owned(), &mean);
+                let eps = eps_from_mean(self.schedule, step(), &x_t.to_owned(), &mean);
                 Prediction { eps, variance: Some(log_variance.mapv(f64::exp)) }
             }
             Objective::Hybrid => {
                 let (eps, v) = split_mean_log_variance(output.view());
-                Prediction { eps, variance: Some(interpolated_variance(self.schedule, t, &v)) }
+                Prediction { eps, variance: Some(interpolated_variance(self.schedule, step(), &v)) }
             }
         }
     }

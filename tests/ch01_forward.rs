@@ -366,3 +366,49 @@ fn the_moments_of_a_chain_are_those_of_its_simulation() {
     assert_close("mean of N(0, 1)", mean, 0.0, 1e-15);
     assert_close("variance of N(0, 1)", variance, 1.0, 1e-14);
 }
+
+#[test]
+fn between_two_steps_alpha_bar_is_the_sde_s() {
+    // dᾱ/dt = −β(t) ᾱ with a constant rate during a step: many tiny Euler steps of that rate lead from one entry to the next
+    for name in ScheduleName::ALL {
+        let schedule = name.schedule(20).unwrap();
+        for t in 0..20 {
+            let (rate, parts) = (-schedule.alpha(t + 1).ln(), 100_000);
+            let mut alpha_bar = schedule.alpha_bar(t);
+            for part in 0..=4 {
+                let time = t as f64 + f64::from(part) / 4.0;
+                assert_relative(&format!("{name}: ᾱ({time})"), schedule.alpha_bar_at(time), alpha_bar, 1e-3);
+                for _ in 0..parts / 4 {
+                    alpha_bar -= rate / f64::from(parts) * alpha_bar;
+                }
+            }
+        }
+        for t in 0..=20 {
+            assert_eq!(
+                schedule.alpha_bar_at(t as f64),
+                schedule.alpha_bar(t),
+                "{name}: a whole t is the table's"
+            );
+            assert_eq!(schedule.step_at(t as f64), t);
+        }
+    }
+}
+
+#[test]
+fn a_time_outside_of_the_chain_or_between_steps_is_named() {
+    let schedule = Schedule::linear(20, 1e-4, 0.02).unwrap();
+    for time in [-0.1, 20.1, f64::NAN, f64::INFINITY] {
+        let said = panic_message(|| schedule.alpha_bar_at(time));
+        assert!(said.contains(&format!("t = {time} lies outside of 0…20")), "{said}");
+        let said = panic_message(|| schedule.step_at(time) as f64);
+        assert!(said.contains("lies outside of 0…20"), "{said}");
+    }
+    let said = panic_message(|| schedule.step_at(2.5) as f64);
+    assert!(said.contains("t = 2.5 lies between two steps"), "{said}");
+}
+
+/// What a computation that must not go well panics with.
+fn panic_message(compute: impl FnOnce() -> f64 + std::panic::UnwindSafe) -> String {
+    let panic = std::panic::catch_unwind(compute).expect_err("it went well");
+    panic.downcast_ref::<String>().cloned().unwrap_or_default()
+}

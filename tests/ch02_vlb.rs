@@ -376,7 +376,7 @@ fn clipping_changes_the_model() {
     };
     let x_t = array![[2.0]];
     assert_ne!(model.reverse(&x_t, 3).mean, clipped.reverse(&x_t, 3).mean);
-    assert_eq!(model.denoiser.predict(x_t.view(), 3), clipped.denoiser.predict(x_t.view(), 3));
+    assert_eq!(model.denoiser.predict(x_t.view(), 3.0), clipped.denoiser.predict(x_t.view(), 3.0));
 }
 
 #[test]

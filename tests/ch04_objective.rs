@@ -27,7 +27,7 @@ use ndarray::{Array2, ArrayView2, array};
 struct Wrong;
 
 impl Denoiser for Wrong {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         Prediction { eps: x_t.mapv(|x| (0.7 * x + 0.01 * t as f64).sin()), variance: None }
     }
 }
@@ -95,7 +95,7 @@ fn equations_8_9_10_and_12_are_one_number() {
         for t in 2..=100 {
             let eps = standard_normal::<f64>(20, 3, &mut rng(t as u64));
             let x_t = diffuse(&x_0, schedule.alpha_bar(t), &eps);
-            let predicted = Wrong.predict(x_t.view(), t).eps;
+            let predicted = Wrong.predict(x_t.view(), t as f64).eps;
             let mu = mean_from_eps(&schedule, t, &x_t, &predicted);
             for choice in [FixedVariance::Beta, FixedVariance::Posterior] {
                 let sigma_squared = fixed_variance(&schedule, t, choice);
@@ -175,7 +175,7 @@ fn the_loss_is_the_kl_up_to_a_constant() {
         for t in [2, 3, 50, 100] {
             let eps = standard_normal::<f64>(10, 2, &mut rng(5));
             let x_t = diffuse(&x_0, schedule.alpha_bar(t), &eps);
-            let prediction = Wrong.predict(x_t.view(), t);
+            let prediction = Wrong.predict(x_t.view(), t as f64);
             let kl = denoising_term(&process, &prediction, &x_0, &x_t, t);
             let sigma_squared = fixed_variance(&schedule, t, choice);
             let loss = weighted_loss(&schedule, t, &eps, &prediction.eps, sigma_squared);
@@ -241,7 +241,7 @@ fn known_data_has_a_known_denoiser() {
             for (x, y) in [(0.3, -0.4), (-1.2, 0.9)] {
                 let slope =
                     [log_q(x + 1e-5, y) - log_q(x - 1e-5, y), log_q(x, y + 1e-5) - log_q(x, y - 1e-5)];
-                let eps = exact.predict(array![[x, y]].view(), t).eps;
+                let eps = exact.predict(array![[x, y]].view(), t as f64).eps;
                 for d in 0..2 {
                     // central differences with h = 1e-5: rounding of 1e-16/1e-5
                     let expected = -(1.0 - bar).sqrt() * slope[d] / 2e-5;
@@ -264,7 +264,7 @@ fn known_data_has_a_known_denoiser() {
 fn the_clean_image_has_no_noise() {
     let schedule = Schedule::linear(10, 0.1, 0.2).unwrap();
     let data = GaussianData { mean: array![0.0], variance: 1.0 };
-    ExactDenoiser::new(&schedule, &data).predict(array![[0.0]].view(), 0);
+    ExactDenoiser::new(&schedule, &data).predict(array![[0.0]].view(), 0.0);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn the_exact_denoiser_is_the_conditional_mean() {
             grid.mean(),
             1e-8,
         );
-        let eps = ExactDenoiser::new(&schedule, &data).predict(array![[0.9]].view(), t).eps[(0, 0)];
+        let eps = ExactDenoiser::new(&schedule, &data).predict(array![[0.9]].view(), t as f64).eps[(0, 0)];
         assert_close(&format!("E[ε | x_{t}]"), eps, (0.9 - signal * grid.mean()) / variance.sqrt(), 1e-7);
     }
 }
@@ -321,3 +321,23 @@ fn no_denoiser_beats_the_exact_one() {
     }
 }
 // ANCHOR_END: no_denoiser_beats_the_exact_one
+
+#[test]
+fn the_exact_denoiser_knows_the_times_between_two_steps() {
+    // x_t = √ᾱ x_0 + √(1 − ᾱ) ε with the chain's own law: E[ε | x_t] by Bayes' rule on a fine grid of x_0
+    let schedule = Schedule::linear(10, 0.01, 0.3).unwrap();
+    let data = GaussianData { mean: array![0.3], variance: 0.4 };
+    for time in [0.25, 3.5, 9.75] {
+        let alpha_bar = (schedule.alpha_bar_at(time), 1.0 - schedule.alpha_bar_at(time));
+        let x_t = 0.8;
+        let (mut total, mut sum) = (0.0, 0.0);
+        for x_0 in (-4000..=4000).map(|i| f64::from(i) * 2e-3) {
+            let eps = (x_t - alpha_bar.0.sqrt() * x_0) / alpha_bar.1.sqrt();
+            let weight = (-0.5 * ((x_0 - 0.3).powi(2) / 0.4 + eps * eps)).exp();
+            total += weight;
+            sum += weight * eps;
+        }
+        let got = ExactDenoiser::new(&schedule, &data).predict(array![[x_t]].view(), time).eps[(0, 0)];
+        assert_close(&format!("ε* at t = {time}"), got, sum / total, 1e-9);
+    }
+}

@@ -323,7 +323,7 @@ fn objectives_have_names() {
 fn the_gradient_check_passes_on_the_network() {
     let network = Mlp::<f64>::new(MlpConfig::default(), &mut rng(4)).unwrap();
     let (x, weights) = (standard_normal(4, 2, &mut rng(5)), standard_normal(4, 2, &mut rng(6)));
-    let checks = check_gradients(&network, x.view(), &[1, 10, 100, 1000], &weights, 10);
+    let checks = check_gradients(&network, x.view(), &[1.0, 10.0, 100.0, 1000.0], &weights, 10);
     assert_eq!(checks.len(), 10, "a weight and a bias for five layers");
     for check in checks {
         assert!(check.entries >= 2, "{check:?}");
@@ -430,7 +430,7 @@ fn a_network_without_time_embedding_does_not_see_t() {
         let trainer = Trainer::<f32>::new(&schedule, config, &mut rng(18)).unwrap();
         let denoiser =
             NetworkDenoiser { schedule: &schedule, network: trainer.network(), objective: Objective::Simple };
-        let same = denoiser.predict(x_t.view(), 1) == denoiser.predict(x_t.view(), 50);
+        let same = denoiser.predict(x_t.view(), 1.0) == denoiser.predict(x_t.view(), 50.0);
         assert_eq!(same, !time_embedding);
     }
 }
@@ -443,9 +443,9 @@ fn a_denoiser_reads_its_network_s_output() {
     for t in [1, 2, 50] {
         for objective in OBJECTIVES {
             let trainer = Trainer::<f64>::new(&schedule, small(1, objective), &mut rng(20)).unwrap();
-            let output = trainer.network().forward(x_t.view(), &[t; 5]);
+            let output = trainer.network().forward(x_t.view(), &[t as f64; 5]);
             let denoiser = NetworkDenoiser { schedule: &schedule, network: trainer.network(), objective };
-            let prediction = denoiser.predict(x_t.view(), t);
+            let prediction = denoiser.predict(x_t.view(), t as f64);
             let halves = output.view().split_at(Axis(1), 2);
             match objective {
                 Objective::Simple | Objective::Weighted => {

@@ -30,11 +30,11 @@ fn prediction(x_t: ArrayView2<f64>, variance: Option<f64>) -> Prediction {
 #[derive(Default)]
 struct Spy {
     variance: Option<f64>,
-    called: RefCell<Vec<usize>>,
+    called: RefCell<Vec<f64>>,
 }
 
 impl Denoiser for Spy {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         self.called.borrow_mut().push(t);
         prediction(x_t, self.variance)
     }
@@ -47,7 +47,11 @@ fn sample_asks_the_denoiser_exactly_t_times_from_t_to_1() {
     let (spy, mut seen) = (Spy::default(), Vec::new());
     let steps = ancestral(&schedule, FixedVariance::Beta, None);
     sample(&steps, &spy, Array2::zeros((3, 2)), &mut rng(1), |t, _| seen.push(t));
-    assert_eq!(spy.called.into_inner(), [7, 6, 5, 4, 3, 2, 1], "the t at which the denoiser was called");
+    assert_eq!(
+        spy.called.into_inner(),
+        [7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0],
+        "the t at which the denoiser was called"
+    );
     assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1, 0], "the t that `on_step` saw");
 }
 // ANCHOR_END: sample_asks_the_denoiser_exactly_t_times_from_t_to_1

@@ -27,7 +27,7 @@ const CHOICES: [FixedVariance; 2] = [FixedVariance::Beta, FixedVariance::Posteri
 struct Doubtful(Option<f64>);
 
 impl Denoiser for Doubtful {
-    fn predict(&self, x_t: ArrayView2<f64>, _: usize) -> Prediction {
+    fn predict(&self, x_t: ArrayView2<f64>, _: f64) -> Prediction {
         let variance = self.0.map(|variance| Array2::from_elem(x_t.dim(), variance));
         Prediction { eps: 0.5 * &x_t, variance }
     }
@@ -196,7 +196,7 @@ fn decoding_error_is_that_of_the_guessed_x_0() {
         for clip in [None, Some(0.6)] {
             let process = ReverseProcess { schedule: &schedule, variance: FixedVariance::Beta, clip };
             let x_t = diffuse(&x_0, schedule.alpha_bar(t), &noise);
-            let prediction = Doubtful(Some(0.3)).predict(x_t.view(), t);
+            let prediction = Doubtful(Some(0.3)).predict(x_t.view(), t as f64);
             let got = decoding_error(&process, &prediction, &x_0, &x_t, t);
             let alpha_bar = schedule.alpha_bar(t);
             let squares = |i: usize| {

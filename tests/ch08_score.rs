@@ -47,7 +47,7 @@ fn score_from_eps_is_the_gradient_of_the_log_density() {
         let alpha_bar = schedule.alpha_bar(t);
         let noisy = data.diffused(alpha_bar.sqrt(), 1.0 - alpha_bar);
         let x_t = noisy.sample(20, &mut rng(1));
-        let score = score_from_eps(&exact.predict(x_t.view(), t).eps, 1.0 - alpha_bar);
+        let score = score_from_eps(&exact.predict(x_t.view(), t as f64).eps, 1.0 - alpha_bar);
         for (score, x) in score.rows().into_iter().zip(x_t.rows()) {
             for (axis, slope) in gradient(&noisy, x).into_iter().enumerate() {
                 assert_close(&format!("t = {t}, x_t = {x:.3}, axis {axis}"), score[axis], slope, 1e-5);

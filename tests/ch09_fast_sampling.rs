@@ -139,10 +139,15 @@ fn ddim_step_clips_the_clean_image_and_keeps_the_noise() {
     let exact = ExactDenoiser::new(&schedule, &data);
     let (x_t, z) = (array![[1.1]], array![[0.0]]);
     let step = ddim_step(&schedule, 50, 20, 0.0, Some(1.0));
-    let eps = exact.predict(x_t.view(), 50).eps[(0, 0)];
+    let eps = exact.predict(x_t.view(), 50.0).eps[(0, 0)];
     let alpha_bar = schedule.alpha_bar(20);
     let expected = alpha_bar.sqrt() * 1.0 + (1.0 - alpha_bar).sqrt() * eps;
-    assert_close("x_20", apply(&step, &exact.predict(x_t.view(), step.t), &x_t, &z)[(0, 0)], expected, 1e-12);
+    assert_close(
+        "x_20",
+        apply(&step, &exact.predict(x_t.view(), step.t as f64), &x_t, &z)[(0, 0)],
+        expected,
+        1e-12,
+    );
 }
 
 #[test]
@@ -405,11 +410,11 @@ fn dpm_solver_goes_along_the_grid() {
 /// Predicts tanh(x_t) and notes when it was called.
 #[derive(Default)]
 struct Spy {
-    called: RefCell<Vec<usize>>,
+    called: RefCell<Vec<f64>>,
 }
 
 impl Denoiser for Spy {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         self.called.borrow_mut().push(t);
         Prediction { eps: x_t.mapv(f64::tanh), variance: None }
     }
@@ -421,7 +426,7 @@ fn a_sampler_with_memory_calls_once_a_step_and_shows_every_x_t() {
     let (spy, mut seen) = (Spy::default(), Vec::new());
     let steps = dpm_solver(&schedule, &[80, 50, 20, 3], None);
     sample(&steps, &spy, Array2::zeros((3, 2)), &mut rng(1), |t, _| seen.push(t));
-    assert_eq!(spy.called.into_inner(), [80, 50, 20, 3], "the t at which the denoiser was called");
+    assert_eq!(spy.called.into_inner(), [80.0, 50.0, 20.0, 3.0], "the t at which the denoiser was called");
     assert_eq!(seen, [80, 50, 20, 3, 0], "the t that `on_step` saw");
 }
 

@@ -392,7 +392,7 @@ fn the_network_of_arrays_and_that_of_tensors_agree() {
         MlpConfig { time_embedding: false, outputs: 4, layers: 1, ..MlpConfig::default() },
     ] {
         let network = Mlp::<f64>::new(config.clone(), &mut rng).unwrap();
-        let (x, t) = (normal((50, 2), &mut rng), (1..=50).map(|n| 20 * n).collect::<Vec<usize>>());
+        let (x, t) = (normal((50, 2), &mut rng), (1..=50).map(|n| 20.0 * f64::from(n)).collect::<Vec<f64>>());
         let weights: Array2<f64> = normal((50, config.outputs), &mut rng);
 
         let mut pass = Pass::new(&network);

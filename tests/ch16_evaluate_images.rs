@@ -243,7 +243,7 @@ fn a_prediction_on_rows_is_that_on_images() {
     let exact = ExactDenoiser::new(&schedule, &data);
     let x_t = standard_normal::<f64>(5, 12, &mut rng(9));
     let got = predict_rows(&images, &x_t, 7, CPU).unwrap();
-    let expected = exact.predict(x_t.view(), 7).eps;
+    let expected = exact.predict(x_t.view(), 7.0).eps;
     // f32 on one side
     common::assert_all_close("ε", &got.eps, &expected, 1e-5);
     assert!(got.variance.is_none(), "an image network has no variance of its own");
@@ -264,7 +264,7 @@ fn the_measured_bound_is_that_of_part_one() {
         for t in 1..=12 {
             let noise = standard_normal(400, 4, &mut rng(100 + t as u64));
             let x_t = diffuse(&x_0, schedule.alpha_bar(t), &noise);
-            let prediction = exact.predict(x_t.view(), t);
+            let prediction = exact.predict(x_t.view(), t as f64);
             total += &match t {
                 1 => discretized_reconstruction_term(&process, &prediction, &x_0, &x_t, PIXELS),
                 _ => denoising_term(&process, &prediction, &x_0, &x_t, t),

@@ -37,10 +37,10 @@ fn network<F: Float>(config: MlpConfig, seed: u64) -> Mlp<F> {
 }
 
 /// `n` points within ±2 and times from 1 to 1000.
-fn batch(n: usize, seed: u64) -> (Array2<f64>, Vec<usize>) {
+fn batch(n: usize, seed: u64) -> (Array2<f64>, Vec<f64>) {
     let mut rng = rng(seed);
     let x = uniform((n, 2), &mut rng) * 2.0;
-    let t = (0..n).map(|_| rng.random_range(1..=1000)).collect();
+    let t = (0..n).map(|_| rng.random_range(1..=1000_usize) as f64).collect();
     (x, t)
 }
 

@@ -264,7 +264,7 @@ fn flow_velocity_is_what_the_exact_denoiser_says() {
     for t in [1, 25, 49] {
         let bar = schedule.alpha_bar(t);
         let got = flow_velocity(&mixture, (1.0 / bar - 1.0).sqrt(), (&x / bar.sqrt()).view());
-        let worst = largest_difference(&got, &exact.predict(x.view(), t).eps);
+        let worst = largest_difference(&got, &exact.predict(x.view(), t as f64).eps);
         assert!(worst < 1e-9, "t = {t}: ε* and the velocity differ by {worst:.2e}");
     }
 }
@@ -295,9 +295,9 @@ struct Between<'a> {
 }
 
 impl Denoiser for Between<'_> {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         self.calls.set(self.calls.get() + 1);
-        let variance = Some(interpolated_variance(self.schedule, t, &self.v));
+        let variance = Some(interpolated_variance(self.schedule, self.schedule.step_at(t), &self.v));
         Prediction { eps: x_t.mapv(f64::tanh), variance }
     }
 }
@@ -311,7 +311,7 @@ fn spaced_variance_lies_where_v_says_between_the_grid_s_own_bounds() {
     let spaced = SpacedVariance::new(&inner, &schedule, &grid).unwrap();
     let x = array![[0.1, 0.2, 0.3]];
     for (place, t) in [(4, 90), (3, 40), (2, 7), (1, 1)] {
-        let answer = spaced.predict(x.view(), t);
+        let answer = spaced.predict(x.view(), t as f64);
         let variance = answer.variance.unwrap();
         let low = posterior_variance(&short, place.max(2));
         let high = short.beta(place);
@@ -328,7 +328,7 @@ fn spaced_variance_lies_where_v_says_between_the_grid_s_own_bounds() {
     let fixed = GaussianData { mean: array![0.0, 0.0, 0.0], variance: 1.0 };
     let exact = ExactDenoiser::new(&schedule, &fixed);
     let spaced = SpacedVariance::new(&exact, &schedule, &grid).unwrap();
-    assert_eq!(spaced.predict(x.view(), 7), exact.predict(x.view(), 7), "no variance was learned");
+    assert_eq!(spaced.predict(x.view(), 7.0), exact.predict(x.view(), 7.0), "no variance was learned");
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn spaced_variance_lies_where_v_says_between_the_grid_s_own_bounds() {
 fn spaced_variance_knows_its_grid_only() {
     let schedule = ScheduleName::Linear.schedule(100).unwrap();
     let inner = Between { schedule: &schedule, v: array![[0.5]], calls: Cell::new(0) };
-    SpacedVariance::new(&inner, &schedule, &[90, 1]).unwrap().predict(array![[0.1]].view(), 50);
+    SpacedVariance::new(&inner, &schedule, &[90, 1]).unwrap().predict(array![[0.1]].view(), 50.0);
 }
 
 #[test]
@@ -414,7 +414,7 @@ fn only_the_method_that_says_so_draws_with_a_learned_variance() {
 struct Tanh;
 
 impl Denoiser for Tanh {
-    fn predict(&self, x_t: ArrayView2<f64>, _: usize) -> Prediction {
+    fn predict(&self, x_t: ArrayView2<f64>, _: f64) -> Prediction {
         Prediction { eps: x_t.mapv(f64::tanh), variance: None }
     }
 }

@@ -102,7 +102,12 @@ fn ddpm_and_ncsn_say_the_same_in_both_directions() {
         let scale = 1.0 + largest(ours.iter().map(|s| s.abs()));
         assert_all_close(&format!("NCSN's score at t = {t}"), &ours, &blurred(&x, sigma), 1e-9 * scale);
         let eps = ddpm_from_ncsn(blurred, &x_t, alpha_bar);
-        assert_all_close(&format!("DDPM's ε at t = {t}"), &eps, &exact.predict(x_t.view(), t).eps, 1e-9);
+        assert_all_close(
+            &format!("DDPM's ε at t = {t}"),
+            &eps,
+            &exact.predict(x_t.view(), t as f64).eps,
+            1e-9,
+        );
         let back = eps_from_score(&score_from_eps(&eps, 1.0 - alpha_bar), 1.0 - alpha_bar);
         assert_all_close(&format!("ε by way of the score at t = {t}"), &back, &eps, 1e-12);
     }

@@ -49,7 +49,7 @@ impl<'a, D: Denoiser> Model<'a, D> {
 
     /// The denoiser's prediction at `x_t` of shape (N, D).
     pub fn predict(&self, x_t: &Array2<f64>, t: usize) -> Prediction {
-        self.denoiser.predict(x_t.view(), t)
+        self.denoiser.predict(x_t.view(), t as f64)
     }
 
     /// p_θ(x_{t−1} | x_t) at `x_t` of shape (N, D), with one call of the denoiser.

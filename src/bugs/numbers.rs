@@ -92,8 +92,8 @@ pub(super) fn loss_without_data(world: &World, code: Code, rng: &mut StdRng) -> 
     let (x_0, eps) = (world.ring.sample(2000, rng), standard_normal(2000, 2, rng));
     let x_t = points::network_input(&x_0, schedule.alpha_bar(t), &eps, code);
     let best = match code {
-        Code::Right => ExactDenoiser::new(schedule, &world.ring).predict(x_t.view(), t),
-        Code::Wrong => points::WithoutData { schedule }.predict(x_t.view(), t),
+        Code::Right => ExactDenoiser::new(schedule, &world.ring).predict(x_t.view(), t as f64),
+        Code::Wrong => points::WithoutData { schedule }.predict(x_t.view(), t as f64),
     };
     Ok(vec![simple_loss(&eps, &best.eps).sum() / (2.0 * 2000.0)])
 }
@@ -152,7 +152,7 @@ pub(super) fn nothing_connected(world: &World, code: Code, rng: &mut StdRng) -> 
     let after = train(world, 1, slips, rng, |_| ())?;
     let unmoved = unmoved_parameters(before.parameters(), after.parameters());
     let x = standard_normal::<f32>(100, 2, rng);
-    let output = |t: usize| after.forward(x.view(), &[t; 100]).mapv(f64::from);
+    let output = |t: usize| after.forward(x.view(), &[t as f64; 100]).mapv(f64::from);
     let by_time = largest_difference(&output(1), &output(world.schedule.steps()));
     Ok(vec![unmoved as f64 / before.parameters().len() as f64, by_time])
 }

@@ -39,8 +39,8 @@ pub struct WithoutData<'a> {
 }
 
 impl Denoiser for WithoutData<'_> {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
-        let alpha_bar = self.schedule.alpha_bar(t);
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
+        let alpha_bar = self.schedule.alpha_bar_at(t);
         Prediction { eps: (&x_t - alpha_bar.sqrt()) / (1.0 - alpha_bar).sqrt(), variance: None }
     }
 }

@@ -63,7 +63,8 @@ pub fn train(
         let eps = noise(BATCH, 2, slips.noise, rng);
         let x_t = diffuse_each(&x_0, schedule, &t, &eps);
 
-        let mut slope = pass.forward(&network, x_t.mapv(|x| x as f32).view(), &t).mapv(f64::from);
+        let times: Vec<f64> = t.iter().map(|&t| t as f64).collect();
+        let mut slope = pass.forward(&network, x_t.mapv(|x| x as f32).view(), &times).mapv(f64::from);
         watch(objective.loss_and_gradient(Batch { x_0: &x_0, eps: &eps, x_t: &x_t, t: &t }, &mut slope));
         let gradient = pass.backward(&network, slope.mapv(|slope| slope as f32).view());
         optimizer.config.learning_rate = cosine_learning_rate(step, steps, LEARNING_RATE);

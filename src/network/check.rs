@@ -27,7 +27,7 @@ pub struct GradientCheck {
 pub fn check_gradients(
     network: &Mlp<f64>,
     x: ArrayView2<f64>,
-    t: &[usize],
+    t: &[f64],
     weights: &Array2<f64>,
     per_tensor: usize,
 ) -> Vec<GradientCheck> {

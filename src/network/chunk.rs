@@ -37,13 +37,7 @@ impl<F: Float> Chunk<F> {
     }
 
     /// Writes the network's output, (rows, outputs); with `KEEP`, keeps what [`backward`](Self::backward) needs.
-    pub fn forward<const KEEP: bool>(
-        &mut self,
-        mlp: &Mlp<F>,
-        x: ArrayView2<F>,
-        t: &[usize],
-        output: &mut [F],
-    ) {
+    pub fn forward<const KEEP: bool>(&mut self, mlp: &Mlp<F>, x: ArrayView2<F>, t: &[f64], output: &mut [F]) {
         self.rows = x.nrows();
         self.embed_points(mlp, x);
         self.embed_times(mlp, t);
@@ -70,7 +64,7 @@ impl<F: Float> Chunk<F> {
     }
 
     /// Embeds each time where the points' embeddings end; a time like the row's before is copied.
-    fn embed_times(&mut self, mlp: &Mlp<F>, t: &[usize]) {
+    fn embed_times(&mut self, mlp: &Mlp<F>, t: &[f64]) {
         let (width, size) = (mlp.config().features(), mlp.config().embedding);
         if !mlp.config().time_embedding {
             return;
@@ -80,7 +74,7 @@ impl<F: Float> Chunk<F> {
             if row > 0 && t[row - 1] == time {
                 self.features.copy_within(place.start - width..place.end - width, place.start);
             } else {
-                write_embedding(F::of(time as f64), mlp.frequencies(), &mut self.features[place]);
+                write_embedding(F::of(time), mlp.frequencies(), &mut self.features[place]);
             }
         }
     }
@@ -88,7 +82,7 @@ impl<F: Float> Chunk<F> {
     /// h_0 = GELU(W_0 (embeddings) + b_0).
     ///
     /// A sampler gives all its points one t, whose part of the product is then the same for every row.
-    fn first_layer<const KEEP: bool>(&mut self, mlp: &Mlp<F>, t: &[usize]) {
+    fn first_layer<const KEEP: bool>(&mut self, mlp: &Mlp<F>, t: &[f64]) {
         let config = mlp.config();
         let width = config.hidden;
         let features = matrix(&self.features[..self.rows * config.features()], config.features());

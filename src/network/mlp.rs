@@ -101,7 +101,7 @@ impl<F: Float> Mlp<F> {
     ///
     /// If `x` does not have D columns, or `t` not N entries.
     #[track_caller]
-    pub fn forward(&self, x: ArrayView2<F>, t: &[usize]) -> Array2<F> {
+    pub fn forward(&self, x: ArrayView2<F>, t: &[f64]) -> Array2<F> {
         self.check_batch(x, t);
         let outputs = self.config.outputs;
         let mut output = vec![F::zero(); x.nrows() * outputs];
@@ -116,7 +116,7 @@ impl<F: Float> Mlp<F> {
     }
 
     #[track_caller]
-    pub(super) fn check_batch(&self, x: ArrayView2<F>, t: &[usize]) {
+    pub(super) fn check_batch(&self, x: ArrayView2<F>, t: &[f64]) {
         let (n, d) = x.dim();
         assert_eq!(d, self.config.inputs, "the network takes points of {} coordinates", self.config.inputs);
         assert!(!self.config.time_embedding || t.len() == n, "{n} points, but {} times", t.len());
@@ -141,10 +141,10 @@ impl<F: Float> Mlp<F> {
 /// `count` points and times from `start` on.
 pub(super) fn part<'a, F>(
     x: ArrayView2<'a, F>,
-    t: &'a [usize],
+    t: &'a [f64],
     start: usize,
     count: usize,
-) -> (ArrayView2<'a, F>, &'a [usize]) {
+) -> (ArrayView2<'a, F>, &'a [f64]) {
     let rows = start..start + count;
     (x.slice_axis_move(Axis(0), Slice::from(rows.clone())), t.get(rows).unwrap_or_default())
 }

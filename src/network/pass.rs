@@ -26,7 +26,7 @@ const ROWS: usize = 64;
 /// let mlp = Mlp::<f64>::new(MlpConfig::default(), &mut StdRng::seed_from_u64(0))?;
 /// let mut pass = Pass::new(&mlp);
 /// let eps = array![[0.3, -0.2]];
-/// let output = pass.forward(&mlp, array![[1.0, -1.0]].view(), &[7]);
+/// let output = pass.forward(&mlp, array![[1.0, -1.0]].view(), &[7.0]);
 /// let grad_output = (&output - &eps) * 2.0; // of ‖output − ε‖²
 /// let gradient = pass.backward(&mlp, grad_output.view());
 /// assert_eq!(gradient.len(), mlp.parameters().len());
@@ -52,7 +52,7 @@ impl<F: Float> Pass<F> {
     ///
     /// If the network has another shape than the buffers, `x` not D columns, or `t` not N entries.
     #[track_caller]
-    pub fn forward(&mut self, mlp: &Mlp<F>, x: ArrayView2<F>, t: &[usize]) -> ArrayView2<'_, F> {
+    pub fn forward(&mut self, mlp: &Mlp<F>, x: ArrayView2<F>, t: &[f64]) -> ArrayView2<'_, F> {
         assert_eq!(&self.config, mlp.config(), "the buffers belong to a network of another shape");
         mlp.check_batch(x, t);
         let (n, outputs) = (x.nrows(), self.config.outputs);

@@ -129,7 +129,7 @@ pub fn irreducible_loss(
     rng: &mut impl Rng,
 ) -> Array1<f64> {
     let eps = standard_normal(x_0.nrows(), x_0.ncols(), rng);
-    let told = exact.predict(diffuse(x_0, schedule.alpha_bar(t), &eps).view(), t).eps;
+    let told = exact.predict(diffuse(x_0, schedule.alpha_bar(t), &eps).view(), t as f64).eps;
     x_0.ncols() as f64 - told.mapv(|told| told * told).sum_axis(Axis(1))
 }
 // ANCHOR_END: irreducible_loss
@@ -148,6 +148,6 @@ pub fn denoising_loss(
 ) -> Array1<f64> {
     let eps = standard_normal(x_0.nrows(), x_0.ncols(), rng);
     let x_t = diffuse(x_0, schedule.alpha_bar(t), &eps);
-    simple_loss(&eps, &denoiser.predict(x_t.view(), t).eps)
+    simple_loss(&eps, &denoiser.predict(x_t.view(), t as f64).eps)
 }
 // ANCHOR_END: denoising_loss

@@ -86,7 +86,7 @@ impl fmt::Display for Method {
 struct EpsOnly<'a, D>(&'a D);
 
 impl<D: Denoiser> Denoiser for EpsOnly<'_, D> {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         Prediction { variance: None, ..self.0.predict(x_t, t) }
     }
 }

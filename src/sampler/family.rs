@@ -3,7 +3,6 @@
 use super::ddim_sigma;
 use crate::{
     denoiser::{Denoiser, Prediction},
-    reverse::x_0_coefficients,
     schedule::Schedule,
 };
 use ndarray::{Array2, ArrayView2};
@@ -22,8 +21,9 @@ pub struct Knowing<'a> {
 }
 
 impl Denoiser for Knowing<'_> {
-    fn predict(&self, x_t: ArrayView2<f64>, t: usize) -> Prediction {
-        let (of_x_t, of_eps) = x_0_coefficients(self.schedule, t); // x_0 = of_x_t x_t + of_eps ε
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
+        let alpha_bar = self.schedule.alpha_bar_at(t);
+        let (of_x_t, of_eps) = (1.0 / alpha_bar.sqrt(), -(1.0 - alpha_bar).sqrt() / alpha_bar.sqrt()); // x_0 = of_x_t x_t + of_eps ε
         Prediction { eps: (self.x_0 - of_x_t * &x_t) / of_eps, variance: None }
     }
 }

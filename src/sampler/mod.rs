@@ -183,7 +183,7 @@ pub fn sample<S: SamplerStep>(
     let mut memory = S::Memory::default();
     for step in steps {
         on_step(step.t(), &x);
-        let prediction = denoiser.predict(x.view(), step.t());
+        let prediction = denoiser.predict(x.view(), step.t() as f64);
         let noise = standard_normal(x.nrows(), x.ncols(), rng);
         x = step.advance(&prediction, &x, &noise, &mut memory);
     }

@@ -51,7 +51,7 @@ pub fn ncsn_from_ddpm(
     t: usize,
 ) -> Array2<f64> {
     let alpha_bar = schedule.alpha_bar(t);
-    let eps = denoiser.predict((alpha_bar.sqrt() * x).view(), t).eps;
+    let eps = denoiser.predict((alpha_bar.sqrt() * x).view(), t as f64).eps;
     score_from_eps(&eps, ncsn_sigma(alpha_bar).powi(2))
 }
 

@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use ndarray_rand::rand::seq::index::sample;
 
 /// L = Σ (output ⊙ `grad_output`).
-fn loss(mlp: &Mlp<f64>, x: ArrayView2<f64>, t: &[usize], grad_output: &Array2<f64>) -> f64 {
+fn loss(mlp: &Mlp<f64>, x: ArrayView2<f64>, t: &[f64], grad_output: &Array2<f64>) -> f64 {
     (mlp.forward(x, t) * grad_output).sum()
 }
 
@@ -89,7 +89,7 @@ fn gradients_are_slopes_over_several_chunks() {
 fn from_layers(
     mlp: &Mlp<f64>,
     x: ArrayView2<f64>,
-    t: &[usize],
+    t: &[f64],
     grad_output: ArrayView2<f64>,
 ) -> (Array2<f64>, Array1<f64>) {
     let config = mlp.config();
@@ -98,7 +98,7 @@ fn from_layers(
         (weight, mlp.tensor(&format!("{name}.bias")).expect("a bias").remove_axis(Axis(1)))
     };
     let embed = |values: ArrayView1<f64>, scale| sinusoidal_embedding(values, scale, config.embedding);
-    let times: Array1<f64> = t.iter().map(|&t| t as f64).collect();
+    let times = Array1::from(t.to_vec());
     let (x_0, x_1) = (embed(x.column(0), config.input_scale), embed(x.column(1), config.input_scale));
     let features =
         concatenate(Axis(1), &[x_0.view(), x_1.view(), embed(times.view(), 1.0).view()]).expect("one height");

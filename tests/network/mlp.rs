@@ -71,10 +71,10 @@ fn a_point_s_output_depends_on_that_point_alone() {
             assert_eq!(together.row(n), alone.row(0), "point {n} at t = {t}");
         }
         // A batch at one t takes a shortcut.
-        let (together, again) = (mlp.forward(x.view(), &[7; 300]), mlp.forward(x.view(), &[7; 300]));
+        let (together, again) = (mlp.forward(x.view(), &[7.0; 300]), mlp.forward(x.view(), &[7.0; 300]));
         assert_eq!(together, again);
         for (n, point) in x.axis_chunks_iter(Axis(0), 1).enumerate() {
-            assert_eq!(together.row(n), mlp.forward(point, &[7]).row(0), "point {n} at t = 7");
+            assert_eq!(together.row(n), mlp.forward(point, &[7.0]).row(0), "point {n} at t = 7");
         }
     }
     check::<f32>(MlpConfig::default());
@@ -146,10 +146,11 @@ fn output_depends_on_t_unless_the_network_is_blind_to_it() {
     let seeing = network::<f64>(MlpConfig::default(), 9);
     let blind = network::<f64>(MlpConfig { time_embedding: false, ..MlpConfig::default() }, 9);
     for t in 1..50 {
-        let change = seeing.forward(x.view(), &[t; 8]) - seeing.forward(x.view(), &[t + 1; 8]);
+        let change =
+            seeing.forward(x.view(), &[f64::from(t); 8]) - seeing.forward(x.view(), &[f64::from(t + 1); 8]);
         let smallest = change.iter().fold(f64::INFINITY, |smallest, c| smallest.min(c.abs()));
         assert!(smallest > 1e-8, "from t = {t} to {} an output moves by {smallest:e}", t + 1);
-        assert_eq!(blind.forward(x.view(), &[t; 8]), blind.forward(x.view(), &[]), "t = {t}");
+        assert_eq!(blind.forward(x.view(), &[f64::from(t); 8]), blind.forward(x.view(), &[]), "t = {t}");
     }
 }
 
@@ -163,7 +164,8 @@ fn training_fits_a_function_of_point_and_time() {
         let (x, t) = batch(64, 100 + step);
         let x = x.mapv(|x| x as f32);
         // The target changes sign with t: a network blind to t could only say 0.
-        let target = Array2::from_shape_fn(x.dim(), |(n, d)| if t[n] > 500 { x[(n, d)] } else { -x[(n, d)] });
+        let target =
+            Array2::from_shape_fn(x.dim(), |(n, d)| if t[n] > 500.0 { x[(n, d)] } else { -x[(n, d)] });
         let residual = &pass.forward(&mlp, x.view(), &t) - &target;
         losses.push(residual.pow2().mean().expect("a batch"));
         let gradient = pass.backward(&mlp, (residual * (2.0 / 128.0)).view());
@@ -178,18 +180,29 @@ fn training_fits_a_function_of_point_and_time() {
 #[test]
 #[should_panic(expected = "points of 2 coordinates")]
 fn forward_refuses_points_of_another_dimension() {
-    network::<f64>(small(), 0).forward(Array2::zeros((1, 3)).view(), &[1]);
+    network::<f64>(small(), 0).forward(Array2::zeros((1, 3)).view(), &[1.0]);
 }
 
 #[test]
 #[should_panic(expected = "2 points, but 1 times")]
 fn forward_refuses_a_missing_time() {
-    network::<f64>(small(), 0).forward(Array2::zeros((2, 2)).view(), &[1]);
+    network::<f64>(small(), 0).forward(Array2::zeros((2, 2)).view(), &[1.0]);
 }
 
 #[test]
 #[should_panic(expected = "another shape")]
 fn a_pass_refuses_another_network() {
     let mut pass = Pass::new(&network::<f64>(small(), 0));
-    pass.forward(&network(MlpConfig::default(), 0), Array2::zeros((1, 2)).view(), &[1]);
+    pass.forward(&network(MlpConfig::default(), 0), Array2::zeros((1, 2)).view(), &[1.0]);
+}
+
+#[test]
+fn a_time_between_two_steps_is_a_time_of_its_own() {
+    let mlp = network::<f64>(MlpConfig::default(), 9);
+    let (x, _) = batch(8, 8);
+    let at = |t: f64| mlp.forward(x.view(), &[t; 8]);
+    let size = |change: Array2<f64>| change.iter().fold(0.0_f64, |size, c| size.max(c.abs()));
+    // the embedding turns by at most 1 a step: from 7 to 7.5 and on to 8 the output moves, and a billionth moves it a little
+    assert!(size(at(7.5) - at(7.0)) > 1e-3 && size(at(8.0) - at(7.5)) > 1e-3);
+    assert!(size(at(7.0 + 1e-9) - at(7.0)) < 1e-7);
 }

@@ -41,7 +41,7 @@ fn outputs_and_gradients_are_pytorch_s() {
     let expected = Expected::read();
     let mlp = Mlp::<f64>::load(fixture("network_weights.safetensors")).expect("a fixture");
     let (x, grad_output) = (expected.matrix("x", 2), expected.matrix("grad_output", 4));
-    let t: Vec<usize> = expected.vector("t").iter().map(|&t| t as usize).collect();
+    let t = expected.vector("t").to_vec();
 
     let mut pass = Pass::new(&mlp);
     let output = pass.forward(&mlp, x.view(), &t);

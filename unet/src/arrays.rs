@@ -3,7 +3,7 @@
 use crate::{Result, operations, parameters::Parameters};
 use candle_core::{Device, Tensor};
 use ddpm::network::{Float, Mlp, MlpConfig, sinusoidal_embedding};
-use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
 
 /// A network's parameters as tensors in `f32`, under the same names.
 ///
@@ -39,14 +39,13 @@ pub fn to_array(tensor: &Tensor) -> Result<Array2<f64>> {
 /// What the first layer sees: an embedding for each coordinate and one for t, side by side.
 ///
 /// Shapes: x (N, D), t (N) to (N, features).
-pub fn features(config: &MlpConfig, x: ArrayView2<f64>, t: &[usize]) -> Array2<f64> {
+pub fn features(config: &MlpConfig, x: ArrayView2<f64>, t: &[f64]) -> Array2<f64> {
     let mut parts: Vec<Array2<f64>> = x
         .axis_iter(Axis(1))
         .map(|coordinate| sinusoidal_embedding(coordinate, config.input_scale, config.embedding))
         .collect();
     if config.time_embedding {
-        let t: Array1<f64> = t.iter().map(|&t| t as f64).collect();
-        parts.push(sinusoidal_embedding(t.view(), 1.0, config.embedding));
+        parts.push(sinusoidal_embedding(ArrayView1::from(t), 1.0, config.embedding));
     }
     let views: Vec<ArrayView2<f64>> = parts.iter().map(|part| part.view()).collect();
     concatenate(Axis(1), &views).expect("every part has one row for each point")

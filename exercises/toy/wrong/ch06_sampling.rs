@@ -135,7 +135,7 @@ pub fn sample<S: SamplerStep>(
         let mut memory = S::Memory::default();
         for step in steps {
             on_step(step.t(), &x);
-            let prediction = denoiser.predict(x.view(), step.t() - earlier);
+            let prediction = denoiser.predict(x.view(), (step.t() - earlier) as f64);
             x = step.advance(&prediction, &x, &noise(), &mut memory);
         }
         on_step(0, &x);
