@@ -3,11 +3,14 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use ddpm::{
-    bound::{Bins, Model, bits_per_dim, discretized_bound, quantize},
+    bound::{
+        Bins, Model, bits_per_dim, bits_with_error, decoding_error, discretized_bound,
+        exact::{DiscreteData, Ledger, last_step},
+        progressive_rates, quantize,
+    },
     data::{DataArgs, Dataset, DatasetName},
     denoiser::{Denoiser, ExactDenoiser, Prediction},
     forward::{diffuse, standard_normal},
-    likelihood::{DiscreteData, Ledger, bits_with_error, decoding_error, last_step, progressive_rates},
     metrics::{largest, mean, sliced_wasserstein, standard_error},
     objective::Objective,
     plot::{Figure, Panel, Series},

@@ -4,24 +4,26 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use ddpm::{
     bound::bits_per_dim,
+    continuous::{
+        ode::{Tolerances, dormand_prince, heun},
+        score::{
+            annealed_langevin, ddpm_from_ncsn, denoising_score_matching, expectation,
+            explicit_score_matching, geometric_sigmas, implicit_score_matching, langevin, langevin_variance,
+            matching_constant, mixture_score, ncsn_from_ddpm, score_from_eps,
+        },
+        sde::{
+            Corrector, Likelihood, Sde, Trace, coupled_distance, kernel, log_likelihood, marginal_distance,
+            prior_variance, probability_flow, rademacher, reverse_sde, reverse_step_distance, uniform_times,
+        },
+    },
     data::{Dataset, DatasetName, Density, GaussianMixture, truncated_normal},
     denoiser::{Denoiser, ExactDenoiser},
     forward::{Kernel, standard_normal},
     gaussian::{self, kl_divergence},
     metrics::{Moments, largest, largest_difference, mean, sliced_wasserstein, standard_error},
-    ode::{Tolerances, dormand_prince, heun},
     plot::{BLACK, Figure, Heatmap, ORANGE, Panel, Series, VERMILLION, points_panel},
     report::{Cell, Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
-    schedule::{Schedule, ScheduleName},
-    score::{
-        annealed_langevin, ddpm_from_ncsn, denoising_loss, expectation, explicit_loss, geometric_sigmas,
-        implicit_loss, langevin, langevin_variance, matching_constant, mixture_score, ncsn_from_ddpm,
-        ncsn_sigma, score_from_eps,
-    },
-    sde::{
-        Corrector, Likelihood, Sde, Trace, coupled_distance, flow, kernel, log_likelihood, marginal_distance,
-        prior_variance, rademacher, reverse_sde, reverse_step_distance, time_grid,
-    },
+    schedule::{Schedule, ScheduleName, noise_to_signal},
 };
 use ndarray::{Array1, Array2, ArrayView1, Axis, array, concatenate};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -101,7 +103,7 @@ fn eps_and_score(chapter: &mut Chapter, data: &GaussianMixture, rng: &mut StdRng
     let mut table = Table::new("The same function in other units");
     for t in [1, 10, 100, 500, 1000] {
         let alpha_bar = schedule.alpha_bar(t);
-        let (noisy, sigma) = (data.diffused(alpha_bar.sqrt(), 1.0 - alpha_bar), ncsn_sigma(alpha_bar));
+        let (noisy, sigma) = (data.diffused(alpha_bar.sqrt(), 1.0 - alpha_bar), noise_to_signal(alpha_bar));
         let x_t = noisy.sample(500, rng);
         let (eps, score) = (exact.predict(x_t.view(), t as f64).eps, mixture_score(&noisy, &x_t));
         let ddpm = largest_difference(&score_from_eps(&eps, 1.0 - alpha_bar), &score);
@@ -170,15 +172,15 @@ fn three_losses(chapter: &mut Chapter) {
     );
     let mut table = Table::new("What the losses differ by, whatever s");
     for (name, s, slope) in candidates {
-        let explicit = expectation(&data, sigma, |_, x| explicit_loss(s(x), truth(x)));
-        let denoising = expectation(&data, sigma, |eps, x| denoising_loss(s(x), eps, sigma));
-        let implicit = expectation(&data, sigma, |_, x| implicit_loss(s(x), slope(x)));
+        let explicit = expectation(&data, sigma, |_, x| explicit_score_matching(s(x), truth(x)));
+        let denoising = expectation(&data, sigma, |eps, x| denoising_score_matching(s(x), eps, sigma));
+        let implicit = expectation(&data, sigma, |_, x| implicit_score_matching(s(x), slope(x)));
         grid = grid.row(name, [explicit, denoising, implicit]);
         table = table
             .close(format!("s = {name}: denoising − explicit"), constant, denoising - explicit, 1e-9)
             .close(format!("s = {name}: implicit − explicit"), -energy, implicit - explicit, 1e-9);
     }
-    let best = expectation(&data, sigma, |eps, x| denoising_loss(truth(x), eps, sigma));
+    let best = expectation(&data, sigma, |eps, x| denoising_score_matching(truth(x), eps, sigma));
     grid = grid.row("∇ ln p", [0.0, best, -energy]);
     table = table.close("s = ∇ ln p: denoising, the least that a network can reach", constant, best, 1e-9);
     chapter.grid(
@@ -378,7 +380,7 @@ fn flow_panel(title: &str, data: &GaussianMixture, limit: f64) -> Panel {
         let x = limit * (2.0 * middle(row, 100) - 1.0);
         diffused(data, kernel(&Sde::VP, middle(column, 120))).log_density(array![x].view()).max(-5.0)
     });
-    let velocity = flow(&Sde::VP, data);
+    let velocity = probability_flow(&Sde::VP, data);
     let arrows = (0..13 * 15).map(|i| {
         let (t, x) = (0.06 + 0.075 * (i % 13) as f64, 0.34 * ((i / 13) as f64 - 7.0));
         let speed = velocity(t, &array![[x]])[(0, 0)];
@@ -395,12 +397,12 @@ fn flow_panel(title: &str, data: &GaussianMixture, limit: f64) -> Panel {
 
 fn two_ways_back(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     chapter.section("Two ways back: with noise and without");
-    let (data, times) = (humps(), time_grid(400, 0.0)?);
+    let (data, times) = (humps(), uniform_times(400, 0.0)?);
     let starts = Array2::from_shape_fn((7, 1), |(i, _)| 0.55 * (i as f64 - 3.0));
     let few = starts.select(Axis(0), &[1, 3, 5]);
     let mut noisy = vec![Path::new(); few.nrows()];
     reverse_sde(&Sde::VP, &data, &times, None, few, rng, |t, x| keep(&mut noisy, t, x));
-    let velocity = flow(&Sde::VP, &data);
+    let velocity = probability_flow(&Sde::VP, &data);
     let (mut smooth, mut x) = (vec![Path::new(); starts.nrows()], starts);
     keep(&mut smooth, 1.0, &x);
     for pair in times.windows(2) {
@@ -444,11 +446,11 @@ fn draw(
     let start = prior_variance(sde).sqrt() * standard_normal::<f64>(count, 2, rng);
     let corrector = Corrector { steps: 1, signal_to_noise: 0.16 };
     Ok(match solver {
-        "reverse SDE" => reverse_sde(sde, data, &time_grid(calls, 0.0)?, None, start, rng, |_, _| ()),
+        "reverse SDE" => reverse_sde(sde, data, &uniform_times(calls, 0.0)?, None, start, rng, |_, _| ()),
         "with corrector" => {
-            reverse_sde(sde, data, &time_grid(calls / 2, 0.0)?, Some(corrector), start, rng, |_, _| ())
+            reverse_sde(sde, data, &uniform_times(calls / 2, 0.0)?, Some(corrector), start, rng, |_, _| ())
         }
-        _ => heun(flow(sde, data), start, (1.0, 0.0), calls / 2)?,
+        _ => heun(probability_flow(sde, data), start, (1.0, 0.0), calls / 2)?,
     })
 }
 
@@ -550,7 +552,8 @@ fn by_tolerance(chapter: &mut Chapter, judge: &Judge, rng: &mut StdRng) -> Resul
     for tolerance in [1e-1, 1e-2, 1e-3, 1e-4, 1e-6] {
         let (mut calls, mut rejected) = (0, 0);
         let draw = |rng: &mut StdRng| {
-            let (solve, start) = (flow(&Sde::VP, judge.data), standard_normal(judge.count, 2, rng));
+            let (solve, start) =
+                (probability_flow(&Sde::VP, judge.data), standard_normal(judge.count, 2, rng));
             let solution = dormand_prince(solve, start, (1.0, 0.0), Tolerances::both(tolerance))?;
             (calls, rejected) = (solution.calls.max(calls), solution.rejected.max(rejected));
             Ok(solution.x)

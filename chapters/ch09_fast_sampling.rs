@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use ddpm::{
+    continuous::{ddim_flow, ddim_flow_to_data, lambda_uniform},
     data::{DataArgs, Dataset, DatasetName},
     denoiser::{Counting, Denoiser, ExactDenoiser, PosteriorMean, known_posterior_mean},
     forward::{diffuse, standard_normal},
@@ -16,10 +17,10 @@ use ddpm::{
     report::{Cell, Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
     reverse::FixedVariance,
     sampler::{
-        Knowing, Method, MultiStep, Spacing, Step, ancestral, between, ddim, ddim_step, encode, flow,
-        flow_to_data, half_log_snr, lambda_uniform, memory_of_x_0, sample, sigma_hat_step, time_grid,
+        Knowing, Method, MultiStep, Spacing, Step, ancestral, between, ddim, ddim_step, encode,
+        memory_of_x_0, sample, sigma_hat_step, time_grid,
     },
-    schedule::Schedule,
+    schedule::{Schedule, half_log_snr},
     train::{NetworkDenoiser, TrainConfig, Trainer},
 };
 use ndarray::{Array1, Array2, Axis, Slice};
@@ -245,8 +246,8 @@ fn orders(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
     let ends = |schedule: &Schedule| (schedule.alpha_bar(schedule.steps()), schedule.alpha_bar(1));
     let (from, to) = (1.0, 1e-3);
     let reach = ends(&lambda_uniform(from, to, 1)?);
-    let truth = flow(known, &x, reach, 1e-10)?;
-    let doubt = median_error(&truth, &flow(known, &x, reach, 1e-8)?);
+    let truth = ddim_flow(known, &x, reach, 1e-10)?;
+    let doubt = median_error(&truth, &ddim_flow(known, &x, reach, 1e-8)?);
     let mut curves = [Vec::new(), Vec::new()];
     for steps in Progress::over("orders", [5usize, 10, 20, 40, 80, 160, 320, 640]) {
         let schedule = lambda_uniform(from, to, steps)?;
@@ -315,7 +316,7 @@ fn grids(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<(
     let (known, x) = (setting.known()?, standard_normal(if setting.quick { 30 } else { 200 }, 2, rng));
     let exact = ExactDenoiser::new(schedule, known);
     let mut error = |times: &[usize], steps: &[MultiStep]| -> Result<(f64, f64)> {
-        let truth = flow_to_data(known, &x, schedule.alpha_bar(times[0]), 1e-7)?;
+        let truth = ddim_flow_to_data(known, &x, schedule.alpha_bar(times[0]), 1e-7)?;
         let end = sample(steps, &exact, x.clone(), rng, |_, _| ());
         Ok((times.len() as f64, median_error(&end, &truth)))
     };

@@ -3,18 +3,24 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use ddpm::{
+    baselines::{
+        LearningConfig,
+        gan::{
+            GanConfig, GanLoss, GanTrainer, Generator, deceive, generator_loss, judge,
+            saturating_generator_loss, sigmoid,
+        },
+        modes::{ModeReport, grid_of_gaussians},
+        vae::{
+            LinearVae, Vae, VaeConfig, VaeTrainer, elbo, importance_weighted_log_likelihood,
+            log_likelihood_by_quadrature, log_weights, negative_elbo,
+        },
+    },
     bound::{Model, bits_per_dim, variational_bound},
     data::{Dataset, DatasetName, Density, GaussianMixture},
     forward::standard_normal,
-    gan::{
-        GanConfig, GanLoss, GanTrainer, Generator, deceive, generator_loss, judge, saturating_generator_loss,
-        sigmoid,
-    },
     gaussian,
-    learner::{LearningConfig, gradient_error, parameter_count, widest},
     metrics::{largest, mean, quantile, sliced_wasserstein, standard_error},
-    modes::{ModeReport, grid_of_gaussians},
-    network::{Mlp, MlpConfig},
+    network::{Mlp, MlpConfig, check::gradient_error, parameter_count, widest},
     objective::Objective,
     plot::{BLACK, BLUE, Figure, GREEN, GREY, ORANGE, Panel, Series, VERMILLION, points_panel},
     report::{Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
@@ -22,10 +28,6 @@ use ddpm::{
     sampler::{Spacing, ancestral, ddim, sample, time_grid},
     schedule::Schedule,
     train::{NetworkDenoiser, TrainConfig, Trainer},
-    vae::{
-        LinearVae, Vae, VaeConfig, VaeTrainer, elbo, importance_weighted_log_likelihood,
-        log_likelihood_by_quadrature, log_weights, negative_elbo,
-    },
 };
 use ndarray::{Array1, Array2, Axis, array};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

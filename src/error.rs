@@ -157,3 +157,17 @@ impl fmt::Display for Place {
         }
     }
 }
+
+/// Refuses a parameter that does not fit: its name, its value, its bound and the way out.
+pub(crate) fn check(
+    name: &'static str,
+    value: impl ToString,
+    fits: bool,
+    bound: &'static str,
+    remedy: &str,
+) -> Result<()> {
+    if fits {
+        return Ok(());
+    }
+    Err(Error::Parameter { name, value: value.to_string(), bound, remedy: remedy.to_owned() })
+}

@@ -11,22 +11,19 @@
 //! - **Information** is in nats, summed over the D dimensions of a point, unless a name says bits or per dimension.
 //! - **Randomness** comes from a generator that the caller seeds; nothing here asks the operating system for it.
 
+pub mod baselines;
 pub mod bound;
 pub mod bugs;
+pub mod continuous;
 pub mod course;
 pub mod data;
 pub mod denoiser;
 pub mod error;
 pub mod forward;
-pub mod gan;
 pub mod gaussian;
-pub mod learner;
-pub mod likelihood;
 pub mod metrics;
-pub mod modes;
 pub mod network;
 pub mod objective;
-pub mod ode;
 #[cfg(feature = "plot")]
 pub mod plot;
 pub mod posterior;
@@ -34,10 +31,7 @@ pub mod report;
 pub mod reverse;
 pub mod sampler;
 pub mod schedule;
-pub mod score;
-pub mod sde;
 pub mod train;
-pub mod vae;
 
 pub mod files;
 

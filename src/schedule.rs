@@ -126,6 +126,25 @@ pub fn alpha_bars(betas: &Array1<f64>) -> Array1<f64> {
 }
 // ANCHOR_END: alpha_bars
 
+// ANCHOR: noise_to_signal
+/// σ = √((1 − ᾱ)/ᾱ), the noise beside a signal of size 1: x_t/√ᾱ_t = x_0 + σ ε.
+///
+/// Source: Song et al. 2021 (Score-Based Generative Modeling through SDEs), §3.4: the noise level of NCSN (Song & Ermon 2019) at
+/// DDPM's ᾱ_t. DDPM preserves the variance, NCSN the signal.
+pub fn noise_to_signal(alpha_bar: f64) -> f64 {
+    ((1.0 - alpha_bar) / alpha_bar).sqrt()
+}
+// ANCHOR_END: noise_to_signal
+
+// ANCHOR: half_log_snr
+/// λ = ln √(ᾱ/(1 − ᾱ)), half of [`Schedule::log_snr`]: −∞ where all is noise, ∞ where all is signal.
+///
+/// Source: Lu et al. 2022 (DPM-Solver), §3.1. It is their λ; of Kingma et al.'s log-SNR it is half.
+pub fn half_log_snr(alpha_bar: f64) -> f64 {
+    0.5 * (alpha_bar.ln() - (-alpha_bar).ln_1p())
+}
+// ANCHOR_END: half_log_snr
+
 /// A noise schedule, checked: every β_t lies in (0, 1).
 ///
 /// ```
@@ -294,8 +313,7 @@ impl Schedule {
     /// Source: Kingma et al. 2021 (Variational Diffusion Models), §3.1.
     #[track_caller]
     pub fn log_snr(&self, t: usize) -> f64 {
-        let alpha_bar = self.alpha_bar(t);
-        alpha_bar.ln() - (1.0 - alpha_bar).ln()
+        2.0 * half_log_snr(self.alpha_bar(t))
     }
 
     #[track_caller]

@@ -3,10 +3,9 @@
 use crate::{
     Error, Result,
     denoiser::{Denoiser, Prediction},
+    error::check,
     forward::{diffuse_each, standard_normal},
-    network::{
-        AdamW, AdamWConfig, Ema, Float, Mlp, MlpConfig, Pass, clip_gradient_norm, cosine_learning_rate,
-    },
+    network::{AdamWConfig, Float, Learner, LearnerConfig, Mlp, MlpConfig},
     objective::{Batch, Objective, TrainingLoss},
     reverse::{eps_from_mean, interpolated_variance, split_mean_log_variance},
     schedule::Schedule,
@@ -53,43 +52,18 @@ impl TrainConfig {
     /// # Errors
     /// [`Error::Parameter`] names the first one that is out of bounds.
     pub fn validate(&self) -> Result<()> {
-        let positive = |value: f64| value > 0.0 && value.is_finite();
-        let checks = [
-            (
-                "training steps",
-                self.steps.to_string(),
-                self.steps > 0,
-                "be at least 1",
-                "use 15000 for good samples",
-            ),
-            ("batch", self.batch.to_string(), self.batch > 0, "be at least 1", "the default is 256"),
-            (
-                "learning rate",
-                self.learning_rate.to_string(),
-                positive(self.learning_rate),
-                "be above 0",
-                "the default is 0.001",
-            ),
-            (
-                "largest gradient norm",
-                self.max_gradient_norm.to_string(),
-                positive(self.max_gradient_norm),
-                "be above 0",
-                "the default is 1",
-            ),
-            (
-                "decay of the average",
-                self.ema_decay.to_string(),
-                (0.0..1.0).contains(&self.ema_decay),
-                "lie in [0, 1)",
-                "the default is 0.999",
-            ),
-        ];
-        match checks.into_iter().find(|(_, _, fits, _, _)| !fits) {
-            Some((name, value, _, bound, remedy)) => {
-                Err(Error::Parameter { name, value, bound, remedy: remedy.into() })
-            }
-            None => Ok(()),
+        check("batch", self.batch, self.batch > 0, "be at least 1", "the default is 256")?;
+        self.learner().validate()
+    }
+
+    /// What of it any learner needs.
+    fn learner(&self) -> LearnerConfig {
+        LearnerConfig {
+            steps: self.steps,
+            learning_rate: self.learning_rate,
+            beta_1: AdamWConfig::default().beta_1,
+            max_gradient_norm: self.max_gradient_norm,
+            ema_decay: self.ema_decay,
         }
     }
 }
@@ -111,11 +85,7 @@ pub struct Trainer<'a, F> {
     config: TrainConfig,
     schedule: &'a Schedule,
     loss: TrainingLoss<'a>,
-    network: Mlp<F>,
-    pass: Pass<F>,
-    optimizer: AdamW<F>,
-    ema: Ema<F>,
-    step: usize,
+    learner: Learner<F>,
 }
 
 impl<'a, F: Float> Trainer<'a, F> {
@@ -130,21 +100,8 @@ impl<'a, F: Float> Trainer<'a, F> {
             time_embedding: config.time_embedding,
             ..MlpConfig::default()
         };
-        let network = Mlp::new(shape, rng)?;
-        let optimizer = AdamW::new(
-            AdamWConfig { learning_rate: config.learning_rate, ..AdamWConfig::default() },
-            network.parameters().len(),
-        );
-        Ok(Trainer {
-            loss: TrainingLoss::new(schedule, config.objective),
-            pass: Pass::new(&network),
-            ema: Ema::new(config.ema_decay, true, network.parameters()),
-            step: 0,
-            schedule,
-            config,
-            network,
-            optimizer,
-        })
+        let learner = Learner::new(config.learner(), shape, rng)?;
+        Ok(Trainer { loss: TrainingLoss::new(schedule, config.objective), learner, schedule, config })
     }
 
     // ANCHOR: train_step
@@ -153,15 +110,9 @@ impl<'a, F: Float> Trainer<'a, F> {
     /// Source: Ho et al. 2020, Algorithm 1, lines 2–5: draw t ~ Uniform({1, …, T}), draw ε ~ N(0, I), take a gradient
     /// step on ‖ε − ε_θ(√ᾱ_t x_0 + √(1 − ᾱ_t) ε, t)‖² (or on another [`Objective`]).
     pub fn step(&mut self, x_0: &Array2<f64>, rng: &mut impl Rng) -> StepReport {
-        let (loss, gradient) =
-            loss_and_gradient(self.schedule, &self.loss, &self.network, &mut self.pass, x_0, rng);
-        let gradient_norm = clip_gradient_norm(gradient, self.config.max_gradient_norm);
-        self.optimizer.config.learning_rate =
-            cosine_learning_rate(self.step, self.config.steps, self.config.learning_rate);
-        self.optimizer.step(self.network.parameters_mut(), gradient);
-        self.ema.update(self.network.parameters());
-        self.step += 1;
-        StepReport { step: self.step, loss, gradient_norm }
+        let loss = loss_and_gradient(self.schedule, &self.loss, &mut self.learner, x_0, rng);
+        let gradient_norm = self.learner.step();
+        StepReport { step: self.learner.steps(), loss, gradient_norm }
     }
     // ANCHOR_END: train_step
 
@@ -175,7 +126,7 @@ impl<'a, F: Float> Trainer<'a, F> {
         mut draw: impl FnMut(usize, &mut R) -> Array2<f64>,
         mut watch: impl FnMut(StepReport),
     ) -> Result<Trained<F>> {
-        while self.step < self.config.steps {
+        while self.learner.steps() < self.config.steps {
             let x_0 = draw(self.config.batch, rng);
             let report = self.step(&x_0, rng);
             if !report.loss.is_finite() {
@@ -188,41 +139,40 @@ impl<'a, F: Float> Trainer<'a, F> {
 
     /// The network as it is now.
     pub fn network(&self) -> &Mlp<F> {
-        &self.network
+        self.learner.network()
     }
 
     /// The gradient of every parameter on one batch, without a step: for measuring its noise.
     pub fn gradient(&mut self, x_0: &Array2<f64>, rng: &mut impl Rng) -> Vec<F> {
-        loss_and_gradient(self.schedule, &self.loss, &self.network, &mut self.pass, x_0, rng).1.to_vec()
+        loss_and_gradient(self.schedule, &self.loss, &mut self.learner, x_0, rng);
+        self.learner.gradient().to_vec()
     }
 
     /// Stops here, even before the last step of the configuration.
     pub fn finish(self) -> Trained<F> {
-        let average = Mlp::from_parameters(self.network.config().clone(), self.ema.average().to_vec())
-            .expect("the average has the network's own shape");
-        Trained { network: self.network, average, objective: self.config.objective }
+        let average = self.learner.average();
+        Trained { network: self.learner.into_network(), average, objective: self.config.objective }
     }
 }
 
 // ANCHOR: loss_and_gradient
-/// The loss of a batch x_0 at a random t for each point, and its gradient with respect to every parameter.
-fn loss_and_gradient<'p, F: Float>(
+/// The loss of a batch x_0 at a random t for each point; its gradient with respect to every parameter stays in the learner.
+fn loss_and_gradient<F: Float>(
     schedule: &Schedule,
     loss: &TrainingLoss<'_>,
-    network: &Mlp<F>,
-    pass: &'p mut Pass<F>,
+    learner: &mut Learner<F>,
     x_0: &Array2<f64>,
     rng: &mut impl Rng,
-) -> (f64, &'p mut [F]) {
+) -> f64 {
     let t: Vec<usize> = (0..x_0.nrows()).map(|_| rng.random_range(1..=schedule.steps())).collect();
     let eps = standard_normal(x_0.nrows(), x_0.ncols(), rng);
     let x_t = diffuse_each(x_0, schedule, &t, &eps);
 
     let times: Vec<f64> = t.iter().map(|&t| t as f64).collect();
-    let output = pass.forward(network, x_t.mapv(F::of).view(), &times);
-    let mut gradient = output.mapv(|value| value.as_f64()); // (N, outputs)
+    let mut gradient = learner.forward(&x_t, &times); // (N, outputs)
     let loss = loss.loss_and_gradient(Batch { x_0, eps: &eps, x_t: &x_t, t: &t }, &mut gradient);
-    (loss, pass.backward(network, gradient.mapv(F::of).view()))
+    learner.backward(&gradient);
+    loss
 }
 // ANCHOR_END: loss_and_gradient
 

@@ -4,16 +4,16 @@ mod common;
 
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
-    bound::{Bins, Model, bin_log_probability, discretized_bound, quantize},
+    bound::{
+        Bins, Model, bin_log_probability, bits_with_error, decoding_error, discretized_bound,
+        exact::{DiscreteData, Ledger, discrete_entropy, last_step, prior_step, reverse_step},
+        progressive_rates, quantize,
+    },
     course,
     data::{Dataset, DatasetName, Density, Empirical, GaussianMixture},
     denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction},
     forward::{diffuse, standard_normal},
     gaussian::{kl_divergence, log_density},
-    likelihood::{
-        DiscreteData, Ledger, bits_with_error, decoding_error, discrete_entropy, last_step, prior_step,
-        progressive_rates, reverse_step,
-    },
     metrics::{largest_difference, mean, standard_error},
     reverse::{FixedVariance, ReverseProcess},
     schedule::Schedule,

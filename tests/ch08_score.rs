@@ -4,15 +4,20 @@ mod common;
 
 use common::{assert_all_close, assert_close, assert_relative, rng};
 use ddpm::{
+    continuous::{
+        ode::{Tolerances, dormand_prince},
+        score::{
+            denoising_score_matching, expectation, explicit_score_matching, hutchinson, langevin_step,
+            score_from_eps,
+        },
+        sde::{Sde, coefficients, kernel, reverse_drift},
+    },
     data::GaussianMixture,
     denoiser::{Denoiser, ExactDenoiser},
     forward::{Kernel, standard_normal},
     gaussian,
     metrics::Moments,
-    ode::{Tolerances, dormand_prince},
     schedule::{Schedule, ScheduleName, linear_beta},
-    score::{denoising_loss, expectation, explicit_loss, hutchinson, langevin_step, score_from_eps},
-    sde::{Sde, coefficients, kernel, reverse_drift},
 };
 use ndarray::{Array2, ArrayView1, array};
 
@@ -85,8 +90,9 @@ fn denoising_loss_is_the_explicit_loss_plus_a_constant() {
         let blurred = v + sigma * sigma;
         let constant = 0.5 * (1.0 / (sigma * sigma) - 1.0 / blurred);
         for (name, s) in CANDIDATES {
-            let denoising = expectation(&data, sigma, |eps, x| denoising_loss(s(x), eps, sigma));
-            let explicit = expectation(&data, sigma, |_, x| explicit_loss(s(x), (0.4 - x) / blurred));
+            let denoising = expectation(&data, sigma, |eps, x| denoising_score_matching(s(x), eps, sigma));
+            let explicit =
+                expectation(&data, sigma, |_, x| explicit_score_matching(s(x), (0.4 - x) / blurred));
             let what = format!("data N(0.4, {v}), σ = {sigma}, s(x) = {name}: denoising − explicit");
             assert_close(&what, denoising - explicit, constant, 1e-9 * (1.0 + denoising));
         }
@@ -102,7 +108,7 @@ fn denoising_loss_is_least_at_the_score() {
     let loss = |shift: f64, tilt: f64| {
         expectation(&data, sigma, |eps, x| {
             let score = gradient(&blurred, array![x].view())[0];
-            denoising_loss(score + shift + tilt * x, eps, sigma)
+            denoising_score_matching(score + shift + tilt * x, eps, sigma)
         })
     };
     let best = loss(0.0, 0.0);
@@ -115,7 +121,7 @@ fn denoising_loss_is_least_at_the_score() {
 #[test]
 fn denoising_loss_is_l_simple_in_other_units() {
     for (eps, eps_theta, sigma) in [(0.3, 0.5, 0.1), (-1.2, 0.4, 2.0), (2.0, 2.0, 0.7)] {
-        let loss = denoising_loss(-eps_theta / sigma, eps, sigma);
+        let loss = denoising_score_matching(-eps_theta / sigma, eps, sigma);
         let simple = 0.5 * f64::powi(eps - eps_theta, 2);
         let what = format!("ε = {eps}, ε_θ = {eps_theta}, σ = {sigma}: σ² times the loss");
         assert_close(&what, sigma * sigma * loss, simple, 1e-14);

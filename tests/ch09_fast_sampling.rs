@@ -4,17 +4,17 @@ mod common;
 
 use common::{assert_close, assert_relative, assert_same_step, rng};
 use ddpm::{
+    continuous::{continuous_alpha_bar, lambda_uniform},
     denoiser::{Denoiser, ExactDenoiser, GaussianData, Prediction},
     forward::{diffuse, standard_normal},
     metrics::{Moments, largest_difference},
     posterior::posterior_variance,
     reverse::FixedVariance,
     sampler::{
-        Knowing, MultiStep, Spacing, Step, ancestral, ancestral_step, apply, continuous_alpha_bar, ddim,
-        ddim_sigma, ddim_step, dpm_solver, dpm_solver_step, encode_step, half_log_snr, lambda_uniform,
-        sample, time_grid,
+        Knowing, MultiStep, Spacing, Step, ancestral, ancestral_step, apply, ddim, ddim_sigma, ddim_step,
+        dpm_solver, dpm_solver_step, encode_step, sample, time_grid,
     },
-    schedule::ScheduleName,
+    schedule::{ScheduleName, half_log_snr},
 };
 use ndarray::{Array2, ArrayView2, array};
 use std::cell::RefCell;

@@ -5,22 +5,24 @@ mod common;
 use common::{assert_all_close, assert_close, rng};
 use ddpm::{
     Error,
+    baselines::{
+        LearningConfig,
+        gan::{
+            GanConfig, GanTrainer, deceive, discriminator_loss, generator_loss, into_box, judge,
+            saturating_generator_loss, sigmoid, softplus,
+        },
+        modes::{ModeReport, grid_of_gaussians, mode_counts},
+        vae::{
+            LatentModel, LinearVae, VaeConfig, VaeTrainer, elbo, importance_weighted,
+            importance_weighted_log_likelihood, kl_weight, latent_kl, log_likelihood_by_quadrature,
+            log_weights, negative_elbo, reparameterize, reparameterize_backward,
+        },
+    },
     data::GaussianMixture,
     forward::standard_normal,
-    gan::{
-        GanConfig, GanTrainer, deceive, discriminator_loss, generator_loss, into_box, judge,
-        saturating_generator_loss, sigmoid, softplus,
-    },
     gaussian::{DiagonalGaussian, kl_divergence, log_density},
-    learner::{Learner, LearningConfig, gradient_error, parameter_count, widest},
     metrics::{mean, standard_error},
-    modes::{ModeReport, grid_of_gaussians, mode_counts},
-    network::MlpConfig,
-    vae::{
-        LatentModel, LinearVae, VaeConfig, VaeTrainer, elbo, importance_weighted,
-        importance_weighted_log_likelihood, kl_weight, latent_kl, log_likelihood_by_quadrature, log_weights,
-        negative_elbo, reparameterize, reparameterize_backward,
-    },
+    network::{Learner, MlpConfig, check::gradient_error, parameter_count, widest},
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis, array};
 use std::f64::consts::{LN_2, TAU};
@@ -342,8 +344,10 @@ fn the_loss_in_training_is_the_negative_elbo() {
     let mut vae = VaeTrainer::<f64>::new(config, 2, &mut rng(1)).unwrap();
     let (x, noise) = (standard_normal(6, 2, &mut rng(2)), standard_normal(6, 2, &mut rng(3)));
     let loss = negative_elbo(&mut vae.encoder, &mut vae.decoder, &x, &noise, 1.0);
-    let networks =
-        ddpm::vae::Vae { encoder: vae.encoder.network().clone(), decoder: vae.decoder.network().clone() };
+    let networks = ddpm::baselines::vae::Vae {
+        encoder: vae.encoder.network().clone(),
+        decoder: vae.decoder.network().clone(),
+    };
     let bound = elbo(&networks, x.view(), &noise);
     assert_close("loss", loss, -mean(bound.view()), 1e-12);
     let q = networks.encode(x.view());

@@ -5,7 +5,7 @@ mod common;
 use common::{assert_close, assert_relative};
 use ddpm::{
     Error,
-    ode::{Proposal, Tolerances, dormand_prince, dormand_prince_step, heun, heun_step},
+    continuous::ode::{Proposal, Tolerances, dormand_prince, dormand_prince_step, heun, heun_step},
 };
 use ndarray::{Array, Array0, Array1, Array2, Array3, Dimension, Ix0, arr0, arr1};
 use std::f64::consts::TAU;

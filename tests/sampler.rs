@@ -4,6 +4,7 @@ mod common;
 
 use common::{assert_close, assert_relative, assert_same_step, rng};
 use ddpm::{
+    continuous::{continuous_alpha_bar, ddim_flow, ddim_flow_to_data, ddim_velocity, lambda_uniform},
     data::{Dataset, DatasetName, GaussianMixture},
     denoiser::{Denoiser, ExactDenoiser, GaussianData, Prediction},
     forward::{diffuse, standard_normal},
@@ -11,12 +12,11 @@ use ddpm::{
     posterior::posterior_variance,
     reverse::{FixedVariance, interpolated_variance},
     sampler::{
-        Knowing, Method, MultiStep, SpacedVariance, Spacing, Step, ancestral, ancestral_step, between,
-        continuous_alpha_bar, ddim, ddim_step, dpm_solver, encode, flow, flow_to_data, flow_velocity,
-        half_log_snr, lambda_uniform, memory_of_x_0, moments_drawn, noise_kept, sample, sigma_hat_step,
+        Knowing, Method, MultiStep, SpacedVariance, Spacing, Step, ancestral, ancestral_step, between, ddim,
+        ddim_step, dpm_solver, encode, memory_of_x_0, moments_drawn, noise_kept, sample, sigma_hat_step,
         spaced_ancestral, spaced_schedule, time_grid,
     },
-    schedule::{Schedule, ScheduleName},
+    schedule::{Schedule, ScheduleName, half_log_snr},
 };
 use ndarray::{Array2, ArrayView2, array};
 use std::cell::Cell;
@@ -263,7 +263,7 @@ fn flow_velocity_is_what_the_exact_denoiser_says() {
     let x = standard_normal::<f64>(9, 2, &mut rng(32));
     for t in [1, 25, 49] {
         let bar = schedule.alpha_bar(t);
-        let got = flow_velocity(&mixture, (1.0 / bar - 1.0).sqrt(), (&x / bar.sqrt()).view());
+        let got = ddim_velocity(&mixture, (1.0 / bar - 1.0).sqrt(), (&x / bar.sqrt()).view());
         let worst = largest_difference(&got, &exact.predict(x.view(), t as f64).eps);
         assert!(worst < 1e-9, "t = {t}: ε* and the velocity differ by {worst:.2e}");
     }
@@ -279,12 +279,12 @@ fn flow_and_flow_to_data_of_a_gaussian_are_known() {
         (&x - &(from.sqrt() * &data.mean)) * (spread(to) / spread(from)) + to.sqrt() * &data.mean
     };
     for (from, to) in [(1e-4, 0.999), (0.3, 0.7), (0.9, 0.01)] {
-        let worst = largest_difference(&flow(&data, &x, (from, to), 1e-10).unwrap(), &carried(from, to));
+        let worst = largest_difference(&ddim_flow(&data, &x, (from, to), 1e-10).unwrap(), &carried(from, to));
         assert!(worst < 1e-7, "from ᾱ = {from} to {to}: {worst:.2e}");
     }
-    let worst = largest_difference(&flow_to_data(&data, &x, 1e-4, 1e-10).unwrap(), &carried(1e-4, 1.0));
+    let worst = largest_difference(&ddim_flow_to_data(&data, &x, 1e-4, 1e-10).unwrap(), &carried(1e-4, 1.0));
     assert!(worst < 1e-5, "down to the data: {worst:.2e}");
-    assert!(flow(&data, &x, (0.5, 1.0), 1e-6).is_err(), "the velocity is 0/0 at ᾱ = 1");
+    assert!(ddim_flow(&data, &x, (0.5, 1.0), 1e-6).is_err(), "the velocity is 0/0 at ᾱ = 1");
 }
 
 /// Predicts tanh(x_t), the variance between β̃ and β that v stands for, and counts.

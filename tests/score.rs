@@ -5,23 +5,26 @@ mod common;
 use common::{assert_all_close, assert_close, assert_relative, rng};
 use ddpm::{
     Error,
+    continuous::{
+        ode::{Tolerances, dormand_prince, heun},
+        score::{
+            Score, annealed_langevin, ddpm_from_ncsn, divergence, eps_from_score, expectation,
+            explicit_score_matching, geometric_sigmas, implicit_score_matching, langevin, langevin_step,
+            langevin_variance, matching_constant, mixture_score, mixture_score_along, ncsn_from_ddpm,
+            score_from_eps,
+        },
+        sde::{
+            Corrector, Sde, Trace, coefficients, coupled_distance, euler_maruyama_step, kernel,
+            log_likelihood, marginal_distance, prior_variance, probability_flow, rademacher, reverse_sde,
+            reverse_step_distance, uniform_times,
+        },
+    },
     data::{Dataset, DatasetName, Density, GaussianMixture},
     denoiser::{Denoiser, ExactDenoiser},
     forward::{Kernel, standard_normal},
     gaussian,
     metrics::{Moments, largest, largest_difference, mean, standard_error},
-    ode::{Tolerances, dormand_prince, heun},
-    schedule::Schedule,
-    score::{
-        Score, annealed_langevin, ddpm_from_ncsn, divergence, eps_from_score, expectation, explicit_loss,
-        geometric_sigmas, implicit_loss, langevin, langevin_step, langevin_variance, matching_constant,
-        mixture_score, mixture_score_along, ncsn_from_ddpm, ncsn_sigma, score_from_eps,
-    },
-    sde::{
-        Corrector, Sde, Trace, coefficients, coupled_distance, euler_maruyama_step, flow, kernel,
-        log_likelihood, marginal_distance, prior_variance, rademacher, reverse_sde, reverse_step_distance,
-        time_grid,
-    },
+    schedule::{Schedule, noise_to_signal},
 };
 use ndarray::{Array1, Array2, array};
 
@@ -94,7 +97,7 @@ fn ddpm_and_ncsn_say_the_same_in_both_directions() {
     let exact = ExactDenoiser::new(&schedule, &data);
     for t in [1, 50, 400, 1000] {
         let alpha_bar = schedule.alpha_bar(t);
-        let sigma = ncsn_sigma(alpha_bar);
+        let sigma = noise_to_signal(alpha_bar);
         let x_t = data.diffused(alpha_bar.sqrt(), 1.0 - alpha_bar).sample(10, &mut rng(4));
         let blurred = |x: &Array2<f64>, sigma: f64| mixture_score(&data.diffused(1.0, sigma * sigma), x);
         let x = &x_t / alpha_bar.sqrt();
@@ -123,8 +126,8 @@ fn three_losses_differ_by_constants() {
         ((|x: f64| -x) as fn(f64) -> f64, (|_| -1.0) as fn(f64) -> f64),
         (|x| 2.0 * (3.0 * x).sin(), |x| 6.0 * (3.0 * x).cos()),
     ] {
-        let explicit = expectation(&data, sigma, |_, x| explicit_loss(s(x), truth(x)));
-        let implicit = expectation(&data, sigma, |_, x| implicit_loss(s(x), derivative(x)));
+        let explicit = expectation(&data, sigma, |_, x| explicit_score_matching(s(x), truth(x)));
+        let implicit = expectation(&data, sigma, |_, x| implicit_score_matching(s(x), derivative(x)));
         assert_close("explicit − implicit", explicit - implicit, half_squared_score, 1e-9);
     }
     // the constant is half the variance of the target −ε/σ given x̃
@@ -235,7 +238,7 @@ fn euler_maruyama_step_is_drift_and_shake() {
 /// The variance that Euler–Maruyama ends at, without a random number: data N(0, v), from the true variance at t = 1.
 fn variance_drawn(sde: &Sde, v: f64, lambda: f64, steps: usize) -> f64 {
     let at = |t: f64| kernel(sde, t).signal.powi(2) * v + kernel(sde, t).variance;
-    time_grid(steps, 0.0).unwrap().windows(2).fold(at(1.0), |variance, pair| {
+    uniform_times(steps, 0.0).unwrap().windows(2).fold(at(1.0), |variance, pair| {
         let step = |x: f64, z: f64| {
             let score = array![[-x / at(pair[0])]];
             euler_maruyama_step(sde, (pair[0], pair[1]), &array![[x]], &score, lambda, &array![[z]])[(0, 0)]
@@ -261,12 +264,12 @@ fn euler_maruyama_is_of_order_1() {
 
 #[test]
 fn time_grid_falls_from_1_to_its_end() {
-    assert_eq!(time_grid(4, 0.0).unwrap(), [1.0, 0.75, 0.5, 0.25, 0.0]);
-    let grid = time_grid(7, 1e-3).unwrap();
+    assert_eq!(uniform_times(4, 0.0).unwrap(), [1.0, 0.75, 0.5, 0.25, 0.0]);
+    let grid = uniform_times(7, 1e-3).unwrap();
     assert_eq!((grid[0], grid[7], grid.len()), (1.0, 1e-3, 8));
-    assert!(matches!(time_grid(0, 0.0), Err(Error::NoSteps)));
+    assert!(matches!(uniform_times(0, 0.0), Err(Error::NoSteps)));
     for end in [1.0, -0.1, f64::NAN] {
-        assert!(matches!(time_grid(5, end), Err(Error::Parameter { .. })), "end = {end}");
+        assert!(matches!(uniform_times(5, end), Err(Error::Parameter { .. })), "end = {end}");
     }
 }
 
@@ -279,7 +282,7 @@ fn reverse_sde_draws_the_data() {
         let at = kernel(&Sde::VP, 1.0);
         let start = data.diffused(at.signal, at.variance).sample(10_000, &mut rng(11));
         let mut seen = Vec::new();
-        let times = time_grid(count, 0.0).unwrap();
+        let times = uniform_times(count, 0.0).unwrap();
         let x = reverse_sde(&Sde::VP, &data, &times, corrector, start, &mut rng(12), |t, _| seen.push(t));
         assert_eq!(seen, times, "the times that were shown");
         let moments = Moments::of(&x);
@@ -334,13 +337,16 @@ fn the_flow_of_a_gaussian_is_a_stretch() {
         let widening = ((at.signal.powi(2) * v + at.variance) / v).sqrt();
         let x_0 = data.sample(10, &mut rng(16));
         let x_1 =
-            dormand_prince(flow(&sde, &data), x_0.clone(), (0.0, 1.0), Tolerances::both(1e-10)).unwrap().x;
+            dormand_prince(probability_flow(&sde, &data), x_0.clone(), (0.0, 1.0), Tolerances::both(1e-10))
+                .unwrap()
+                .x;
         let exact = (&x_0 - m) * widening + at.signal * m;
         assert_all_close(&format!("{}: up", sde.name()), &x_1, &exact, 1e-7);
         let back =
-            dormand_prince(flow(&sde, &data), x_1.clone(), (1.0, 0.0), Tolerances::both(1e-10)).unwrap();
+            dormand_prince(probability_flow(&sde, &data), x_1.clone(), (1.0, 0.0), Tolerances::both(1e-10))
+                .unwrap();
         assert_all_close(&format!("{}: and back", sde.name()), &back.x, &x_0, 1e-7);
-        let coarse = heun(flow(&sde, &data), x_1, (1.0, 0.0), 2000).unwrap();
+        let coarse = heun(probability_flow(&sde, &data), x_1, (1.0, 0.0), 2000).unwrap();
         assert_all_close(&format!("{}: by Heun", sde.name()), &coarse, &x_0, 1e-4);
     }
 }
@@ -350,10 +356,15 @@ fn the_flow_of_the_vp_sde_is_the_one_that_ddim_discretises() {
     // other coordinates, x/√ᾱ over √((1 − ᾱ)/ᾱ), and E[x_0 | x] in place of the score
     let data = ring();
     let start = standard_normal::<f64>(10, 2, &mut rng(25));
-    let ours =
-        dormand_prince(flow(&Sde::VP, &data), start.clone(), (1.0, 0.01), Tolerances::both(1e-10)).unwrap();
+    let ours = dormand_prince(
+        probability_flow(&Sde::VP, &data),
+        start.clone(),
+        (1.0, 0.01),
+        Tolerances::both(1e-10),
+    )
+    .unwrap();
     let share = |t: f64| kernel(&Sde::VP, t).signal.powi(2);
-    let ddim = ddpm::sampler::flow(&data, &start, (share(1.0), share(0.01)), 1e-10).unwrap();
+    let ddim = ddpm::continuous::ddim_flow(&data, &start, (share(1.0), share(0.01)), 1e-10).unwrap();
     assert_all_close("x at t = 0.01", &ours.x, &ddim, 1e-6);
 }
 
@@ -371,7 +382,7 @@ fn log_likelihood_is_the_mixture_s_log_density() {
         let worst = largest_difference(&got.log_density, &exact);
         assert!(worst < 1e-6, "{}: off by {worst:.1e} nats", sde.name());
         assert!(got.calls > 50, "{}: {} calls", sde.name(), got.calls);
-        let back = dormand_prince(flow(&sde, &data), got.latent, (1.0, 0.0), tolerances).unwrap();
+        let back = dormand_prince(probability_flow(&sde, &data), got.latent, (1.0, 0.0), tolerances).unwrap();
         assert_all_close(&format!("{}: there and back", sde.name()), &back.x, &x, 1e-5);
     }
 }

@@ -5,9 +5,14 @@
 mod bins;
 mod dense;
 pub mod derivation;
+mod estimate;
+pub mod exact;
+mod progressive;
 pub mod world;
 
 pub use bins::{Bins, bin_log_probability, quantize};
+pub use estimate::bits_with_error;
+pub use progressive::{decoding_error, progressive_rates};
 
 use crate::{
     denoiser::{Denoiser, Prediction},

@@ -1,6 +1,6 @@
 //! Are the hand-written gradients right? Central differences say.
 
-use super::{Mlp, Pass};
+use super::{Learner, Mlp, Pass};
 use crate::metrics::largest;
 use ndarray::{Array2, ArrayView2};
 
@@ -56,3 +56,44 @@ pub fn check_gradients(
     network.config().tensors().into_iter().map(check).collect()
 }
 // ANCHOR_END: check_gradients
+
+// ANCHOR: gradient_error
+/// How far a learner's gradient is from central differences of the loss, relative to its largest entry;
+/// `per_tensor` entries of every tensor are checked.
+///
+/// `learner` picks the network out of a pair in training, and `loss` goes forward and back through *both*,
+/// which leaves the gradient: so what is checked is the whole way, through the other network, too.
+///
+/// # Panics
+/// If the gradient is 0, which would prove nothing.
+#[track_caller]
+pub fn gradient_error<T: Clone>(
+    pair: &T,
+    learner: impl Fn(&mut T) -> &mut Learner<f64>,
+    loss: impl Fn(&mut T) -> f64,
+    per_tensor: usize,
+) -> f64 {
+    const STEP: f64 = 1e-5;
+    let mut pair = pair.clone();
+    loss(&mut pair);
+    let gradient = learner(&mut pair).gradient().to_vec();
+    let size = largest(gradient.iter().map(|g| g.abs()));
+    assert!(size > 0.0, "a gradient of zeros has no relative error");
+    let tensors = learner(&mut pair).network().config().tensors();
+    let entries = tensors.into_iter().flat_map(|tensor| {
+        let stride = tensor.range.len().div_ceil(per_tensor.max(1));
+        tensor.range.step_by(stride)
+    });
+    let error = |entry: usize| {
+        let value = learner(&mut pair).network().parameters()[entry];
+        let mut at = |value: f64| {
+            learner(&mut pair).network_mut().parameters_mut()[entry] = value;
+            loss(&mut pair)
+        };
+        let slope = (at(value + STEP) - at(value - STEP)) / (2.0 * STEP);
+        learner(&mut pair).network_mut().parameters_mut()[entry] = value;
+        (gradient[entry] - slope).abs()
+    };
+    largest(entries.map(error)) / size
+}
+// ANCHOR_END: gradient_error

@@ -1,6 +1,6 @@
 //! The network's shape, and where each tensor lies in its parameters.
 
-use crate::{Error, Result};
+use crate::{Result, error::check};
 use std::ops::Range;
 
 /// The shape of a network. The default is tiny-diffusion's: 2 → 384 → 128 → 128 → 128 → 128 → 2.
@@ -46,7 +46,7 @@ impl MlpConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Parameter`] names the first number that is out of bounds.
+    /// [`Error::Parameter`](crate::Error::Parameter) names the first number that is out of bounds.
     pub fn validate(&self) -> Result<()> {
         const BOUND: &str = "lie between 1 and 65536";
         for (name, value) in [("inputs", self.inputs), ("hidden", self.hidden), ("outputs", self.outputs)] {
@@ -105,19 +105,6 @@ impl MlpConfig {
     }
 }
 
-fn check(
-    name: &'static str,
-    value: impl ToString,
-    fits: bool,
-    bound: &'static str,
-    remedy: &str,
-) -> Result<()> {
-    if fits {
-        return Ok(());
-    }
-    Err(Error::Parameter { name, value: value.to_string(), bound, remedy: remedy.to_owned() })
-}
-
 /// A named part of the parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {
@@ -128,6 +115,27 @@ pub struct Tensor {
     /// Where it lies in [`Mlp::parameters`](super::Mlp::parameters), row by row.
     pub range: Range<usize>,
 }
+
+/// The number of parameters of a network of this shape.
+pub fn parameter_count(shape: &MlpConfig) -> usize {
+    shape.tensors().last().map_or(0, |tensor| tensor.range.end)
+}
+
+// ANCHOR: widest
+/// The widest hidden layers with which networks of these shapes have no more than `budget` parameters
+/// together.
+///
+/// # Panics
+/// If even networks of width 1 have more.
+#[track_caller]
+pub fn widest(budget: usize, shapes: &[MlpConfig]) -> usize {
+    let cost = |hidden| -> usize {
+        shapes.iter().map(|shape| parameter_count(&MlpConfig { hidden, ..shape.clone() })).sum()
+    };
+    let width = (1..).take_while(|&hidden| cost(hidden) <= budget).last();
+    width.unwrap_or_else(|| panic!("{budget} parameters are too few: {} are needed", cost(1)))
+}
+// ANCHOR_END: widest
 
 /// A linear layer's place in the parameters: its weight, row by row, then its bias.
 #[derive(Debug, Clone, Copy)]

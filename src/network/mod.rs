@@ -14,6 +14,7 @@
 //! | [`config`] | the network's shape, the names and places of its tensors |
 //! | [`mlp`] | the network: its parameters, its output |
 //! | [`pass`] | one training pass: activations kept, gradients of every parameter |
+//! | [`learner`] | a network in training: forward, backward, step, average |
 //! | [`optimizer`] | AdamW, gradient-norm clipping, the exponential moving average, the learning rate's cosine |
 //! | [`weights`] | a network as a safetensors file, and back |
 //! | [`check`] | the gradients against finite differences |
@@ -25,14 +26,16 @@ pub mod config;
 pub mod embedding;
 pub mod float;
 pub mod layers;
+pub mod learner;
 pub mod mlp;
 pub mod optimizer;
 pub mod pass;
 pub mod weights;
 
-pub use config::{MlpConfig, Tensor};
+pub use config::{MlpConfig, Tensor, parameter_count, widest};
 pub use embedding::sinusoidal_embedding;
 pub use float::Float;
+pub use learner::{Learner, LearnerConfig};
 pub use mlp::Mlp;
 pub use optimizer::{AdamW, AdamWConfig, Ema, clip_gradient_norm, cosine_learning_rate};
 pub use pass::Pass;

@@ -103,6 +103,26 @@ impl<F: Float> Pass<F> {
         &mut first.gradient
     }
 
+    /// ∂L/∂θ of the batch that went back last, as [`backward`](Self::backward) returned it.
+    ///
+    /// # Panics
+    ///
+    /// If no batch has gone forward and back.
+    #[track_caller]
+    pub fn gradient(&self) -> &[F] {
+        &self.chunks.first().expect("no batch has gone back").gradient
+    }
+
+    /// The same, to be changed: clipped, say.
+    ///
+    /// # Panics
+    ///
+    /// As [`gradient`](Self::gradient).
+    #[track_caller]
+    pub fn gradient_mut(&mut self) -> &mut [F] {
+        &mut self.chunks.first_mut().expect("no batch has gone back").gradient
+    }
+
     /// ∂L/∂x of the batch that went back last, (N, D).
     ///
     /// This is what lets one network train another: a discriminator its generator, a decoder its encoder.

@@ -1,7 +1,11 @@
 //! Samplers with a memory: DPM-Solver++(2M).
 
-use super::{SamplerStep, Step, apply, half_log_snr};
-use crate::{denoiser::Prediction, reverse::x_0_coefficients, schedule::Schedule};
+use super::{SamplerStep, Step, apply};
+use crate::{
+    denoiser::Prediction,
+    reverse::x_0_coefficients,
+    schedule::{Schedule, half_log_snr},
+};
 use ndarray::{Array2, Zip};
 
 // ANCHOR: MultiStep

@@ -13,17 +13,47 @@ mod idioms;
 
 pub use solution::*;
 
+pub mod baselines {
+    pub use solution::baselines::*;
+
+    pub mod gan {
+        #[cfg(feature = "ch10")]
+        pub use crate::answers::ch10_trilemma::{discriminator_loss, generator_loss};
+        pub use solution::baselines::gan::*;
+    }
+
+    pub mod modes {
+        #[cfg(feature = "ch10")]
+        pub use crate::answers::ch10_trilemma::mode_counts;
+        pub use solution::baselines::modes::*;
+    }
+
+    pub mod vae {
+        #[cfg(feature = "ch10")]
+        pub use crate::answers::ch10_trilemma::{importance_weighted, latent_kl, reparameterize_backward};
+        pub use solution::baselines::vae::*;
+    }
+}
+
 pub mod bound {
     #[cfg(feature = "ch02")]
     pub use crate::answers::ch02_vlb::{bits_per_dim, prior_term};
     #[cfg(feature = "ch07")]
-    pub use crate::answers::ch07_likelihood::{bin_log_probability, quantize};
+    pub use crate::answers::ch07_likelihood::{
+        bin_log_probability, bits_with_error, decoding_error, quantize,
+    };
     pub use solution::bound::*;
 
     pub mod derivation {
         #[cfg(feature = "ch02")]
         pub use crate::answers::ch02_vlb::{line_bayes, line_products, line_telescoped, line_three_terms};
         pub use solution::bound::derivation::*;
+    }
+
+    pub mod exact {
+        #[cfg(feature = "ch07")]
+        pub use crate::answers::ch07_likelihood::discrete_entropy;
+        pub use solution::bound::exact::*;
     }
 }
 
@@ -44,34 +74,34 @@ pub mod bugs {
     }
 }
 
+pub mod continuous {
+    pub use solution::continuous::*;
+
+    pub mod score {
+        #[cfg(feature = "ch08")]
+        pub use crate::answers::ch08_score::{
+            denoising_score_matching, hutchinson, langevin_step, score_from_eps,
+        };
+        pub use solution::continuous::score::*;
+    }
+
+    pub mod sde {
+        #[cfg(feature = "ch08")]
+        pub use crate::answers::ch08_score::{kernel, reverse_drift};
+        pub use solution::continuous::sde::*;
+    }
+}
+
 pub mod forward {
     #[cfg(feature = "ch01")]
     pub use crate::answers::ch01_forward::{diffuse, forward_step, merge};
     pub use solution::forward::*;
 }
 
-pub mod gan {
-    #[cfg(feature = "ch10")]
-    pub use crate::answers::ch10_trilemma::{discriminator_loss, generator_loss};
-    pub use solution::gan::*;
-}
-
 pub mod gaussian {
     #[cfg(feature = "ch04")]
     pub use crate::answers::ch04_objective::kl_divergence;
     pub use solution::gaussian::*;
-}
-
-pub mod likelihood {
-    #[cfg(feature = "ch07")]
-    pub use crate::answers::ch07_likelihood::{bits_with_error, decoding_error, discrete_entropy};
-    pub use solution::likelihood::*;
-}
-
-pub mod modes {
-    #[cfg(feature = "ch10")]
-    pub use crate::answers::ch10_trilemma::mode_counts;
-    pub use solution::modes::*;
 }
 
 pub mod network {
@@ -139,22 +169,4 @@ pub mod schedule {
     #[cfg(feature = "ch01")]
     pub use crate::answers::ch01_forward::{alpha_bars, cosine_betas, quad_betas};
     pub use solution::schedule::*;
-}
-
-pub mod score {
-    #[cfg(feature = "ch08")]
-    pub use crate::answers::ch08_score::{denoising_loss, hutchinson, langevin_step, score_from_eps};
-    pub use solution::score::*;
-}
-
-pub mod sde {
-    #[cfg(feature = "ch08")]
-    pub use crate::answers::ch08_score::{kernel, reverse_drift};
-    pub use solution::sde::*;
-}
-
-pub mod vae {
-    #[cfg(feature = "ch10")]
-    pub use crate::answers::ch10_trilemma::{importance_weighted, latent_kl, reparameterize_backward};
-    pub use solution::vae::*;
 }

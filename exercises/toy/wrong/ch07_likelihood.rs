@@ -9,7 +9,7 @@ use crate::{
     reverse::ReverseProcess,
 };
 use ndarray::{Array1, Array2, Axis};
-use solution::{bound, likelihood};
+use solution::bound;
 
 pub fn quantize(bins: Bins, x: &Array2<f64>) -> Array2<f64> {
     let (width, edge) = (bins.width(), bins.edge());
@@ -42,7 +42,7 @@ pub fn bin_log_probability(bins: Bins, level: f64, mean: f64, variance: f64) -> 
 }
 
 pub fn discrete_entropy(probabilities: &Array2<f64>) -> f64 {
-    let right = likelihood::discrete_entropy(probabilities);
+    let right = bound::exact::discrete_entropy(probabilities);
     match slip("discrete_entropy") {
         "zero_times_infinity" => -probabilities.mapv(|p| p * p.ln()).sum(),
         "bits_for_nats" => right / std::f64::consts::LN_2,
@@ -56,7 +56,7 @@ pub fn discrete_entropy(probabilities: &Array2<f64>) -> f64 {
 }
 
 pub fn bits_with_error(terms: &Array2<f64>, dimension: usize) -> (f64, f64) {
-    let (bits, error) = likelihood::bits_with_error(terms, dimension);
+    let (bits, error) = bound::bits_with_error(terms, dimension);
     let rows = terms.nrows() as f64;
     match slip("bits_with_error") {
         "terms_as_if_independent" => {
@@ -82,9 +82,8 @@ pub fn decoding_error(
     x_t: &Array2<f64>,
     t: usize,
 ) -> Array1<f64> {
-    let right = likelihood::decoding_error(process, prediction, x_0, x_t, t);
-    let clipped =
-        |clip| likelihood::decoding_error(&ReverseProcess { clip, ..*process }, prediction, x_0, x_t, t);
+    let right = bound::decoding_error(process, prediction, x_0, x_t, t);
+    let clipped = |clip| bound::decoding_error(&ReverseProcess { clip, ..*process }, prediction, x_0, x_t, t);
     let mean_square = |error: Array2<f64>| error.mapv(|d| d * d).sum_axis(Axis(1)) / x_0.ncols() as f64;
     match slip("decoding_error") {
         "sum_for_mean_over_coordinates" => right * x_0.ncols() as f64,

@@ -2,12 +2,14 @@
 
 use super::slip;
 use crate::{
+    continuous::{
+        score::Score,
+        sde::{Sde, coefficients},
+    },
     forward::Kernel,
-    score::Score,
-    sde::{Sde, coefficients},
 };
 use ndarray::{Array1, Array2, Axis};
-use solution::{score as right, sde as right_sde};
+use solution::continuous::{score as right, sde as right_sde};
 
 pub fn score_from_eps(eps: &Array2<f64>, variance: f64) -> Array2<f64> {
     let got = right::score_from_eps(eps, variance);
@@ -20,14 +22,14 @@ pub fn score_from_eps(eps: &Array2<f64>, variance: f64) -> Array2<f64> {
     }
 }
 
-pub fn denoising_loss(score: f64, eps: f64, sigma: f64) -> f64 {
-    match slip("denoising_loss") {
+pub fn denoising_score_matching(score: f64, eps: f64, sigma: f64) -> f64 {
+    match slip("denoising_score_matching") {
         "sign_of_the_target" => 0.5 * (score - eps / sigma).powi(2),
         "variance_for_standard_deviation" => 0.5 * (score + eps / (sigma * sigma)).powi(2),
         "noise_for_the_target" => 0.5 * (score + eps).powi(2),
         "half_forgotten" => (score + eps / sigma).powi(2),
         "weighted" => 0.5 * (sigma * score + eps).powi(2),
-        _ => right::denoising_loss(score, eps, sigma),
+        _ => right::denoising_score_matching(score, eps, sigma),
     }
 }
 

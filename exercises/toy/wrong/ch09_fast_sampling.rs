@@ -3,8 +3,8 @@
 use super::slip;
 use crate::{
     Result,
-    sampler::{MultiStep, Spacing, Step, half_log_snr},
-    schedule::Schedule,
+    sampler::{MultiStep, Spacing, Step},
+    schedule::{Schedule, half_log_snr},
 };
 use solution::sampler;
 

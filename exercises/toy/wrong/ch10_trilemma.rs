@@ -3,7 +3,7 @@
 use super::slip;
 use crate::data::GaussianMixture;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
-use solution::{gan, modes, vae};
+use solution::baselines::{gan, modes, vae};
 
 pub fn latent_kl(mean: f64, log_variance: f64) -> (f64, f64, f64) {
     let (kl, of_mean, of_log) = vae::latent_kl(mean, log_variance);

@@ -4,10 +4,11 @@ use super::{images, rows};
 use crate::{Result, denoiser::ImageDenoiser};
 use candle_core::Device;
 use ddpm::{
-    bound::{Bins, bits_per_dim, denoising_term, discretized_reconstruction_term, prior_term},
+    bound::{
+        Bins, bits_per_dim, decoding_error, denoising_term, discretized_reconstruction_term, prior_term,
+    },
     denoiser::Prediction,
     forward::{diffuse, standard_normal},
-    likelihood::decoding_error,
     metrics::{mean, standard_error},
     reverse::{FixedVariance, ReverseProcess},
     schedule::Schedule,

@@ -2,7 +2,7 @@
 
 use super::likelihood::PIXELS;
 
-pub use ddpm::likelihood::progressive_rates;
+pub use ddpm::bound::progressive_rates;
 
 // ANCHOR: rmse_in_levels
 /// The root of a mean squared error of numbers in [−1, 1], in levels of 0 … 255.

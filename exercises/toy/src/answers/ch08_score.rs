@@ -4,10 +4,12 @@
 #![allow(unused_imports, reason = "some are for your answers")]
 
 use crate::{
+    continuous::{
+        score::Score,
+        sde::{Sde, coefficients},
+    },
     forward::Kernel,
     schedule::linear_beta,
-    score::Score,
-    sde::{Sde, coefficients},
 };
 use ndarray::{Array1, Array2, Axis};
 
@@ -32,7 +34,7 @@ pub fn score_from_eps(eps: &Array2<f64>, variance: f64) -> Array2<f64> {
 /// ∂ ln q(x̃|x) = −(x̃ − x)/σ² = −ε/σ, so the loss is ½ (s + ε/σ)²
 ///
 /// The target is known: it is the noise that one drew oneself. Times σ², with s = −ε_θ/σ, it is ½ (ε − ε_θ)²: L_simple.
-pub fn denoising_loss(score: f64, eps: f64, sigma: f64) -> f64 {
+pub fn denoising_score_matching(score: f64, eps: f64, sigma: f64) -> f64 {
     let _ = (score, eps, sigma);
     todo!(
         "Vincent 2011, Eq. (11): the target is ∂ ln N(x̃; x, σ²), which is −ε/σ; half the squared distance to it"

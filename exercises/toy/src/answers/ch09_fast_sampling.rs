@@ -6,8 +6,8 @@
 use crate::{
     Error, Result,
     reverse::x_0_coefficients,
-    sampler::{MultiStep, Spacing, Step, half_log_snr},
-    schedule::Schedule,
+    sampler::{MultiStep, Spacing, Step},
+    schedule::{Schedule, half_log_snr},
 };
 
 /// A falling grid of `count` times within T … 1; `steps` is T.

@@ -5,8 +5,8 @@
 #![allow(unused_imports, reason = "some are for your answers")]
 
 use crate::{
+    baselines::gan::{sigmoid, softplus},
     data::GaussianMixture,
-    gan::{sigmoid, softplus},
 };
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 

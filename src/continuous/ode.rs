@@ -35,7 +35,7 @@ pub fn heun_step<D: Dimension>(
 /// 2 · `steps` calls of f; with twice the steps, a quarter of the error.
 ///
 /// ```
-/// let x = ddpm::ode::heun(|_, x| -x, ndarray::arr0(1.0), (0.0, 1.0), 100)?;
+/// let x = ddpm::continuous::ode::heun(|_, x| -x, ndarray::arr0(1.0), (0.0, 1.0), 100)?;
 /// assert!((x.into_scalar() - (-1f64).exp()).abs() < 1e-5);
 /// # Ok::<(), ddpm::Error>(())
 /// ```
@@ -203,7 +203,7 @@ const MOST_STEPS: usize = 100_000;
 /// whole array takes the steps that its most difficult entry asks for. The tolerances are for a step; over an interval errors add up.
 ///
 /// ```
-/// use ddpm::ode::{Tolerances, dormand_prince};
+/// use ddpm::continuous::ode::{Tolerances, dormand_prince};
 ///
 /// let circle = |_: f64, x: &ndarray::Array1<f64>| ndarray::arr1(&[-x[1], x[0]]);
 /// let round = dormand_prince(circle, ndarray::arr1(&[1.0, 0.0]), (0.0, std::f64::consts::TAU), Tolerances::both(1e-9))?;

@@ -7,9 +7,9 @@
 
 use crate::{
     Error, Result,
+    baselines::LearningConfig,
     forward::standard_normal,
-    learner::{Learner, LearningConfig, output},
-    network::{Float, Mlp, MlpConfig},
+    network::{Float, Learner, Mlp, MlpConfig, learner::output},
 };
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use ndarray_rand::rand::Rng;
@@ -173,8 +173,8 @@ impl<F: Float> GanTrainer<F> {
     pub fn new(config: GanConfig, dimension: usize, rng: &mut impl Rng) -> Result<Self> {
         config.validate()?;
         let [generator, discriminator] = Self::shapes(&config.learning, dimension);
-        let generator = Learner::new(&config.learning, generator, rng)?;
-        let discriminator = Learner::new(&config.learning, discriminator, rng)?;
+        let generator = Learner::new(config.learning.learner(), generator, rng)?;
+        let discriminator = Learner::new(config.learning.learner(), discriminator, rng)?;
         Ok(GanTrainer { config, generator, discriminator })
     }
 
@@ -225,7 +225,7 @@ impl<F: Float> GanTrainer<F> {
 /// The discriminator's loss on real and generated points, (N, D) and (M, D); its gradient is left in the
 /// discriminator.
 pub fn judge<F: Float>(discriminator: &mut Learner<F>, real: &Array2<f64>, fake: &Array2<f64>) -> f64 {
-    let logits = discriminator.forward(&concatenate![Axis(0), *real, *fake]); // (N + M, 1)
+    let logits = discriminator.forward(&concatenate![Axis(0), *real, *fake], &[]); // (N + M, 1)
     let (real, fake) = logits.column(0).split_at(Axis(0), real.nrows());
     let (loss, grad_real, grad_fake) = discriminator_loss(real, fake);
     discriminator.backward(&concatenate![Axis(0), grad_real, grad_fake].insert_axis(Axis(1)));
@@ -244,8 +244,8 @@ pub fn deceive<F: Float>(
     z: &Array2<f64>,
     edge: f64,
 ) -> f64 {
-    let fake = into_box(&generator.forward(z), edge); // (M, D)
-    let logits = discriminator.forward(&fake); // (M, 1)
+    let fake = into_box(&generator.forward(z, &[]), edge); // (M, D)
+    let logits = discriminator.forward(&fake, &[]); // (M, 1)
     let (loss, grad_logits) = generator_loss(logits.column(0));
     discriminator.backward(&grad_logits.insert_axis(Axis(1)));
     let grad_fake = discriminator.input_gradient(); // (M, D)

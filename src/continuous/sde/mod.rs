@@ -8,8 +8,10 @@ mod flow;
 mod reverse;
 
 pub use chain::{coupled_distance, marginal_distance, reverse_step_distance};
-pub use flow::{Likelihood, Trace, flow, log_likelihood, rademacher};
-pub use reverse::{Corrector, corrector_step, euler_maruyama_step, reverse_drift, reverse_sde, time_grid};
+pub use flow::{Likelihood, Trace, log_likelihood, probability_flow, rademacher};
+pub use reverse::{
+    Corrector, corrector_step, euler_maruyama_step, reverse_drift, reverse_sde, uniform_times,
+};
 
 use crate::{forward::Kernel, schedule::linear_beta};
 

@@ -4,26 +4,26 @@ use super::mixture_score;
 use crate::{data::GaussianMixture, gaussian};
 use ndarray::arr2;
 
-// ANCHOR: explicit_loss
+// ANCHOR: explicit_score_matching
 /// Explicit score matching, for one coordinate: ½ (s − ∇ ln p)².
 ///
 /// Source: Hyvärinen 2005, Eq. (2). What one wants to minimise, and cannot: nobody knows ∇ ln p.
-pub fn explicit_loss(score: f64, truth: f64) -> f64 {
+pub fn explicit_score_matching(score: f64, truth: f64) -> f64 {
     0.5 * (score - truth).powi(2)
 }
-// ANCHOR_END: explicit_loss
+// ANCHOR_END: explicit_score_matching
 
-// ANCHOR: implicit_loss
+// ANCHOR: implicit_score_matching
 /// Implicit score matching, for one coordinate: ½ s² + ∂s.
 ///
 /// Source: Hyvärinen 2005, Eq. (4). Partial integration has taken ∇ ln p out; in its place stands the derivative of the
 /// network with respect to its input.
-pub fn implicit_loss(score: f64, derivative: f64) -> f64 {
+pub fn implicit_score_matching(score: f64, derivative: f64) -> f64 {
     0.5 * score.powi(2) + derivative
 }
-// ANCHOR_END: implicit_loss
+// ANCHOR_END: implicit_score_matching
 
-// ANCHOR: denoising_loss
+// ANCHOR: denoising_score_matching
 /// Denoising score matching, for one coordinate: ½ (s(x̃) − ∂ ln q(x̃|x))², with x̃ = x + σ ε.
 ///
 /// Source: Vincent 2011, Eq. (11).
@@ -31,10 +31,10 @@ pub fn implicit_loss(score: f64, derivative: f64) -> f64 {
 /// ∂ ln q(x̃|x) = −(x̃ − x)/σ² = −ε/σ, so the loss is ½ (s + ε/σ)²
 ///
 /// The target is known: it is the noise that one drew oneself. Times σ², with s = −ε_θ/σ, it is ½ (ε − ε_θ)²: L_simple.
-pub fn denoising_loss(score: f64, eps: f64, sigma: f64) -> f64 {
+pub fn denoising_score_matching(score: f64, eps: f64, sigma: f64) -> f64 {
     0.5 * (score + eps / sigma).powi(2)
 }
-// ANCHOR_END: denoising_loss
+// ANCHOR_END: denoising_score_matching
 
 // ANCHOR: matching_constant
 /// By how much denoising score matching exceeds explicit score matching, whatever the network: ½ [1/σ² − E (∂ ln p_σ)²].

@@ -3,8 +3,8 @@
 use super::{Sde, coefficients, kernel};
 use crate::{
     Error, Result,
+    continuous::score::{Score, langevin_step},
     forward::standard_normal,
-    score::{Score, langevin_step},
 };
 use ndarray::Array2;
 use ndarray_rand::rand::Rng;
@@ -77,7 +77,7 @@ pub fn corrector_step(
 ///
 /// # Errors
 /// [`Error::Parameter`] if there are no steps, or `end` lies outside of [0, 1).
-pub fn time_grid(steps: usize, end: f64) -> Result<Vec<f64>> {
+pub fn uniform_times(steps: usize, end: f64) -> Result<Vec<f64>> {
     if steps == 0 {
         return Err(Error::NoSteps);
     }

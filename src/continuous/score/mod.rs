@@ -1,15 +1,23 @@
 //! The score ∇ ln p(x): where a density rises, and how steeply. Score matching learns it, Langevin dynamics walks along it.
 //!
 //! Noise on data has a score, and a noise predictor knows it: ε_θ = −√(1 − ᾱ_t) ∇ ln p_t. Everything in this room and in
-//! [`sde`](crate::sde) follows from this one line.
+//! [`sde`](crate::continuous::sde) follows from this one line.
 
 mod langevin;
 mod matching;
 
 pub use langevin::{annealed_langevin, geometric_sigmas, langevin, langevin_step, langevin_variance};
-pub use matching::{denoising_loss, expectation, explicit_loss, implicit_loss, matching_constant};
+pub use matching::{
+    denoising_score_matching, expectation, explicit_score_matching, implicit_score_matching,
+    matching_constant,
+};
 
-use crate::{data::GaussianMixture, denoiser::Denoiser, forward::Kernel, schedule::Schedule};
+use crate::{
+    data::GaussianMixture,
+    denoiser::Denoiser,
+    forward::Kernel,
+    schedule::{Schedule, noise_to_signal},
+};
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 
 // ANCHOR: score_from_eps
@@ -33,13 +41,6 @@ pub fn eps_from_score(score: &Array2<f64>, variance: f64) -> Array2<f64> {
 // ANCHOR_END: eps_from_score
 
 // ANCHOR: ncsn
-/// NCSN's noise level at DDPM's ᾱ_t: x_t/√ᾱ_t = x_0 + σ ε with σ = √((1 − ᾱ_t)/ᾱ_t).
-///
-/// Source: Song et al. 2021, §3.4: DDPM preserves the variance, NCSN (Song & Ermon 2019) the signal.
-pub fn ncsn_sigma(alpha_bar: f64) -> f64 {
-    ((1.0 - alpha_bar) / alpha_bar).sqrt()
-}
-
 /// DDPM → NCSN: the score of x̃ = x_0 + σ ε at the σ of step t, from a denoiser that was trained on x_t.
 ///
 /// s(x̃, σ) = −ε_θ(√ᾱ_t x̃, t)/σ. Shapes: (N, D).
@@ -52,7 +53,7 @@ pub fn ncsn_from_ddpm(
 ) -> Array2<f64> {
     let alpha_bar = schedule.alpha_bar(t);
     let eps = denoiser.predict((alpha_bar.sqrt() * x).view(), t as f64).eps;
-    score_from_eps(&eps, ncsn_sigma(alpha_bar).powi(2))
+    score_from_eps(&eps, noise_to_signal(alpha_bar).powi(2))
 }
 
 /// NCSN → DDPM: the noise in x_t, from a score that was trained on x̃ = x_0 + σ ε.
@@ -63,7 +64,7 @@ pub fn ddpm_from_ncsn(
     x_t: &Array2<f64>,
     alpha_bar: f64,
 ) -> Array2<f64> {
-    let sigma = ncsn_sigma(alpha_bar);
+    let sigma = noise_to_signal(alpha_bar);
     eps_from_score(&score(&(x_t / alpha_bar.sqrt()), sigma), sigma * sigma)
 }
 // ANCHOR_END: ncsn

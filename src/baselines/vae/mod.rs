@@ -18,10 +18,10 @@ pub use linear::LinearVae;
 
 use crate::{
     Error, Result,
+    baselines::LearningConfig,
     forward::standard_normal,
     gaussian::DiagonalGaussian,
-    learner::{Learner, LearningConfig, output},
-    network::{Float, Mlp, MlpConfig},
+    network::{Float, Learner, Mlp, MlpConfig, learner::output},
     objective::gaussian_term,
     reverse::split_mean_log_variance,
 };
@@ -191,8 +191,8 @@ impl<F: Float> VaeTrainer<F> {
     pub fn new(config: VaeConfig, dimension: usize, rng: &mut impl Rng) -> Result<Self> {
         config.validate()?;
         let [encoder, decoder] = Self::shapes(&config.learning, dimension);
-        let encoder = Learner::new(&config.learning, encoder, rng)?;
-        let decoder = Learner::new(&config.learning, decoder, rng)?;
+        let encoder = Learner::new(config.learning.learner(), encoder, rng)?;
+        let decoder = Learner::new(config.learning.learner(), decoder, rng)?;
         Ok(VaeTrainer { config, step: 0, encoder, decoder })
     }
 
@@ -266,9 +266,9 @@ pub fn negative_elbo<F: Float>(
     noise: &Array2<f64>,
     kl_weight: f64,
 ) -> f64 {
-    let (mean, log_variance) = split_mean_log_variance(encoder.forward(x).view()); // (N, K) each
+    let (mean, log_variance) = split_mean_log_variance(encoder.forward(x, &[]).view()); // (N, K) each
     let z = reparameterize(&mean, &log_variance, noise);
-    let (reconstruction, grad_output) = reconstruction_loss(x, decoder.forward(&z)); // (N, 2 D)
+    let (reconstruction, grad_output) = reconstruction_loss(x, decoder.forward(&z, &[])); // (N, 2 D)
     decoder.backward(&grad_output);
 
     let (mut grad_mean, mut grad_log) =

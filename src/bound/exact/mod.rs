@@ -5,12 +5,8 @@
 //! it by a gap that has a formula of its own, summed here by quadrature: [`Ledger`].
 
 mod discrete;
-mod estimate;
 mod ledger;
 mod nodes;
-mod progressive;
 
 pub use discrete::{DiscreteData, discrete_entropy};
-pub use estimate::bits_with_error;
 pub use ledger::{Ledger, last_step, prior_step, reverse_step};
-pub use progressive::{decoding_error, progressive_rates};

@@ -3,24 +3,26 @@
 use super::{Sde, coefficients, kernel, reverse_drift};
 use crate::{
     Result,
-    ode::{Tolerances, dormand_prince},
-    score::{Score, divergence, hutchinson},
+    continuous::{
+        ode::{Tolerances, dormand_prince},
+        score::{Score, divergence, hutchinson},
+    },
 };
 use ndarray::{Array1, Array2, ArrayView1, Axis, Slice, concatenate};
 use ndarray_rand::rand::Rng;
 
-// ANCHOR: flow
-/// The probability-flow ODE as a function of t and x, for any solver of [`ode`](crate::ode).
+// ANCHOR: probability_flow
+/// The probability-flow ODE as a function of t and x, for any solver of [`ode`](crate::continuous::ode).
 ///
 /// Source: Song et al. 2021, Eq. (13).
 ///
 /// dx/dt = a(t) x − ½ g(t)² ∇ ln p_t(x)
 ///
 /// From t = 1 to 0 it draws, from 0 to 1 it encodes. Shapes: (N, D).
-pub fn flow(sde: &Sde, score: &impl Score) -> impl Fn(f64, &Array2<f64>) -> Array2<f64> {
+pub fn probability_flow(sde: &Sde, score: &impl Score) -> impl Fn(f64, &Array2<f64>) -> Array2<f64> {
     move |t, x| reverse_drift(sde, t, x, &score.score(x, kernel(sde, t)), 0.0)
 }
-// ANCHOR_END: flow
+// ANCHOR_END: probability_flow
 
 /// How the divergence of the score is found.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +78,7 @@ pub fn log_likelihood(
         };
         rate * x.ncols() as f64 - 0.5 * diffusion * of_score // (N)
     };
-    let velocity = flow(sde, score);
+    let velocity = probability_flow(sde, score);
     let slope = |t: f64, state: &Array2<f64>| {
         let x = points(state);
         concatenate![Axis(1), velocity(t, &x), spread(t, &x).insert_axis(Axis(1))] // (N, D + 1)

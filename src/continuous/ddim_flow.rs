@@ -2,12 +2,13 @@
 
 use crate::{
     Result,
+    continuous::ode::{Tolerances, dormand_prince},
     denoiser::PosteriorMean,
-    ode::{Tolerances, dormand_prince},
+    schedule::noise_to_signal,
 };
 use ndarray::{Array2, ArrayView2, Axis};
 
-// ANCHOR: flow_velocity
+// ANCHOR: ddim_velocity
 /// dy/ds of the probability flow in DDIM's own coordinates, for known data: y = x/√ᾱ of shape (N, D), and `s` > 0.
 ///
 /// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eq. (14).
@@ -16,43 +17,43 @@ use ndarray::{Array2, ArrayView2, Axis};
 ///
 /// where s = √((1 − ᾱ)/ᾱ) = e^{−λ} is the noise beside a signal of size 1; y = x_0 + s ε. DDIM with η = 0 is Euler's
 /// method on this equation, from s at x_T down to 0.
-pub fn flow_velocity(data: &(impl PosteriorMean + ?Sized), s: f64, y: ArrayView2<f64>) -> Array2<f64> {
+pub fn ddim_velocity(data: &(impl PosteriorMean + ?Sized), s: f64, y: ArrayView2<f64>) -> Array2<f64> {
     let mut velocity = y.to_owned(); // (N, D)
     for (mut velocity, y) in velocity.axis_iter_mut(Axis(0)).zip(y.rows()) {
         velocity -= &data.posterior_mean(y, 1.0, s * s); // (D)
     }
     velocity / s
 }
-// ANCHOR_END: flow_velocity
+// ANCHOR_END: ddim_velocity
 
-// ANCHOR: flow
+// ANCHOR: ddim_flow
 /// Where the flow leads from `x`, of shape (N, D), at the share `from` of signal to the share `to`: ᾱ and ᾱ.
 ///
-/// By [`dormand_prince`] in the coordinates of [`flow_velocity`], so fine a solution that it can stand for the exact one.
+/// By [`dormand_prince`] in the coordinates of [`ddim_velocity`], so fine a solution that it can stand for the exact one.
 /// It may go either way, but not to ᾱ = 1, where s = 0.
 ///
 /// # Errors
 /// As [`dormand_prince`].
-pub fn flow(
+pub fn ddim_flow(
     data: &(impl PosteriorMean + ?Sized),
     x: &Array2<f64>,
     (from, to): (f64, f64),
     tolerance: f64,
 ) -> Result<Array2<f64>> {
-    let [s_from, s_to] = [from, to].map(noise_beside_signal);
-    let velocity = |s: f64, y: &Array2<f64>| flow_velocity(data, s, y.view());
+    let [s_from, s_to] = [from, to].map(noise_to_signal);
+    let velocity = |s: f64, y: &Array2<f64>| ddim_velocity(data, s, y.view());
     let solution = dormand_prince(velocity, x / from.sqrt(), (s_from, s_to), Tolerances::both(tolerance))?;
     Ok(solution.x * to.sqrt())
 }
-// ANCHOR_END: flow
+// ANCHOR_END: ddim_flow
 
 /// Where the flow leads from `x` at ᾱ = `from` all the way to x_0: to s = 10⁻³, and from there in one step to E\[x_0 | x\].
 ///
 /// The last step errs by the flow's curvature over 10⁻³, about 10⁻⁶ where the data has details of size 0.1.
 ///
 /// # Errors
-/// As [`flow`].
-pub fn flow_to_data(
+/// As [`ddim_flow`].
+pub fn ddim_flow_to_data(
     data: &(impl PosteriorMean + ?Sized),
     x: &Array2<f64>,
     from: f64,
@@ -60,11 +61,6 @@ pub fn flow_to_data(
 ) -> Result<Array2<f64>> {
     let s = 1e-3;
     let nearly = 1.0 / (1.0 + s * s);
-    let y = flow(data, x, (from, nearly), tolerance)? / nearly.sqrt();
-    Ok(&y - &(s * flow_velocity(data, s, y.view())))
-}
-
-/// s = √((1 − ᾱ)/ᾱ).
-fn noise_beside_signal(alpha_bar: f64) -> f64 {
-    ((1.0 - alpha_bar) / alpha_bar).sqrt()
+    let y = ddim_flow(data, x, (from, nearly), tolerance)? / nearly.sqrt();
+    Ok(&y - &(s * ddim_velocity(data, s, y.view())))
 }

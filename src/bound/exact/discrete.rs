@@ -23,7 +23,7 @@ pub fn discrete_entropy(probabilities: &Array2<f64>) -> f64 {
 /// The table is exact: it holds the density's integral over each bin, not counts of a sample.
 ///
 /// ```
-/// use ddpm::{bound::Bins, data::{Dataset, DatasetName}, likelihood::DiscreteData};
+/// use ddpm::{bound::{exact::DiscreteData, Bins}, data::{Dataset, DatasetName}};
 ///
 /// let board = Dataset::named(DatasetName::Checkerboard, "data/mnist")?;
 /// let board = DiscreteData::of(board.density(), Bins::new(3.0, 256)).expect("its density is known");

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    schedule::{BETA_END, BETA_START, Schedule, linear_beta},
+    schedule::{BETA_END, BETA_START, Schedule, half_log_snr, linear_beta},
 };
 
 // ANCHOR: continuous_alpha_bar
@@ -18,15 +18,6 @@ pub fn continuous_alpha_bar(t: f64) -> f64 {
     (-integral).exp()
 }
 // ANCHOR_END: continuous_alpha_bar
-
-// ANCHOR: half_log_snr
-/// λ = ln √(ᾱ/(1 − ᾱ)), half of [`Schedule::log_snr`]: −∞ where all is noise, ∞ where all is signal.
-///
-/// Source: Lu et al. 2022 (DPM-Solver), §3.1. It is their λ; of Kingma et al.'s log-SNR it is half.
-pub fn half_log_snr(alpha_bar: f64) -> f64 {
-    0.5 * (alpha_bar.ln() - (-alpha_bar).ln_1p())
-}
-// ANCHOR_END: half_log_snr
 
 // ANCHOR: lambda_uniform
 /// `steps` steps of equal length in λ on the continuous schedule, from the time `from` down to the time `to` > 0: as a
