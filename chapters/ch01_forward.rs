@@ -4,15 +4,18 @@ use anyhow::Result;
 use clap::Parser;
 use ddpm::{
     bound::{bits_per_dim, prior_bits_per_dim, prior_term},
-    data::{DataArgs, Dataset, DatasetName, Density, Standardization},
+    data::{Dataset, DatasetName, Density, Standardization},
     forward::{Kernel, chain, chain_with_noise, diffuse, merge, moments_after, standard_normal},
     metrics::{
-        Moments, excess_kurtosis, mean, paired_errors, partial_correlation, sliced_wasserstein,
-        standard_error,
+        Moments, StandardError, excess_kurtosis, mean, paired_errors, partial_correlation,
+        sliced_wasserstein, standard_error,
     },
-    plot::{Figure, Panel, film_strip, points_panel},
-    report::{Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
     schedule::{Schedule, ScheduleName},
+};
+use ddpm_page::{
+    data::DataArgs,
+    plot::{Figure, Panel, film_strip, points_panel},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2, Axis, Slice};
 use ndarray_rand::{

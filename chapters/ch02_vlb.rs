@@ -10,11 +10,13 @@ use ddpm::{
     },
     denoiser::GaussianData,
     forward::{chain, standard_normal},
-    metrics::{largest_difference, mean},
-    plot::{Figure, Panel},
-    report::{Chapter, Common, Grid, StandardError, Table, catalogue},
+    metrics::{StandardError, largest_difference, mean},
     reverse::FixedVariance,
     schedule::Schedule,
+};
+use ddpm_page::{
+    plot::{Figure, Panel},
+    report::{Chapter, Common, Grid, Table, catalogue},
 };
 use ndarray::{Array1, Array2, Axis};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

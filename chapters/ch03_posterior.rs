@@ -6,15 +6,17 @@ use ddpm::{
     data::GaussianMixture,
     forward::Kernel,
     gaussian::log_density,
-    metrics::Moments,
-    plot::{Figure, Panel, Series, curve},
+    metrics::{Moments, StandardError},
     posterior::{
         GridDensity, Window, complete_the_square, posterior_by_precisions, posterior_by_simulation,
         posterior_log_variance, posterior_mean_coefficients, posterior_on_grid, posterior_variance,
         three_gaussians,
     },
-    report::{Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
     schedule::{Schedule, ScheduleName},
+};
+use ddpm_page::{
+    plot::{Figure, Panel, Series, curve},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ndarray::{Axis, array};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

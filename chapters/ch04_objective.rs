@@ -3,21 +3,24 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use ddpm::{
-    data::{DataArgs, Dataset, DatasetName},
+    data::{Dataset, DatasetName},
     denoiser::{Denoiser, ExactDenoiser, GaussianData, known_posterior_mean},
     forward::{diffuse, standard_normal},
     gaussian::{kl_divergence, log_density},
-    metrics::{largest, largest_difference, mean, sliced_wasserstein, standard_error},
+    metrics::{StandardError, largest, largest_difference, mean, sliced_wasserstein, standard_error},
     objective::{
         denoising_loss, eps_weight, irreducible_loss, mean_matching, mean_matching_by_eps,
         mean_matching_without_x_0, weighted_loss,
     },
-    plot::{Figure, Panel, points_panel},
     posterior::posterior_mean,
-    report::{Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
     reverse::{FixedVariance, fixed_variance, mean_from_eps, predict_x_0},
     sampler::{ancestral, sample},
     schedule::{Schedule, ScheduleName},
+};
+use ddpm_page::{
+    data::DataArgs,
+    plot::{Figure, Panel, points_panel},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

@@ -3,18 +3,21 @@
 use anyhow::Result;
 use clap::Parser;
 use ddpm::{
-    data::{DataArgs, Dataset},
+    data::Dataset,
     denoiser::{Denoiser, ExactDenoiser, known_posterior_mean},
     forward::standard_normal,
     metrics::{largest, mean, relative_noise, sliced_wasserstein, standard_error},
     network::{Mlp, MlpConfig, check::check_gradients},
     objective::{Objective, denoising_loss},
-    plot::{Figure, Panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
     reverse::FixedVariance,
     sampler::{ancestral, sample},
     schedule::Schedule,
     train::{NetworkDenoiser, StepReport, TrainConfig, Trained, Trainer},
+};
+use ddpm_page::{
+    data::DataArgs,
+    plot::{Figure, Panel},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use ddpm::{
     bound::{Model, bits_per_dim, variational_bound},
-    data::{DataArgs, Dataset, DatasetName},
+    data::{Dataset, DatasetName},
     denoiser::{Counting, Denoiser, ExactDenoiser, known_posterior_mean},
     forward::standard_normal,
     metrics::{
@@ -13,13 +13,16 @@ use ddpm::{
     },
     network::{Mlp, MlpConfig},
     objective::Objective,
-    plot::{Figure, Panel, Series, film_strip, pairs, points_panel},
     posterior::posterior_log_variance,
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
     reverse::FixedVariance,
     sampler::{Step, ancestral, sample},
     schedule::{Schedule, ScheduleName},
     train::{NetworkDenoiser, TrainConfig, Trained, Trainer},
+};
+use ddpm_page::{
+    data::DataArgs,
+    plot::{Figure, Panel, Series, film_strip, pairs, points_panel},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ndarray::{Array2, ArrayView1, Axis, Slice};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

@@ -8,17 +8,20 @@ use ddpm::{
         exact::{DiscreteData, Ledger, last_step},
         progressive_rates, quantize,
     },
-    data::{DataArgs, Dataset, DatasetName},
+    data::{Dataset, DatasetName},
     denoiser::{Denoiser, ExactDenoiser, Prediction},
     forward::{diffuse, standard_normal},
-    metrics::{largest, mean, sliced_wasserstein, standard_error},
+    metrics::{StandardError, largest, mean, sliced_wasserstein, standard_error},
     objective::Objective,
-    plot::{Figure, Panel, Series},
-    report::{Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
     reverse::FixedVariance,
     sampler::{ancestral, sample},
     schedule::Schedule,
     train::{NetworkDenoiser, TrainConfig, Trained, Trainer},
+};
+use ddpm_page::{
+    data::DataArgs,
+    plot::{Figure, Panel, Series},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

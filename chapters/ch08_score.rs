@@ -20,10 +20,14 @@ use ddpm::{
     denoiser::{Denoiser, ExactDenoiser},
     forward::{Kernel, standard_normal},
     gaussian::{self, kl_divergence},
-    metrics::{Moments, largest, largest_difference, mean, sliced_wasserstein, standard_error},
-    plot::{BLACK, Figure, Heatmap, ORANGE, Panel, Series, VERMILLION, points_panel},
-    report::{Cell, Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
+    metrics::{
+        Moments, StandardError, largest, largest_difference, mean, sliced_wasserstein, standard_error,
+    },
     schedule::{Schedule, ScheduleName, noise_to_signal},
+};
+use ddpm_page::{
+    plot::{BLACK, Figure, Heatmap, ORANGE, Panel, Series, VERMILLION, points_panel},
+    report::{Cell, Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2, ArrayView1, Axis, array, concatenate};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

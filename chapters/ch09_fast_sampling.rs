@@ -4,17 +4,15 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use ddpm::{
     continuous::{ddim_flow, ddim_flow_to_data, lambda_uniform},
-    data::{DataArgs, Dataset, DatasetName},
+    data::{Dataset, DatasetName},
     denoiser::{Counting, Denoiser, ExactDenoiser, PosteriorMean, known_posterior_mean},
     forward::{diffuse, standard_normal},
     metrics::{
-        Moments, largest, largest_difference, mean, partial_correlation, precision, quantile, row_distances,
-        sliced_wasserstein, standard_error,
+        Moments, StandardError, largest, largest_difference, mean, partial_correlation, precision, quantile,
+        row_distances, sliced_wasserstein, standard_error,
     },
     network::{Mlp, MlpConfig},
     objective::Objective,
-    plot::{Figure, Panel, Series, pairs, points_panel},
-    report::{Cell, Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
     reverse::FixedVariance,
     sampler::{
         Knowing, Method, MultiStep, Spacing, Step, ancestral, between, ddim, ddim_step, encode,
@@ -22,6 +20,11 @@ use ddpm::{
     },
     schedule::{Schedule, half_log_snr},
     train::{NetworkDenoiser, TrainConfig, Trainer},
+};
+use ddpm_page::{
+    data::DataArgs,
+    plot::{Figure, Panel, Series, pairs, points_panel},
+    report::{Cell, Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2, Axis, Slice};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -284,8 +287,8 @@ fn orders(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
         .axes("steps", "median distance from the flow")
         .log_x()
         .log_y()
-        .series(Series::dashed("slopes −1 and −2", guide(1.0, ddim[7].1 / 2.0)).color(ddpm::plot::GREY))
-        .series(Series::dashed("", guide(2.0, solver[7].1 / 2.0)).color(ddpm::plot::GREY))
+        .series(Series::dashed("slopes −1 and −2", guide(1.0, ddim[7].1 / 2.0)).color(ddpm_page::plot::GREY))
+        .series(Series::dashed("", guide(2.0, solver[7].1 / 2.0)).color(ddpm_page::plot::GREY))
         .line("DDIM, η = 0", ddim)
         .line("DPM-Solver++(2M)", solver);
     chapter.figure(&Figure::new("Equal steps in λ, down to a fixed t > 0").panel(panel), "orders")?;
@@ -584,10 +587,10 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> 
     let cloud = pairs(mixture.sample(3000, rng).view());
     let panel = |title: &str, points: &Array2<f64>| {
         Panel::new(title)
-            .series(Series::points("", cloud.clone()).size(1.2).color(ddpm::plot::GREY))
+            .series(Series::points("", cloud.clone()).size(1.2).color(ddpm_page::plot::GREY))
             .equal()
             .axes("x", "y")
-            .series(Series::points("", pairs(points.view())).size(3.0).color(ddpm::plot::ORANGE))
+            .series(Series::points("", pairs(points.view())).size(3.0).color(ddpm_page::plot::ORANGE))
             .x_range(-2.6, 2.6)
             .y_range(-2.6, 2.6)
     };

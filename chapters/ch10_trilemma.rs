@@ -19,15 +19,17 @@ use ddpm::{
     data::{Dataset, DatasetName, Density, GaussianMixture},
     forward::standard_normal,
     gaussian,
-    metrics::{largest, mean, quantile, sliced_wasserstein, standard_error},
+    metrics::{StandardError, largest, mean, quantile, sliced_wasserstein, standard_error},
     network::{Mlp, MlpConfig, check::gradient_error, parameter_count, widest},
     objective::Objective,
-    plot::{BLACK, BLUE, Figure, GREEN, GREY, ORANGE, Panel, Series, VERMILLION, points_panel},
-    report::{Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
     reverse::FixedVariance,
     sampler::{Spacing, ancestral, ddim, sample, time_grid},
     schedule::Schedule,
     train::{NetworkDenoiser, TrainConfig, Trainer},
+};
+use ddpm_page::{
+    plot::{BLACK, BLUE, Figure, GREEN, GREY, ORANGE, Panel, Series, VERMILLION, points_panel},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2, Axis, array};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

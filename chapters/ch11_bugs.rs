@@ -17,11 +17,13 @@ use ddpm::{
     metrics::largest,
     network::Mlp,
     objective::Objective,
-    plot::{Figure, Panel, Series, curve, pairs, points_panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
     sampler::{Spacing, Step, ddim, sample, time_grid},
     schedule::{Schedule, alpha_bars, linear_betas},
     train::NetworkDenoiser,
+};
+use ddpm_page::{
+    plot::{Figure, Panel, Series, curve, pairs, points_panel},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

@@ -4,7 +4,7 @@
 //! cargo run
 //! ```
 
-use ddpm::report::{catalogue::CHAPTERS, print};
+use ddpm_page::report::{catalogue::CHAPTERS, print};
 use std::{fs, path::Path};
 
 fn main() {

@@ -3,7 +3,6 @@
 //! Every message names the value, the bound and the way out. What only a bug in a program can cause (a shape that
 //! does not fit, a time step outside 0…T) panics instead and is documented under `# Panics`.
 
-use crate::report::StandardError;
 use std::{fmt, io, path::PathBuf};
 
 /// A [`Result`](std::result::Result) with this crate's [`Error`].
@@ -81,60 +80,6 @@ pub enum Error {
     /// A file of the course that is wanted where the course's folder is not found.
     #[error(transparent)]
     Course(#[from] crate::course::NotFound),
-
-    /// A plot that could not be drawn.
-    #[error("{}: cannot draw the plot: {reason}", path.display())]
-    Plot {
-        /// The plot's file.
-        path: PathBuf,
-        /// What the drawing library said.
-        reason: String,
-    },
-
-    /// Measurements that do not agree with their predictions.
-    #[error("{count} of {rows} rows {} not ok in “{title}”: {first}{}", if *count == 1 { "is" } else { "are" }, excuse(*count, *by_chance))]
-    Disagreement {
-        /// The table's title.
-        title: String,
-        /// How many rows are not ok.
-        count: usize,
-        /// How many rows there are.
-        rows: usize,
-        /// The first row that is not ok; if there is one that is not statistical, the first such row.
-        first: String,
-        /// How many rows are statistical, if all that are not ok are; else 0: chance excuses nothing.
-        by_chance: usize,
-    },
-}
-
-/// What a reader can make of a failure that may be chance's.
-fn excuse(count: usize, statistical: usize) -> String {
-    if statistical == 0 {
-        return String::new();
-    }
-    let (it_is, it_fails) = if count == 1 { ("It is", "it fails") } else { ("They are", "they fail") };
-    let one = if statistical == 1 { "its only".to_owned() } else { format!("one of its {statistical}") };
-    let rows = if statistical == 1 { "row" } else { "rows" };
-    let seeds = one_in(statistical as f64 * StandardError::CHANCE);
-    format!(
-        ". {it_is} statistical: a right program fails {one} statistical {rows} by chance at about one seed in {seeds}. Try another --seed: if \
-         {it_fails} there, too, it is a bug"
-    )
-}
-
-/// N of “one in N” for a small chance, to two digits: 65,000.
-pub(crate) fn one_in(chance: f64) -> String {
-    let number = 1.0 / chance;
-    let unit = 10f64.powf(number.log10().floor() - 1.0).max(1.0);
-    let digits = format!("{:.0}", (number / unit).round() * unit);
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Where in a file something is wrong.

@@ -24,10 +24,7 @@ pub mod gaussian;
 pub mod metrics;
 pub mod network;
 pub mod objective;
-#[cfg(feature = "plot")]
-pub mod plot;
 pub mod posterior;
-pub mod report;
 pub mod reverse;
 pub mod sampler;
 pub mod schedule;

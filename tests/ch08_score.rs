@@ -81,9 +81,9 @@ type Line = fn(f64) -> f64;
 const CANDIDATES: [(&str, Line); 4] =
     [("0", |_| 0.0), ("−x", |x| -x), ("1 − 2x", |x| 1.0 - 2.0 * x), ("5 sin 3x", |x| 5.0 * (3.0 * x).sin())];
 
-// ANCHOR: denoising_loss_is_the_explicit_loss_plus_a_constant
+// ANCHOR: denoising_score_matching_is_the_explicit_loss_plus_a_constant
 #[test]
-fn denoising_loss_is_the_explicit_loss_plus_a_constant() {
+fn denoising_score_matching_is_the_explicit_loss_plus_a_constant() {
     // data N(0.4, v): blurred it is N(0.4, v + σ²), and the constant is ½ [1/σ² − 1/(v + σ²)]
     for (v, sigma) in [(0.5, 0.3), (1.0, 1.0), (0.2, 2.0)] {
         let data = GaussianMixture::new(array![1.0], array![[0.4]], array![[v]]);
@@ -98,10 +98,10 @@ fn denoising_loss_is_the_explicit_loss_plus_a_constant() {
         }
     }
 }
-// ANCHOR_END: denoising_loss_is_the_explicit_loss_plus_a_constant
+// ANCHOR_END: denoising_score_matching_is_the_explicit_loss_plus_a_constant
 
 #[test]
-fn denoising_loss_is_least_at_the_score() {
+fn denoising_score_matching_is_least_at_the_score() {
     let data = GaussianMixture::new(array![0.3, 0.7], array![[-1.5], [1.0]], array![[0.2], [0.4]]);
     let sigma = 0.5;
     let blurred = data.diffused(1.0, sigma * sigma);
@@ -119,7 +119,7 @@ fn denoising_loss_is_least_at_the_score() {
 }
 
 #[test]
-fn denoising_loss_is_l_simple_in_other_units() {
+fn denoising_score_matching_is_l_simple_in_other_units() {
     for (eps, eps_theta, sigma) in [(0.3, 0.5, 0.1), (-1.2, 0.4, 2.0), (2.0, 2.0, 0.7)] {
         let loss = denoising_score_matching(-eps_theta / sigma, eps, sigma);
         let simple = 0.5 * f64::powi(eps - eps_theta, 2);

@@ -1,6 +1,7 @@
 //! The chapters' lists agree: the catalogue, the programs' files, README's table and the manifests.
 
-use ddpm::{course, report::catalogue::CHAPTERS};
+use ddpm::course;
+use ddpm_page::report::catalogue::CHAPTERS;
 use std::{fs, path::PathBuf};
 
 fn root() -> PathBuf {

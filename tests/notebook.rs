@@ -1,7 +1,7 @@
 //! What a notebook's kernel is handed: by the marks that it looks for, and only when it asks.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use ddpm::{
+use ddpm_page::{
     plot::{Figure, Panel, curve},
     report::Table,
 };

@@ -1,6 +1,6 @@
 //! Figures: what is written, what it says, and what cannot be drawn.
 
-use ddpm::{
+use ddpm_page::{
     Error,
     plot::{BLACK, Figure, Heatmap, Panel, Series, curve, pairs, save_gif},
 };
@@ -53,7 +53,7 @@ fn decode_png(bytes: &[u8]) -> Pixels {
 #[track_caller]
 fn complaint(figure: &Figure) -> (&'static str, String) {
     match figure.to_svg() {
-        Err(Error::Parameter { name, value, .. }) => (name, value),
+        Err(Error::Course(ddpm::Error::Parameter { name, value, .. })) => (name, value),
         Err(other) => panic!("expected a complaint about a parameter, not: {other}"),
         Ok(_) => panic!("expected a complaint, not a picture"),
     }
@@ -319,5 +319,5 @@ fn a_folder_that_is_a_file_is_an_error() {
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let error = gallery().save(&file, "plot").unwrap_err();
-    assert!(matches!(error, Error::File { .. }), "{error}");
+    assert!(matches!(error, Error::Course(ddpm::Error::File { .. })), "{error}");
 }

@@ -1,10 +1,11 @@
 //! Tables, grids and the shape of a chapter: what they say, and when they say no.
 
 use clap::Parser;
-use ddpm::{
+use ddpm::metrics::StandardError;
+use ddpm_page::{
     Error,
     plot::{Figure, Panel},
-    report::{Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use std::{
     fs,
@@ -293,7 +294,7 @@ fn wrong_free() -> Table {
 }
 
 /// A chapter with one table and one plot.
-fn run(common: &Common, table: Table) -> ddpm::Result<()> {
+fn run(common: &Common, table: Table) -> ddpm_page::Result<()> {
     let mut chapter = Chapter::start("ch01_forward", common)?;
     chapter.section("One step");
     chapter.say("A step adds noise.");
@@ -357,7 +358,7 @@ fn an_unwritable_folder_is_an_error_before_the_work() {
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let error = Chapter::start("ch01_forward", &common(&file.join("out"))).unwrap_err();
-    assert!(matches!(error, Error::File { .. }), "{error:?}");
+    assert!(matches!(error, Error::Course(ddpm::Error::File { .. })), "{error:?}");
     assert!(error.to_string().ends_with("choose another with --out"), "{error}");
 }
 

@@ -1,7 +1,7 @@
 //! The bugs by number: what went wrong, where it was seen, the number that gives it away, the test that goes red.
 
 use super::{Code, World, numbers};
-use crate::{Error, Result, report::StandardError};
+use crate::{Error, Result, metrics::StandardError};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 
 /// What a number must be to pass.

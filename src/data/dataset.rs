@@ -87,19 +87,12 @@ impl Dataset {
         Ok(Self::new(stem(path.as_ref()), Density::Empirical(Empirical::new(points))))
     }
 
-    /// The ink of a PNG picture: dark where points are dense.
+    /// The ink of an image that was read from `path`, shape (H, W), row 0 at the top: dark where points are dense.
     ///
     /// # Errors
     ///
-    /// As [`read_picture`](super::read_picture), and [`Error::Content`] where the picture is all white.
-    #[cfg(feature = "plot")]
-    pub fn picture(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let ink = super::read_picture(path)?;
-        Self::from_ink(stem(path), path, ink.view(), "points are drawn where the picture is dark: darken it")
-    }
-
-    fn from_ink(name: String, path: &Path, ink: ArrayView2<f64>, remedy: &str) -> Result<Self> {
+    /// [`Error::Content`] where the image has no ink, with `remedy` as what to do.
+    pub fn from_ink(name: String, path: &Path, ink: ArrayView2<f64>, remedy: &str) -> Result<Self> {
         let pixels = PixelDensity::from_image(ink).ok_or_else(|| Error::Content {
             path: path.to_path_buf(),
             place: Place::Whole,

@@ -17,8 +17,6 @@
 //! # Ok::<(), ddpm::Error>(())
 //! ```
 
-#[cfg(feature = "cli")]
-mod arguments;
 mod curve;
 mod dataset;
 mod density;
@@ -26,24 +24,18 @@ mod empirical;
 pub mod idx;
 mod mixture;
 mod name;
-#[cfg(feature = "plot")]
-mod picture;
 mod pixels;
 mod points;
 mod quadrature;
 mod standardization;
 mod truncated;
 
-#[cfg(feature = "cli")]
-pub use arguments::DataArgs;
 pub use curve::{Curve, NoisyCurve};
 pub use dataset::{DEFAULT_DIGIT, DEFAULT_DIGIT_LABEL, Dataset};
 pub use density::Density;
 pub use empirical::Empirical;
 pub use mixture::GaussianMixture;
 pub use name::DatasetName;
-#[cfg(feature = "plot")]
-pub use picture::read_picture;
 pub use pixels::PixelDensity;
 pub use points::read_points;
 pub use standardization::Standardization;

@@ -3,6 +3,7 @@
 mod coverage;
 mod distance;
 mod moments;
+mod standard_error;
 
 use ndarray::ArrayView1;
 
@@ -12,6 +13,7 @@ pub use moments::{
     Moments, covariance, excess_kurtosis, largest, largest_difference, mean, paired_errors,
     partial_correlation, quantile, relative_noise, standard_error,
 };
+pub use standard_error::StandardError;
 
 /// ‖a − b‖² of two points.
 fn squared_distance(a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {

@@ -8,7 +8,7 @@ pub(super) type Range = Option<(f64, f64)>;
 /// A pair of axes with its series: built up call by call.
 ///
 /// ```
-/// use ddpm::plot::{Panel, curve};
+/// use ddpm_page::plot::{Panel, curve};
 ///
 /// let panel = Panel::new("Loss")
 ///     .axes("step", "L (nats)")

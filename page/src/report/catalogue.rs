@@ -42,7 +42,7 @@ const fn entry(name: &'static str, question: &'static str) -> Entry {
 /// The chapter of a name.
 ///
 /// ```
-/// use ddpm::report::catalogue;
+/// use ddpm_page::report::catalogue;
 ///
 /// let chapter = catalogue::find("ch01_forward").unwrap();
 /// assert!(chapter.question.contains("forward chain"));
@@ -55,7 +55,7 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 /// The question that a chapter's `--help` opens with.
 ///
 /// ```
-/// assert!(ddpm::report::catalogue::question("ch01_forward").ends_with('?'));
+/// assert!(ddpm_page::report::catalogue::question("ch01_forward").ends_with('?'));
 /// ```
 ///
 /// # Panics

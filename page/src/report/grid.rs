@@ -9,7 +9,7 @@ use std::fmt;
 /// A table of numbers with a header row and a label column.
 ///
 /// ```
-/// use ddpm::report::Grid;
+/// use ddpm_page::report::Grid;
 ///
 /// let grid = Grid::new("Schedules", "t", ["linear", "cosine"])
 ///     .row("1", [1e-4, 4.1e-5])

@@ -10,7 +10,8 @@ use super::{
     raster::Picture,
     svg::svg,
 };
-use crate::{Error, Result, files::write_whole};
+use crate::{Error, Result};
+use ddpm::files::write_whole;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters_backend::DrawingBackend;
 use std::path::{Path, PathBuf};
@@ -24,9 +25,9 @@ const WIDTH: u32 = 720;
 /// as large as the book's.
 ///
 /// ```
-/// use ddpm::plot::{Figure, Panel};
+/// use ddpm_page::plot::{Figure, Panel};
 ///
-/// # fn main() -> ddpm::Result<()> {
+/// # fn main() -> ddpm_page::Result<()> {
 /// let frame = |t: usize| Panel::new(format!("t = {t}")).points("", [(0.0, t as f64)]).bare();
 /// let strip = Figure::new("A film strip").columns(6).panels([0, 10, 100, 200, 500, 1000].map(frame));
 /// let svg = strip.to_svg()?; // a notebook shows this text as a picture
@@ -75,15 +76,15 @@ impl Figure {
     /// Writes `stem.svg` and, with two pixels for one, `stem.png` into a folder, which it creates.
     ///
     /// # Errors
-    /// - [`Error::Parameter`] if there is nothing to draw or something that cannot be drawn: a number that is not
+    /// - [`ddpm::Error::Parameter`] if there is nothing to draw or something that cannot be drawn: a number that is not
     ///   finite, a number ≤ 0 on a logarithmic axis, an empty range, a letter that the font has not.
     /// - [`Error::Plot`] if drawing fails.
-    /// - [`Error::File`] if a file cannot be written.
+    /// - [`ddpm::Error::File`] if a file cannot be written.
     pub fn save(&self, folder: impl AsRef<Path>, stem: &str) -> Result<()> {
         let path = |extension: &str| folder.as_ref().join(format!("{stem}.{extension}"));
         let (svg, png) = (self.to_svg()?, self.to_png()?);
         write_whole(&path("svg"), svg.as_bytes(), "write the plot")?;
-        write_whole(&path("png"), &png, "write the plot")
+        Ok(write_whole(&path("png"), &png, "write the plot")?)
     }
 
     /// The figure as the text of an SVG with its font inside.
@@ -156,12 +157,13 @@ impl Figure {
 
     pub(super) fn check(&self) -> Result<()> {
         if self.panels.is_empty() {
-            return Err(Error::Parameter {
+            return Err(ddpm::Error::Parameter {
                 name: "the number of panels",
                 value: "0".into(),
                 bound: "be at least 1",
                 remedy: format!("add a panel to figure “{}”", self.name().display()),
-            });
+            }
+            .into());
         }
         font::check(&self.title)?;
         self.panels.iter().try_for_each(Panel::check)

@@ -1,6 +1,6 @@
 //! What a chapter says: tables of predicted against measured, grids of numbers, and progress.
 //!
-//! This is the only room that writes to the terminal. [`Table`] and [`Grid`] are text that anyone may print;
+//! This is the only module that writes to the terminal. [`Table`] and [`Grid`] are text that anyone may print;
 //! [`Chapter`] prints it, keeps it for the book, and fails the program if a row is not ok.
 
 pub mod catalogue;
@@ -10,16 +10,13 @@ mod grid;
 mod notebook;
 mod number;
 mod progress;
-mod standard_error;
 mod table;
 mod text;
 
 #[cfg(feature = "cli")]
 pub use chapter::{Chapter, Common};
 pub use grid::{Cell, Grid};
-#[cfg(feature = "plot")]
 pub use notebook::show_png;
 pub use progress::Progress;
-pub use standard_error::StandardError;
 pub use table::Table;
 pub use text::print;

@@ -52,7 +52,7 @@ pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
 /// Prints a text and a line's end. A reader who has gone away, as in `| head`, is no error: nobody misses the text.
 ///
 /// ```
-/// ddpm::report::print("six chapters");
+/// ddpm_page::report::print("six chapters");
 /// ```
 pub fn print(text: &str) {
     use std::io::Write;

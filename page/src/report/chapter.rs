@@ -1,12 +1,12 @@
 //! The shape that all chapters share.
 
 use super::{
-    Grid, StandardError, Table, catalogue,
+    Grid, Table, catalogue,
     text::{WIDTH, print, width, wrap},
 };
-#[cfg(feature = "plot")]
 use crate::plot::{Figure, save_gif};
-use crate::{Error, Result, files::write_whole};
+use crate::{Error, Result};
+use ddpm::{files::write_whole, metrics::StandardError};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -16,7 +16,7 @@ use std::{
 ///
 /// ```
 /// use clap::Parser;
-/// use ddpm::report::{Common, catalogue};
+/// use ddpm_page::report::{Common, catalogue};
 ///
 /// #[derive(Parser)]
 /// #[command(about = catalogue::question("ch01_forward"))]
@@ -50,7 +50,7 @@ impl Common {
     /// The full setting, or the smaller one for a reader in a hurry.
     ///
     /// ```
-    /// let common = ddpm::report::Common { quick: true, ..Default::default() };
+    /// let common = ddpm_page::report::Common { quick: true, ..Default::default() };
     /// assert_eq!(common.pick(20_000, 500), 500);
     /// ```
     pub fn pick<T>(&self, full: T, quick: T) -> T {
@@ -61,9 +61,9 @@ impl Common {
 /// A chapter that runs: it prints what it is given, keeps it for the book, and knows at its end whether all was ok.
 ///
 /// ```
-/// use ddpm::{plot::{Figure, Panel}, report::{Chapter, Common, Table}};
+/// use ddpm_page::{plot::{Figure, Panel}, report::{Chapter, Common, Table}};
 ///
-/// # fn main() -> ddpm::Result<()> {
+/// # fn main() -> ddpm_page::Result<()> {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let common = Common { out: Some(folder.path().into()), ..Common::default() };
 /// let mut chapter = Chapter::start("ch01_forward", &common)?;
@@ -97,7 +97,7 @@ impl Chapter {
     /// Opens a chapter of the catalogue: creates its folder and prints its question.
     ///
     /// # Errors
-    /// [`Error::File`] if the folder cannot be written, before any work is done.
+    /// [`ddpm::Error::File`] if the folder cannot be written, before any work is done.
     ///
     /// # Panics
     /// If there is no chapter of this name.
@@ -173,7 +173,6 @@ impl Chapter {
     ///
     /// # Errors
     /// As [`Figure::save`].
-    #[cfg(feature = "plot")]
     pub fn figure(&mut self, figure: &Figure, stem: &str) -> Result<()> {
         figure.save(&self.out, stem)?;
         self.mention(format!("{stem}.svg"));
@@ -184,7 +183,6 @@ impl Chapter {
     ///
     /// # Errors
     /// As [`save_gif`].
-    #[cfg(feature = "plot")]
     pub fn gif(&mut self, frames: &[Figure], milliseconds: u32, stem: &str) -> Result<()> {
         let file = format!("{stem}.gif");
         save_gif(self.out.join(&file), frames, milliseconds)?;
@@ -195,8 +193,7 @@ impl Chapter {
     /// Writes a picture of the chapter's own making to `file` in its folder.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be written.
-    #[cfg(feature = "plot")]
+    /// [`ddpm::Error::File`] if it cannot be written.
     pub fn picture(&mut self, file: &str, bytes: &[u8]) -> Result<()> {
         write_whole(&self.out.join(file), bytes, "write the picture")?;
         self.mention(file.into());
@@ -206,7 +203,7 @@ impl Chapter {
     /// Closes the chapter: writes all it printed to `table.txt` and says where the plots are.
     ///
     /// # Errors
-    /// - [`Error::File`] if the text cannot be written.
+    /// - [`ddpm::Error::File`] if the text cannot be written.
     /// - [`Error::Disagreement`] if a row of a table was not ok.
     pub fn finish(self) -> Result<()> {
         write_whole(&self.out.join(TABLE), self.text.as_bytes(), "write the table")?;
@@ -226,7 +223,6 @@ impl Chapter {
     }
 
     /// Names a plot: with its path on the terminal, without it in the book.
-    #[cfg(feature = "plot")]
     fn mention(&mut self, file: String) {
         print(&format!("\n→ {}", self.out.join(&file).display()));
         self.text.push_str(&format!("\n→ {file}\n"));
@@ -268,12 +264,13 @@ fn remove_if_there(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             let remedy = "choose another folder with --out".into();
-            Err(Error::File {
+            Err(ddpm::Error::File {
                 path: path.into(),
                 action: "remove the table of an earlier run",
                 source,
                 remedy,
-            })
+            }
+            .into())
         }
         _ => Ok(()),
     }
@@ -287,10 +284,11 @@ fn probe(folder: &Path) -> Result<()> {
         fs::write(&file, "")?;
         fs::remove_file(&file)
     };
-    write().map_err(|source| Error::File {
+    let remedy = "choose another with --out".into();
+    Ok(write().map_err(|source| ddpm::Error::File {
         path: folder.into(),
         action: "write to this folder",
         source,
-        remedy: "choose another with --out".into(),
-    })
+        remedy,
+    })?)
 }

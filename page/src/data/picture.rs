@@ -5,7 +5,7 @@ use std::{fs::File, io::BufReader, path::Path};
 use ndarray::{Array2, ArrayView1, Axis};
 use png::{ColorType, Decoder, DecodingError, Transformations};
 
-use crate::{Error, Result, error::Place};
+use ddpm::{Error, Result, data::Dataset, error::Place};
 
 /// Reads the ink of a PNG picture, from 0 (white or transparent) to 1 (black): shape (H, W), row 0 at the top.
 ///
@@ -34,6 +34,18 @@ pub fn read_picture(path: impl AsRef<Path>) -> Result<Array2<f64>> {
         expected: "a complete PNG picture".into(),
         remedy: "is it a PNG? Convert or export it again".into(),
     })
+}
+
+/// The ink of a PNG picture as a data set, named as the file is: dark where points are dense.
+///
+/// # Errors
+///
+/// As [`read_picture`], and [`Error::Content`] where the picture is all white.
+pub fn picture(path: impl AsRef<Path>) -> Result<Dataset> {
+    let path = path.as_ref();
+    let ink = read_picture(path)?;
+    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Dataset::from_ink(name, path, ink.view(), "points are drawn where the picture is dark: darken it")
 }
 
 fn decode(file: BufReader<File>) -> Result<Array2<f64>, DecodingError> {

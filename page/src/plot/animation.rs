@@ -1,7 +1,8 @@
 //! Figures one after the other, as a GIF.
 
 use super::{Figure, raster::Picture};
-use crate::{Error, Result, files::write_whole};
+use crate::{Error, Result};
+use ddpm::files::write_whole;
 use gif::{Encoder, EncodingError, Frame, Repeat};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,9 +15,9 @@ type Rgb = [u8; 3];
 /// seconds longer.
 ///
 /// ```
-/// use ddpm::plot::{Figure, Panel, save_gif};
+/// use ddpm_page::plot::{Figure, Panel, save_gif};
 ///
-/// # fn main() -> ddpm::Result<()> {
+/// # fn main() -> ddpm_page::Result<()> {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("moving.gif");
 /// let frame = |t: u32| {
@@ -30,20 +31,20 @@ type Rgb = [u8; 3];
 /// ```
 ///
 /// # Errors
-/// - [`Error::Parameter`] if there are no frames, frames of several sizes, or a frame that cannot be drawn.
+/// - [`ddpm::Error::Parameter`] if there are no frames, frames of several sizes, or a frame that cannot be drawn.
 /// - [`Error::Plot`] if drawing fails.
-/// - [`Error::File`] if the file cannot be written.
+/// - [`ddpm::Error::File`] if the file cannot be written.
 pub fn save_gif(path: impl AsRef<Path>, frames: &[Figure], milliseconds: u32) -> Result<()> {
     let pictures = frames.iter().map(|figure| Picture::of(figure, 1)).collect::<Result<Vec<_>>>()?;
     check(&pictures)?;
     let bytes = encode(&pictures, milliseconds)
         .map_err(|fault| Error::Plot { path: path.as_ref().into(), reason: fault.to_string() })?;
-    write_whole(path.as_ref(), &bytes, "write the animation")
+    Ok(write_whole(path.as_ref(), &bytes, "write the animation")?)
 }
 
 fn check(pictures: &[Picture]) -> Result<()> {
     let fault = |name, value, bound, remedy: &str| {
-        Err(Error::Parameter { name, value, bound, remedy: remedy.into() })
+        Err(ddpm::Error::Parameter { name, value, bound, remedy: remedy.into() }.into())
     };
     let size = |picture: &Picture| (picture.width, picture.height);
     let Some(first) = pictures.first() else {

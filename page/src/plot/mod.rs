@@ -1,12 +1,12 @@
 //! Figures as SVG, PNG and GIF, said in a few words: a [`Figure`] has [`Panel`]s, a panel has [`Series`].
 //!
-//! This is the only room that touches plotters. The font is vendored and embedded in every SVG, so the same figure has
+//! This is the only module that touches plotters. The font is vendored and embedded in every SVG, so the same figure has
 //! the same bytes everywhere, and its text the same widths in every browser.
 //!
 //! ```
-//! use ddpm::plot::{Figure, Panel, curve};
+//! use ddpm_page::plot::{Figure, Panel, curve};
 //!
-//! # fn main() -> ddpm::Result<()> {
+//! # fn main() -> ddpm_page::Result<()> {
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let out = folder.path();
 //! let panel = Panel::new("Two densities")
@@ -51,7 +51,7 @@ use ndarray::ArrayView2;
 /// The points of a curve y = f(x): `count` values of x, evenly spaced over the `range`, both ends included.
 ///
 /// ```
-/// let parabola = ddpm::plot::curve((0.0, 2.0), 3, |x| x * x);
+/// let parabola = ddpm_page::plot::curve((0.0, 2.0), 3, |x| x * x);
 /// assert_eq!(parabola, [(0.0, 0.0), (1.0, 1.0), (2.0, 4.0)]);
 /// ```
 pub fn curve((from, to): (f64, f64), count: usize, f: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
@@ -63,7 +63,7 @@ pub fn curve((from, to): (f64, f64), count: usize, f: impl Fn(f64) -> f64) -> Ve
 ///
 /// ```
 /// let corners = ndarray::array![[0.0, 1.0], [2.0, 3.0]];
-/// assert_eq!(ddpm::plot::pairs(corners.view()), [(0.0, 1.0), (2.0, 3.0)]);
+/// assert_eq!(ddpm_page::plot::pairs(corners.view()), [(0.0, 1.0), (2.0, 3.0)]);
 /// ```
 ///
 /// # Panics

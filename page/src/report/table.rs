@@ -1,17 +1,17 @@
 //! The table that every section of a chapter ends in.
 
 use super::{
-    StandardError,
     number::{alike, known_to, short, significant},
     text::{Lean, WIDTH, columns, width, wrap},
 };
 use crate::{Error, Result};
+use ddpm::metrics::StandardError;
 use std::fmt;
 
 /// Predictions and measurements side by side: *quantity, predicted, measured, error, tolerance, ok*.
 ///
 /// ```
-/// use ddpm::report::Table;
+/// use ddpm_page::report::Table;
 ///
 /// let table = Table::new("x_T for T = 1000")
 ///     .close("√ᾱ_T", 0.0063528, 0.00635281, 1e-7)
@@ -98,7 +98,7 @@ impl Table {
     /// not a positive number is never ok: what does not scatter belongs into [`close`](Self::close).
     ///
     /// ```
-    /// let table = ddpm::report::Table::new("").within("mean of x_T", 0.0, 0.0123, 0.01);
+    /// let table = ddpm_page::report::Table::new("").within("mean of x_T", 0.0, 0.0123, 0.01);
     /// let row = table.to_string().lines().last().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     /// assert_eq!(row, "mean of x_T 0 0.012 ± 0.010 1.2 s.e. 5 s.e. ✓");
     /// ```

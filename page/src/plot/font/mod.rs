@@ -1,7 +1,7 @@
 //! The vendored font: its registration, its widths, its outlines, and its form for an SVG.
 
 use super::canvas::UNITS;
-use crate::{Error, Result};
+use crate::Result;
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
 use plotters::style::{
     Color, FontFamily, FontStyle, IntoFont, RGBColor, TextStyle, register_font,
@@ -96,15 +96,16 @@ pub(super) fn rasterise(text: &str, size: f64, mut paint: impl FnMut(i32, i32, f
 /// Checks that the font has every letter of a label.
 ///
 /// # Errors
-/// [`Error::Parameter`] with the letter that it has not.
+/// [`ddpm::Error::Parameter`] with the letter that it has not.
 pub(super) fn check(label: &str) -> Result<()> {
     match label.chars().find(|&letter| FONT.glyph_id(letter).0 == 0) {
         None => Ok(()),
-        Some(letter) => Err(Error::Parameter {
+        Some(letter) => Err(ddpm::Error::Parameter {
             name: "a plot's label",
             value: format!("“{label}”"),
             bound: "have only letters of the vendored font",
             remedy: format!("write something else for ‘{letter}’ (U+{:04X})", u32::from(letter)),
-        }),
+        }
+        .into()),
     }
 }

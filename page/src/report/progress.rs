@@ -14,7 +14,7 @@ use std::{
 /// away when it is dropped.
 ///
 /// ```
-/// use ddpm::report::Progress;
+/// use ddpm_page::report::Progress;
 ///
 /// let mut sum = 0;
 /// for step in Progress::over("adding", 0..1000) {

@@ -1,13 +1,13 @@
 //! Values on a regular grid, as colours.
 
-use crate::{Error, Result};
+use crate::Result;
 use ndarray::Array2;
 use plotters::style::RGBColor;
 
 /// Values on a regular grid: row 0 lies at the bottom, column 0 at the left.
 ///
 /// ```
-/// use ddpm::plot::{Heatmap, Panel};
+/// use ddpm_page::plot::{Heatmap, Panel};
 /// use ndarray::Array2;
 ///
 /// let density = Array2::from_shape_fn((40, 60), |(row, column)| (row * column) as f64);
@@ -44,12 +44,13 @@ impl Heatmap {
     /// Checks that there are cells, and numbers in them.
     pub(super) fn check(&self, panel: &str) -> Result<()> {
         let fault = |name, value, bound: &'static str| {
-            Err(Error::Parameter {
+            Err(ddpm::Error::Parameter {
                 name,
                 value,
                 bound,
                 remedy: format!("look at what panel “{panel}” is given"),
-            })
+            }
+            .into())
         };
         if let Some(((row, column), value)) = self.values.indexed_iter().find(|(_, value)| !value.is_finite())
         {

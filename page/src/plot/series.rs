@@ -5,7 +5,7 @@ use super::palette::{CYCLE, GREY};
 /// Points, lines, bars, arrows or a band, with a label for the legend and a colour of the palette.
 ///
 /// ```
-/// use ddpm::plot::{BLACK, Panel, Series};
+/// use ddpm_page::plot::{BLACK, Panel, Series};
 ///
 /// let measured = Series::points("measured", [(0.0, 0.1), (1.0, 0.9)]).size(6.0);
 /// let exact = Series::dashed("exact", [(0.0, 0.0), (1.0, 1.0)]).color(BLACK);

@@ -1,17 +1,17 @@
 //! How far chance may carry a measurement.
 
-use crate::metrics;
+use super::standard_error;
 use ndarray::ArrayView1;
 
-/// The standard error of the difference between a measured and a predicted value, for a statistical row of a
-/// [`Table`](super::Table).
+/// The standard error of the difference between a measured and a predicted value, for a statistical
+/// row of a table of predicted against measured.
 ///
 /// The row is ok within [`LIMIT`](Self::LIMIT) standard errors; [`drawn`](Self::drawn) and [`largest_of`](Self::largest_of)
 /// widen this so that the chance of a failure stays the same, and [`besides`](Self::besides) adds an error that is not
 /// chance's.
 ///
 /// ```
-/// use ddpm::report::StandardError;
+/// use ddpm::metrics::StandardError;
 ///
 /// assert_eq!(StandardError::from(0.1).tolerance(), 0.1 * StandardError::LIMIT);
 /// assert!(StandardError::from(0.1).drawn(20).tolerance() > 0.7); // Student's t
@@ -37,7 +37,7 @@ impl StandardError {
 
     /// The standard error of the mean of independent `values`, √(s²/N), known from N draws.
     pub fn of_mean(values: ArrayView1<f64>) -> Self {
-        Self::from(metrics::standard_error(values)).drawn(values.len())
+        Self::from(standard_error(values)).drawn(values.len())
     }
 
     /// A standard error that is itself estimated, from the scatter of `count` draws: the limit is that of Student's t with
@@ -65,7 +65,7 @@ impl StandardError {
     }
 
     /// Whether it is a positive number: nothing can be judged by another one.
-    pub(super) fn is_known(self) -> bool {
+    pub fn is_known(self) -> bool {
         self.value > 0.0 && self.value.is_finite() && self.degrees > 0.0
     }
 
@@ -73,7 +73,7 @@ impl StandardError {
     ///
     /// u² = 25 + 2 ln m for the largest of m, since the tail falls as e^{−z²/2}; then t² = ν (e^{w²/ν} − 1) with w = u (8ν + 3)/(8ν + 1)
     /// for Student's t with ν degrees of freedom (Wallace 1959, *Ann. Math. Statist.* 30, 1124).
-    pub(super) fn limit(self) -> f64 {
+    pub fn limit(self) -> f64 {
         let normal = (Self::LIMIT.powi(2) + 2.0 * (self.count as f64).ln()).sqrt();
         if self.degrees.is_infinite() {
             return normal;
@@ -87,7 +87,8 @@ impl StandardError {
         self.limit() * self.value + self.bias
     }
 
-    pub(super) fn bias(self) -> f64 {
+    /// The error that is not chance's: see [`besides`](Self::besides).
+    pub fn bias(self) -> f64 {
         self.bias
     }
 }

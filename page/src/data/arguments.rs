@@ -1,7 +1,9 @@
 //! The data set as the reader names it on the command line.
 
-use super::{Dataset, DatasetName};
-use crate::{Result, course};
+use ddpm::{
+    Result, course,
+    data::{Dataset, DatasetName},
+};
 use std::path::PathBuf;
 
 /// Which points to use: a built-in data set, the rows of a file, or the ink of a picture.
@@ -14,7 +16,6 @@ pub struct DataArgs {
     #[arg(long, value_name = "FILE.csv", conflicts_with = "data")]
     pub points: Option<PathBuf>,
     /// Your own picture: points are drawn from its ink
-    #[cfg(feature = "plot")]
     #[arg(long, value_name = "FILE.png", conflicts_with_all = ["data", "points"])]
     pub picture: Option<PathBuf>,
     /// The folder or file of MNIST's training images, for `--data digit` [default: data/mnist of the course]
@@ -26,11 +27,10 @@ impl DataArgs {
     /// Reads or makes the data set.
     ///
     /// # Errors
-    /// As [`Dataset::named`], [`Dataset::points`] and [`Dataset::picture`].
+    /// As [`Dataset::named`], [`Dataset::points`] and [`picture`](super::picture).
     pub fn load(&self) -> Result<Dataset> {
-        #[cfg(feature = "plot")]
         if let Some(path) = &self.picture {
-            return Dataset::picture(path);
+            return super::picture(path);
         }
         match &self.points {
             Some(path) => Dataset::points(path),
@@ -51,7 +51,6 @@ impl DataArgs {
 
     /// Whether the points are a built-in data set, not the reader's own.
     pub fn is_built_in(&self) -> bool {
-        #[cfg(feature = "plot")]
         if self.picture.is_some() {
             return false;
         }

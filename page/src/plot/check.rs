@@ -1,7 +1,7 @@
 //! What cannot be drawn, found before drawing and named.
 
 use super::{Panel, Series, font, panel::Range, series::Fault};
-use crate::{Error, Result};
+use crate::Result;
 
 impl Panel {
     /// Checks that everything in the panel can be drawn.
@@ -9,12 +9,13 @@ impl Panel {
         let labels = [&self.title, &self.labels.0, &self.labels.1];
         labels.into_iter().try_for_each(|label| font::check(label))?;
         if self.heatmap.is_none() && self.series.iter().all(|series| series.kind.len() == 0) {
-            return Err(Error::Parameter {
+            return Err(ddpm::Error::Parameter {
                 name: "the number of points",
                 value: format!("0 in panel “{}”", self.title),
                 bound: "be at least 1",
                 remedy: "add a series, or look why there is nothing in it".into(),
-            });
+            }
+            .into());
         }
         self.check_range("x", self.ranges.0, self.log.0)?;
         self.check_range("y", self.ranges.1, self.log.1)?;
@@ -32,12 +33,13 @@ impl Panel {
         if from < to && from.is_finite() && to.is_finite() && (!log || from > 0.0) {
             return Ok(());
         }
-        Err(Error::Parameter {
+        Err(ddpm::Error::Parameter {
             name: "a plot's range",
             value: format!("{from}…{to} for {axis} in panel “{}”", self.title),
             bound: "rise between finite numbers, positive ones on a logarithmic axis",
             remedy: "set the range anew".into(),
-        })
+        }
+        .into())
     }
 
     fn check_series(&self, i: usize, series: &Series) -> Result<()> {
@@ -47,18 +49,19 @@ impl Panel {
             label => format!("series “{label}” of panel “{}”", self.title),
         };
         if let Some(Fault { index, value }) = &series.fault {
-            return Err(Error::Parameter {
+            return Err(ddpm::Error::Parameter {
                 name: "a plotted point",
                 value: format!("{value} (point {index} of {})", named()),
                 bound: "be finite",
                 remedy: "find out where it comes from, or filter it out".into(),
-            });
+            }
+            .into());
         }
         let (xs, ys) = series.kind.extent(self.log.1);
         for (axis, log, values) in [("x", self.log.0, xs), ("y", self.log.1, ys)] {
             let Some(index) = values.iter().position(|&value| log && value <= 0.0) else { continue };
             let values_per_point = values.len() / series.kind.len();
-            return Err(Error::Parameter {
+            return Err(ddpm::Error::Parameter {
                 name: "a point on a logarithmic axis",
                 value: format!(
                     "{axis} = {} (point {} of {})",
@@ -68,7 +71,8 @@ impl Panel {
                 ),
                 bound: "be positive",
                 remedy: "filter it out, or make the axis linear".into(),
-            });
+            }
+            .into());
         }
         Ok(())
     }

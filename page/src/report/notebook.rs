@@ -4,9 +4,7 @@
 //! library shows itself unasked.
 
 use super::{Grid, Table, print};
-#[cfg(feature = "plot")]
 use crate::plot::Figure;
-#[cfg(feature = "plot")]
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 impl Table {
@@ -30,7 +28,6 @@ impl Grid {
     }
 }
 
-#[cfg(feature = "plot")]
 impl Figure {
     /// Hands the figure to the kernel as SVG and as PNG, of which a notebook shows the first that it can.
     ///
@@ -48,13 +45,11 @@ impl Figure {
 }
 
 /// Shows the bytes of a PNG in the notebook.
-#[cfg(feature = "plot")]
 pub fn show_png(png: &[u8]) {
     hand_over("image/png", &BASE64_STANDARD.encode(png));
 }
 
 /// One form of what a cell shows, between the marks that the kernel looks for.
-#[cfg(feature = "plot")]
 fn hand_over(mime_type: &str, content: &str) {
     print(&format!("EVCXR_BEGIN_CONTENT {mime_type}\n{content}\nEVCXR_END_CONTENT"));
 }

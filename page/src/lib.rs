@@ -1,0 +1,18 @@
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+//! The printed side of DDPM step by step: what a chapter shows, and how it runs.
+//!
+//! The mathematics is in [`ddpm`]; this crate draws it, prints it, and reads what a reader brings.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`plot`] | figures as SVG, PNG and GIF |
+//! | [`report`] | tables of predicted against measured, grids of numbers, progress, the running of a chapter |
+//! | [`data`] | the data set as a reader names it, and pictures as a source of points |
+
+pub mod data;
+pub mod error;
+pub mod plot;
+pub mod report;
+
+pub use error::{Error, Result};

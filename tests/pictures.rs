@@ -1,0 +1,134 @@
+//! Pictures as a source of points: the ink of every kind of PNG, and files that are none.
+
+mod common;
+
+use std::{
+    fs::{self, File},
+    path::Path,
+};
+
+use common::{assert_all_close, assert_close};
+
+use ddpm::{Error, data::Density, error::Place};
+use ddpm_page::data::{picture, read_picture};
+use ndarray::{Array2, array};
+use png::{BitDepth, ColorType};
+
+/// Writes a PNG of these raw bytes.
+fn write(path: &Path, (width, height): (u32, u32), kind: ColorType, depth: BitDepth, bytes: &[u8]) {
+    let mut encoder = png::Encoder::new(File::create(path).expect("a file"), width, height);
+    encoder.set_color(kind);
+    encoder.set_depth(depth);
+    if kind == ColorType::Indexed {
+        encoder.set_palette(&[255, 255, 255, 0, 0, 0, 255, 0, 0]);
+        encoder.set_trns(&[255, 255, 128][..]);
+    }
+    encoder.write_header().expect("a header").write_image_data(bytes).expect("data");
+}
+
+#[test]
+fn ink_is_darkness_in_every_kind_of_png() {
+    use BitDepth::{Eight, One, Sixteen};
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ink.png");
+    // White, black, and a third pixel.
+    let red = 1.0 - 0.299;
+    let half = 128.0 / 255.0;
+    let cases: [(ColorType, BitDepth, &[u8], [f64; 3]); 9] = [
+        (ColorType::Grayscale, Eight, &[255, 0, 127], [0.0, 1.0, half]),
+        (ColorType::Grayscale, One, &[0b1010_0000], [0.0, 1.0, 0.0]),
+        (ColorType::Grayscale, Sixteen, &[255, 255, 0, 0, 127, 255], [0.0, 1.0, half]),
+        (ColorType::GrayscaleAlpha, Eight, &[255, 255, 0, 255, 0, 0], [0.0, 1.0, 0.0]),
+        (
+            ColorType::GrayscaleAlpha,
+            Sixteen,
+            &[255, 255, 255, 255, 0, 0, 255, 255, 0, 0, 128, 0],
+            [0.0, 1.0, half],
+        ),
+        (ColorType::Rgb, Eight, &[255, 255, 255, 0, 0, 0, 255, 0, 0], [0.0, 1.0, red]),
+        (ColorType::Rgb, Sixteen, &[255; 18], [0.0, 0.0, 0.0]),
+        (ColorType::Rgba, Eight, &[255, 255, 255, 9, 0, 0, 0, 255, 255, 0, 0, 128], [0.0, 1.0, red * half]),
+        (ColorType::Indexed, Eight, &[0, 1, 2], [0.0, 1.0, red * half]),
+    ];
+    for (kind, depth, bytes, [a, b, c]) in cases {
+        write(&path, (3, 1), kind, depth, bytes);
+        let ink = read_picture(&path).expect("a picture");
+        assert_all_close(&format!("{kind:?} {depth:?}"), &ink, &array![[a, b, c]], 1e-12);
+    }
+}
+
+#[test]
+fn a_picture_becomes_points_where_it_is_dark() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("corner.png");
+    write(&path, (3, 2), ColorType::Grayscale, BitDepth::Eight, &[0, 255, 255, 255, 255, 0]);
+    let data = picture(&path).expect("a picture");
+    assert_eq!(data.name(), "corner");
+    let Density::Pixels(pixels) = data.density() else { panic!("a picture is made of pixels") };
+    // Row 0 is the lowest: the dark pixel at the top left of the file comes last.
+    let expected: Array2<f64> = array![[0.0, 0.0, 0.5], [0.5, 0.0, 0.0]];
+    assert_eq!(pixels.mass(), expected);
+    assert_close("mean of x", data.standardization().shift()[0], 1.5, 1e-12);
+}
+
+/// A white picture of 4 × 2 pixels in RGB.
+fn white() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 4, 2);
+    encoder.set_color(ColorType::Rgb);
+    encoder.write_header().expect("a header").write_image_data(&[255; 24]).expect("data");
+    bytes
+}
+
+/// Checks that a file is refused by its name, with what was found, what was expected and what to do.
+#[track_caller]
+fn assert_refused(name: &str, bytes: impl AsRef<[u8]>, parts: [&str; 3]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).expect("written");
+    let error = picture(&path).expect_err("refused");
+    let message = error.to_string();
+    assert!(
+        matches!(&error, Error::Content { path: named, place: Place::Whole, .. } if *named == path),
+        "{message}"
+    );
+    assert!(message.starts_with(&format!("{}: found ", path.display())), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "“{part}” is missing in: {message}");
+    }
+}
+
+#[test]
+fn a_missing_picture() {
+    let error = picture("nowhere.png").expect_err("missing");
+    let message = error.to_string();
+    assert!(matches!(error, Error::File { .. }), "not Error::File: {message}");
+    for part in ["nowhere.png", "No such file", "check the path", "read the picture"] {
+        assert!(message.contains(part), "“{part}” is missing in: {message}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_png() {
+    for bytes in ["", "GIF89a, say"] {
+        let parts = ["does not decode", "a complete PNG picture", "Convert or export it again"];
+        assert_refused("picture.png", bytes, parts);
+    }
+}
+
+#[test]
+fn a_damaged_png() {
+    let whole = white();
+    let mut flipped = whole.clone();
+    flipped[45] ^= 0xff;
+    for bytes in [&whole[..whole.len() - 20], &whole[..20], &flipped] {
+        let parts = ["does not decode", "a complete PNG picture", "Convert or export it again"];
+        assert_refused("picture.png", bytes, parts);
+    }
+}
+
+#[test]
+fn an_all_white_picture() {
+    let parts = ["4 × 2 pixels without ink", "not white", "darken it"];
+    assert_refused("white.png", white(), parts);
+}
