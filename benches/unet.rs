@@ -17,13 +17,13 @@ use ddpm::{course, schedule::ScheduleName};
 use ddpm_unet::{
     exchange::{Betas, Scheduler, write_folder},
     images::Collection,
+    network::Mode,
     operations::{
         self, Geometry,
         clock::{Spent, record},
         threads::{in_order, one_thread_per_operation},
     },
     train::{CHUNK, Feed, Setting, TrainConfig, Trainer, network_named},
-    unet::Mode,
 };
 use serde_json::{Map, Value, json};
 use std::{env, error::Error, fs, hint::black_box, process::Command, time::Instant};

@@ -12,9 +12,12 @@ use ddpm::{
 };
 use ddpm_unet::{
     arrays::{features, mlp_forward, parameters_of, to_array, to_tensor},
-    config::{Preset, UNetConfig},
     convolution::{
         central_differences, col2im, convolve, convolve_backward, convolve_by_definition, im2col, turned,
+    },
+    network::{
+        Mode, UNet,
+        config::{Preset, UNetConfig},
     },
     operations::{
         Geometry,
@@ -22,7 +25,6 @@ use ddpm_unet::{
         clock::{Spent, record},
         threads::one_thread_per_operation,
     },
-    unet::{Mode, UNet},
 };
 use ndarray::{Array, Array1, Array2, Array3, Array4, Dimension, ShapeBuilder};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};

@@ -10,13 +10,16 @@ use ddpm::{
     schedule::Schedule,
 };
 use ddpm_unet::{
-    blueprint::{Blueprint, Kind, Layer, residual_parameters},
-    config::{Preset, UNetConfig},
-    embedding::timestep_embedding,
     exchange::{Scheduler, read_folder, write_folder},
+    network::{
+        Cut, Mode, Probe, UNet,
+        config::{Preset, UNetConfig},
+        embedding::timestep_embedding,
+        only_level, reach, sensitivity, slopes,
+        summary::{Blueprint, Kind, Layer, residual_parameters},
+    },
     noise::standard_normal,
     operations::{self, Activation, Norm},
-    unet::{Cut, Mode, Probe, UNet, only_level, reach, sensitivity, slopes},
 };
 use ndarray::{Array2, ArrayView2};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

@@ -10,10 +10,10 @@ use ddpm::{
 };
 use ddpm_unet::{
     checkpoint::{Checkpoint, CheckpointFolder, Found, MODEL},
-    config::UNetConfig,
     denoiser::ImageDenoiser,
     device::{DeviceChoice, OpenDevice},
     images::Collection,
+    network::config::UNetConfig,
     noise::standard_normal,
     operations::threads::one_thread_per_operation,
     picture::{Sheet, save_grid},

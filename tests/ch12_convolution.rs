@@ -7,10 +7,13 @@ use ddpm::{
 };
 use ddpm_unet::{
     arrays::{features, mlp_forward, parameters_of, to_array, to_tensor},
-    config::{Preset, UNetConfig},
     convolution::{
         as_matrix, central_differences, col2im, convolve, convolve_backward, convolve_by_definition, im2col,
         turned,
+    },
+    network::{
+        Mode, UNet, Weights,
+        config::{Preset, UNetConfig},
     },
     operations::{
         self, Activation, Geometry, Norm,
@@ -18,7 +21,6 @@ use ddpm_unet::{
         plain,
         threads::in_order,
     },
-    unet::{Mode, UNet, Weights},
 };
 use ndarray::{Array, Array1, Array2, Array3, Array4, Dimension, ShapeBuilder, array, s};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};

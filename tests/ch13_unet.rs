@@ -3,17 +3,20 @@
 use candle_core::{DType, Device, Tensor};
 use ddpm::{course, schedule::Schedule};
 use ddpm_unet::{
-    block::{Attention, Residual, attention_block, residual_block},
-    blueprint::{Blueprint, Kind, residual_parameters},
-    config::{Preset, UNetConfig},
-    embedding::timestep_embedding,
     exchange::{
         Betas, Exchange, Scheduler, kernel_from_diffusers, kernel_to_diffusers, read_folder, write_folder,
     },
-    layer::{Convolution, Reading},
+    network::{
+        Mode, Probe, UNet, Weights,
+        architecture::skip_channels,
+        block::{Attention, Residual, attention_block, residual_block},
+        config::{Preset, UNetConfig},
+        embedding::timestep_embedding,
+        interpreter::{Convolution, Reading},
+        parameters::Start,
+        summary::{Blueprint, Kind, residual_parameters},
+    },
     operations::{self, Activation, Norm},
-    parameters::Start,
-    unet::{Mode, Probe, UNet, Weights, skip_channels},
 };
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::{

@@ -12,14 +12,16 @@ use ddpm::{
 use ddpm_unet::{
     Error, Result,
     checkpoint::{Checkpoint, CheckpointFolder, Found},
-    config::UNetConfig,
     denoiser::NetworkDenoiser,
     images::{
         Cifar10, Collection, IdxImages, ImageSource, PictureFolder, Split, fingerprint, mnist, mnist_labels,
         pixels::{flip, from_byte},
     },
+    network::{
+        config::UNetConfig,
+        parameters::{Parameters, Specification, Start},
+    },
     optimizer::{Gradient, Optimizer, OptimizerConfig, learning_rate},
-    parameters::{Parameters, Specification, Start},
     picture::pixel,
     train::{
         Asked, Batch, Event, Feed, Outcome, Setting, TrainConfig, Trainer,

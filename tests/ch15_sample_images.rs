@@ -13,11 +13,10 @@ use ddpm::{
 };
 use ddpm_unet::{
     checkpoint::{Checkpoint, CheckpointFolder},
-    config::UNetConfig,
     denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},
     images::{Collection, Split, batch, mnist},
+    network::{Mode, UNet, config::UNetConfig, parameters::Parameters},
     noise::{diffuse, diffuse_between, standard_normal},
-    parameters::Parameters,
     picture::{Sheet, pixel, strip},
     sample::{
         Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingPlan, apply, inpaint,
@@ -25,7 +24,6 @@ use ddpm_unet::{
         shipped_checkpoint, spherical,
     },
     train::{Setting, TrainConfig, Trainer},
-    unet::{Mode, UNet},
 };
 use ndarray::{Array1, Array2, ArrayView1};
 

@@ -2,8 +2,8 @@
 
 use crate::{
     Result,
+    network::{Mode, UNet},
     operations::threads::in_order,
-    unet::{Mode, UNet},
 };
 use candle_core::{Device, Tensor};
 use ddpm::schedule::Schedule;

@@ -13,27 +13,21 @@
 //! - **Order**: sums run in a fixed order, whatever the number of threads, so that the same seed gives the same bits.
 
 pub mod arrays;
-pub mod block;
-pub mod blueprint;
 pub mod checkpoint;
 pub mod classifier;
-pub mod config;
 pub mod convolution;
 pub mod denoiser;
 pub mod device;
-pub mod embedding;
 pub mod error;
 pub mod evaluate;
 pub mod exchange;
 pub mod images;
-pub mod layer;
+pub mod network;
 pub mod noise;
 pub mod operations;
 pub mod optimizer;
-pub mod parameters;
 pub mod picture;
 pub mod sample;
 pub mod train;
-pub mod unet;
 
 pub use error::{Error, Result};

@@ -19,23 +19,33 @@ pub mod convolution {
     pub use solution::convolution::*;
 }
 
-pub mod block {
-    #[cfg(feature = "ch13")]
-    pub use crate::answers::ch13_unet::{attention_block, residual_block};
-    pub use solution::block::*;
-}
+pub mod network {
+    pub use solution::network::*;
 
-pub mod blueprint {
-    #[cfg(feature = "ch13")]
-    pub use crate::answers::ch13_unet::residual_parameters;
-    pub use solution::blueprint::*;
-}
+    pub mod architecture {
+        #[cfg(feature = "ch13")]
+        pub use crate::answers::ch13_unet::skip_channels;
+        pub use solution::network::architecture::*;
+    }
 
-pub mod embedding {
-    #[cfg(feature = "ch13")]
-    pub use crate::answers::ch13_unet::timestep_embedding;
-    #[cfg(not(feature = "ch13"))]
-    pub use solution::embedding::*; // it has nothing else
+    pub mod block {
+        #[cfg(feature = "ch13")]
+        pub use crate::answers::ch13_unet::{attention_block, residual_block};
+        pub use solution::network::block::*;
+    }
+
+    pub mod embedding {
+        #[cfg(feature = "ch13")]
+        pub use crate::answers::ch13_unet::timestep_embedding;
+        #[cfg(not(feature = "ch13"))]
+        pub use solution::network::embedding::*; // it has nothing else
+    }
+
+    pub mod summary {
+        #[cfg(feature = "ch13")]
+        pub use crate::answers::ch13_unet::residual_parameters;
+        pub use solution::network::summary::*;
+    }
 }
 
 pub mod evaluate {
@@ -86,12 +96,6 @@ pub mod train {
         pub use crate::answers::ch14_train_images::{draw_time, epoch_order, place_in_epochs};
         pub use solution::train::stream::*;
     }
-}
-
-pub mod unet {
-    #[cfg(feature = "ch13")]
-    pub use crate::answers::ch13_unet::skip_channels;
-    pub use solution::unet::*;
 }
 
 pub mod images {

@@ -3,12 +3,15 @@
 use super::slip;
 use candle_core::{D, Device, Tensor};
 use solution::{
-    Result,
-    block::{Attention, Residual},
-    blueprint, embedding, exchange,
-    layer::{Convolution, Reading, SILENT},
+    Result, exchange,
+    network::{
+        architecture,
+        block::{Attention, Residual},
+        embedding,
+        interpreter::{Convolution, Reading, SILENT},
+        summary,
+    },
     operations::Activation,
-    unet,
 };
 
 #[track_caller]
@@ -103,7 +106,7 @@ pub fn attention_block<R: Reading>(
 }
 
 pub fn skip_channels(block_out_channels: &[usize], layers_per_block: usize) -> Vec<usize> {
-    let mut right = unet::skip_channels(block_out_channels, layers_per_block);
+    let mut right = architecture::skip_channels(block_out_channels, layers_per_block);
     match slip("skip_channels") {
         "first_convolution_forgotten" => right.split_off(1),
         "last_level_halved" => {
@@ -141,7 +144,7 @@ pub fn kernel_from_diffusers(kernel: &Tensor) -> Result<Tensor> {
 }
 
 pub fn residual_parameters(inputs: usize, outputs: usize, time_width: usize) -> usize {
-    let right = blueprint::residual_parameters(inputs, outputs, time_width);
+    let right = summary::residual_parameters(inputs, outputs, time_width);
     match slip("residual_parameters") {
         "biases_forgotten" => right - 3 * outputs,
         "shortcut_forgotten" if inputs != outputs => right - (inputs + 1) * outputs,

@@ -11,13 +11,15 @@ pub use folder::{CheckpointFolder, Found, MODEL};
 use crate::{
     Error, Result,
     denoiser::NetworkDenoiser,
+    network::{
+        UNet,
+        parameters::{Parameters, Specification},
+    },
     optimizer::Rows,
-    parameters::{Parameters, Specification},
     train::{
         History, Judged, Setting, StepReport,
         stream::{GENERATOR, place_in_epochs},
     },
-    unet::UNet,
 };
 use candle_core::{Device, Tensor};
 use ddpm::{error::Place, files::write_whole};

@@ -7,9 +7,9 @@ use super::{
 use crate::{
     Result,
     denoiser::NetworkDenoiser,
+    network::{Mode, UNet},
     operations::threads::in_order,
     optimizer::Gradient,
-    unet::{Mode, UNet},
 };
 use candle_core::{Device, Tensor};
 use ndarray_rand::rand::Rng;

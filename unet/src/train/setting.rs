@@ -2,8 +2,8 @@
 
 use crate::{
     Result,
-    config::{Preset, UNetConfig},
     images::{Collection, fingerprint},
+    network::config::{Preset, UNetConfig},
     optimizer::OptimizerConfig,
 };
 use ddpm::{

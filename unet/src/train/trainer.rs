@@ -10,9 +10,8 @@ use crate::{
     Result,
     checkpoint::Checkpoint,
     denoiser::NetworkDenoiser,
+    network::{UNet, parameters::Parameters},
     optimizer::{Norm, Optimizer, learning_rate},
-    parameters::Parameters,
-    unet::UNet,
 };
 use candle_core::{Device, Tensor};
 use ddpm::schedule::Schedule;

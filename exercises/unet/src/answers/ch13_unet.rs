@@ -6,8 +6,10 @@
 use candle_core::{Device, Tensor};
 use solution::{
     Result,
-    block::{Attention, Residual},
-    layer::{Convolution, Reading, SILENT},
+    network::{
+        block::{Attention, Residual},
+        interpreter::{Convolution, Reading, SILENT},
+    },
     operations::{Activation, Norm},
 };
 
@@ -119,7 +121,7 @@ pub fn kernel_from_diffusers(kernel: &Tensor) -> Result<Tensor> {
     )
 }
 
-/// How many parameters a [residual block](crate::block::residual_block) has.
+/// How many parameters a [residual block](crate::network::block::residual_block) has.
 ///
 /// Two normalisations with a scale and a shift per channel, two 3 × 3 convolutions, the matrix that brings the time in, and where the
 /// number of channels changes a 1 × 1 convolution; convolutions and the matrix have a bias per output.

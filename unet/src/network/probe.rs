@@ -1,12 +1,14 @@
 //! The network read with instruments: a stopwatch for each kind of layer, and scissors for the skip connections.
 
-use super::{Mode, Weights};
+use super::{
+    compute::{Mode, Weights},
+    interpreter::{Convolution, Reading},
+    parameters::Parameters,
+    summary::Kind,
+};
 use crate::{
     Result,
-    blueprint::Kind,
-    layer::{Convolution, Reading},
     operations::{Activation, Norm},
-    parameters::Parameters,
 };
 use candle_core::Tensor;
 use std::time::{Duration, Instant};

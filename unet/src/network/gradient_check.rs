@@ -1,6 +1,6 @@
 //! Whether the gradients of a network are what they should be.
 
-use super::{Mode, UNet};
+use super::{compute::Mode, unet::UNet};
 use crate::Result;
 use candle_core::{DType, Tensor};
 

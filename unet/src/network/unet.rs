@@ -1,116 +1,19 @@
-//! The U-Net that predicts the noise: its definition, and the network that computes it.
+//! A U-Net with its parameters: the network that predicts the noise.
 
-mod check;
-mod field;
-mod fused;
-mod probe;
-mod weights;
-
-pub use check::{Slope, slopes};
-pub use field::{only_level, reach, sensitivity};
-pub use fused::{Flow, Fused};
-pub use probe::{Cut, Probe};
-pub use weights::Weights;
-
-use crate::{
-    Result,
-    block::{Level, down_level, middle, up_level},
-    config::{DownBlock, UNetConfig, UpBlock},
+use super::{
+    architecture::u_net,
+    compute::{Mode, Weights},
+    config::UNetConfig,
     embedding::timestep_embedding,
-    layer::{Convolution, Reading, SILENT},
-    operations::{Activation, Norm},
+    fused::Fused,
+    interpreter::{Reading, SILENT},
     parameters::{Parameters, Start},
 };
+use crate::Result;
 use candle_core::{Device, Tensor};
 use ddpm::Error as CourseError;
 use ndarray_rand::rand::Rng;
 use std::sync::Arc;
-
-// ANCHOR: u_net
-/// The U-Net: down through the levels, through the middle, and up again past the skip connections.
-///
-/// Source: Ronneberger et al. 2015 for the shape; Ho et al. 2020, Appendix B, for what it is made of.
-///
-/// `x` is the noised image and `time` its sinusoidal embedding.
-///
-/// # Errors
-/// If the settings and the size of the image do not fit.
-pub fn u_net<R: Reading>(
-    config: &UNetConfig,
-    reading: &mut R,
-    x: &R::Value,
-    time: &R::Value,
-) -> Result<R::Value> {
-    let channels = &config.block_out_channels;
-    let (first, last) = (channels[0], channels[channels.len() - 1]);
-    let time = reading.linear("time_embedding.linear_1", time, config.time_width(), 1.0)?;
-    let time = reading.silu(&time)?;
-    let time = reading.linear("time_embedding.linear_2", &time, config.time_width(), 1.0)?; // (time width)
-
-    let mut x = reading.convolve("conv_in", x, Convolution::same(first, 3))?; // (H, W, first)
-    let mut skips = vec![x.clone()];
-    for (i, &outputs) in channels.iter().enumerate() {
-        let level = Level {
-            config,
-            inputs: channels[i.saturating_sub(1)],
-            outputs,
-            attention: config.down_block_types[i] == DownBlock::Attention,
-            resample: i + 1 < channels.len(),
-        };
-        x = down_level(reading, &format!("down_blocks.{i}"), x, &time, level, &mut skips)?;
-    } // (H/2ⁿ, W/2ⁿ, last)
-
-    if config.mid_block {
-        x = middle(reading, &x, &time, config, last)?;
-    }
-
-    let mut skip_channels = skip_channels(channels, config.layers_per_block);
-    let mut below = last;
-    for (i, &outputs) in channels.iter().rev().enumerate() {
-        let level = Level {
-            config,
-            inputs: below,
-            outputs,
-            attention: config.up_block_types[i] == UpBlock::Attention,
-            resample: i + 1 < channels.len(),
-        };
-        let name = format!("up_blocks.{i}");
-        x = up_level(reading, &name, x, &time, level, &mut skips, &mut skip_channels)?;
-        below = outputs;
-    } // (H, W, first)
-
-    let norm = Norm { groups: config.norm_num_groups, epsilon: config.norm_eps };
-    let x = reading.group_norm("conv_norm_out", &x, norm, Activation::Silu)?;
-    reading.convolve("conv_out", &x, Convolution::same(config.out_channels, 3).silent()) // (H, W, out_channels)
-}
-// ANCHOR_END: u_net
-
-// ANCHOR: skip_channels
-/// The channels of each skip connection, in the order in which the way down leaves them behind.
-///
-/// One comes from the first convolution, then each level leaves one per residual block and, unless it is the last, one for its
-/// halved output. The way up takes them from the end.
-pub fn skip_channels(block_out_channels: &[usize], layers_per_block: usize) -> Vec<usize> {
-    let mut skips: Vec<usize> = block_out_channels.iter().take(1).copied().collect();
-    for (i, &channels) in block_out_channels.iter().enumerate() {
-        let halved = usize::from(i + 1 < block_out_channels.len());
-        skips.extend(std::iter::repeat_n(channels, layers_per_block + halved));
-    }
-    skips
-}
-// ANCHOR_END: skip_channels
-
-/// Whether the network is asked to predict or to learn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// To predict: no dropout, and no gradients.
-    Evaluate,
-    /// To learn: with dropout, and gradients.
-    Train {
-        /// The seed of the dropout masks.
-        seed: u64,
-    },
-}
 
 /// A U-Net with its parameters.
 ///
@@ -208,7 +111,7 @@ impl UNet {
         self.read(x_t, t, &mut Fused(Weights::new(self.parameters(), mode)))?.ready()
     }
 
-    /// The predicted noise, computed by a reading of your own: a [`Probe`], say.
+    /// The predicted noise, computed by a reading of your own: a [`Probe`](super::Probe), say.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

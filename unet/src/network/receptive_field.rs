@@ -1,6 +1,10 @@
 //! How far a pixel of the output looks.
 
-use super::{Cut, Mode, Probe, UNet};
+use super::{
+    compute::Mode,
+    probe::{Cut, Probe},
+    unet::UNet,
+};
 use crate::Result;
 use candle_core::{DType, Tensor, Var};
 use ndarray::Array2;
