@@ -15,12 +15,12 @@
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor, Var};
 use ddpm::{course, schedule::ScheduleName};
 use ddpm_unet::{
-    exchange::{Betas, Scheduler, write_folder},
+    diffusers::{Betas, Scheduler, write_folder},
     images::Collection,
     network::Mode,
     operations::{
         self, Geometry,
-        clock::{Spent, record},
+        profile::{Spent, record},
         threads::{in_order, one_thread_per_operation},
     },
     train::{CHUNK, Feed, Setting, TrainConfig, Trainer, network_named},

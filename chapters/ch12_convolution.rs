@@ -11,9 +11,11 @@ use ddpm::{
     report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ddpm_unet::{
-    arrays::{features, mlp_forward, parameters_of, to_array, to_tensor},
-    convolution::{
-        central_differences, col2im, convolve, convolve_backward, convolve_by_definition, im2col, turned,
+    lesson::{
+        convolution::{
+            central_differences, col2im, convolve, convolve_backward, convolve_by_definition, im2col, turned,
+        },
+        mlp::{features, mlp_forward, parameters_of, to_array, to_tensor},
     },
     network::{
         Mode, UNet,
@@ -22,7 +24,7 @@ use ddpm_unet::{
     operations::{
         Geometry,
         check::{Case, cases},
-        clock::{Spent, record},
+        profile::{Spent, record},
         threads::one_thread_per_operation,
     },
 };

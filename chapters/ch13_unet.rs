@@ -10,7 +10,7 @@ use ddpm::{
     schedule::Schedule,
 };
 use ddpm_unet::{
-    exchange::{Scheduler, read_folder, write_folder},
+    diffusers::{Scheduler, read_folder, write_folder},
     network::{
         Cut, Mode, Probe, UNet,
         config::{Preset, UNetConfig},
@@ -18,8 +18,8 @@ use ddpm_unet::{
         only_level, reach, sensitivity, slopes,
         summary::{Blueprint, Kind, Layer, residual_parameters},
     },
-    noise::standard_normal,
     operations::{self, Activation, Norm},
+    sample::forward::standard_normal,
 };
 use ndarray::{Array2, ArrayView2};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

@@ -9,18 +9,19 @@ use ddpm::{
     schedule::ScheduleName,
 };
 use ddpm_unet::{
-    checkpoint::{Checkpoint, CheckpointFolder, Found, MODEL},
     denoiser::ImageDenoiser,
     device::{DeviceChoice, OpenDevice},
-    images::Collection,
+    images::{
+        Collection,
+        grid::{Sheet, save_grid},
+    },
     network::config::UNetConfig,
-    noise::standard_normal,
     operations::threads::one_thread_per_operation,
-    picture::{Sheet, save_grid},
-    sample::{SamplingPlan, sample},
+    sample::{SamplingPlan, forward::standard_normal, sample},
     train::{
-        Asked, Event, Feed, History, Outcome, Setting, TrainConfig, Trainer, judging_batch, losses, run,
-        seconds_per_step,
+        Asked, Event, Feed, History, Outcome, Setting, TrainConfig, Trainer,
+        checkpoint::{Checkpoint, CheckpointFolder, Found, MODEL},
+        judging_batch, losses, run, seconds_per_step,
         stream::{Purpose, generator},
     },
 };

@@ -14,13 +14,16 @@ use ddpm::{
 use ddpm_unet::{
     denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},
     device::{DeviceChoice, OpenDevice},
-    images::{Collection, batch},
-    noise::{diffuse, standard_normal},
+    images::{
+        Collection, batch,
+        grid::{Sheet, strip},
+    },
     operations::threads::one_thread_per_operation,
-    picture::{Sheet, strip},
     sample::{
-        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingArguments, SamplingPlan, inpaint,
-        mean_squared_errors, predict_x_0, psnr, sample, seam_roughness, shipped_checkpoint, spherical,
+        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingArguments, SamplingPlan,
+        forward::{diffuse, standard_normal},
+        inpaint, mean_squared_errors, predict_x_0, psnr, sample, seam_roughness, shipped_checkpoint,
+        spherical,
     },
 };
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

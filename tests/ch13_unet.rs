@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use ddpm::{course, schedule::Schedule};
 use ddpm_unet::{
-    exchange::{
+    diffusers::{
         Betas, Exchange, Scheduler, kernel_from_diffusers, kernel_to_diffusers, read_folder, write_folder,
     },
     network::{

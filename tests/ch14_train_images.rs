@@ -11,22 +11,22 @@ use ddpm::{
 };
 use ddpm_unet::{
     Error, Result,
-    checkpoint::{Checkpoint, CheckpointFolder, Found},
     denoiser::NetworkDenoiser,
     images::{
         Cifar10, Collection, IdxImages, ImageSource, PictureFolder, Split, fingerprint, mnist, mnist_labels,
-        pixels::{flip, from_byte},
+        pixels::{flip, from_byte, pixel},
     },
     network::{
         config::UNetConfig,
         parameters::{Parameters, Specification, Start},
     },
-    optimizer::{Gradient, Optimizer, OptimizerConfig, learning_rate},
-    picture::pixel,
     train::{
         Asked, Batch, Event, Feed, Outcome, Setting, TrainConfig, Trainer,
+        checkpoint::{Checkpoint, CheckpointFolder, Found},
         gradient::accumulate,
-        judging_batch, losses, run,
+        judging_batch, losses,
+        optimizer::{Gradient, Optimizer, OptimizerConfig, learning_rate},
+        run,
         stream::{Purpose, draw_time, epoch_order, generator, place_in_epochs},
     },
 };
@@ -641,7 +641,7 @@ fn a_file_for_sampling_of_format_2_is_still_read_and_has_the_last_weights_too() 
     let bytes = fs::read(&path).unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let mut metadata = header.metadata().clone().unwrap();
-    let head = metadata.get_mut(ddpm_unet::checkpoint::KEY).unwrap();
+    let head = metadata.get_mut(ddpm_unet::train::checkpoint::KEY).unwrap();
     *head = head.replace(r#"{"format":3"#, r#"{"format":2"#);
     let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
     let kept = tensors.into_iter().filter(|(name, _)| !name.starts_with("mean"));

@@ -12,18 +12,24 @@ use ddpm::{
     schedule::{Schedule, ScheduleName},
 };
 use ddpm_unet::{
-    checkpoint::{Checkpoint, CheckpointFolder},
     denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},
-    images::{Collection, Split, batch, mnist},
+    images::{
+        Collection, Split, batch,
+        grid::{Sheet, strip},
+        mnist,
+        pixels::pixel,
+    },
     network::{Mode, UNet, config::UNetConfig, parameters::Parameters},
-    noise::{diffuse, diffuse_between, standard_normal},
-    picture::{Sheet, pixel, strip},
     sample::{
-        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingPlan, apply, inpaint,
-        mean_squared_errors, open, predict_x_0, psnr, replace_known, sample, seam_roughness,
+        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingPlan, apply,
+        forward::{diffuse, diffuse_between, standard_normal},
+        inpaint, mean_squared_errors, open, predict_x_0, psnr, replace_known, sample, seam_roughness,
         shipped_checkpoint, spherical,
     },
-    train::{Setting, TrainConfig, Trainer},
+    train::{
+        Setting, TrainConfig, Trainer,
+        checkpoint::{Checkpoint, CheckpointFolder},
+    },
 };
 use ndarray::{Array1, Array2, ArrayView1};
 

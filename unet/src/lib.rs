@@ -12,21 +12,15 @@
 //! - **Randomness** comes from generators that the caller seeds.
 //! - **Order**: sums run in a fixed order, whatever the number of threads, so that the same seed gives the same bits.
 
-pub mod arrays;
-pub mod checkpoint;
-pub mod classifier;
-pub mod convolution;
 pub mod denoiser;
 pub mod device;
+pub mod diffusers;
 pub mod error;
 pub mod evaluate;
-pub mod exchange;
 pub mod images;
+pub mod lesson;
 pub mod network;
-pub mod noise;
 pub mod operations;
-pub mod optimizer;
-pub mod picture;
 pub mod sample;
 pub mod train;
 

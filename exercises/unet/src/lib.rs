@@ -13,10 +13,14 @@ mod idioms;
 
 pub use solution::*;
 
-pub mod convolution {
-    #[cfg(feature = "ch12")]
-    pub use crate::answers::ch12_convolution::{col2im, convolve, convolve_backward, im2col, turned};
-    pub use solution::convolution::*;
+pub mod lesson {
+    pub use solution::lesson::*;
+
+    pub mod convolution {
+        #[cfg(feature = "ch12")]
+        pub use crate::answers::ch12_convolution::{col2im, convolve, convolve_backward, im2col, turned};
+        pub use solution::lesson::convolution::*;
+    }
 }
 
 pub mod network {
@@ -48,6 +52,12 @@ pub mod network {
     }
 }
 
+pub mod diffusers {
+    #[cfg(feature = "ch13")]
+    pub use crate::answers::ch13_unet::kernel_from_diffusers;
+    pub use solution::diffusers::*;
+}
+
 pub mod evaluate {
     pub use solution::evaluate::*;
 
@@ -76,12 +86,6 @@ pub mod evaluate {
     }
 }
 
-pub mod exchange {
-    #[cfg(feature = "ch13")]
-    pub use crate::answers::ch13_unet::kernel_from_diffusers;
-    pub use solution::exchange::*;
-}
-
 pub mod train {
     pub use solution::train::*;
 
@@ -89,6 +93,12 @@ pub mod train {
         #[cfg(feature = "ch14")]
         pub use crate::answers::ch14_train_images::accumulate;
         pub use solution::train::gradient::*;
+    }
+
+    pub mod optimizer {
+        #[cfg(feature = "ch14")]
+        pub use crate::answers::ch14_train_images::learning_rate;
+        pub use solution::train::optimizer::*;
     }
 
     pub mod stream {
@@ -104,20 +114,10 @@ pub mod images {
     pub mod pixels {
         #[cfg(feature = "ch14")]
         pub use crate::answers::ch14_train_images::from_byte;
+        #[cfg(feature = "ch15")]
+        pub use crate::answers::ch15_sample_images::pixel;
         pub use solution::images::pixels::*;
     }
-}
-
-pub mod optimizer {
-    #[cfg(feature = "ch14")]
-    pub use crate::answers::ch14_train_images::learning_rate;
-    pub use solution::optimizer::*;
-}
-
-pub mod picture {
-    #[cfg(feature = "ch15")]
-    pub use crate::answers::ch15_sample_images::pixel;
-    pub use solution::picture::*;
 }
 
 pub mod sample {

@@ -3,7 +3,7 @@
 use super::slip;
 use candle_core::{D, Device, Tensor};
 use solution::{
-    Result, exchange,
+    Result, diffusers,
     network::{
         architecture,
         block::{Attention, Residual},
@@ -139,7 +139,7 @@ pub fn kernel_from_diffusers(kernel: &Tensor) -> Result<Tensor> {
             Ok(kernel.reshape((height, width, inputs, outputs))?)
         }
         "not_contiguous" => Ok(kernel.permute((2, 3, 1, 0))?),
-        _ => exchange::kernel_from_diffusers(kernel),
+        _ => diffusers::kernel_from_diffusers(kernel),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{apply, fresh_noise};
 use crate::{
     Result,
     denoiser::ImageDenoiser,
-    noise::{diffuse, diffuse_between, standard_normal},
+    sample::forward::{diffuse, diffuse_between, standard_normal},
 };
 use candle_core::Tensor;
 use ddpm::{sampler::Step, schedule::Schedule};

@@ -9,7 +9,7 @@ use crate::{
     denoiser::NetworkDenoiser,
     network::{Mode, UNet},
     operations::threads::in_order,
-    optimizer::Gradient,
+    train::optimizer::Gradient,
 };
 use candle_core::{Device, Tensor};
 use ndarray_rand::rand::Rng;

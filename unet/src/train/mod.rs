@@ -1,16 +1,20 @@
 //! Algorithm 1 on images.
 //!
-//! | room | what it holds |
+//! | module | what it holds |
 //! |---|---|
 //! | [`setting`] | everything that decides a run: network, schedule, numbers of the training, data |
 //! | [`stream`] | where the random numbers come from, and the order of the images |
 //! | [`batch`] | images, times and noise of a step |
 //! | [`gradient`] | the loss and its gradient, in chunks |
+//! | [`optimizer`] | from gradients to weights, and their moving average |
+//! | [`checkpoint`] | a whole run in one file, and the folder of them |
 //! | [`run()`] | the loop: steps, judging, checkpoints, stopping |
 
 mod asked;
 pub mod batch;
+pub mod checkpoint;
 pub mod gradient;
+pub mod optimizer;
 pub mod run;
 pub mod setting;
 pub mod stream;

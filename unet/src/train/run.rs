@@ -5,7 +5,7 @@ use super::{
     setting::Setting,
     trainer::{Judged, StepReport, Trainer},
 };
-use crate::{Error, Result, checkpoint::CheckpointFolder, images::Collection};
+use crate::{Error, Result, images::Collection, train::checkpoint::CheckpointFolder};
 use candle_core::Device;
 use std::{
     path::PathBuf,

@@ -4,7 +4,7 @@ use crate::{
     Result,
     images::{Collection, fingerprint},
     network::config::{Preset, UNetConfig},
-    optimizer::OptimizerConfig,
+    train::optimizer::OptimizerConfig,
 };
 use ddpm::{
     error::Place,

@@ -8,10 +8,12 @@ use super::{
 };
 use crate::{
     Result,
-    checkpoint::Checkpoint,
     denoiser::NetworkDenoiser,
     network::{UNet, parameters::Parameters},
-    optimizer::{Norm, Optimizer, learning_rate},
+    train::{
+        checkpoint::Checkpoint,
+        optimizer::{Norm, Optimizer, learning_rate},
+    },
 };
 use candle_core::{Device, Tensor};
 use ddpm::schedule::Schedule;

@@ -15,9 +15,9 @@ use crate::{
         UNet,
         parameters::{Parameters, Specification},
     },
-    optimizer::Rows,
     train::{
         History, Judged, Setting, StepReport,
+        optimizer::Rows,
         stream::{GENERATOR, place_in_epochs},
     },
 };
