@@ -2,6 +2,7 @@
 
 use super::{
     batch::Batch,
+    optimizer::Gradient,
     stream::{Purpose, generator},
 };
 use crate::{
@@ -9,7 +10,6 @@ use crate::{
     denoiser::NetworkDenoiser,
     network::{Mode, UNet},
     operations::threads::in_order,
-    train::optimizer::Gradient,
 };
 use candle_core::{Device, Tensor};
 use ndarray_rand::rand::Rng;

@@ -1,10 +1,10 @@
 //! What decides a run.
 
+use super::optimizer::OptimizerConfig;
 use crate::{
     Result,
     images::{Collection, fingerprint},
     network::config::{Preset, UNetConfig},
-    train::optimizer::OptimizerConfig,
 };
 use ddpm::{
     error::Place,

@@ -8,17 +8,18 @@ mod folder;
 
 pub use folder::{CheckpointFolder, Found, MODEL};
 
+use super::{
+    history::{History, Judged, StepReport},
+    optimizer::Rows,
+    setting::Setting,
+    stream::{GENERATOR, place_in_epochs},
+};
 use crate::{
     Error, Result,
     denoiser::NetworkDenoiser,
     network::{
         UNet,
         parameters::{Parameters, Specification},
-    },
-    train::{
-        History, Judged, Setting, StepReport,
-        optimizer::Rows,
-        stream::{GENERATOR, place_in_epochs},
     },
 };
 use candle_core::{Device, Tensor};
