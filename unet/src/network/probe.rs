@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     Result,
-    operations::{Activation, Norm},
+    operations::{Activation, Norm, profile::stopwatch},
 };
 use candle_core::Tensor;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Computes as [`Weights`] do, and meanwhile measures and cuts.
 ///
@@ -57,9 +57,8 @@ impl<'a> Probe<'a> {
     }
 
     fn time<T>(&mut self, kind: Kind, layer: impl FnOnce(&mut Weights) -> Result<T>) -> Result<T> {
-        let start = Instant::now();
-        let y = layer(&mut self.weights);
-        self.times[kind as usize] += start.elapsed();
+        let (y, taken) = stopwatch(|| layer(&mut self.weights));
+        self.times[kind as usize] += taken;
         y
     }
 }
