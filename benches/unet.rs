@@ -212,7 +212,7 @@ fn measure(options: &Options) -> Outcome<Map<String, Value>> {
     let forward = seconds(STEPS, || {
         let predict = |rows: std::ops::Range<usize>| -> ddpm_unet::Result<Tensor> {
             let (x_t, _) = batch.tensors(rows.clone(), &Device::Cpu)?;
-            network.forward(&x_t, &batch.t[rows], Mode::Evaluate)
+            network.forward(&x_t, &batch.times(rows), Mode::Evaluate)
         };
         let predicted = in_order(chunks(options.batch).collect(), predict);
         black_box(predicted.into_iter().collect::<ddpm_unet::Result<Vec<_>>>()?);

@@ -268,7 +268,7 @@ fn where_the_time_goes(chapter: &mut Chapter, rounds: usize, rng: &mut StdRng) -
     chapter.section("Where the time goes");
     let network = UNet::fresh(UNetConfig::preset(Preset::Laptop), rng, &Device::Cpu)?;
     let (x, eps) = (images(16, rng)?, images(16, rng)?);
-    let t: Vec<usize> = (1..=16).map(|n| 60 * n).collect();
+    let t: Vec<f64> = (1..=16).map(|n| f64::from(60 * n)).collect();
     let pass = || -> Result<()> {
         let predicted = network.forward(&x, &t, Mode::Train { seed: 0 })?;
         (predicted - &eps)?.sqr()?.mean_all()?.backward()?;

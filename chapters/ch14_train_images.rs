@@ -440,7 +440,7 @@ fn every_parameter(chapter: &mut Chapter, collection: &Collection, trainer: &Tra
     let image = judging_batch(collection.train.as_ref(), trainer.schedule(), 0, 1)?;
     let (x_t, _) = image.tensors(0..1, trainer.device())?;
     let denoiser = trainer.denoiser()?;
-    let [early, late] = [1, trainer.schedule().steps()].map(|t| denoiser.predict(&x_t, t));
+    let [early, late] = [1, trainer.schedule().steps()].map(|t| denoiser.predict(&x_t, t as f64));
     let difference = (early? - late?)?.abs()?.max_all()?.to_scalar::<f32>()?;
     chapter.table(
         Table::new("After training")

@@ -207,7 +207,7 @@ fn film(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         progress.advance(1);
         if i % every == 0 || times.contains(&t) {
             // The network is asked once more, beside the chain, for what it makes of x_t.
-            let eps = setting.denoiser.predict(x_t, t)?;
+            let eps = setting.denoiser.predict(x_t, t as f64)?;
             let free = predict_x_0(&Step { clip: None, ..*step }, &eps, x_t)?;
             outside.push((t as f64, 100.0 * Ink::of(&free)?.outside));
             frames.push(x_t.clone());
@@ -514,7 +514,7 @@ fn denoising(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         let chain = |sampler: Sampler| sampler.along(setting.schedule(), &steps, setting.plan.clip);
         let ancestral = chain(Sampler::Ddpm(FixedVariance::Beta))?;
         let noisy = (&x_t / setting.schedule().alpha_bar(t).sqrt())?;
-        let one_step = predict_x_0(&ancestral[0], &setting.denoiser.predict(&x_t, t)?, &x_t)?;
+        let one_step = predict_x_0(&ancestral[0], &setting.denoiser.predict(&x_t, t as f64)?, &x_t)?;
         let label = format!("denoising from t = {t}");
         let by_chain = setting.run(&label, &ancestral, x_t.clone(), rng)?;
         let by_ddim = setting.run(&label, &chain(Sampler::Ddim(0.0))?, x_t.clone(), rng)?;

@@ -427,8 +427,8 @@ fn the_network_in_fused_operations_is_the_network_layer_by_layer() {
     let network = UNet::loud(config, &mut StdRng::seed_from_u64(13), &Device::Cpu).unwrap();
     let x = random(&[2, 28, 28, 1], &mut StdRng::seed_from_u64(14));
     let mode = Mode::Train { seed: 1 };
-    let fused = network.forward(&x, &[7, 500], mode).unwrap();
-    let layered = network.read(&x, &[7, 500], &mut Weights::new(network.parameters(), mode)).unwrap();
+    let fused = network.forward(&x, &[7.0, 500.0], mode).unwrap();
+    let layered = network.read(&x, &[7.0, 500.0], &mut Weights::new(network.parameters(), mode)).unwrap();
     // rounding adds up over some sixty layers
     let error = difference(&fused, &layered);
     assert!(error < 1e-4, "outputs differ by {error:e}");

@@ -16,28 +16,26 @@ use solution::{
 
 #[track_caller]
 pub fn timestep_embedding(
-    timesteps: &[usize],
+    times: &[f64],
     size: usize,
     flip: bool,
     shift: f64,
     device: &Device,
 ) -> Result<Tensor> {
-    let right = |timesteps: &[usize], flip, shift| {
-        embedding::timestep_embedding(timesteps, size, flip, shift, device)
-    };
+    let right = |times: &[f64], flip, shift| embedding::timestep_embedding(times, size, flip, shift, device);
     match slip("timestep_embedding") {
-        "flip_ignored" => right(timesteps, false, shift),
-        "flipped" => right(timesteps, !flip, shift),
-        "shift_ignored" => right(timesteps, flip, 0.0),
-        "t_for_t_minus_1" => right(&timesteps.iter().map(|t| t + 1).collect::<Vec<_>>(), flip, shift),
+        "flip_ignored" => right(times, false, shift),
+        "flipped" => right(times, !flip, shift),
+        "shift_ignored" => right(times, flip, 0.0),
+        "t_for_t_minus_1" => right(&times.iter().map(|t| t + 1.0).collect::<Vec<_>>(), flip, shift),
         "odd_place_first" => {
-            let embedding = right(timesteps, flip, shift)?;
+            let embedding = right(times, flip, shift)?;
             match size % 2 {
                 0 => Ok(embedding),
                 _ => Ok(embedding.narrow(D::Minus1, 0, size - 1)?.pad_with_zeros(D::Minus1, 1, 0)?),
             }
         }
-        _ => right(timesteps, flip, shift),
+        _ => right(times, flip, shift),
     }
 }
 

@@ -36,7 +36,7 @@ impl Answer {
     /// # Errors
     /// Those of the denoiser.
     pub fn of(denoiser: &impl ImageDenoiser, x_t: &Array2<f64>, t: usize, device: &Device) -> Result<Self> {
-        let eps = rows(&denoiser.predict(&images(x_t, denoiser.shape(), device)?, t)?)?; // (N, H·W·C)
+        let eps = rows(&denoiser.predict(&images(x_t, denoiser.shape(), device)?, t as f64)?)?; // (N, H·W·C)
         Ok(Answer { t, eps })
     }
 }

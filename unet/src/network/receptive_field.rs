@@ -20,7 +20,7 @@ use ndarray::Array2;
 pub fn sensitivity(
     network: &UNet,
     x_t: &Tensor,
-    t: &[usize],
+    t: &[f64],
     (row, column): (usize, usize),
     cuts: &[Cut],
 ) -> Result<Array2<f64>> {

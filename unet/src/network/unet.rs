@@ -97,7 +97,7 @@ impl UNet {
         &self.inside.parameters
     }
 
-    /// The predicted noise ε_θ(x_t, t), one t per image.
+    /// The predicted noise ε_θ(x_t, t), one t per image; a t need not be whole.
     ///
     /// Shapes: `x_t` (B, H, W, C), `t` (B) to (B, H, W, `out_channels`).
     ///
@@ -107,7 +107,7 @@ impl UNet {
     /// # Panics
     /// If `t` is not B numbers from 1 on, or C is not the network's.
     #[track_caller]
-    pub fn forward(&self, x_t: &Tensor, t: &[usize], mode: Mode) -> Result<Tensor> {
+    pub fn forward(&self, x_t: &Tensor, t: &[f64], mode: Mode) -> Result<Tensor> {
         self.read(x_t, t, &mut Fused(Weights::new(self.parameters(), mode)))?.ready()
     }
 
@@ -122,19 +122,19 @@ impl UNet {
     pub fn read<R: Reading<Value: From<Tensor>>>(
         &self,
         x_t: &Tensor,
-        t: &[usize],
+        t: &[f64],
         reading: &mut R,
     ) -> Result<R::Value> {
         let (batch, height, width, channels) = x_t.dims4()?;
         let config = self.config();
         assert_eq!(batch, t.len(), "one t per image");
-        assert!(t.iter().all(|&t| t >= 1), "t runs from 1 to T");
+        assert!(t.iter().all(|&t| t >= 1.0), "t runs from 1 to T");
         assert_eq!(channels, config.in_channels, "the channels of the image, and those of the network");
         config.check_size(height, width)?;
         // What comes from diffusers counts time from 0.
-        let timesteps: Vec<usize> = t.iter().map(|t| t - 1).collect();
+        let times: Vec<f64> = t.iter().map(|t| t - 1.0).collect();
         let (size, flip, shift) = (config.block_out_channels[0], config.flip_sin_to_cos, config.freq_shift);
-        let time = timestep_embedding(&timesteps, size, flip, shift, x_t.device())?;
+        let time = timestep_embedding(&times, size, flip, shift, x_t.device())?;
         let x = if config.center_input_sample { x_t.affine(2.0, -1.0)? } else { x_t.clone() };
         u_net(config, reading, &x.into(), &time.into())
     }

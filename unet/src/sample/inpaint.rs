@@ -88,7 +88,7 @@ pub fn inpaint(
             }
             x = replace_known(schedule, step.t, &x, known, &noise_like(&x, rng)?)?;
             watch(step.t, &x)?;
-            let eps = denoiser.predict(&x, step.t)?;
+            let eps = denoiser.predict(&x, step.t as f64)?;
             x = apply(step, &eps, &x, &fresh_noise(step, &x, rng)?)?;
         }
     }

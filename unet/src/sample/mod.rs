@@ -83,7 +83,7 @@ pub fn sample(
 ) -> Result<Tensor> {
     for step in steps {
         watch(step.t, &x)?;
-        let eps = denoiser.predict(&x, step.t)?;
+        let eps = denoiser.predict(&x, step.t as f64)?;
         let noise = fresh_noise(step, &x, rng)?;
         x = apply(step, &eps, &x, &noise)?;
     }
