@@ -129,7 +129,11 @@ fn main() -> Result<()> {
     let (common, threads) = (&arguments.common, arguments.threads());
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let OpenDevice { device, why } = arguments.device.open()?;
-    let collection = Collection::open(arguments.data.as_deref(), arguments.size)?;
+    let mut bar = None;
+    let collection = Collection::open_watching(arguments.data.as_deref(), arguments.size, |more, all| {
+        bar.get_or_insert_with(|| Progress::new("looking at the pictures", all)).advance(more);
+    })?;
+    drop(bar);
     let quick =
         TrainConfig { steps: 12, batch: 32, save_every: 4, judged_images: 64, ..TrainConfig::default() };
     let defaults = common.pick(TrainConfig::default(), quick);

@@ -78,7 +78,12 @@ impl Setting {
             "no network to draw with: train one with ch14_train_images, or name another with --checkpoint",
         )?;
         passed_over.iter().for_each(|error| eprintln!("Passed over: {error}."));
-        let collection = Collection::open(arguments.data.as_deref(), arguments.size)?;
+        let mut bar = None;
+        let collection =
+            Collection::open_watching(arguments.data.as_deref(), arguments.size, |more, all| {
+                bar.get_or_insert_with(|| Progress::new("looking at the pictures", all)).advance(more);
+            })?;
+        drop(bar);
         ensure!(
             collection.train.shape() == denoiser.shape(),
             "{}: images of {:?} do not fit the network, which draws {:?}; choose others with --data",

@@ -999,14 +999,17 @@ fn pictures_are_found_cut_to_squares_and_the_broken_ones_named() {
     image::RgbaImage::from_pixel(8, 8, image::Rgba([0, 0, 0, 0])).save(at("deep/deeper/c.PNG")).unwrap();
     fs::write(at("notes.txt"), "no picture").unwrap();
 
-    let refused = |size| PictureFolder::open(place.path(), size).err().unwrap().to_string();
+    let refused = |size| PictureFolder::open(place.path(), size, |_, _| ()).err().unwrap().to_string();
     assert!(refused(None).contains("--size is missing"), "{}", refused(None));
     assert!(refused(Some(2)).contains("4 to 1024"), "{}", refused(Some(2)));
 
     let whole = fs::read(at("a.png")).unwrap();
     fs::write(at("deep/broken.png"), &whole[..whole.len() - 20]).unwrap();
     fs::write(at("deep/text.jpg"), "not a picture").unwrap();
-    let collection = Collection::open(Some(place.path()), Some(4)).unwrap();
+    let mut seen = Vec::new();
+    let watch = |more, all| seen.push((more, all));
+    let collection = Collection::open_watching(Some(place.path()), Some(4), watch).unwrap();
+    assert_eq!(seen, [(0, 5), (5, 5)], "none is decoded, then all");
     assert_eq!((collection.train.len(), collection.train.shape()), (3, (4, 4, 3)));
     let names: Vec<_> = collection.unreadable.iter().map(|bad| bad.path.clone()).collect();
     assert_eq!(names, [at("deep/broken.png"), at("deep/text.jpg")]);
@@ -1024,6 +1027,6 @@ fn pictures_are_found_cut_to_squares_and_the_broken_ones_named() {
 
     let broken = tempfile::tempdir().unwrap();
     fs::write(broken.path().join("only.png"), "nothing").unwrap();
-    let error = PictureFolder::open(broken.path(), Some(8)).err().unwrap().to_string();
+    let error = PictureFolder::open(broken.path(), Some(8), |_, _| ()).err().unwrap().to_string();
     assert!(error.contains("only.png") && error.contains("none that decodes"), "{error}");
 }

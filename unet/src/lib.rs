@@ -2,6 +2,22 @@
 #![warn(missing_docs)]
 //! DDPM step by step, Part II: the same equations, now drawing images.
 //!
+//! # Modules
+//!
+//! Each depends only on those above it.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`operations`] | convolution, normalisation, attention on tensors, each in a fast form and in a reference form |
+//! | [`network`] | the U-Net: settings, definition, interpreters, parameters |
+//! | [`lesson`] | what ch12 teaches with: convolution by hand, and the network of ch05 on tensors |
+//! | [`images`] | images to train on, and pictures of images |
+//! | [`denoiser`] | what predicts the noise in a batch of images |
+//! | [`train`] | Algorithm 1, with its optimizer and checkpoints |
+//! | [`diffusers`] | folders that diffusers reads and writes |
+//! | [`sample`] | Algorithm 2, DDIM, and what else the chain can do |
+//! | [`evaluate`] | the bound in bits, the Fréchet distance, nearest neighbours |
+//!
 //! # Conventions
 //!
 //! - **Images** are channels-last: a batch of B images of C channels, H rows and W columns has shape (B, H, W, C), on

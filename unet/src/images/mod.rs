@@ -73,6 +73,19 @@ impl Collection {
     /// # Errors
     /// If there are no images at `data`, a file is damaged, or `size` is missing or not wanted.
     pub fn open(data: Option<&Path>, size: Option<usize>) -> Result<Self> {
+        Self::open_watching(data, size, |_, _| ())
+    }
+
+    /// As [`open`](Self::open); of a folder's pictures `watch` gets how many more have been decoded, first 0, and how many
+    /// there are.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_watching(
+        data: Option<&Path>,
+        size: Option<usize>,
+        watch: impl FnMut(usize, usize),
+    ) -> Result<Self> {
         let Some(data) = data else {
             refuse_size(size)?;
             return Ok(Self::new("MNIST", mnist(Split::Train)?, Some(mnist(Split::Test)?)));
@@ -93,7 +106,7 @@ impl Collection {
             let test = Cifar10::open(&folder, Split::Test)?;
             return Ok(Self::new("CIFAR-10", Cifar10::open(&folder, Split::Train)?, Some(test)));
         }
-        let (pictures, unreadable) = PictureFolder::open(data, size)?;
+        let (pictures, unreadable) = PictureFolder::open(data, size, watch)?;
         Ok(Self { unreadable, ..Self::new(&name, pictures, None) })
     }
 
