@@ -1,6 +1,6 @@
 //! What a U-Net is made of: convolution, normalisation, attention, as operations on channels-last tensors.
 //!
-//! Each operation has two bodies that give the same numbers and gradients. [`reference`] says what it means in the tensor
+//! Each operation has two bodies that give the same numbers and gradients. [`mod@reference`] says what it means in the tensor
 //! library's own words; that is what a GPU runs, and what the tests compare with. On the CPU those words are slow in their
 //! gradients, so there another body of the same meaning takes their place: each is one operation with its gradients written
 //! out, on one thread. Many images go through as chunks, each chunk's whole network on a thread of its own
