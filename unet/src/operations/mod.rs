@@ -6,6 +6,16 @@
 //! out, on one thread. Many images go through as chunks, each chunk's whole network on a thread of its own
 //! ([`threads::in_order`]).
 //!
+//! | module | what it holds |
+//! |---|---|
+//! | [`mod@reference`] | the reference forms |
+//! | `convolve`, `normalise`, `norm_convolve`, `linear`, `attend` | the fast forms |
+//! | `matrix`, `strip`, `elementwise` | products, padded images and loops over numbers, of which the fast forms are made |
+//! | `custom_op` | how a fast form becomes an operation that the tensor library differentiates |
+//! | [`check`] | both forms on the same numbers: how far apart they are, and how long each takes |
+//! | [`profile`] | how long each operation ran |
+//! | [`threads`] | who computes on the CPU |
+//!
 //! Shapes: images are (B, H, W, C), kernels (K, K, I, O), matrices (O, I), sequences (B, N, C).
 
 mod attend;
