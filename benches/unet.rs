@@ -15,15 +15,15 @@
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor, Var};
 use ddpm::{course, schedule::ScheduleName};
 use ddpm_unet::{
-    exchange::{Betas, Scheduler, write_folder},
+    diffusers::{Betas, Scheduler, write_folder},
     images::Collection,
+    network::Mode,
     operations::{
         self, Geometry,
-        clock::{Spent, record},
+        profile::{Spent, record},
         threads::{in_order, one_thread_per_operation},
     },
     train::{CHUNK, Feed, Setting, TrainConfig, Trainer, network_named},
-    unet::Mode,
 };
 use serde_json::{Map, Value, json};
 use std::{env, error::Error, fs, hint::black_box, process::Command, time::Instant};
@@ -212,7 +212,7 @@ fn measure(options: &Options) -> Outcome<Map<String, Value>> {
     let forward = seconds(STEPS, || {
         let predict = |rows: std::ops::Range<usize>| -> ddpm_unet::Result<Tensor> {
             let (x_t, _) = batch.tensors(rows.clone(), &Device::Cpu)?;
-            network.forward(&x_t, &batch.t[rows], Mode::Evaluate)
+            network.forward(&x_t, &batch.times(rows), Mode::Evaluate)
         };
         let predicted = in_order(chunks(options.batch).collect(), predict);
         black_box(predicted.into_iter().collect::<ddpm_unet::Result<Vec<_>>>()?);

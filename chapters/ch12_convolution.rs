@@ -11,18 +11,22 @@ use ddpm::{
     report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ddpm_unet::{
-    arrays::{features, mlp_forward, parameters_of, to_array, to_tensor},
-    config::{Preset, UNetConfig},
-    convolution::{
-        central_differences, col2im, convolve, convolve_backward, convolve_by_definition, im2col, turned,
+    lesson::{
+        convolution::{
+            central_differences, col2im, convolve, convolve_backward, convolve_by_definition, im2col, turned,
+        },
+        mlp::{features, mlp_forward, parameters_of, to_array, to_tensor},
+    },
+    network::{
+        Mode, UNet,
+        config::{Preset, UNetConfig},
     },
     operations::{
         Geometry,
         check::{Case, cases},
-        clock::{Spent, record},
+        profile::{Spent, record},
         threads::one_thread_per_operation,
     },
-    unet::{Mode, UNet},
 };
 use ndarray::{Array, Array1, Array2, Array3, Array4, Dimension, ShapeBuilder};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
@@ -264,7 +268,7 @@ fn where_the_time_goes(chapter: &mut Chapter, rounds: usize, rng: &mut StdRng) -
     chapter.section("Where the time goes");
     let network = UNet::fresh(UNetConfig::preset(Preset::Laptop), rng, &Device::Cpu)?;
     let (x, eps) = (images(16, rng)?, images(16, rng)?);
-    let t: Vec<usize> = (1..=16).map(|n| 60 * n).collect();
+    let t: Vec<f64> = (1..=16).map(|n| f64::from(60 * n)).collect();
     let pass = || -> Result<()> {
         let predicted = network.forward(&x, &t, Mode::Train { seed: 0 })?;
         (predicted - &eps)?.sqr()?.mean_all()?.backward()?;

@@ -10,13 +10,16 @@ use ddpm::{
     schedule::Schedule,
 };
 use ddpm_unet::{
-    blueprint::{Blueprint, Kind, Layer, residual_parameters},
-    config::{Preset, UNetConfig},
-    embedding::timestep_embedding,
-    exchange::{Scheduler, read_folder, write_folder},
-    noise::standard_normal,
+    diffusers::{Scheduler, read_folder, write_folder},
+    network::{
+        Cut, Mode, Probe, UNet,
+        config::{Preset, UNetConfig},
+        embedding::timestep_embedding,
+        only_level, reach, sensitivity, slopes,
+        summary::{Blueprint, Kind, Layer, residual_parameters},
+    },
     operations::{self, Activation, Norm},
-    unet::{Cut, Mode, Probe, UNet, only_level, reach, sensitivity, slopes},
+    sample::forward::standard_normal,
 };
 use ndarray::{Array2, ArrayView2};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -181,7 +184,7 @@ fn walk(chapter: &mut Chapter, walked: &Walked) -> Result<()> {
 fn time(chapter: &mut Chapter) -> Result<()> {
     chapter.section("The time, as the network sees it");
     let size = 128;
-    let times: Vec<usize> = (0..1000).collect();
+    let times: Vec<f64> = (0..1000).map(f64::from).collect();
     let embedding = timestep_embedding(&times, size, false, 1.0, &Device::Cpu)?; // (1000, 128)
     let rows: Vec<Vec<f32>> = embedding.to_vec2()?;
     let shown = Array2::from_shape_fn((size, 250), |(k, i)| f64::from(rows[4 * i][k]));
@@ -190,7 +193,7 @@ fn time(chapter: &mut Chapter) -> Result<()> {
     };
     let mut panel = Panel::new("e(s) · e(t)/‖e‖²").axes("t − 1", "cosine of the angle");
     for s in [100, 500, 900] {
-        let curve = times.iter().map(|&t| (t as f64, similarity(&rows[s], &rows[t])));
+        let curve = times.iter().zip(&rows).map(|(&t, row)| (t, similarity(&rows[s], row)));
         panel = panel.line(format!("s − 1 = {s}"), curve);
     }
     let picture = Panel::new("sines below, cosines above")
@@ -215,12 +218,12 @@ fn costs(chapter: &mut Chapter, walked: &Walked, rounds: usize) -> Result<()> {
     let channels = network.config().in_channels;
     let blueprint = Blueprint::of(network.config(), *height, *width)?;
     let x = standard_normal((1, *height, *width, channels), &mut StdRng::seed_from_u64(1), &Device::Cpu)?;
-    network.forward(&x, &[500], Mode::Evaluate)?; // once, to warm up
+    network.forward(&x, &[500.0], Mode::Evaluate)?; // once, to warm up
     let mut fastest: Option<(f64, [f64; Kind::ALL.len()])> = None;
     for _ in 0..rounds {
         let mut probe = Probe::new(network.parameters(), Mode::Evaluate);
         let start = Instant::now();
-        network.read(&x, &[500], &mut probe)?;
+        network.read(&x, &[500.0], &mut probe)?;
         let seconds = start.elapsed().as_secs_f64();
         if fastest.is_none_or(|(best, _)| seconds < best) {
             fastest = Some((seconds, Kind::ALL.map(|kind| probe.seconds(kind))));
@@ -269,7 +272,7 @@ fn sight(chapter: &mut Chapter, images: usize, rng: &mut StdRng) -> Result<()> {
     chapter.section("How far a pixel looks, and what the skip connections carry");
     let (pixel, levels) = ((16, 16), 4);
     let x = standard_normal((images, 32, 32, 1), rng, &Device::Cpu)?;
-    let t = vec![500; images];
+    let t = vec![500.0; images];
     let seed: u64 = 13;
     let of = |config: UNetConfig, cuts: &[Cut]| -> Result<Array2<f64>> {
         let network = UNet::loud(config, &mut StdRng::seed_from_u64(seed), &Device::Cpu)?;
@@ -365,7 +368,7 @@ fn learning(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result<()> 
         standard_normal((batch, 8, 8, 1), rng, &Device::Cpu)?,
         standard_normal((batch, 8, 8, 1), rng, &Device::Cpu)?,
     ];
-    let t: Vec<usize> = (1..=batch).map(|i| 1000 * i / batch).collect();
+    let t: Vec<f64> = (1..=batch).map(|i| (1000 * i / batch) as f64).collect();
 
     let slopes = slopes(&network, &x, &t, &w, 1e-2)?;
     let (keys, others): (Vec<_>, Vec<_>) = slopes.iter().partition(|slope| slope.name.ends_with("to_k.bias"));
@@ -388,11 +391,11 @@ fn learning(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result<()> 
             )),
     );
 
-    let at = |network: &UNet, t: usize| network.forward(&x, &vec![t; batch], Mode::Evaluate);
+    let at = |network: &UNet, t: f64| network.forward(&x, &vec![t; batch], Mode::Evaluate);
     let largest = |x: &Tensor| -> Result<f64> {
         Ok(x.abs()?.to_dtype(DType::F64)?.flatten_all()?.max(0)?.to_scalar()?)
     };
-    let change = largest(&(at(&network, 1)? - at(&network, 1000)?)?)? / largest(&at(&network, 1)?)?;
+    let change = largest(&(at(&network, 1.0)? - at(&network, 1000.0)?)?)? / largest(&at(&network, 1.0)?)?;
     let ones = Tensor::ones(8, DType::F32, &Device::Cpu)?;
     let features = ((standard_normal((batch, 8, 8, 8), rng, &Device::Cpu)? * 5.0)? + 3.0)?;
     let norm = Norm { groups: 2, epsilon: 1e-5 };
@@ -403,7 +406,7 @@ fn learning(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result<()> 
     chapter.table(
         Table::new("What else must hold")
             .at_least("change of the output from t = 1 to T, relative", 1e-3, change)
-            .at_most("largest output of a fresh network", 1e-3, largest(&at(&fresh, 500)?)?)
+            .at_most("largest output of a fresh network", 1e-3, largest(&at(&fresh, 500.0)?)?)
             .close("mean of a group after GroupNorm", 0.0, mean, 1e-5)
             .close("variance of a group after GroupNorm", 1.0, variance, 1e-4)
             .note("a fresh network predicts 0: its loss starts at E‖ε‖²/D = 1"),
@@ -420,8 +423,8 @@ fn same_as_diffusers(chapter: &mut Chapter) -> Result<()> {
         let network = read_folder(&folder, &Device::Cpu)?.network;
         let stored = candle_core::safetensors::load(folder.join("expected.safetensors"), &Device::Cpu)?;
         let last = |image: &Tensor| -> Result<Tensor> { Ok(image.permute((0, 2, 3, 1))?.contiguous()?) };
-        let t: Vec<usize> =
-            stored["timesteps"].to_vec1::<i64>()?.into_iter().map(|time| time as usize + 1).collect();
+        let t: Vec<f64> =
+            stored["timesteps"].to_vec1::<i64>()?.into_iter().map(|time| (time + 1) as f64).collect();
         let (found, expected) =
             (network.forward(&last(&stored["x"])?, &t, Mode::Evaluate)?, last(&stored["y"])?);
         let error: f32 = (found - &expected)?.abs()?.flatten_all()?.max(0)?.to_scalar()?;

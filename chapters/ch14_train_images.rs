@@ -9,18 +9,19 @@ use ddpm::{
     schedule::ScheduleName,
 };
 use ddpm_unet::{
-    checkpoint::{Checkpoint, CheckpointFolder, Found, MODEL},
-    config::UNetConfig,
     denoiser::ImageDenoiser,
     device::{DeviceChoice, OpenDevice},
-    images::Collection,
-    noise::standard_normal,
+    images::{
+        Collection,
+        grid::{Sheet, save_grid},
+    },
+    network::config::UNetConfig,
     operations::threads::one_thread_per_operation,
-    picture::{Sheet, save_grid},
-    sample::{SamplingPlan, sample},
+    sample::{SamplingPlan, forward::standard_normal, sample},
     train::{
-        Asked, Event, Feed, History, Outcome, Setting, TrainConfig, Trainer, judging_batch, losses, run,
-        seconds_per_step,
+        Asked, Event, Feed, History, Outcome, Setting, TrainConfig, Trainer,
+        checkpoint::{Checkpoint, CheckpointFolder, Found, MODEL},
+        judging_batch, losses, run, seconds_per_step,
         stream::{Purpose, generator},
     },
 };
@@ -128,7 +129,11 @@ fn main() -> Result<()> {
     let (common, threads) = (&arguments.common, arguments.threads());
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let OpenDevice { device, why } = arguments.device.open()?;
-    let collection = Collection::open(arguments.data.as_deref(), arguments.size)?;
+    let mut bar = None;
+    let collection = Collection::open_watching(arguments.data.as_deref(), arguments.size, |more, all| {
+        bar.get_or_insert_with(|| Progress::new("looking at the pictures", all)).advance(more);
+    })?;
+    drop(bar);
     let quick =
         TrainConfig { steps: 12, batch: 32, save_every: 4, judged_images: 64, ..TrainConfig::default() };
     let defaults = common.pick(TrainConfig::default(), quick);
@@ -439,7 +444,7 @@ fn every_parameter(chapter: &mut Chapter, collection: &Collection, trainer: &Tra
     let image = judging_batch(collection.train.as_ref(), trainer.schedule(), 0, 1)?;
     let (x_t, _) = image.tensors(0..1, trainer.device())?;
     let denoiser = trainer.denoiser()?;
-    let [early, late] = [1, trainer.schedule().steps()].map(|t| denoiser.predict(&x_t, t));
+    let [early, late] = [1, trainer.schedule().steps()].map(|t| denoiser.predict(&x_t, t as f64));
     let difference = (early? - late?)?.abs()?.max_all()?.to_scalar::<f32>()?;
     chapter.table(
         Table::new("After training")

@@ -14,13 +14,16 @@ use ddpm::{
 use ddpm_unet::{
     denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},
     device::{DeviceChoice, OpenDevice},
-    images::{Collection, batch},
-    noise::{diffuse, standard_normal},
+    images::{
+        Collection, batch,
+        grid::{Sheet, strip},
+    },
     operations::threads::one_thread_per_operation,
-    picture::{Sheet, strip},
     sample::{
-        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingArguments, SamplingPlan, inpaint,
-        mean_squared_errors, predict_x_0, psnr, sample, seam_roughness, shipped_checkpoint, spherical,
+        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingArguments, SamplingPlan,
+        forward::{diffuse, standard_normal},
+        inpaint, mean_squared_errors, predict_x_0, psnr, sample, seam_roughness, shipped_checkpoint,
+        spherical,
     },
 };
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -75,7 +78,12 @@ impl Setting {
             "no network to draw with: train one with ch14_train_images, or name another with --checkpoint",
         )?;
         passed_over.iter().for_each(|error| eprintln!("Passed over: {error}."));
-        let collection = Collection::open(arguments.data.as_deref(), arguments.size)?;
+        let mut bar = None;
+        let collection =
+            Collection::open_watching(arguments.data.as_deref(), arguments.size, |more, all| {
+                bar.get_or_insert_with(|| Progress::new("looking at the pictures", all)).advance(more);
+            })?;
+        drop(bar);
         ensure!(
             collection.train.shape() == denoiser.shape(),
             "{}: images of {:?} do not fit the network, which draws {:?}; choose others with --data",
@@ -204,7 +212,7 @@ fn film(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         progress.advance(1);
         if i % every == 0 || times.contains(&t) {
             // The network is asked once more, beside the chain, for what it makes of x_t.
-            let eps = setting.denoiser.predict(x_t, t)?;
+            let eps = setting.denoiser.predict(x_t, t as f64)?;
             let free = predict_x_0(&Step { clip: None, ..*step }, &eps, x_t)?;
             outside.push((t as f64, 100.0 * Ink::of(&free)?.outside));
             frames.push(x_t.clone());
@@ -511,7 +519,7 @@ fn denoising(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         let chain = |sampler: Sampler| sampler.along(setting.schedule(), &steps, setting.plan.clip);
         let ancestral = chain(Sampler::Ddpm(FixedVariance::Beta))?;
         let noisy = (&x_t / setting.schedule().alpha_bar(t).sqrt())?;
-        let one_step = predict_x_0(&ancestral[0], &setting.denoiser.predict(&x_t, t)?, &x_t)?;
+        let one_step = predict_x_0(&ancestral[0], &setting.denoiser.predict(&x_t, t as f64)?, &x_t)?;
         let label = format!("denoising from t = {t}");
         let by_chain = setting.run(&label, &ancestral, x_t.clone(), rng)?;
         let by_ddim = setting.run(&label, &chain(Sampler::Ddim(0.0))?, x_t.clone(), rng)?;

@@ -11,11 +11,11 @@ use ddpm::{
     sampler::Spacing,
 };
 use ddpm_unet::{
-    classifier::{Classifier, TrainingConfig, train},
     denoiser::{ImageDenoiser, NetworkDenoiser},
     device::{DeviceChoice, OpenDevice},
     evaluate::{
         Opinions,
+        classifier::{Classifier, TrainingConfig, train},
         code::{HistogramCode, gzip_bits_per_dim},
         frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of},
         likelihood::{Bits, Plan, Rule, Terms, measure},
@@ -23,11 +23,12 @@ use ddpm_unet::{
         progressive::{progressive_rates, rmse_in_levels},
         rows,
     },
-    images::{IdxImages, ImageSource, Split, batch, mnist, mnist_labels},
-    noise::standard_normal,
+    images::{IdxImages, ImageSource, Split, batch, grid::Sheet, mnist, mnist_labels},
     operations::threads::one_thread_per_operation,
-    picture::Sheet,
-    sample::{Opened, Sampler, SamplingArguments, SamplingPlan, sample, shipped_checkpoint},
+    sample::{
+        Opened, Sampler, SamplingArguments, SamplingPlan, forward::standard_normal, sample,
+        shipped_checkpoint,
+    },
 };
 use ndarray::{Array1, Axis, Slice, concatenate};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng, seq::index};
@@ -244,7 +245,7 @@ impl Judge {
         chapter.table(
             table
                 .at_least("share that it reads as its label says", least, accuracy)
-                .exactly("features", ddpm_unet::classifier::FEATURES, test.features.ncols())
+                .exactly("features", ddpm_unet::evaluate::classifier::FEATURES, test.features.ncols())
                 .note(format!(
                     "{} parameters; mean confidence {:.4}",
                     classifier.parameters().count(),

@@ -6,19 +6,23 @@ use ddpm::{
     network::{Mlp, MlpConfig, Pass},
 };
 use ddpm_unet::{
-    arrays::{features, mlp_forward, parameters_of, to_array, to_tensor},
-    config::{Preset, UNetConfig},
-    convolution::{
-        as_matrix, central_differences, col2im, convolve, convolve_backward, convolve_by_definition, im2col,
-        turned,
+    lesson::{
+        convolution::{
+            as_matrix, central_differences, col2im, convolve, convolve_backward, convolve_by_definition,
+            im2col, turned,
+        },
+        mlp::{features, mlp_forward, parameters_of, to_array, to_tensor},
+    },
+    network::{
+        Mode, UNet, Weights,
+        config::{Preset, UNetConfig},
     },
     operations::{
         self, Activation, Geometry, Norm,
         check::{Case, Difference, cases},
-        plain,
+        reference,
         threads::in_order,
     },
-    unet::{Mode, UNet, Weights},
 };
 use ndarray::{Array, Array1, Array2, Array3, Array4, Dimension, ShapeBuilder, array, s};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
@@ -76,7 +80,7 @@ fn fast_convolutions_are_the_plain_ones_at_odd_sizes() {
             format!("{size}×{size}, {h}×{w}, {inputs} → {outputs}, {geometry:?}, a bias for each image"),
             &[&[3, h, w, inputs], &[size, size, inputs, outputs], &[3, outputs]],
             move |x| operations::convolve(&x[0], &x[1], &x[2], geometry),
-            move |x| plain::convolve(&x[0], &x[1], &x[2], geometry),
+            move |x| reference::convolve(&x[0], &x[1], &x[2], geometry),
         );
         assert_same(&of_each_image, 3);
     }
@@ -89,7 +93,7 @@ fn fast_upsampling_is_the_plain_one_at_odd_sizes() {
             format!("{h}×{w}"),
             &[&[2, h, w, inputs], &[3, 3, inputs, outputs], &[outputs]],
             |x| operations::upsample_convolve(&x[0], &x[1], &x[2]),
-            |x| plain::upsample_convolve(&x[0], &x[1], &x[2]),
+            |x| reference::upsample_convolve(&x[0], &x[1], &x[2]),
         );
         assert_same(&case, 4);
     }
@@ -104,7 +108,7 @@ fn fast_normalisation_is_the_plain_one_at_odd_sizes() {
                 format!("{h}×{w}×{channels} in {groups}, {activation:?}"),
                 &[&[2, h, w, channels], &[channels], &[channels]],
                 move |x| operations::group_norm(&x[0], &x[1], &x[2], norm, activation),
-                move |x| plain::group_norm(&x[0], &x[1], &x[2], norm, activation),
+                move |x| reference::group_norm(&x[0], &x[1], &x[2], norm, activation),
             );
             assert_same(&case, 5);
         }
@@ -118,7 +122,7 @@ fn fast_attention_is_the_plain_one_in_any_number_of_heads() {
             format!("{heads} heads"),
             &[&[2, 9, 16], &[2, 9, 16], &[2, 9, 16]],
             move |x| operations::attend(&x[0], &x[1], &x[2], heads),
-            move |x| plain::attend(&x[0], &x[1], &x[2], heads),
+            move |x| reference::attend(&x[0], &x[1], &x[2], heads),
         );
         assert_same(&case, 6);
     }
@@ -320,7 +324,7 @@ fn convolve_is_the_tensor_library_s_own() {
         let geometry = CASES[case].3;
         let y = convolve(x.view(), kernel.view(), bias.view(), geometry);
         let image = tensor(&x).unsqueeze(0).unwrap();
-        let own = plain::convolve(&image, &tensor(&kernel), &tensor(&bias), geometry).unwrap();
+        let own = reference::convolve(&image, &tensor(&kernel), &tensor(&bias), geometry).unwrap();
         let error = difference(&tensor(&y).unsqueeze(0).unwrap(), &own);
         assert!(
             error < 1e-6,
@@ -423,8 +427,8 @@ fn the_network_in_fused_operations_is_the_network_layer_by_layer() {
     let network = UNet::loud(config, &mut StdRng::seed_from_u64(13), &Device::Cpu).unwrap();
     let x = random(&[2, 28, 28, 1], &mut StdRng::seed_from_u64(14));
     let mode = Mode::Train { seed: 1 };
-    let fused = network.forward(&x, &[7, 500], mode).unwrap();
-    let layered = network.read(&x, &[7, 500], &mut Weights::new(network.parameters(), mode)).unwrap();
+    let fused = network.forward(&x, &[7.0, 500.0], mode).unwrap();
+    let layered = network.read(&x, &[7.0, 500.0], &mut Weights::new(network.parameters(), mode)).unwrap();
     // rounding adds up over some sixty layers
     let error = difference(&fused, &layered);
     assert!(error < 1e-4, "outputs differ by {error:e}");

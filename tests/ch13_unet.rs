@@ -3,17 +3,20 @@
 use candle_core::{DType, Device, Tensor};
 use ddpm::{course, schedule::Schedule};
 use ddpm_unet::{
-    block::{Attention, Residual, attention_block, residual_block},
-    blueprint::{Blueprint, Kind, residual_parameters},
-    config::{Preset, UNetConfig},
-    embedding::timestep_embedding,
-    exchange::{
+    diffusers::{
         Betas, Exchange, Scheduler, kernel_from_diffusers, kernel_to_diffusers, read_folder, write_folder,
     },
-    layer::{Convolution, Reading},
+    network::{
+        Mode, Probe, UNet, Weights,
+        architecture::skip_channels,
+        block::{Attention, Residual, attention_block, residual_block},
+        config::{Preset, UNetConfig},
+        embedding::timestep_embedding,
+        interpreter::{Convolution, Reading},
+        parameters::Start,
+        summary::{Blueprint, Kind, residual_parameters},
+    },
     operations::{self, Activation, Norm},
-    parameters::Start,
-    unet::{Mode, Probe, UNet, Weights, skip_channels},
 };
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::{
@@ -79,8 +82,8 @@ fn index(mut place: usize, dims: &[usize]) -> Vec<usize> {
 }
 
 /// Our t of diffusers' timesteps.
-fn times(timesteps: &Tensor) -> Vec<usize> {
-    timesteps.to_vec1::<i64>().unwrap().into_iter().map(|timestep| timestep as usize + 1).collect()
+fn times(timesteps: &Tensor) -> Vec<f64> {
+    timesteps.to_vec1::<i64>().unwrap().into_iter().map(|timestep| (timestep + 1) as f64).collect()
 }
 
 fn noise(shape: &[usize], seed: u64) -> Tensor {
@@ -111,7 +114,7 @@ fn timestep_embedding_is_that_of_diffusers() {
         [("paper", 8, false, 1.0), ("heads", 8, true, 0.0), ("options", 12, true, 0.5), ("odd", 9, true, 0.0)]
     {
         let stored = stored(name);
-        let timesteps: Vec<usize> = times(&stored["timesteps"]).iter().map(|t| t - 1).collect();
+        let timesteps: Vec<f64> = times(&stored["timesteps"]).iter().map(|t| t - 1.0).collect();
         let found = timestep_embedding(&timesteps, size, flip, shift, &Device::Cpu).unwrap();
         // PyTorch multiplies t and ω in f32: half a unit in the last place of 1000 is 3·10⁻⁵.
         let what = format!("τ = {timesteps:?}, size {size}, flip {flip}, shift {shift}");
@@ -121,12 +124,26 @@ fn timestep_embedding_is_that_of_diffusers() {
 
 #[test]
 fn timestep_embedding_tells_times_apart() {
-    let times: Vec<usize> = (0..1000).collect();
+    let times: Vec<f64> = (0..1000).map(f64::from).collect();
     let rows = timestep_embedding(&times, 32, true, 0.0, &Device::Cpu).unwrap().to_vec2::<f32>().unwrap();
     let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
     for t in 1..1000 {
         assert!((rows[t].iter().map(|e| e * e).sum::<f32>() - 16.0).abs() < 1e-3, "sin² + cos² = 1, t = {t}");
         assert!(distance(&rows[t], &rows[t - 1]) > 0.5, "t = {t}");
+    }
+}
+
+#[test]
+fn timestep_embedding_takes_times_between_two_steps() {
+    // by the addition theorems: the embedding of a sum from those of its parts, sines first
+    let half = 8;
+    let rows = timestep_embedding(&[2.0, 0.5, 2.5], 2 * half, false, 1.0, &Device::Cpu).unwrap();
+    let rows = rows.to_vec2::<f32>().unwrap();
+    for k in 0..half {
+        let [a, b, sum] = [0, 1, 2].map(|row| (rows[row][k], rows[row][half + k]));
+        let (sine, cosine) = (a.0 * b.1 + a.1 * b.0, a.1 * b.1 - a.0 * b.0);
+        let error = (sine - sum.0).abs().max((cosine - sum.1).abs());
+        assert!(error < 1e-6, "frequency {k}: {sum:?}, expected {:?}", (sine, cosine));
     }
 }
 
@@ -536,7 +553,7 @@ fn half_precision_and_a_pipeline_s_subfolders_are_read() {
 #[test]
 fn sizes_that_cannot_be_halved_are_refused() {
     let network = small();
-    let message = network.forward(&noise(&[1, 8, 6, 2], 1), &[1], Mode::Evaluate).unwrap_err().to_string();
+    let message = network.forward(&noise(&[1, 8, 6, 2], 1), &[1.0], Mode::Evaluate).unwrap_err().to_string();
     assert!(message.contains("8 × 6") && message.contains("8 × 8"), "{message}");
     for (size, fits) in [(28, true), (32, true), (30, false), (7, false), (0, false), (4, true)] {
         assert_eq!(UNetConfig::preset(Preset::Laptop).check_size(size, 28).is_ok(), fits, "{size}");
@@ -563,7 +580,7 @@ fn every_shape_can_be_built_and_its_blueprint_tells_the_truth() {
         let network = UNet::fresh(config.clone(), &mut StdRng::seed_from_u64(1), &Device::Cpu).unwrap();
         let blueprint = Blueprint::of(&config, 8, 16).unwrap();
         assert_eq!(blueprint.count(), network.parameters().count(), "{channels:?}");
-        let y = network.forward(&noise(&[2, 8, 16, 2], 1), &[1, 9], Mode::Evaluate).unwrap();
+        let y = network.forward(&noise(&[2, 8, 16, 2], 1), &[1.0, 9.0], Mode::Evaluate).unwrap();
         assert_eq!(&y.dims()[1..], blueprint.layers.last().unwrap().shape, "{channels:?}");
     }
 }
@@ -591,7 +608,7 @@ fn a_fresh_network_begins_by_predicting_next_to_nothing() {
     let [a, b] = [1, 1]
         .map(|seed| UNet::fresh(config.clone(), &mut StdRng::seed_from_u64(seed), &Device::Cpu).unwrap());
     let x = noise(&[2, 28, 28, 1], 1);
-    let [a, b] = [a, b].map(|network| numbers(&network.forward(&x, &[1, 1000], Mode::Evaluate).unwrap()));
+    let [a, b] = [a, b].map(|network| numbers(&network.forward(&x, &[1.0, 1000.0], Mode::Evaluate).unwrap()));
     assert_eq!(a, b, "the same seed gives the same network");
     let largest = a.iter().fold(0.0_f64, |largest, number| largest.max(number.abs()));
     assert!(largest > 0.0 && largest < 1e-3, "{largest}");
@@ -602,13 +619,13 @@ fn the_output_depends_on_t() {
     let network = small();
     let x = noise(&[1, 8, 8, 2], 1);
     let at = |t| network.forward(&x, &[t], Mode::Evaluate).unwrap();
-    for (s, t) in [(1, 2), (1, 1000), (999, 1000)] {
+    for (s, t) in [(1.0, 2.0), (1.0, 1000.0), (999.0, 1000.0)] {
         let change = relative_error(&at(s), &at(t));
         assert!(change > 1e-4, "t = {s} and {t}: {change}");
     }
     // one t per image: a batch is no more than its images
-    let batch = network.forward(&Tensor::cat(&[&x, &x], 0).unwrap(), &[7, 900], Mode::Evaluate).unwrap();
-    for (row, t) in [7, 900].into_iter().enumerate() {
+    let batch = network.forward(&Tensor::cat(&[&x, &x], 0).unwrap(), &[7.0, 900.0], Mode::Evaluate).unwrap();
+    for (row, t) in [7.0, 900.0].into_iter().enumerate() {
         assert!(relative_error(&batch.narrow(0, row, 1).unwrap(), &at(t)) < 1e-5, "t = {t}");
     }
 }
@@ -618,7 +635,7 @@ fn every_parameter_gets_a_gradient_but_one_kind_that_has_none() {
     let fresh = UNet::fresh(small().config().clone(), &mut StdRng::seed_from_u64(5), &Device::Cpu).unwrap();
     for (network, name) in [(small(), "loud"), (fresh, "fresh")] {
         let (x, eps) = (noise(&[3, 8, 8, 2], 1), noise(&[3, 8, 8, 2], 2));
-        let predicted = network.forward(&x, &[1, 500, 1000], Mode::Train { seed: 1 }).unwrap();
+        let predicted = network.forward(&x, &[1.0, 500.0, 1000.0], Mode::Train { seed: 1 }).unwrap();
         let gradients = (predicted - eps).unwrap().sqr().unwrap().mean_all().unwrap().backward().unwrap();
         for (parameter, variable) in network.parameters().names().iter().zip(network.parameters().variables())
         {
@@ -640,7 +657,7 @@ fn every_parameter_gets_a_gradient_but_one_kind_that_has_none() {
 #[test]
 fn nothing_reaches_the_parameters_while_it_evaluates() {
     let network = small();
-    let y = network.forward(&noise(&[1, 8, 8, 2], 1), &[1], Mode::Evaluate).unwrap();
+    let y = network.forward(&noise(&[1, 8, 8, 2], 1), &[1.0], Mode::Evaluate).unwrap();
     let gradients = y.sum_all().unwrap().backward().unwrap();
     assert!(network.parameters().variables().iter().all(|variable| gradients.get(variable).is_none()));
 }
@@ -648,7 +665,7 @@ fn nothing_reaches_the_parameters_while_it_evaluates() {
 #[test]
 fn the_gradient_of_the_whole_network_is_that_of_finite_differences() {
     let network = small();
-    let (x, w, t) = (noise(&[2, 8, 8, 2], 1), noise(&[2, 8, 8, 2], 2), [3, 700]);
+    let (x, w, t) = (noise(&[2, 8, 8, 2], 1), noise(&[2, 8, 8, 2], 2), [3.0, 700.0]);
     // in doubles from the output on: only the network rounds
     let loss = || {
         let y = network.forward(&x, &t, Mode::Evaluate).unwrap();
@@ -702,7 +719,7 @@ fn dropout_is_drawn_from_its_seed_and_only_while_training() {
     let config = UNetConfig { dropout: 0.5, ..small().config().clone() };
     let network = UNet::new(config, small().parameters().clone()).unwrap();
     let x = noise(&[2, 8, 8, 2], 1);
-    let of = |network: &UNet, mode| numbers(&network.forward(&x, &[1, 2], mode).unwrap());
+    let of = |network: &UNet, mode| numbers(&network.forward(&x, &[1.0, 2.0], mode).unwrap());
     assert_eq!(of(&network, Mode::Train { seed: 1 }), of(&network, Mode::Train { seed: 1 }));
     assert_ne!(of(&network, Mode::Train { seed: 1 }), of(&network, Mode::Train { seed: 2 }));
     assert_eq!(of(&network, Mode::Evaluate), of(&small(), Mode::Evaluate), "no dropout when evaluating");
@@ -713,8 +730,8 @@ fn a_probe_computes_the_same_and_takes_its_time() {
     let network = small();
     let x = noise(&[2, 8, 8, 2], 1);
     let mut probe = Probe::new(network.parameters(), Mode::Evaluate);
-    let found = network.read(&x, &[1, 2], &mut probe).unwrap();
-    assert_eq!(numbers(&found), numbers(&network.forward(&x, &[1, 2], Mode::Evaluate).unwrap()));
+    let found = network.read(&x, &[1.0, 2.0], &mut probe).unwrap();
+    assert_eq!(numbers(&found), numbers(&network.forward(&x, &[1.0, 2.0], Mode::Evaluate).unwrap()));
     for kind in Kind::ALL {
         assert!(probe.seconds(kind) > 0.0, "{kind}");
     }

@@ -11,20 +11,22 @@ use ddpm::{
 };
 use ddpm_unet::{
     Error, Result,
-    checkpoint::{Checkpoint, CheckpointFolder, Found},
-    config::UNetConfig,
     denoiser::NetworkDenoiser,
     images::{
         Cifar10, Collection, IdxImages, ImageSource, PictureFolder, Split, fingerprint, mnist, mnist_labels,
-        pixels::{flip, from_byte},
+        pixels::{flip, from_byte, pixel},
     },
-    optimizer::{Gradient, Optimizer, OptimizerConfig, learning_rate},
-    parameters::{Parameters, Specification, Start},
-    picture::pixel,
+    network::{
+        config::UNetConfig,
+        parameters::{Parameters, Specification, Start},
+    },
     train::{
         Asked, Batch, Event, Feed, Outcome, Setting, TrainConfig, Trainer,
+        checkpoint::{Checkpoint, CheckpointFolder, Found},
         gradient::accumulate,
-        judging_batch, losses, run,
+        judging_batch, losses,
+        optimizer::{Gradient, Optimizer, OptimizerConfig, learning_rate},
+        run,
         stream::{Purpose, draw_time, epoch_order, generator, place_in_epochs},
     },
 };
@@ -639,7 +641,7 @@ fn a_file_for_sampling_of_format_2_is_still_read_and_has_the_last_weights_too() 
     let bytes = fs::read(&path).unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let mut metadata = header.metadata().clone().unwrap();
-    let head = metadata.get_mut(ddpm_unet::checkpoint::KEY).unwrap();
+    let head = metadata.get_mut(ddpm_unet::train::checkpoint::KEY).unwrap();
     *head = head.replace(r#"{"format":3"#, r#"{"format":2"#);
     let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
     let kept = tensors.into_iter().filter(|(name, _)| !name.starts_with("mean"));
@@ -997,14 +999,17 @@ fn pictures_are_found_cut_to_squares_and_the_broken_ones_named() {
     image::RgbaImage::from_pixel(8, 8, image::Rgba([0, 0, 0, 0])).save(at("deep/deeper/c.PNG")).unwrap();
     fs::write(at("notes.txt"), "no picture").unwrap();
 
-    let refused = |size| PictureFolder::open(place.path(), size).err().unwrap().to_string();
+    let refused = |size| PictureFolder::open(place.path(), size, |_, _| ()).err().unwrap().to_string();
     assert!(refused(None).contains("--size is missing"), "{}", refused(None));
     assert!(refused(Some(2)).contains("4 to 1024"), "{}", refused(Some(2)));
 
     let whole = fs::read(at("a.png")).unwrap();
     fs::write(at("deep/broken.png"), &whole[..whole.len() - 20]).unwrap();
     fs::write(at("deep/text.jpg"), "not a picture").unwrap();
-    let collection = Collection::open(Some(place.path()), Some(4)).unwrap();
+    let mut seen = Vec::new();
+    let watch = |more, all| seen.push((more, all));
+    let collection = Collection::open_watching(Some(place.path()), Some(4), watch).unwrap();
+    assert_eq!(seen, [(0, 5), (5, 5)], "none is decoded, then all");
     assert_eq!((collection.train.len(), collection.train.shape()), (3, (4, 4, 3)));
     let names: Vec<_> = collection.unreadable.iter().map(|bad| bad.path.clone()).collect();
     assert_eq!(names, [at("deep/broken.png"), at("deep/text.jpg")]);
@@ -1022,6 +1027,6 @@ fn pictures_are_found_cut_to_squares_and_the_broken_ones_named() {
 
     let broken = tempfile::tempdir().unwrap();
     fs::write(broken.path().join("only.png"), "nothing").unwrap();
-    let error = PictureFolder::open(broken.path(), Some(8)).err().unwrap().to_string();
+    let error = PictureFolder::open(broken.path(), Some(8), |_, _| ()).err().unwrap().to_string();
     assert!(error.contains("only.png") && error.contains("none that decodes"), "{error}");
 }

@@ -12,20 +12,24 @@ use ddpm::{
     schedule::{Schedule, ScheduleName},
 };
 use ddpm_unet::{
-    checkpoint::{Checkpoint, CheckpointFolder},
-    config::UNetConfig,
     denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},
-    images::{Collection, Split, batch, mnist},
-    noise::{diffuse, diffuse_between, standard_normal},
-    parameters::Parameters,
-    picture::{Sheet, pixel, strip},
+    images::{
+        Collection, Split, batch,
+        grid::{Sheet, strip},
+        mnist,
+        pixels::pixel,
+    },
+    network::{Mode, UNet, config::UNetConfig, parameters::Parameters},
     sample::{
-        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingPlan, apply, inpaint,
-        mean_squared_errors, open, predict_x_0, psnr, replace_known, sample, seam_roughness,
+        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingPlan, apply,
+        forward::{diffuse, diffuse_between, standard_normal},
+        inpaint, mean_squared_errors, open, predict_x_0, psnr, replace_known, sample, seam_roughness,
         shipped_checkpoint, spherical,
     },
-    train::{Setting, TrainConfig, Trainer},
-    unet::{Mode, UNet},
+    train::{
+        Setting, TrainConfig, Trainer,
+        checkpoint::{Checkpoint, CheckpointFolder},
+    },
 };
 use ndarray::{Array1, Array2, ArrayView1};
 
@@ -547,7 +551,7 @@ fn the_network_s_answer_does_not_depend_on_threads_or_chunks() {
     assert_eq!(denoiser.shape(), (8, 8, 1));
     for count in [1, 7, 30] {
         let x_t = standard_normal((count, 8, 8, 1), &mut rng(40), CPU).unwrap();
-        let t: Vec<usize> = (0..count).map(|i| 1 + 33 * i).collect();
+        let t: Vec<f64> = (0..count).map(|i| (1 + 33 * i) as f64).collect();
         let whole = network.forward(&x_t, &t, Mode::Evaluate).unwrap();
         let largest = whole.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
         assert!(largest > 0.1, "a network that says nothing proves nothing");
@@ -561,8 +565,8 @@ fn the_network_s_answer_does_not_depend_on_threads_or_chunks() {
             let error = apart(&chunked, &whole) / f64::from(largest);
             assert!(error < 1e-5, "{count} images in chunks of {chunk}: {error:.1e}");
         }
-        let same = denoiser.predict(&x_t, 300).unwrap();
-        let expected = network.forward(&x_t, &vec![300; count], Mode::Evaluate).unwrap();
+        let same = denoiser.predict(&x_t, 300.0).unwrap();
+        let expected = network.forward(&x_t, &vec![300.0; count], Mode::Evaluate).unwrap();
         assert!(apart(&same, &expected) / f64::from(largest) < 1e-5, "one t for {count} images");
     }
 }
@@ -578,11 +582,27 @@ fn a_network_that_cannot_be_sampled_from_is_refused() {
 }
 
 #[test]
+fn a_denoiser_takes_a_t_between_two_steps() {
+    let network = network(Some((8, 8)), 1);
+    let schedule = Schedule::linear(10, 1e-3, 0.2).unwrap();
+    let denoiser = NetworkDenoiser::new(network.clone(), schedule).unwrap();
+    let x_t = standard_normal((1, 8, 8, 1), &mut rng(41), CPU).unwrap();
+    let at = |t| denoiser.predict(&x_t, t).unwrap();
+    assert_eq!(apart(&at(2.5), &network.forward(&x_t, &[2.5], Mode::Evaluate).unwrap()), 0.0);
+    let (before, after) = (apart(&at(2.5), &at(2.0)), apart(&at(2.5), &at(3.0)));
+    assert!(before > 0.0 && after > 0.0, "t = 2.5 differs by {before} from 2 and by {after} from 3");
+    for t in [0.5, 10.5, f64::NAN] {
+        let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| denoiser.predict(&x_t, t)));
+        assert!(refused.is_err(), "t = {t} lies outside of 1…10");
+    }
+}
+
+#[test]
 #[should_panic(expected = "a t lies outside of 1…10")]
 fn a_t_beyond_the_schedule_is_a_bug() {
     let denoiser = NetworkDenoiser::new(network(Some((8, 8)), 1), Schedule::linear(10, 1e-3, 0.2).unwrap());
     let x_t = standard_normal((1, 8, 8, 1), &mut rng(41), CPU).unwrap();
-    denoiser.unwrap().predict(&x_t, 11).unwrap();
+    denoiser.unwrap().predict(&x_t, 11.0).unwrap();
 }
 
 #[test]
@@ -784,7 +804,7 @@ fn the_shipped_checkpoint_tells_noise_from_digits() {
     let x_t = diffuse(denoiser.schedule(), t, &x_0, &eps).unwrap();
     // A network that says nothing has an error of 1; how good this one is, the chapters say.
     for (i, error) in
-        mean_squared_errors(&denoiser.predict(&x_t, t).unwrap(), &eps).unwrap().iter().enumerate()
+        mean_squared_errors(&denoiser.predict(&x_t, t as f64).unwrap(), &eps).unwrap().iter().enumerate()
     {
         assert!(*error < 0.5, "image {i} at t = {t}: {error}");
     }

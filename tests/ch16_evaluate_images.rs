@@ -14,10 +14,10 @@ use ddpm::{
     schedule::Schedule,
 };
 use ddpm_unet::{
-    classifier::{Classifier, TrainingConfig, train},
     denoiser::GaussianImages,
     evaluate::{
         Opinions,
+        classifier::{Classifier, TrainingConfig, train},
         code::{HistogramCode, gzip_bits_per_dim},
         frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of, symmetric_root},
         likelihood::{PIXELS, Plan, Rule, measure, predict_rows, strata, stratified_sum},
@@ -372,7 +372,7 @@ fn a_classifier_learns_to_tell_bars_apart_and_says_so_with_confidence() {
     assert!(before.accuracy(&bars.labels()) < 0.8, "it could read before it had learned");
     assert!(mean(after.confidences().view()) > 0.95, "confidence {}", mean(after.confidences().view()));
     assert_eq!(after.histogram(), [80, 80], "bars of each kind");
-    assert_eq!(after.features.dim(), (160, ddpm_unet::classifier::FEATURES), "features");
+    assert_eq!(after.features.dim(), (160, ddpm_unet::evaluate::classifier::FEATURES), "features");
     for (i, row) in after.probabilities.rows().into_iter().enumerate() {
         assert_close(&format!("probabilities of image {i}"), row.sum(), 1.0, 1e-6);
     }

@@ -2,8 +2,8 @@
 
 use crate::{
     Result,
+    network::{Mode, UNet},
     operations::threads::in_order,
-    unet::{Mode, UNet},
 };
 use candle_core::{Device, Tensor};
 use ddpm::schedule::Schedule;
@@ -14,14 +14,14 @@ pub trait ImageDenoiser {
     /// Height, width and channels of an image.
     fn shape(&self) -> (usize, usize, usize);
 
-    /// The predicted noise ε_θ(x_t, t), for `x_t` of shape (B, H, W, C) and t = 1 … T.
+    /// The predicted noise ε_θ(x_t, t), for `x_t` of shape (B, H, W, C) and t from 1 to T, which need not be whole.
     ///
     /// # Errors
     /// If the shape is another, or the device runs out of memory.
     ///
     /// # Panics
     /// May panic if t lies outside of 1…T.
-    fn predict(&self, x_t: &Tensor, t: usize) -> Result<Tensor>;
+    fn predict(&self, x_t: &Tensor, t: f64) -> Result<Tensor>;
 }
 // ANCHOR_END: ImageDenoiser
 
@@ -30,7 +30,7 @@ impl<D: ImageDenoiser + ?Sized> ImageDenoiser for &D {
         (**self).shape()
     }
 
-    fn predict(&self, x_t: &Tensor, t: usize) -> Result<Tensor> {
+    fn predict(&self, x_t: &Tensor, t: f64) -> Result<Tensor> {
         (**self).predict(x_t, t)
     }
 }
@@ -108,11 +108,11 @@ impl NetworkDenoiser {
     ///
     /// # Panics
     /// If there are not as many t as images, or one lies outside of 1…T.
-    pub fn predict_each(&self, x_t: &Tensor, t: &[usize]) -> Result<Tensor> {
+    pub fn predict_each(&self, x_t: &Tensor, t: &[f64]) -> Result<Tensor> {
         let count = x_t.dims4()?.0;
         assert_eq!(count, t.len(), "one t per image");
-        let latest = self.schedule.steps();
-        assert!(t.iter().all(|t| (1..=latest).contains(t)), "a t lies outside of 1…{latest}");
+        let latest = self.schedule.steps() as f64;
+        assert!(t.iter().all(|t| (1.0..=latest).contains(t)), "a t lies outside of 1…{latest}");
         let starts: Vec<usize> = (0..count).step_by(self.chunk).collect();
         let pass = |start: usize| {
             let images = self.chunk.min(count - start);
@@ -132,7 +132,7 @@ impl ImageDenoiser for NetworkDenoiser {
         self.shape
     }
 
-    fn predict(&self, x_t: &Tensor, t: usize) -> Result<Tensor> {
+    fn predict(&self, x_t: &Tensor, t: f64) -> Result<Tensor> {
         self.predict_each(x_t, &vec![t; x_t.dims4()?.0])
     }
 }
@@ -198,8 +198,8 @@ impl ImageDenoiser for GaussianImages {
     }
 
     /// ε* = √(1 − ᾱ_t) (ᾱ_t V + (1 − ᾱ_t) I)⁻¹ (x_t − √ᾱ_t m), where V is the covariance: the noise's regression on x_t.
-    fn predict(&self, x_t: &Tensor, t: usize) -> Result<Tensor> {
-        let alpha_bar = self.schedule.alpha_bar(t);
+    fn predict(&self, x_t: &Tensor, t: f64) -> Result<Tensor> {
+        let alpha_bar = alpha_bar_at(&self.schedule, t);
         let surprise = x_t.broadcast_sub(&(&self.mean * alpha_bar.sqrt())?)?; // (B, H, W, C)
         let variance = self.variance.affine(alpha_bar, 1.0 - alpha_bar)?; // (H, W, C)
         let share = variance.recip()?.affine((1.0 - alpha_bar).sqrt(), 0.0)?;
@@ -208,6 +208,19 @@ impl ImageDenoiser for GaussianImages {
         let eps = along.broadcast_mul(&share.flatten_all()?)?.matmul(axes)?; // (B, D)
         Ok(eps.reshape(x_t.dims())?)
     }
+}
+
+// Schedule::alpha_bar_at
+/// ᾱ at a whole time, from the schedule's table.
+///
+/// # Panics
+/// If the time is not whole, or lies outside of 0…T.
+#[track_caller]
+fn alpha_bar_at(schedule: &Schedule, time: f64) -> f64 {
+    let latest = schedule.steps() as f64;
+    assert!((0.0..=latest).contains(&time), "t = {time} lies outside of 0…{latest}");
+    assert!(time.fract() == 0.0, "t = {time} is not whole, and the schedule has a table of whole t only");
+    schedule.alpha_bar(time as usize)
 }
 
 /// Counts how often a denoiser is asked: what a sampler costs.
@@ -234,7 +247,7 @@ impl<D: ImageDenoiser> ImageDenoiser for Counting<D> {
         self.inner.shape()
     }
 
-    fn predict(&self, x_t: &Tensor, t: usize) -> Result<Tensor> {
+    fn predict(&self, x_t: &Tensor, t: f64) -> Result<Tensor> {
         self.calls.set(self.calls.get() + 1);
         self.inner.predict(x_t, t)
     }

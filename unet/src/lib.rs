@@ -2,6 +2,22 @@
 #![warn(missing_docs)]
 //! DDPM step by step, Part II: the same equations, now drawing images.
 //!
+//! # Modules
+//!
+//! Each depends only on those above it.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`operations`] | convolution, normalisation, attention on tensors, each in a fast form and in a reference form |
+//! | [`network`] | the U-Net: settings, definition, interpreters, parameters |
+//! | [`lesson`] | what ch12 teaches with: convolution by hand, and the network of ch05 on tensors |
+//! | [`images`] | images to train on, and pictures of images |
+//! | [`denoiser`] | what predicts the noise in a batch of images |
+//! | [`train`] | Algorithm 1, with its optimizer and checkpoints |
+//! | [`diffusers`] | folders that diffusers reads and writes |
+//! | [`sample`] | Algorithm 2, DDIM, and what else the chain can do |
+//! | [`evaluate`] | the bound in bits, the Fréchet distance, nearest neighbours |
+//!
 //! # Conventions
 //!
 //! - **Images** are channels-last: a batch of B images of C channels, H rows and W columns has shape (B, H, W, C), on
@@ -12,28 +28,16 @@
 //! - **Randomness** comes from generators that the caller seeds.
 //! - **Order**: sums run in a fixed order, whatever the number of threads, so that the same seed gives the same bits.
 
-pub mod arrays;
-pub mod block;
-pub mod blueprint;
-pub mod checkpoint;
-pub mod classifier;
-pub mod config;
-pub mod convolution;
 pub mod denoiser;
 pub mod device;
-pub mod embedding;
+pub mod diffusers;
 pub mod error;
 pub mod evaluate;
-pub mod exchange;
 pub mod images;
-pub mod layer;
-pub mod noise;
+pub mod lesson;
+pub mod network;
 pub mod operations;
-pub mod optimizer;
-pub mod parameters;
-pub mod picture;
 pub mod sample;
 pub mod train;
-pub mod unet;
 
 pub use error::{Error, Result};

@@ -13,29 +13,49 @@ mod idioms;
 
 pub use solution::*;
 
-pub mod convolution {
-    #[cfg(feature = "ch12")]
-    pub use crate::answers::ch12_convolution::{col2im, convolve, convolve_backward, im2col, turned};
-    pub use solution::convolution::*;
+pub mod lesson {
+    pub use solution::lesson::*;
+
+    pub mod convolution {
+        #[cfg(feature = "ch12")]
+        pub use crate::answers::ch12_convolution::{col2im, convolve, convolve_backward, im2col, turned};
+        pub use solution::lesson::convolution::*;
+    }
 }
 
-pub mod block {
-    #[cfg(feature = "ch13")]
-    pub use crate::answers::ch13_unet::{attention_block, residual_block};
-    pub use solution::block::*;
+pub mod network {
+    pub use solution::network::*;
+
+    pub mod architecture {
+        #[cfg(feature = "ch13")]
+        pub use crate::answers::ch13_unet::skip_channels;
+        pub use solution::network::architecture::*;
+    }
+
+    pub mod block {
+        #[cfg(feature = "ch13")]
+        pub use crate::answers::ch13_unet::{attention_block, residual_block};
+        pub use solution::network::block::*;
+    }
+
+    pub mod embedding {
+        #[cfg(feature = "ch13")]
+        pub use crate::answers::ch13_unet::timestep_embedding;
+        #[cfg(not(feature = "ch13"))]
+        pub use solution::network::embedding::*; // it has nothing else
+    }
+
+    pub mod summary {
+        #[cfg(feature = "ch13")]
+        pub use crate::answers::ch13_unet::residual_parameters;
+        pub use solution::network::summary::*;
+    }
 }
 
-pub mod blueprint {
+pub mod diffusers {
     #[cfg(feature = "ch13")]
-    pub use crate::answers::ch13_unet::residual_parameters;
-    pub use solution::blueprint::*;
-}
-
-pub mod embedding {
-    #[cfg(feature = "ch13")]
-    pub use crate::answers::ch13_unet::timestep_embedding;
-    #[cfg(not(feature = "ch13"))]
-    pub use solution::embedding::*; // it has nothing else
+    pub use crate::answers::ch13_unet::kernel_from_diffusers;
+    pub use solution::diffusers::*;
 }
 
 pub mod evaluate {
@@ -66,12 +86,6 @@ pub mod evaluate {
     }
 }
 
-pub mod exchange {
-    #[cfg(feature = "ch13")]
-    pub use crate::answers::ch13_unet::kernel_from_diffusers;
-    pub use solution::exchange::*;
-}
-
 pub mod train {
     pub use solution::train::*;
 
@@ -81,17 +95,17 @@ pub mod train {
         pub use solution::train::gradient::*;
     }
 
+    pub mod optimizer {
+        #[cfg(feature = "ch14")]
+        pub use crate::answers::ch14_train_images::learning_rate;
+        pub use solution::train::optimizer::*;
+    }
+
     pub mod stream {
         #[cfg(feature = "ch14")]
         pub use crate::answers::ch14_train_images::{draw_time, epoch_order, place_in_epochs};
         pub use solution::train::stream::*;
     }
-}
-
-pub mod unet {
-    #[cfg(feature = "ch13")]
-    pub use crate::answers::ch13_unet::skip_channels;
-    pub use solution::unet::*;
 }
 
 pub mod images {
@@ -100,20 +114,10 @@ pub mod images {
     pub mod pixels {
         #[cfg(feature = "ch14")]
         pub use crate::answers::ch14_train_images::from_byte;
+        #[cfg(feature = "ch15")]
+        pub use crate::answers::ch15_sample_images::pixel;
         pub use solution::images::pixels::*;
     }
-}
-
-pub mod optimizer {
-    #[cfg(feature = "ch14")]
-    pub use crate::answers::ch14_train_images::learning_rate;
-    pub use solution::optimizer::*;
-}
-
-pub mod picture {
-    #[cfg(feature = "ch15")]
-    pub use crate::answers::ch15_sample_images::pixel;
-    pub use solution::picture::*;
 }
 
 pub mod sample {

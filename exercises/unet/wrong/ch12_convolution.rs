@@ -1,9 +1,9 @@
 //! Slips in convolutions and their gradients.
 
 use super::slip;
-use crate::{convolution::Gradients, operations::Geometry};
+use crate::{lesson::convolution::Gradients, operations::Geometry};
 use ndarray::{Array2, Array3, Array4, ArrayView1, ArrayView2, ArrayView3, ArrayView4, Axis, NdFloat, s};
-use solution::convolution;
+use solution::lesson::convolution;
 
 pub fn im2col<F: NdFloat>(x: ArrayView3<F>, kernel: usize, geometry: Geometry) -> Array2<F> {
     let right = convolution::im2col(x, kernel, geometry);

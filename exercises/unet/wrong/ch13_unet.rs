@@ -3,38 +3,39 @@
 use super::slip;
 use candle_core::{D, Device, Tensor};
 use solution::{
-    Result,
-    block::{Attention, Residual},
-    blueprint, embedding, exchange,
-    layer::{Convolution, Reading, SILENT},
+    Result, diffusers,
+    network::{
+        architecture,
+        block::{Attention, Residual},
+        embedding,
+        interpreter::{Convolution, Reading, SILENT},
+        summary,
+    },
     operations::Activation,
-    unet,
 };
 
 #[track_caller]
 pub fn timestep_embedding(
-    timesteps: &[usize],
+    times: &[f64],
     size: usize,
     flip: bool,
     shift: f64,
     device: &Device,
 ) -> Result<Tensor> {
-    let right = |timesteps: &[usize], flip, shift| {
-        embedding::timestep_embedding(timesteps, size, flip, shift, device)
-    };
+    let right = |times: &[f64], flip, shift| embedding::timestep_embedding(times, size, flip, shift, device);
     match slip("timestep_embedding") {
-        "flip_ignored" => right(timesteps, false, shift),
-        "flipped" => right(timesteps, !flip, shift),
-        "shift_ignored" => right(timesteps, flip, 0.0),
-        "t_for_t_minus_1" => right(&timesteps.iter().map(|t| t + 1).collect::<Vec<_>>(), flip, shift),
+        "flip_ignored" => right(times, false, shift),
+        "flipped" => right(times, !flip, shift),
+        "shift_ignored" => right(times, flip, 0.0),
+        "t_for_t_minus_1" => right(&times.iter().map(|t| t + 1.0).collect::<Vec<_>>(), flip, shift),
         "odd_place_first" => {
-            let embedding = right(timesteps, flip, shift)?;
+            let embedding = right(times, flip, shift)?;
             match size % 2 {
                 0 => Ok(embedding),
                 _ => Ok(embedding.narrow(D::Minus1, 0, size - 1)?.pad_with_zeros(D::Minus1, 1, 0)?),
             }
         }
-        _ => right(timesteps, flip, shift),
+        _ => right(times, flip, shift),
     }
 }
 
@@ -103,7 +104,7 @@ pub fn attention_block<R: Reading>(
 }
 
 pub fn skip_channels(block_out_channels: &[usize], layers_per_block: usize) -> Vec<usize> {
-    let mut right = unet::skip_channels(block_out_channels, layers_per_block);
+    let mut right = architecture::skip_channels(block_out_channels, layers_per_block);
     match slip("skip_channels") {
         "first_convolution_forgotten" => right.split_off(1),
         "last_level_halved" => {
@@ -136,12 +137,12 @@ pub fn kernel_from_diffusers(kernel: &Tensor) -> Result<Tensor> {
             Ok(kernel.reshape((height, width, inputs, outputs))?)
         }
         "not_contiguous" => Ok(kernel.permute((2, 3, 1, 0))?),
-        _ => exchange::kernel_from_diffusers(kernel),
+        _ => diffusers::kernel_from_diffusers(kernel),
     }
 }
 
 pub fn residual_parameters(inputs: usize, outputs: usize, time_width: usize) -> usize {
-    let right = blueprint::residual_parameters(inputs, outputs, time_width);
+    let right = summary::residual_parameters(inputs, outputs, time_width);
     match slip("residual_parameters") {
         "biases_forgotten" => right - 3 * outputs,
         "shortcut_forgotten" if inputs != outputs => right - (inputs + 1) * outputs,

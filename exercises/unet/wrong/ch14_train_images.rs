@@ -6,8 +6,7 @@ use ddpm::network::cosine_learning_rate;
 use ndarray_rand::rand::{Rng, seq::SliceRandom};
 use solution::{
     images::pixels,
-    optimizer,
-    train::{gradient, stream},
+    train::{gradient, optimizer, stream},
 };
 
 pub fn from_byte(byte: u8) -> f32 {

@@ -1,10 +1,13 @@
 //! Slips in sampling images.
 
 use super::slip;
-use crate::{Result, noise::diffuse, sample::Known};
+use crate::{
+    Result,
+    sample::{Known, forward::diffuse},
+};
 use candle_core::{D, Tensor};
 use ddpm::{sampler::Step, schedule::Schedule};
-use solution::{picture, sample};
+use solution::{images::pixels, sample};
 
 pub fn pixel(value: f32) -> u8 {
     match slip("pixel") {
@@ -12,7 +15,7 @@ pub fn pixel(value: f32) -> u8 {
         "wraps_around" => (127.5 * (value + 1.0)).clamp(-1e6, 1e6).round() as i32 as u8,
         "of_256_steps" => (128.0 * (value + 1.0)).round().clamp(0.0, 255.0) as u8,
         "of_0_to_1" => (255.0 * value).round().clamp(0.0, 255.0) as u8,
-        _ => picture::pixel(value),
+        _ => pixels::pixel(value),
     }
 }
 

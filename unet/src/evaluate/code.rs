@@ -1,7 +1,10 @@
 //! Simple codes for images: what a bound in bits per dimension has to be compared with.
 
 use super::likelihood::Bits;
-use crate::{Result, images::ImageSource, picture::pixel};
+use crate::{
+    Result,
+    images::{ImageSource, pixels::pixel},
+};
 use ddpm::metrics::{mean, standard_error};
 use flate2::{Compression, write::GzEncoder};
 use ndarray::{Array1, Array2};

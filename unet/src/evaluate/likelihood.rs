@@ -33,7 +33,7 @@ pub fn predict_rows(
     t: usize,
     device: &Device,
 ) -> Result<Prediction> {
-    let eps = rows(&denoiser.predict(&images(x_t, denoiser.shape(), device)?, t)?)?; // (N, H·W·C)
+    let eps = rows(&denoiser.predict(&images(x_t, denoiser.shape(), device)?, t as f64)?)?; // (N, H·W·C)
     Ok(Prediction { eps, variance: None })
 }
 // ANCHOR_END: predict_rows

@@ -1,5 +1,6 @@
 //! How good are images: likelihood, distance from data on a classifier's features, and whether they are copies.
 
+pub mod classifier;
 pub mod code;
 pub mod frechet;
 pub mod likelihood;

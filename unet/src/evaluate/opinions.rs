@@ -3,7 +3,7 @@
 use super::rows;
 use crate::{
     Result,
-    classifier::Classifier,
+    evaluate::classifier::Classifier,
     images::{ImageSource, batch},
     operations::threads::in_order,
 };

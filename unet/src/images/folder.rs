@@ -2,7 +2,7 @@
 
 use super::{ImageSource, content, entries, pixels::from_byte, unreadable};
 use crate::{Error, Result, operations::threads::in_order};
-use ddpm::{error::Place, report::Progress};
+use ddpm::error::Place;
 use image::{ImageReader, Rgb, RgbImage, imageops::FilterType};
 use std::path::{Path, PathBuf};
 
@@ -28,11 +28,16 @@ pub struct Unreadable {
 
 impl PictureFolder {
     /// Finds the pictures by their names, `.png`, `.jpg` and `.jpeg`, and decodes each once: those that cannot
-    /// be are returned, and left out of the set. A run of days does not stop at the first broken file.
+    /// be are returned, and left out of the set. A run of days does not stop at the first broken file. `watch` gets how many more
+    /// pictures have been decoded, first 0, and how many there are.
     ///
     /// # Errors
     /// If the folder cannot be listed, holds no picture that can be read, or `size` is missing or out of bounds.
-    pub fn open(folder: &Path, size: Option<usize>) -> Result<(Self, Vec<Unreadable>)> {
+    pub fn open(
+        folder: &Path,
+        size: Option<usize>,
+        watch: impl FnMut(usize, usize),
+    ) -> Result<(Self, Vec<Unreadable>)> {
         let mut paths = Vec::new();
         collect(folder, &mut paths)?;
         if paths.is_empty() {
@@ -40,7 +45,7 @@ impl PictureFolder {
             return Err(content(folder, Place::Whole, "none", expected, "check the path after --data"));
         }
         let size = check_size(size)?;
-        let bad = decode_all(&paths, size);
+        let bad = decode_all(&paths, size, watch);
         let count = paths.len();
         paths.retain(|path| bad.iter().all(|unreadable| unreadable.path != *path));
         match (paths.is_empty(), bad.first()) {
@@ -113,13 +118,13 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// Those that do not decode, in their order.
-fn decode_all(paths: &[PathBuf], size: usize) -> Vec<Unreadable> {
+fn decode_all(paths: &[PathBuf], size: usize, mut watch: impl FnMut(usize, usize)) -> Vec<Unreadable> {
     let check = |path: &PathBuf| Some(Unreadable { path: path.clone(), reason: decode(path, size).err()? });
-    let mut progress = Progress::new("looking at the pictures", paths.len());
+    watch(0, paths.len());
     let mut bad = Vec::new();
     for part in paths.chunks(256) {
         bad.extend(in_order(part.iter().collect(), check).into_iter().flatten());
-        progress.advance(part.len());
+        watch(part.len(), paths.len());
     }
     bad
 }

@@ -1,10 +1,11 @@
-//! Sets of images to train on: MNIST, any IDX set, CIFAR-10, a folder of pictures.
+//! Images: sets to train on (MNIST, any IDX set, CIFAR-10, a folder of pictures), and pictures of what was drawn.
 //!
 //! A source hands out one image at a time, scaled to [−1, 1]. A folder of pictures stays on disk: only the files' names are
-//! held, so memory does not grow with the pictures.
+//! held, so memory does not grow with the pictures. [`pixels`] converts between bytes and numbers, [`grid`] draws.
 
 mod cifar;
 mod folder;
+pub mod grid;
 mod idx;
 pub mod pixels;
 
@@ -12,10 +13,11 @@ pub use cifar::Cifar10;
 pub use folder::{PictureFolder, Unreadable};
 pub use idx::{IdxImages, mnist, mnist_labels};
 
-use crate::{Error, Result, picture};
+use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use ddpm::error::Place;
 use md5::{Digest, Md5};
+use pixels::pixel;
 use std::{fs, path::Path};
 
 /// Images of one size, by their number.
@@ -71,6 +73,19 @@ impl Collection {
     /// # Errors
     /// If there are no images at `data`, a file is damaged, or `size` is missing or not wanted.
     pub fn open(data: Option<&Path>, size: Option<usize>) -> Result<Self> {
+        Self::open_watching(data, size, |_, _| ())
+    }
+
+    /// As [`open`](Self::open); of a folder's pictures `watch` gets how many more have been decoded, first 0, and how many
+    /// there are.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_watching(
+        data: Option<&Path>,
+        size: Option<usize>,
+        watch: impl FnMut(usize, usize),
+    ) -> Result<Self> {
         let Some(data) = data else {
             refuse_size(size)?;
             return Ok(Self::new("MNIST", mnist(Split::Train)?, Some(mnist(Split::Test)?)));
@@ -91,7 +106,7 @@ impl Collection {
             let test = Cifar10::open(&folder, Split::Test)?;
             return Ok(Self::new("CIFAR-10", Cifar10::open(&folder, Split::Train)?, Some(test)));
         }
-        let (pictures, unreadable) = PictureFolder::open(data, size)?;
+        let (pictures, unreadable) = PictureFolder::open(data, size, watch)?;
         Ok(Self { unreadable, ..Self::new(&name, pictures, None) })
     }
 
@@ -152,7 +167,7 @@ pub fn fingerprint(source: &dyn ImageSource) -> Result<String> {
     let mut pixels = vec![0.0; h * w * c];
     for share in 0..16.min(count) {
         source.image(share * count / 16.min(count), &mut pixels)?;
-        pixels.iter().for_each(|&x| digest.update([picture::pixel(x)]));
+        pixels.iter().for_each(|&x| digest.update([pixel(x)]));
     }
     Ok(hexadecimal(&digest.finalize()))
 }

@@ -7,11 +7,26 @@
 ///
 /// x = byte/127.5 − 1
 ///
-/// Undone by [`picture::pixel`](crate::picture::pixel). The forward process ends in N(0, I) whatever it begins with, but its schedule was chosen for data of this size.
+/// Undone by [`pixel`]. The forward process ends in N(0, I) whatever it begins with, but its schedule was chosen for data of this size.
 pub fn from_byte(byte: u8) -> f32 {
     f32::from(byte) / 127.5 - 1.0
 }
 // ANCHOR_END: from_byte
+
+// ANCHOR: pixel
+/// A number of [−1, 1] as a byte: −1 is black, 1 is white, what lies outside is held at the ends.
+///
+/// The nearest byte, not the next lower one: so that a byte that became a number comes back as itself.
+///
+/// ```
+/// use ddpm_unet::images::pixels::pixel;
+///
+/// assert_eq!([-1.0, 0.0, 1.0, 1.7].map(pixel), [0, 128, 255, 255]);
+/// ```
+pub fn pixel(value: f32) -> u8 {
+    (127.5 * (value + 1.0)).round().clamp(0.0, 255.0) as u8
+}
+// ANCHOR_END: pixel
 
 // ANCHOR: flip
 /// Mirrors an image left to right, in place: H rows of `width` pixels of `channels` numbers.

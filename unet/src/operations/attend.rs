@@ -1,9 +1,9 @@
 //! Attention and its gradients, head by head. The weights are computed a second time on the way back, not kept.
 
 use super::{
+    custom_op::{Numbers, Operation},
     elementwise::{dot, exp, fold, widest},
     matrix::{Matrix, Mode, multiply},
-    tape::{Numbers, Operation},
 };
 
 /// See [`super::attend`].

@@ -1,6 +1,6 @@
 //! Each operation in both of its bodies, on the same numbers: how far apart they are, and how long each takes.
 
-use super::{Activation, Geometry, Norm, plain};
+use super::{Activation, Geometry, Norm, reference};
 use crate::Result;
 use candle_core::{Device, Tensor, Var};
 use ndarray_rand::rand::Rng;
@@ -13,7 +13,7 @@ pub struct Case {
     name: String,
     shapes: Vec<Vec<usize>>,
     fast: Body,
-    plain: Body,
+    reference: Body,
 }
 
 /// How far apart two bodies are: the largest difference, over the largest number.
@@ -31,10 +31,10 @@ impl Case {
         name: impl Into<String>,
         shapes: &[&[usize]],
         fast: impl Fn(&[Tensor]) -> Result<Tensor> + 'static,
-        plain: impl Fn(&[Tensor]) -> Result<Tensor> + 'static,
+        reference: impl Fn(&[Tensor]) -> Result<Tensor> + 'static,
     ) -> Self {
         let shapes = shapes.iter().map(|shape| shape.to_vec()).collect();
-        Self { name: name.into(), shapes, fast: Box::new(fast), plain: Box::new(plain) }
+        Self { name: name.into(), shapes, fast: Box::new(fast), reference: Box::new(reference) }
     }
 
     /// A convolution of B images of H × W with a K × K kernel from I to O channels: shapes [B, H, W, I] and [K, O].
@@ -47,7 +47,7 @@ impl Case {
             ),
             &[&image, &[size, size, inputs, outputs], &[outputs]],
             move |x| super::convolve(&x[0], &x[1], &x[2], geometry),
-            move |x| plain::convolve(&x[0], &x[1], &x[2], geometry),
+            move |x| reference::convolve(&x[0], &x[1], &x[2], geometry),
         )
     }
 
@@ -62,17 +62,17 @@ impl Case {
     /// If the device runs out of memory.
     pub fn difference(&self, rng: &mut impl Rng) -> Result<Difference> {
         let inputs = self.draw(rng)?;
-        let [y, expected] = [(self.fast)(&inputs)?, (self.plain)(&inputs)?];
+        let [y, expected] = [(self.fast)(&inputs)?, (self.reference)(&inputs)?];
         let weights = uniform(expected.dims(), rng)?; // a scalar whose gradient by y has no symmetry
-        let [by_fast, by_plain] =
+        let [by_fast, by_reference] =
             [&y, &expected].map(|y| (y * &weights).and_then(|product| product.sum_all()?.backward()));
-        let (by_fast, by_plain) = (by_fast?, by_plain?);
+        let (by_fast, by_reference) = (by_fast?, by_reference?);
         let mut difference = Difference { values: apart(&y, &expected)?, gradients: 0.0 };
         for input in &inputs {
-            let [fast, plain] = [&by_fast, &by_plain].map(|gradients| gradients.get(input));
-            let (fast, plain) = fast.zip(plain).expect("both bodies have a gradient by every input");
+            let [fast, reference] = [&by_fast, &by_reference].map(|gradients| gradients.get(input));
+            let (fast, reference) = fast.zip(reference).expect("both bodies have a gradient by every input");
             // not `max`, which drops a NaN
-            let here = apart(fast, plain)?;
+            let here = apart(fast, reference)?;
             if !(here <= difference.gradients) {
                 difference.gradients = here;
             }
@@ -80,7 +80,7 @@ impl Case {
         Ok(difference)
     }
 
-    /// Seconds of a pass forwards and backwards, [fast, plain]: medians of so many rounds, in turn.
+    /// Seconds of a pass forwards and backwards, [fast, reference]: medians of so many rounds, in turn.
     ///
     /// # Errors
     /// If the device runs out of memory.
@@ -93,7 +93,7 @@ impl Case {
         };
         let mut seconds = [Vec::new(), Vec::new()];
         for round in 0..=rounds {
-            for (seconds, body) in seconds.iter_mut().zip([&self.fast, &self.plain]) {
+            for (seconds, body) in seconds.iter_mut().zip([&self.fast, &self.reference]) {
                 let taken = once(body)?;
                 if round > 0 {
                     seconds.push(taken); // the first round warms up
@@ -147,7 +147,7 @@ pub fn cases(images: usize) -> Vec<Case> {
             "doubling, then convolution 3×3, 64 → 64, 14×14",
             &[&[b, 14, 14, 64], &[3, 3, 64, 64], &[64]],
             |x| super::upsample_convolve(&x[0], &x[1], &x[2]),
-            |x| plain::upsample_convolve(&x[0], &x[1], &x[2]),
+            |x| reference::upsample_convolve(&x[0], &x[1], &x[2]),
         ),
     ];
     for (name, activation) in [
@@ -158,7 +158,7 @@ pub fn cases(images: usize) -> Vec<Case> {
             name,
             &[&[b, 28, 28, 32], &[32], &[32]],
             move |x| super::group_norm(&x[0], &x[1], &x[2], norm, activation),
-            move |x| plain::group_norm(&x[0], &x[1], &x[2], norm, activation),
+            move |x| reference::group_norm(&x[0], &x[1], &x[2], norm, activation),
         ));
     }
     for (name, addend) in [
@@ -170,33 +170,33 @@ pub fn cases(images: usize) -> Vec<Case> {
             name,
             &[&[b, 28, 28, 32], &[32], &[32], &[3, 3, 32, 32], &[32], &addend],
             move |x| super::norm_convolve(&x[0], [&x[1], &x[2]], of_both, [&x[3], &x[4]], &x[5]),
-            move |x| plain::norm_convolve(&x[0], [&x[1], &x[2]], of_both, [&x[3], &x[4]], &x[5]),
+            move |x| reference::norm_convolve(&x[0], [&x[1], &x[2]], of_both, [&x[3], &x[4]], &x[5]),
         ));
     }
-    cases.push(Case::new("SiLU, 128", &[&[b, 128]], |x| super::silu(&x[0]), |x| plain::silu(&x[0])));
+    cases.push(Case::new("SiLU, 128", &[&[b, 128]], |x| super::silu(&x[0]), |x| reference::silu(&x[0])));
     cases.push(Case::new(
         "linear, 64 → 64, 14×14",
         &[&[b, 14, 14, 64], &[64, 64], &[64]],
         |x| super::linear(&x[0], &x[1], &x[2]),
-        |x| plain::linear(&x[0], &x[1], &x[2]),
+        |x| reference::linear(&x[0], &x[1], &x[2]),
     ));
     cases.push(Case::new(
         "a vector added to all pixels, 32, 28×28",
         &[&[b, 28, 28, 32], &[b, 32]],
         |x| super::add_to_pixels(&x[0], &x[1]),
-        |x| plain::add_to_pixels(&x[0], &x[1]),
+        |x| reference::add_to_pixels(&x[0], &x[1]),
     ));
     cases.push(Case::new(
         "channels side by side, 64 + 32, 28×28",
         &[&[b, 28, 28, 64], &[b, 28, 28, 32]],
         |x| super::join(&x[0], &x[1]),
-        |x| plain::join(&x[0], &x[1]),
+        |x| reference::join(&x[0], &x[1]),
     ));
     cases.push(Case::new(
         "attention in 8 heads, 64, 14×14",
         &[&[b, 196, 64], &[b, 196, 64], &[b, 196, 64]],
         |x| super::attend(&x[0], &x[1], &x[2], 8),
-        |x| plain::attend(&x[0], &x[1], &x[2], 8),
+        |x| reference::attend(&x[0], &x[1], &x[2], 8),
     ));
     cases
 }

@@ -2,10 +2,10 @@
 
 use super::{
     Geometry,
+    custom_op::{Numbers, Operation},
     elementwise::{add, add_over_pixels},
     matrix::{Matrix, Mode, multiply},
     strip::{Frame, Taps},
-    tape::{Numbers, Operation},
 };
 use std::cell::RefCell;
 

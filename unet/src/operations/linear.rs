@@ -1,9 +1,9 @@
 //! Linear layers, a vector added to all pixels, and channels side by side.
 
 use super::{
+    custom_op::{Numbers, Operation},
     elementwise::add_over_pixels,
     matrix::{Matrix, Mode, multiply},
-    tape::{Numbers, Operation},
 };
 
 /// y = x W + b on the last dimension, where W is I×O.

@@ -1,32 +1,42 @@
 //! What a U-Net is made of: convolution, normalisation, attention, as operations on channels-last tensors.
 //!
-//! Each operation has two bodies that give the same numbers and gradients. [`plain`] says what it means in the tensor
+//! Each operation has two bodies that give the same numbers and gradients. [`mod@reference`] says what it means in the tensor
 //! library's own words; that is what a GPU runs, and what the tests compare with. On the CPU those words are slow in their
 //! gradients, so there another body of the same meaning takes their place: each is one operation with its gradients written
 //! out, on one thread. Many images go through as chunks, each chunk's whole network on a thread of its own
 //! ([`threads::in_order`]).
 //!
+//! | module | what it holds |
+//! |---|---|
+//! | [`mod@reference`] | the reference forms |
+//! | `convolve`, `normalise`, `norm_convolve`, `linear`, `attend` | the fast forms |
+//! | `matrix`, `strip`, `elementwise` | products, padded images and loops over numbers, of which the fast forms are made |
+//! | `custom_op` | how a fast form becomes an operation that the tensor library differentiates |
+//! | [`check`] | both forms on the same numbers: how far apart they are, and how long each takes |
+//! | [`profile`] | how long each operation ran |
+//! | [`threads`] | who computes on the CPU |
+//!
 //! Shapes: images are (B, H, W, C), kernels (K, K, I, O), matrices (O, I), sequences (B, N, C).
 
 mod attend;
 pub mod check;
-pub mod clock;
 mod convolve;
+mod custom_op;
 mod elementwise;
 mod linear;
 #[allow(unsafe_code)]
 mod matrix;
 mod norm_convolve;
 mod normalise;
-pub mod plain;
+pub mod profile;
+pub mod reference;
 mod strip;
-mod tape;
 #[allow(unsafe_code)]
 pub mod threads;
 
 use crate::{Error, Result};
 use candle_core::Tensor;
-use tape::{apply_1, apply_2, apply_3};
+use custom_op::{apply_1, apply_2, apply_3};
 
 /// A convolution with a square kernel and as much zero padding as `geometry` says, plus a bias.
 ///
@@ -44,7 +54,7 @@ pub fn convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor, geometry: Geometry) 
     check("convolve", size > 0 && fits(h) && fits(w), [x, kernel])?;
     check("convolve", bias.dims() == [outputs] || bias.dims() == [x.dims()[0], outputs], [kernel, bias])?;
     if !x.device().is_cpu() {
-        plain::convolve(x, kernel, bias, geometry)
+        reference::convolve(x, kernel, bias, geometry)
     } else if geometry == Geometry::same(1) && bias.rank() == 1 && size == 1 {
         apply_3(linear::Linear { transposed: false }, x, kernel, bias)
     } else if geometry == Geometry::same(size) && size % 2 == 1 {
@@ -90,7 +100,7 @@ pub fn upsample_convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Result<T
     if x.device().is_cpu() && size == 3 {
         apply_3(convolve::UpsampleConvolve, x, kernel, bias)
     } else {
-        plain::upsample_convolve(x, kernel, bias)
+        reference::upsample_convolve(x, kernel, bias)
     }
 }
 
@@ -119,7 +129,7 @@ pub fn group_norm(
     if x.device().is_cpu() {
         apply_3(normalise::GroupNorm { norm, activation }, x, scale, shift)
     } else {
-        plain::group_norm(x, scale, shift, norm, activation)
+        reference::group_norm(x, scale, shift, norm, activation)
     }
 }
 
@@ -169,7 +179,7 @@ pub fn norm_convolve(
         let parameters = Tensor::cat(&[scale, shift, &kernel.flatten_all()?, bias], 0)?;
         apply_3(norm_convolve::NormConvolve { norm, activation, size }, x, addend, &parameters)
     } else {
-        plain::norm_convolve(x, [scale, shift], (norm, activation), [kernel, bias], addend)
+        reference::norm_convolve(x, [scale, shift], (norm, activation), [kernel, bias], addend)
     }
 }
 
@@ -178,7 +188,7 @@ pub fn norm_convolve(
 /// # Errors
 /// As [`convolve`].
 pub fn silu(x: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() { apply_1(normalise::Silu, x) } else { plain::silu(x) }
+    if x.device().is_cpu() { apply_1(normalise::Silu, x) } else { reference::silu(x) }
 }
 
 /// A linear layer: y = x Wᵀ + b. Shapes: x (…, I), weight (O, I), bias (O) to (…, O).
@@ -192,7 +202,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
         apply_3(linear::Linear { transposed: true }, x, weight, bias)
     } else {
-        plain::linear(x, weight, bias)
+        reference::linear(x, weight, bias)
     }
 }
 
@@ -208,7 +218,7 @@ pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
         apply_2(linear::AddToPixels, x, vector)
     } else {
-        plain::add_to_pixels(x, vector)
+        reference::add_to_pixels(x, vector)
     }
 }
 
@@ -221,7 +231,7 @@ pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
 pub fn join(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
     let ([b, h, w, _], [images, rows, columns, _]) = (dims(x)?, dims(skip)?);
     check("join", [b, h, w] == [images, rows, columns], [x, skip])?;
-    if x.device().is_cpu() { apply_2(linear::Join, x, skip) } else { plain::join(x, skip) }
+    if x.device().is_cpu() { apply_2(linear::Join, x, skip) } else { reference::join(x, skip) }
 }
 
 /// Self-attention in `heads` heads: softmax(Q Kᵀ/√(C/heads)) V, each head on its own share of the channels.
@@ -239,7 +249,7 @@ pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor
     if q.device().is_cpu() {
         apply_3(attend::Attend { heads }, q, k, v)
     } else {
-        plain::attend(q, k, v, heads)
+        reference::attend(q, k, v, heads)
     }
 }
 

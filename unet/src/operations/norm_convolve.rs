@@ -6,11 +6,11 @@
 use super::{
     Activation, Norm,
     convolve::{ROOM, sizes},
+    custom_op::{Numbers, Operation},
     elementwise::{add, add_over_pixels},
     matrix::Mode,
     normalise::Channels,
     strip::{Frame, Taps},
-    tape::{Numbers, Operation},
 };
 
 /// See [`super::norm_convolve`]. Of x, of what is added, and of all parameters one after the other: scale, shift, kernel, bias.

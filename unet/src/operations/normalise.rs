@@ -2,8 +2,8 @@
 
 use super::{
     Activation, Norm,
+    custom_op::{Numbers, Operation},
     elementwise::widest,
-    tape::{Numbers, Operation},
 };
 
 /// See [`super::group_norm`].

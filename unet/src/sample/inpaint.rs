@@ -4,7 +4,7 @@ use super::{apply, fresh_noise};
 use crate::{
     Result,
     denoiser::ImageDenoiser,
-    noise::{diffuse, diffuse_between, standard_normal},
+    sample::forward::{diffuse, diffuse_between, standard_normal},
 };
 use candle_core::Tensor;
 use ddpm::{sampler::Step, schedule::Schedule};
@@ -88,7 +88,7 @@ pub fn inpaint(
             }
             x = replace_known(schedule, step.t, &x, known, &noise_like(&x, rng)?)?;
             watch(step.t, &x)?;
-            let eps = denoiser.predict(&x, step.t)?;
+            let eps = denoiser.predict(&x, step.t as f64)?;
             x = apply(step, &eps, &x, &fresh_noise(step, &x, rng)?)?;
         }
     }

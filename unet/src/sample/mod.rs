@@ -1,7 +1,8 @@
-//! Samplers on images: [`ddpm::sampler`] computes the few scalars of each step, this room multiplies and adds.
+//! Samplers on images: [`ddpm::sampler`] computes the few scalars of each step, this module multiplies and adds.
 
 mod choice;
 mod distance;
+pub mod forward;
 mod inpaint;
 mod latent;
 mod open;
@@ -14,9 +15,10 @@ pub use inpaint::{Inpainting, Known, inpaint, replace_known};
 pub use latent::{LatentMoments, spherical};
 pub use open::{Opened, open, shipped_checkpoint};
 
-use crate::{Result, denoiser::ImageDenoiser, noise::standard_normal};
+use crate::{Result, denoiser::ImageDenoiser};
 use candle_core::Tensor;
 use ddpm::sampler::Step;
+use forward::standard_normal;
 use ndarray_rand::rand::Rng;
 
 // ANCHOR: predict_x_0
@@ -81,7 +83,7 @@ pub fn sample(
 ) -> Result<Tensor> {
     for step in steps {
         watch(step.t, &x)?;
-        let eps = denoiser.predict(&x, step.t)?;
+        let eps = denoiser.predict(&x, step.t as f64)?;
         let noise = fresh_noise(step, &x, rng)?;
         x = apply(step, &eps, &x, &noise)?;
     }

@@ -2,9 +2,9 @@
 
 use crate::{
     Error, Result,
-    checkpoint::{CheckpointFolder, Found, MODEL},
     denoiser::NetworkDenoiser,
-    exchange::{self, Exchange, read_folder},
+    diffusers::{self, Exchange, read_folder},
+    train::checkpoint::{CheckpointFolder, Found, MODEL},
 };
 use candle_core::Device;
 use ddpm::{course, error::Place};
@@ -46,7 +46,7 @@ impl Opened {
             Self::checkpoint(Found::at(path)?, device)
         } else if model.is_file() {
             Self::checkpoint(Found::at(&model)?, device)
-        } else if exchange::is_folder(path) {
+        } else if diffusers::is_folder(path) {
             Self::diffusers(path, device)
         } else {
             Err(ddpm::Error::Content {

@@ -1,7 +1,10 @@
 //! What a reader asks for: a new run, or the continuation of one.
 
-use super::setting::{Setting, TrainConfig, network_named};
-use crate::{Error, Result, checkpoint::Checkpoint, config::UNetConfig, images::Collection};
+use super::{
+    checkpoint::Checkpoint,
+    setting::{Setting, TrainConfig, network_named},
+};
+use crate::{Error, Result, images::Collection, network::config::UNetConfig};
 use ddpm::schedule::ScheduleName;
 use std::fmt::Debug;
 

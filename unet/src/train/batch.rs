@@ -57,6 +57,11 @@ impl Batch {
         self.t.is_empty()
     }
 
+    /// The rows' t, as a network takes them.
+    pub fn times(&self, rows: Range<usize>) -> Vec<f64> {
+        self.t[rows].iter().map(|&t| t as f64).collect()
+    }
+
     /// The rows' x_t and ε as tensors of shape (rows, H, W, C).
     ///
     /// # Errors

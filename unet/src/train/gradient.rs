@@ -2,14 +2,14 @@
 
 use super::{
     batch::Batch,
+    optimizer::Gradient,
     stream::{Purpose, generator},
 };
 use crate::{
     Result,
     denoiser::NetworkDenoiser,
+    network::{Mode, UNet},
     operations::threads::in_order,
-    optimizer::Gradient,
-    unet::{Mode, UNet},
 };
 use candle_core::{Device, Tensor};
 use ndarray_rand::rand::Rng;
@@ -26,7 +26,7 @@ fn loss(network: &UNet, batch: &Batch, rows: Range<usize>, seed: u64, device: &D
     let (x_t, eps) = batch.tensors(rows.clone(), device)?; // (B, H, W, C)
     let first = batch.first + rows.start as u64;
     let mode = Mode::Train { seed: generator(seed, Purpose::Dropout, first).random() };
-    let predicted = network.forward(&x_t, &batch.t[rows], mode)?;
+    let predicted = network.forward(&x_t, &batch.times(rows), mode)?;
     Ok((predicted - eps)?.sqr()?.mean_all()?)
 }
 // ANCHOR_END: loss
@@ -104,7 +104,7 @@ pub(super) fn on_device(
 /// If the device runs out of memory.
 pub fn losses(denoiser: &NetworkDenoiser, batch: &Batch, device: &Device) -> Result<Vec<f64>> {
     let (x_t, eps) = batch.tensors(0..batch.len(), device)?;
-    let errors = (denoiser.predict_each(&x_t, &batch.t)? - eps)?; // (B, H, W, C)
+    let errors = (denoiser.predict_each(&x_t, &batch.times(0..batch.len()))? - eps)?; // (B, H, W, C)
     let losses = errors.sqr()?.mean((1, 2, 3))?; // (B)
     Ok(losses.to_vec1::<f32>()?.into_iter().map(f64::from).collect())
 }

@@ -2,10 +2,12 @@
 
 use super::{
     batch::{Batch, Feed, judging_batch},
+    checkpoint::CheckpointFolder,
+    history::{Judged, StepReport},
     setting::Setting,
-    trainer::{Judged, StepReport, Trainer},
+    trainer::Trainer,
 };
-use crate::{Error, Result, checkpoint::CheckpointFolder, images::Collection};
+use crate::{Error, Result, images::Collection};
 use candle_core::Device;
 use std::{
     path::PathBuf,

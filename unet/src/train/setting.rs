@@ -1,10 +1,10 @@
 //! What decides a run.
 
+use super::optimizer::OptimizerConfig;
 use crate::{
     Result,
-    config::{Preset, UNetConfig},
     images::{Collection, fingerprint},
-    optimizer::OptimizerConfig,
+    network::config::{Preset, UNetConfig},
 };
 use ddpm::{
     error::Place,

@@ -4,7 +4,7 @@
 #![allow(unused_imports, reason = "some are for your answers")]
 
 use crate::{
-    convolution::{Gradients, as_matrix, padded},
+    lesson::convolution::{Gradients, as_matrix, padded},
     operations::Geometry,
 };
 use ndarray::{

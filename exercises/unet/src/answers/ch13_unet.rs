@@ -6,12 +6,14 @@
 use candle_core::{Device, Tensor};
 use solution::{
     Result,
-    block::{Attention, Residual},
-    layer::{Convolution, Reading, SILENT},
+    network::{
+        block::{Attention, Residual},
+        interpreter::{Convolution, Reading, SILENT},
+    },
     operations::{Activation, Norm},
 };
 
-/// The sinusoidal embedding of each time step.
+/// The sinusoidal embedding of each time.
 ///
 /// Source: Vaswani et al. 2017, §3.5; Ho et al. 2020, Appendix B; the two switches are diffusers'.
 ///
@@ -22,7 +24,7 @@ use solution::{
 /// where half is `size`/2, rounded down, and with `flip` the cosines come first. With shift = 1, as in Ho et al.'s code, the
 /// frequencies run from 1 to exactly 1/10000; with shift = 0 they stop short of it. A 0 fills the last place if `size` is odd.
 ///
-/// `timesteps` is (B), the result (B, `size`). Code that counts time from 0, as diffusers does, embeds τ = t − 1.
+/// `times` is (B), the result (B, `size`). A time need not be whole. Code that counts time from 0, as diffusers does, embeds τ = t − 1.
 ///
 /// # Errors
 /// If the device has no room.
@@ -31,14 +33,14 @@ use solution::{
 /// If half − shift is not positive: there would be no frequencies to speak of.
 #[track_caller]
 pub fn timestep_embedding(
-    timesteps: &[usize],
+    times: &[f64],
     size: usize,
     flip: bool,
     shift: f64,
     device: &Device,
 ) -> Result<Tensor> {
     assert!((size / 2) as f64 > shift, "half of {size}, minus {shift}, leaves no frequencies");
-    let _ = (timesteps, size, flip, shift, device);
+    let _ = (times, size, flip, shift, device);
     todo!(
         "diffusers' switches on Vaswani et al., §3.5: a row for each τ, the angles τ ω_k with ω_k = 10000^(−k/(half − shift)); sines first unless `flip`"
     )
@@ -119,7 +121,7 @@ pub fn kernel_from_diffusers(kernel: &Tensor) -> Result<Tensor> {
     )
 }
 
-/// How many parameters a [residual block](crate::block::residual_block) has.
+/// How many parameters a [residual block](crate::network::block::residual_block) has.
 ///
 /// Two normalisations with a scale and a shift per channel, two 3 × 3 convolutions, the matrix that brings the time in, and where the
 /// number of channels changes a 1 × 1 convolution; convolutions and the matrix have a bias per output.

@@ -13,7 +13,7 @@ use ndarray_rand::rand::{Rng, seq::SliceRandom};
 ///
 /// x = byte/127.5 − 1
 ///
-/// Undone by [`picture::pixel`](crate::picture::pixel). The forward process ends in N(0, I) whatever it begins with, but its schedule was chosen for data of this size.
+/// Undone by [`pixel`]. The forward process ends in N(0, I) whatever it begins with, but its schedule was chosen for data of this size.
 pub fn from_byte(byte: u8) -> f32 {
     let _ = byte;
     todo!(

@@ -5,8 +5,10 @@
 
 use crate::{
     Result,
-    noise::{diffuse, standard_normal},
-    sample::Known,
+    sample::{
+        Known,
+        forward::{diffuse, standard_normal},
+    },
 };
 use candle_core::{D, Tensor};
 use ddpm::{sampler::Step, schedule::Schedule};
@@ -16,7 +18,7 @@ use ddpm::{sampler::Step, schedule::Schedule};
 /// The nearest byte, not the next lower one: so that a byte that became a number comes back as itself.
 ///
 /// ```
-/// use ddpm_unet::picture::pixel;
+/// use ddpm_unet::images::pixels::pixel;
 ///
 /// assert_eq!([-1.0, 0.0, 1.0, 1.7].map(pixel), [0, 128, 255, 255]);
 /// ```

@@ -12,6 +12,13 @@ use std::{
 static RUNNING: AtomicBool = AtomicBool::new(false);
 static SPENT: Mutex<BTreeMap<&str, Spent>> = Mutex::new(BTreeMap::new());
 
+/// Runs `work` and takes its time.
+pub fn stopwatch<R>(work: impl FnOnce() -> R) -> (R, Duration) {
+    let start = Instant::now();
+    let result = work();
+    (result, start.elapsed())
+}
+
 /// The time in one operation, over all threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spent {
@@ -43,9 +50,7 @@ pub(super) fn timed<R>(name: &'static str, way: Way, work: impl FnOnce() -> R) -
     if !RUNNING.load(Ordering::Relaxed) {
         return work();
     }
-    let start = Instant::now();
-    let result = work();
-    let taken = start.elapsed();
+    let (result, taken) = stopwatch(work);
     let mut spent = SPENT.lock().unwrap_or_else(PoisonError::into_inner);
     let of_this = spent.entry(name).or_default();
     match way {

@@ -11,9 +11,11 @@ pub use scheduler::{Betas, Scheduler};
 
 use crate::{
     Result,
-    config::UNetConfig,
-    parameters::{Parameters, Specification},
-    unet::UNet,
+    network::{
+        UNet,
+        config::UNetConfig,
+        parameters::{Parameters, Specification},
+    },
 };
 use candle_core::{DType, Device, Tensor};
 use ddpm::error::Place;

@@ -1,9 +1,11 @@
 //! The blocks of the U-Net: residual and attention blocks, and the levels they make up.
 
+use super::{
+    config::UNetConfig,
+    interpreter::{Convolution, Reading, SILENT},
+};
 use crate::{
     Result,
-    config::UNetConfig,
-    layer::{Convolution, Reading, SILENT},
     operations::{Activation, Geometry, Norm},
 };
 

@@ -4,7 +4,7 @@ use crate::Result;
 use candle_core::{Device, Tensor};
 
 // ANCHOR: timestep_embedding
-/// The sinusoidal embedding of each time step.
+/// The sinusoidal embedding of each time.
 ///
 /// Source: Vaswani et al. 2017, §3.5; Ho et al. 2020, Appendix B; the two switches are diffusers'.
 ///
@@ -15,7 +15,7 @@ use candle_core::{Device, Tensor};
 /// where half is `size`/2, rounded down, and with `flip` the cosines come first. With shift = 1, as in Ho et al.'s code, the
 /// frequencies run from 1 to exactly 1/10000; with shift = 0 they stop short of it. A 0 fills the last place if `size` is odd.
 ///
-/// `timesteps` is (B), the result (B, `size`). Code that counts time from 0, as diffusers does, embeds τ = t − 1.
+/// `times` is (B), the result (B, `size`). A time need not be whole. Code that counts time from 0, as diffusers does, embeds τ = t − 1.
 ///
 /// # Errors
 /// If the device has no room.
@@ -24,7 +24,7 @@ use candle_core::{Device, Tensor};
 /// If half − shift is not positive: there would be no frequencies to speak of.
 #[track_caller]
 pub fn timestep_embedding(
-    timesteps: &[usize],
+    times: &[f64],
     size: usize,
     flip: bool,
     shift: f64,
@@ -34,16 +34,16 @@ pub fn timestep_embedding(
     assert!(half as f64 > shift, "half of {size}, minus {shift}, leaves no frequencies");
     let rate = -10_000_f64.ln() / (half as f64 - shift);
     let frequencies: Vec<f64> = (0..half).map(|k| (rate * k as f64).exp()).collect();
-    let mut numbers = Vec::with_capacity(timesteps.len() * size);
-    for &timestep in timesteps {
-        let sines = frequencies.iter().map(|frequency| (timestep as f64 * frequency).sin() as f32);
-        let cosines = frequencies.iter().map(|frequency| (timestep as f64 * frequency).cos() as f32);
+    let mut numbers = Vec::with_capacity(times.len() * size);
+    for &time in times {
+        let sines = frequencies.iter().map(|frequency| (time * frequency).sin() as f32);
+        let cosines = frequencies.iter().map(|frequency| (time * frequency).cos() as f32);
         match flip {
             false => numbers.extend(sines.chain(cosines)),
             true => numbers.extend(cosines.chain(sines)),
         }
         numbers.resize(numbers.len() + size % 2, 0.0);
     }
-    Ok(Tensor::from_vec(numbers, (timesteps.len(), size), device)?)
+    Ok(Tensor::from_vec(numbers, (times.len(), size), device)?)
 }
 // ANCHOR_END: timestep_embedding

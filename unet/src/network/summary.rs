@@ -1,12 +1,14 @@
 //! The network read without numbers: the shapes, the parameters and the cost of every layer.
 
+use super::{
+    architecture::u_net,
+    config::UNetConfig,
+    interpreter::{Convolution, Reading, start},
+    parameters::{Specification, Start},
+};
 use crate::{
     Result,
-    config::UNetConfig,
-    layer::{Convolution, Reading, start},
     operations::{Activation, Norm},
-    parameters::{Specification, Start},
-    unet::u_net,
 };
 use ddpm::Error as CourseError;
 use std::fmt;
@@ -82,7 +84,7 @@ impl Kind {
 }
 
 // ANCHOR: residual_parameters
-/// How many parameters a [residual block](crate::block::residual_block) has.
+/// How many parameters a [residual block](crate::network::block::residual_block) has.
 ///
 /// Two normalisations with a scale and a shift per channel, two 3 × 3 convolutions, the matrix that brings the time in, and where the
 /// number of channels changes a 1 × 1 convolution; convolutions and the matrix have a bias per output.
@@ -192,80 +194,6 @@ impl UNetConfig {
         let step = 1 << self.check().map(|()| self.halvings())?;
         let layers = Blueprint::of(self, step, step)?.layers;
         Ok(layers.into_iter().flat_map(|layer| layer.parameters).collect())
-    }
-
-    /// Checks the settings by themselves, before any layer is built.
-    fn check(&self) -> Result<()> {
-        let levels = self.block_out_channels.len();
-        let wrong = |name, value: String, bound, remedy: String| -> Result<()> {
-            Err(CourseError::Parameter { name, value, bound, remedy }.into())
-        };
-        if levels == 0 || levels > 16 {
-            return wrong(
-                "block_out_channels",
-                format!("a list of {levels}"),
-                "have between 1 and 16 levels",
-                "list the channels of each level, as [32, 64, 64]".into(),
-            );
-        }
-        for (name, count) in
-            [("down_block_types", self.down_block_types.len()), ("up_block_types", self.up_block_types.len())]
-        {
-            if count != levels {
-                let remedy = format!("block_out_channels lists {levels} levels, so name {levels} blocks");
-                return wrong(name, format!("a list of {count}"), "be as long as block_out_channels", remedy);
-            }
-        }
-        let positive = [
-            ("in_channels", self.in_channels),
-            ("out_channels", self.out_channels),
-            ("block_out_channels", *self.block_out_channels.iter().min().expect("at least one level")),
-            ("layers_per_block", self.layers_per_block),
-            ("norm_num_groups", self.norm_num_groups),
-            ("attn_norm_num_groups", self.attn_norm_num_groups.unwrap_or(1)),
-            ("attention_head_dim", self.attention_head_dim.unwrap_or(1)),
-            ("time_embedding_dim", self.time_embedding_dim.unwrap_or(1)),
-        ];
-        if let Some((name, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
-            return wrong(name, "0".into(), "be at least 1", "use a larger number".into());
-        }
-        if self.downsample_padding > 1 {
-            return wrong(
-                "downsample_padding",
-                self.downsample_padding.to_string(),
-                "be 0 or 1, or the halved image would not fit its skip connection",
-                "use 1, or 0 for zeros below and to the right only".into(),
-            );
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return wrong(
-                "dropout",
-                self.dropout.to_string(),
-                "lie in [0, 1)",
-                "use 0.1, or 0 for none".into(),
-            );
-        }
-        if !(self.norm_eps > 0.0 && self.norm_eps.is_finite()) {
-            return wrong("norm_eps", self.norm_eps.to_string(), "be positive", "use 1e-5".into());
-        }
-        if !(self.mid_block_scale_factor.is_finite() && self.mid_block_scale_factor != 0.0) {
-            return wrong(
-                "mid_block_scale_factor",
-                self.mid_block_scale_factor.to_string(),
-                "be a number other than 0",
-                "use 1".into(),
-            );
-        }
-        let half = (self.block_out_channels[0] / 2) as f64;
-        if !(half > self.freq_shift) {
-            return wrong(
-                "freq_shift",
-                self.freq_shift.to_string(),
-                "be smaller than half of the first level's channels",
-                format!("the first level has {} channels: use 0 or 1", self.block_out_channels[0]),
-            );
-        }
-        Ok(())
     }
 }
 

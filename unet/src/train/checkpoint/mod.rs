@@ -8,16 +8,19 @@ mod folder;
 
 pub use folder::{CheckpointFolder, Found, MODEL};
 
+use super::{
+    history::{History, Judged, StepReport},
+    optimizer::Rows,
+    setting::Setting,
+    stream::{GENERATOR, place_in_epochs},
+};
 use crate::{
     Error, Result,
     denoiser::NetworkDenoiser,
-    optimizer::Rows,
-    parameters::{Parameters, Specification},
-    train::{
-        History, Judged, Setting, StepReport,
-        stream::{GENERATOR, place_in_epochs},
+    network::{
+        UNet,
+        parameters::{Parameters, Specification},
     },
-    unet::UNet,
 };
 use candle_core::{Device, Tensor};
 use ddpm::{error::Place, files::write_whole};

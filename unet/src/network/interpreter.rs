@@ -1,6 +1,6 @@
 //! The layers that a U-Net is built of, as a trait: the network is written down once and read in more than one way.
 //!
-//! [`Weights`](crate::unet::Weights) computes each layer; [`Blueprint`](crate::blueprint::Blueprint) only notes its shapes, its
+//! [`Weights`](super::Weights) computes each layer; [`Blueprint`](super::summary::Blueprint) only notes its shapes, its
 //! parameters and its cost, without a single number being multiplied. So what is counted is what is computed.
 
 use crate::{

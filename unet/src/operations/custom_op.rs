@@ -1,6 +1,6 @@
 //! How an operation on slices becomes one that the tensor library differentiates.
 
-use super::clock::{Way, timed};
+use super::profile::{Way, timed};
 use crate::Result;
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as CandleResult, Shape, Storage, Tensor,

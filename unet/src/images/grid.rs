@@ -1,5 +1,6 @@
-//! Pictures of images: grids and film strips as PNG, chains as GIF.
+//! Images drawn: grids and film strips as PNG, chains as GIF.
 
+use super::pixels::pixel;
 use crate::Result;
 use candle_core::{DType, Device, Tensor};
 use ddpm::files::write_whole;
@@ -8,21 +9,6 @@ use image::{
     codecs::gif::{GifEncoder, Repeat},
 };
 use std::{io::Cursor, path::Path, time::Duration};
-
-// ANCHOR: pixel
-/// A number of [−1, 1] as a byte: −1 is black, 1 is white, what lies outside is held at the ends.
-///
-/// The nearest byte, not the next lower one: so that a byte that became a number comes back as itself.
-///
-/// ```
-/// use ddpm_unet::picture::pixel;
-///
-/// assert_eq!([-1.0, 0.0, 1.0, 1.7].map(pixel), [0, 128, 255, 255]);
-/// ```
-pub fn pixel(value: f32) -> u8 {
-    (127.5 * (value + 1.0)).round().clamp(0.0, 255.0) as u8
-}
-// ANCHOR_END: pixel
 
 /// Images in rows and columns, with white gutters between them and around them.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,6 @@
 //! Whether the gradients of a network are what they should be.
 
-use super::{Mode, UNet};
+use super::{compute::Mode, unet::UNet};
 use crate::Result;
 use candle_core::{DType, Tensor};
 
@@ -22,7 +22,7 @@ pub struct Slope {
 ///
 /// # Errors
 /// If the network refuses the input, or the device runs out of memory.
-pub fn slopes(network: &UNet, x: &Tensor, t: &[usize], w: &Tensor, h: f64) -> Result<Vec<Slope>> {
+pub fn slopes(network: &UNet, x: &Tensor, t: &[f64], w: &Tensor, h: f64) -> Result<Vec<Slope>> {
     let loss = |mode| -> Result<Tensor> { Ok((network.forward(x, t, mode)? * w)?) };
     let gradients = loss(Mode::Train { seed: 0 })?.sum_all()?.backward()?;
     let mut slopes = Vec::new();

@@ -12,7 +12,7 @@ use ndarray_rand::rand::Rng;
 ///
 /// ```
 /// use candle_core::Device;
-/// use ddpm_unet::noise::standard_normal;
+/// use ddpm_unet::sample::forward::standard_normal;
 /// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 ///
 /// let noise = standard_normal((2, 28, 28, 1), &mut StdRng::seed_from_u64(7), &Device::Cpu)?;

@@ -4,7 +4,7 @@
 //! the row is a slice, and the functions of [`ddpm::network::optimizer`] move it; on a GPU it is a tensor, which never
 //! leaves the device.
 
-use crate::{Result, parameters::Parameters};
+use crate::{Result, network::parameters::Parameters};
 use candle_core::{Device, Tensor, Var};
 use ddpm::network::{
     AdamWConfig, clip_gradient_norm, cosine_learning_rate,
@@ -279,7 +279,7 @@ fn update_on_device(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parameters::{Specification, Start};
+    use crate::network::parameters::{Specification, Start};
     use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 
     #[test]

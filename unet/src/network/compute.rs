@@ -1,15 +1,28 @@
 //! The network read with its weights: every layer computes.
 
-use super::Mode;
+use super::{
+    interpreter::{Convolution, Reading},
+    parameters::Parameters,
+};
 use crate::{
     Result,
-    layer::{Convolution, Reading},
     operations::{self, Activation, Norm},
-    parameters::Parameters,
 };
 use candle_core::{Device, Tensor};
 use ndarray_rand::rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+/// Whether the network is asked to predict or to learn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To predict: no dropout, and no gradients.
+    Evaluate,
+    /// To learn: with dropout, and gradients.
+    Train {
+        /// The seed of the dropout masks.
+        seed: u64,
+    },
+}
 
 /// Computes each layer with the parameters of its name.
 #[derive(Debug, Clone)]

@@ -11,8 +11,8 @@ pub use training::{TrainingConfig, TrainingReport, train};
 
 use crate::{
     Error, Result,
+    network::parameters::{Parameters, Specification, Start},
     operations::{Geometry, convolve, linear},
-    parameters::{Parameters, Specification, Start},
 };
 use candle_core::{D, Device, Tensor};
 use ndarray_rand::rand::Rng;

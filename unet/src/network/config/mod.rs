@@ -1,5 +1,6 @@
 //! What a U-Net looks like: the settings of a diffusers `config.json`, and the networks that have a name.
 
+mod check;
 mod json;
 
 use crate::Result;
@@ -23,7 +24,7 @@ pub struct UNetConfig {
     pub center_input_sample: bool,
     /// Width of the time embedding inside the network; `None`: four times the first of `block_out_channels`.
     pub time_embedding_dim: Option<usize>,
-    /// What is taken off the number of frequencies of the time embedding: see [`timestep_embedding`](crate::embedding::timestep_embedding).
+    /// What is taken off the number of frequencies of the time embedding: see [`timestep_embedding`](crate::network::embedding::timestep_embedding).
     pub freq_shift: f64,
     /// Whether the cosines come before the sines.
     pub flip_sin_to_cos: bool,
@@ -249,30 +250,5 @@ impl UNetConfig {
     /// How often an image is halved on the way down.
     pub fn halvings(&self) -> usize {
         self.block_out_channels.len() - 1
-    }
-
-    /// Checks that images of a size can be halved as often as this network halves them.
-    ///
-    /// # Errors
-    /// If they cannot: the message names the nearest sizes that can.
-    pub fn check_size(&self, height: usize, width: usize) -> Result<()> {
-        let step = 1 << self.halvings();
-        if height > 0 && width > 0 && height.is_multiple_of(step) && width.is_multiple_of(step) {
-            return Ok(());
-        }
-        let up = |size: usize| size.next_multiple_of(step).max(step);
-        Err(CourseError::Parameter {
-            name: "image size",
-            value: format!("{height} × {width}"),
-            bound: "halve evenly at each level, or the skip connections do not fit",
-            remedy: format!(
-                "this network halves {} times, so use multiples of {step} (pad or scale to {} × {}), or a network with \
-                 fewer levels",
-                self.halvings(),
-                up(height),
-                up(width)
-            ),
-        }
-        .into())
     }
 }

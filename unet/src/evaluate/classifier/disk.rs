@@ -1,7 +1,7 @@
 //! A classifier on disk: one safetensors file.
 
 use super::{Classifier, specifications};
-use crate::{Error, Result, parameters::Parameters};
+use crate::{Error, Result, network::parameters::Parameters};
 use candle_core::{DType, Device, Tensor};
 use ddpm::{error::Place, files::write_whole};
 use safetensors::{SafeTensors, tensor::TensorView};

@@ -1,15 +1,17 @@
 //! The network read with instruments: a stopwatch for each kind of layer, and scissors for the skip connections.
 
-use super::{Mode, Weights};
+use super::{
+    compute::{Mode, Weights},
+    interpreter::{Convolution, Reading},
+    parameters::Parameters,
+    summary::Kind,
+};
 use crate::{
     Result,
-    blueprint::Kind,
-    layer::{Convolution, Reading},
-    operations::{Activation, Norm},
-    parameters::Parameters,
+    operations::{Activation, Norm, profile::stopwatch},
 };
 use candle_core::Tensor;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Computes as [`Weights`] do, and meanwhile measures and cuts.
 ///
@@ -55,9 +57,8 @@ impl<'a> Probe<'a> {
     }
 
     fn time<T>(&mut self, kind: Kind, layer: impl FnOnce(&mut Weights) -> Result<T>) -> Result<T> {
-        let start = Instant::now();
-        let y = layer(&mut self.weights);
-        self.times[kind as usize] += start.elapsed();
+        let (y, taken) = stopwatch(|| layer(&mut self.weights));
+        self.times[kind as usize] += taken;
         y
     }
 }

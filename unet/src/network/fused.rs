@@ -1,9 +1,11 @@
 //! The network read with its weights, several layers at a time.
 
-use super::Weights;
+use super::{
+    compute::Weights,
+    interpreter::{Convolution, Reading},
+};
 use crate::{
     Result,
-    layer::{Convolution, Reading},
     operations::{self, Activation, Geometry, Norm},
 };
 use candle_core::Tensor;

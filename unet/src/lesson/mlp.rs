@@ -1,6 +1,6 @@
 //! From arrays to tensors: the network of ch05 with its own weights, in the tensor library's words.
 
-use crate::{Result, operations, parameters::Parameters};
+use crate::{Result, network::parameters::Parameters, operations};
 use candle_core::{Device, Tensor};
 use ddpm::network::{Float, Mlp, MlpConfig, sinusoidal_embedding};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};

@@ -1,6 +1,10 @@
 //! How far a pixel of the output looks.
 
-use super::{Cut, Mode, Probe, UNet};
+use super::{
+    compute::Mode,
+    probe::{Cut, Probe},
+    unet::UNet,
+};
 use crate::Result;
 use candle_core::{DType, Tensor, Var};
 use ndarray::Array2;
@@ -16,7 +20,7 @@ use ndarray::Array2;
 pub fn sensitivity(
     network: &UNet,
     x_t: &Tensor,
-    t: &[usize],
+    t: &[f64],
     (row, column): (usize, usize),
     cuts: &[Cut],
 ) -> Result<Array2<f64>> {
