@@ -7,6 +7,8 @@ use ddpm::{
     forward::standard_normal,
     metrics::{largest, largest_difference},
     network::{Mlp, MlpConfig, Pass},
+};
+use ddpm_page::{
     plot::{Figure, Panel},
     report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };

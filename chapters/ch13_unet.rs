@@ -3,11 +3,10 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use clap::Parser;
-use ddpm::{
-    course,
+use ddpm::{course, schedule::Schedule};
+use ddpm_page::{
     plot::{Figure, Heatmap, Panel},
     report::{Cell, Chapter, Common, Grid, Table, catalogue},
-    schedule::Schedule,
 };
 use ddpm_unet::{
     diffusers::{Scheduler, read_folder, write_folder},

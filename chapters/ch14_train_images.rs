@@ -3,10 +3,10 @@
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use clap::Parser;
-use ddpm::{
+use ddpm::{metrics::StandardError, schedule::ScheduleName};
+use ddpm_page::{
     plot::{Figure, Panel, Series},
-    report::{Chapter, Common, Grid, Progress, StandardError, Table, catalogue},
-    schedule::ScheduleName,
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ddpm_unet::{
     denoiser::ImageDenoiser,

@@ -5,11 +5,13 @@ use candle_core::{Device, Tensor};
 use clap::Parser;
 use ddpm::{
     metrics::standard_error,
-    plot::{Figure, Panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
     reverse::FixedVariance,
     sampler::{Spacing, Step, encode, moments_drawn, time_grid},
     schedule::Schedule,
+};
+use ddpm_page::{
+    plot::{Figure, Panel},
+    report::{Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ddpm_unet::{
     denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},

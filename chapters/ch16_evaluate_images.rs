@@ -5,10 +5,12 @@ use candle_core::{Device, Tensor};
 use clap::Parser;
 use ddpm::{
     metrics::{mean, quantile, standard_error},
-    plot::{Figure, Panel},
-    report::{Cell, Chapter, Common, Grid, Progress, Table, catalogue},
     reverse::FixedVariance,
     sampler::Spacing,
+};
+use ddpm_page::{
+    plot::{Figure, Panel},
+    report::{Cell, Chapter, Common, Grid, Progress, Table, catalogue},
 };
 use ddpm_unet::{
     denoiser::{ImageDenoiser, NetworkDenoiser},

@@ -199,7 +199,7 @@ impl ImageDenoiser for GaussianImages {
 
     /// ε* = √(1 − ᾱ_t) (ᾱ_t V + (1 − ᾱ_t) I)⁻¹ (x_t − √ᾱ_t m), where V is the covariance: the noise's regression on x_t.
     fn predict(&self, x_t: &Tensor, t: f64) -> Result<Tensor> {
-        let alpha_bar = alpha_bar_at(&self.schedule, t);
+        let alpha_bar = self.schedule.alpha_bar_at(t);
         let surprise = x_t.broadcast_sub(&(&self.mean * alpha_bar.sqrt())?)?; // (B, H, W, C)
         let variance = self.variance.affine(alpha_bar, 1.0 - alpha_bar)?; // (H, W, C)
         let share = variance.recip()?.affine((1.0 - alpha_bar).sqrt(), 0.0)?;
@@ -210,20 +210,7 @@ impl ImageDenoiser for GaussianImages {
     }
 }
 
-// Schedule::alpha_bar_at
-/// ᾱ at a whole time, from the schedule's table.
-///
-/// # Panics
-/// If the time is not whole, or lies outside of 0…T.
-#[track_caller]
-fn alpha_bar_at(schedule: &Schedule, time: f64) -> f64 {
-    let latest = schedule.steps() as f64;
-    assert!((0.0..=latest).contains(&time), "t = {time} lies outside of 0…{latest}");
-    assert!(time.fract() == 0.0, "t = {time} is not whole, and the schedule has a table of whole t only");
-    schedule.alpha_bar(time as usize)
-}
-
-/// Counts how often a denoiser is asked: what a sampler costs.
+/// Counts a denoiser's calls: what a sampler costs.
 #[derive(Debug)]
 pub struct Counting<D> {
     inner: D,
@@ -231,12 +218,12 @@ pub struct Counting<D> {
 }
 
 impl<D: ImageDenoiser> Counting<D> {
-    /// Counts the questions to `inner` from now on.
+    /// Counts the calls of `inner` from now on.
     pub fn new(inner: D) -> Self {
         Counting { inner, calls: std::cell::Cell::new(0) }
     }
 
-    /// How often it was asked.
+    /// The number of calls.
     pub fn calls(&self) -> usize {
         self.calls.get()
     }

@@ -22,6 +22,10 @@ pub enum Error {
         remedy: &'static str,
     },
 
+    /// A picture that could not be encoded.
+    #[error("cannot encode the picture: {0}")]
+    Picture(#[from] image::ImageError),
+
     /// What the tensor library refused: out of memory, a driver that failed, shapes that do not fit.
     #[error("the tensor library says: {0}")]
     Tensor(#[from] candle_core::Error),

@@ -85,12 +85,12 @@ impl Sheet {
     pub fn gif(&self, sheets: &[Tensor], milliseconds: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut encoder = GifEncoder::new(&mut bytes);
-        encoder.set_repeat(Repeat::Infinite).map_err(unwritable)?;
+        encoder.set_repeat(Repeat::Infinite)?;
         for (i, images) in sheets.iter().enumerate() {
             let hold = if i + 1 == sheets.len() { 2000 } else { 0 };
             let delay = Delay::from_saturating_duration(Duration::from_millis(milliseconds + hold));
             let picture = self.draw(images)?.0.into_rgba8();
-            encoder.encode_frame(Frame::from_parts(picture, 0, 0, delay)).map_err(unwritable)?;
+            encoder.encode_frame(Frame::from_parts(picture, 0, 0, delay))?;
         }
         drop(encoder);
         Ok(bytes)
@@ -121,7 +121,7 @@ impl Picture {
     /// If the picture is too large for one.
     pub fn png(&self) -> Result<Vec<u8>> {
         let mut bytes = Cursor::new(Vec::new());
-        self.0.write_to(&mut bytes, ImageFormat::Png).map_err(unwritable)?;
+        self.0.write_to(&mut bytes, ImageFormat::Png)?;
         Ok(bytes.into_inner())
     }
 
@@ -137,11 +137,10 @@ impl Picture {
     ///
     /// # Panics
     /// If the picture is too large for a PNG.
-    #[cfg(feature = "plot")]
     #[track_caller]
     pub fn evcxr_display(&self) {
         match self.png() {
-            Ok(png) => ddpm::report::show_png(&png),
+            Ok(png) => ddpm_page::report::show_png(&png),
             Err(error) => panic!("{error}"),
         }
     }
@@ -163,8 +162,4 @@ pub fn save_grid(images: &Tensor, columns: usize, path: &Path) -> Result<()> {
 /// If there are no frames, or their shapes differ.
 pub fn strip(frames: &[Tensor]) -> Result<Tensor> {
     Ok(Tensor::stack(frames, 1)?.flatten(0, 1)?) // (N, K, H, W, C), (N · K, H, W, C)
-}
-
-fn unwritable(error: image::ImageError) -> ddpm::Error {
-    ddpm::Error::Plot { path: "a picture".into(), reason: error.to_string() }
 }
