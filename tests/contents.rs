@@ -50,8 +50,8 @@ fn the_readme_asks_the_catalogue_s_questions_in_its_order() {
 
 #[test]
 fn manifests_list_programs_tests_and_benchmarks_each_in_order_of_name() {
-    for manifest in ["Cargo.toml", "unet/Cargo.toml", "exercises/toy/Cargo.toml", "exercises/unet/Cargo.toml"]
-    {
+    let exercises = ["exercises/toy/Cargo.toml", "exercises/unet/Cargo.toml"];
+    for manifest in ["Cargo.toml", "page/Cargo.toml", "unet/Cargo.toml"].into_iter().chain(exercises) {
         let text = read(manifest);
         assert!(!text.contains("\n\n\n"), "{manifest} has two blank lines in a row");
         let kinds = ["[[bin]]", "[[test]]", "[[bench]]"];
@@ -69,10 +69,10 @@ fn manifests_list_programs_tests_and_benchmarks_each_in_order_of_name() {
 
 #[test]
 fn every_program_is_some_manifest_s() {
-    let manifests = read("Cargo.toml") + &read("unet/Cargo.toml");
+    let manifests = read("page/Cargo.toml") + &read("unet/Cargo.toml");
     for name in programs() {
         let lines = manifests.lines().filter(|line| line.ends_with(&format!("chapters/{name}.rs\"")));
-        assert_eq!(lines.count(), 1, "{name}: its [[bin]] in Cargo.toml or unet/Cargo.toml");
+        assert_eq!(lines.count(), 1, "{name}: its [[bin]] in page/Cargo.toml or unet/Cargo.toml");
         assert!(root().join(format!("tests/{name}.rs")).exists(), "{name} has no tests");
     }
 }
