@@ -21,7 +21,7 @@ use std::fmt;
 ///     .note("β from 10⁻⁴ to 0.02, linear");
 /// println!("{table}");
 /// table.verdict()?;
-/// # Ok::<(), ddpm::Error>(())
+/// # Ok::<(), ddpm_page::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Table {
