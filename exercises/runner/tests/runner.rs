@@ -290,12 +290,12 @@ fn the_gate_of_texts_notices_a_stub_that_says_something_else() {
     write("exercises/toy/Cargo.toml", "name = \"toy\"\nsolution = { path = \"../..\" }\n");
     write("exercises/toy/src/answers/ch01_one.rs", stub);
     write("exercises/hints/ch01_one.md", hints);
-    write("src/deep/room.rs", &reference);
+    write("src/deep/module.rs", &reference);
     let complaints = || texts::complaints(&root, &Chapter::all(&root).unwrap()).unwrap();
     assert_eq!(complaints(), Vec::<String>::new());
-    write("src/deep/room.rs", &reference.replace("One", "Won"));
+    write("src/deep/module.rs", &reference.replace("One", "Won"));
     assert_eq!(complaints(), ["ch01_one, one: the stub says “/// One.”, the library “/// Won.”"]);
-    write("src/deep/room.rs", "");
+    write("src/deep/module.rs", "");
     write("exercises/hints/ch01_one.md", "");
     assert_eq!(complaints().len(), 2, "no anchor, no hints");
     fs::remove_dir_all(root).unwrap();

@@ -18,7 +18,7 @@ use candle_core::{Device, Tensor};
 /// `times` is (B), the result (B, `size`). A time need not be whole. Code that counts time from 0, as diffusers does, embeds τ = t − 1.
 ///
 /// # Errors
-/// If the device has no room.
+/// If the device runs out of memory.
 ///
 /// # Panics
 /// If half − shift is not positive: there would be no frequencies to speak of.
