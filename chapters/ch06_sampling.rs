@@ -22,7 +22,7 @@ use ddpm::{
 use ddpm_page::{
     data::DataArgs,
     plot::{Figure, Panel, Series, film_strip, pairs, points_panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Common, Grid, Progress, Sweep, Table, catalogue},
 };
 use ndarray::{Array2, ArrayView1, Axis, Slice};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -326,13 +326,11 @@ fn beta_or_beta_tilde(chapter: &mut Chapter, count: usize, rng: &mut StdRng) -> 
     let data = Dataset::named(DatasetName::Gaussians8, "")?;
     let known = known_posterior_mean(data.density()).context("gaussians8 has a known density")?;
     let entropy = bits_per_dim(data.entropy().context("gaussians8 has a known entropy")?, 2);
-    let header = ["bound, σ² = β", "bound, σ² = β̃", "sliced W., β", "sliced W., β̃"];
-    let mut grid = Grid::new("Exact denoiser, cosine schedule, gaussians8", "T", header);
-    let mut curves = [Vec::new(), Vec::new()];
+    let names = ["bound, σ² = β", "bound, σ² = β̃", "sliced W., β", "sliced W., β̃"];
     let pairs =
         (0..20).map(|_| sliced_wasserstein(&data.sample(count, rng), &data.sample(count, rng), DIRECTIONS));
     let floor = pairs.sum::<f64>() / 20.0;
-    for steps in Progress::over("chains", [5usize, 10, 20, 50, 100, 200]) {
+    let costs = Sweep::over("T", [5, 10, 20, 50, 100, 200], names, |steps| -> Result<_> {
         let schedule = ScheduleName::Cosine.schedule(steps)?;
         let exact = ExactDenoiser::new(&schedule, known);
         let x_0 = data.sample(count, rng);
@@ -346,20 +344,18 @@ fn beta_or_beta_tilde(chapter: &mut Chapter, count: usize, rng: &mut StdRng) -> 
             });
             (bits_per_dim(bound, 2), distances.sum::<f64>() / 5.0 / floor)
         });
-        grid = grid.row(steps.to_string(), [both[0].0, both[1].0, both[0].1, both[1].1]);
-        curves.iter_mut().zip(both).for_each(|(curve, (bits, _))| curve.push((steps as f64, bits)));
-    }
-    chapter.grid(grid.digits(3).note(format!(
+        Ok([both[0].0, both[1].0, both[0].1, both[1].1])
+    })?;
+    chapter.grid(costs.grid("Exact denoiser, cosine schedule, gaussians8").digits(3).note(format!(
         "bounds in bits/dim, the data’s entropy is {entropy:.3}; sliced Wasserstein distances over the floor, 5 \
          draws. The denoiser is exact: all that is left is the choice of σ² and the number of steps. The bound tells the two \
          choices apart",
     )));
-    let [beta, tilde] = curves;
     let panel = Panel::new("")
         .axes("T", "bound in bits/dim")
         .log_x()
-        .line("σ² = β", beta)
-        .line("σ² = posterior variance", tilde)
+        .line("σ² = β", costs.curve(names[0]))
+        .line("σ² = posterior variance", costs.curve(names[1]))
         .horizontal("entropy", entropy);
     chapter.figure(
         &Figure::new("What the choice of σ² costs, with an exact denoiser").panel(panel),

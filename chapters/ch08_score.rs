@@ -27,7 +27,7 @@ use ddpm::{
 };
 use ddpm_page::{
     plot::{BLACK, Figure, Heatmap, ORANGE, Panel, Series, VERMILLION, points_panel},
-    report::{Cell, Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Cell, Chapter, Common, Grid, Progress, Sweep, Table, catalogue},
 };
 use ndarray::{Array1, Array2, ArrayView1, Axis, array, concatenate};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -315,29 +315,20 @@ fn three_sdes(chapter: &mut Chapter) -> Result<()> {
     Ok(chapter.figure(&figure, "three_sdes")?)
 }
 
-/// The slope of a line through points on doubly logarithmic paper.
-fn order(first: (f64, f64), last: (f64, f64)) -> f64 {
-    (last.1 / first.1).ln() / (last.0 / first.0).ln()
-}
-
 fn chain_and_sde(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result<()> {
     chapter.section("DDPM’s chain becomes the VP SDE");
     let fine = Schedule::linear_scaled(if quick { 12_800 } else { 51_200 })?;
     let x_0 = standard_normal(200, 1, rng);
-    let header = ["marginals", "same noise", "a reverse step"];
-    let mut grid = Grid::new("Largest distance between chain and SDE", "T", header);
-    let mut curves = [Vec::new(), Vec::new(), Vec::new()];
-    for steps in Progress::over("chains", [50, 100, 200, 400, 800, 1600]) {
+    let names = ["marginals", "same noise", "a reverse step"];
+    let distance = Sweep::over("T", [50, 100, 200, 400, 800, 1600], names, |steps| -> Result<_> {
         let schedule = Schedule::linear_scaled(steps)?;
-        let distances = [
+        Ok([
             marginal_distance(&Sde::VP, &schedule),
             coupled_distance(&schedule, &fine, &x_0, &mut rng.clone()),
             reverse_step_distance(&Sde::VP, &schedule),
-        ];
-        grid = grid.row(steps.to_string(), distances);
-        curves.iter_mut().zip(distances).for_each(|(curve, y)| curve.push((steps as f64, y)));
-    }
-    chapter.grid(grid.digits(3).note(format!(
+        ])
+    })?;
+    chapter.grid(distance.grid("Largest distance between chain and SDE").digits(3).note(format!(
         "marginals: √ᾱ_t and 1 − ᾱ_t; same noise: root mean square of x_t, against a chain of {} steps; a reverse step: \
          the factors of Algorithm 2 and of Euler–Maruyama", fine.steps(),
     )));
@@ -346,10 +337,8 @@ fn chain_and_sde(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result
     let to_the_fine = |steps: f64| 1.0 / steps - 1.0 / fine.steps() as f64;
     let bias = (to_the_fine(400.0) / to_the_fine(1600.0)).ln() / 4f64.ln() - 1.0;
     let mut table = Table::new("Orders in 1/T, from T = 400 to 1600");
-    for ((name, expected), curve) in
-        [("marginals", 1.0), ("same noise", 1.0), ("a reverse step", 2.0)].into_iter().zip(&curves)
-    {
-        let measured = -order(curve[3], curve[5]);
+    for (name, expected) in names.into_iter().zip([1.0, 1.0, 2.0]) {
+        let measured = -distance.order(name, (400.0, 1600.0));
         table = match name {
             "same noise" => {
                 table.within(name, expected, measured, StandardError::from(of_noise).besides(bias))
@@ -362,10 +351,10 @@ fn chain_and_sde(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result
          {} steps stands for the limit",
         fine.steps(),
     )));
-    let panel =
-        header.into_iter().zip(curves).fold(Panel::new("").log_x().log_y(), |panel, (name, curve)| {
-            panel.line(name, curve.clone()).series(Series::points("", curve).size(5.0).color(BLACK))
-        });
+    let panel = names.into_iter().fold(Panel::new("").log_x().log_y(), |panel, name| {
+        let curve = distance.curve(name);
+        panel.line(name, curve.clone()).series(Series::points("", curve).size(5.0).color(BLACK))
+    });
     let panel = panel.axes("T", "largest distance between chain and SDE");
     Ok(chapter.figure(&Figure::new("The chain and its limit").panel(panel), "chain_and_sde")?)
 }

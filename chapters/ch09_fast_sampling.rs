@@ -24,7 +24,7 @@ use ddpm::{
 use ddpm_page::{
     data::DataArgs,
     plot::{Figure, Panel, Series, pairs, points_panel},
-    report::{Cell, Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Cell, Chapter, Common, Grid, Progress, Sweep, Table, catalogue},
 };
 use ndarray::{Array1, Array2, Axis, Slice};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -251,17 +251,19 @@ fn orders(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
     let reach = ends(&lambda_uniform(from, to, 1)?);
     let truth = ddim_flow(known, &x, reach, 1e-10)?;
     let doubt = median_error(&truth, &ddim_flow(known, &x, reach, 1e-8)?);
-    let mut curves = [Vec::new(), Vec::new()];
-    for steps in Progress::over("orders", [5usize, 10, 20, 40, 80, 160, 320, 640]) {
+    let names = DETERMINISTIC.map(|method| method.to_string());
+    let errors = Sweep::over("steps", [5, 10, 20, 40, 80, 160, 320, 640], names, |steps| -> Result<_> {
         let schedule = lambda_uniform(from, to, steps)?;
         let exact = ExactDenoiser::new(&schedule, known);
         let times: Vec<usize> = (1..=steps + 1).rev().collect();
-        for (curve, method) in curves.iter_mut().zip(DETERMINISTIC) {
+        let mut medians = [0.0; 2];
+        for (median, method) in medians.iter_mut().zip(DETERMINISTIC) {
             let all = method.steps(&schedule, &times, None)?; // and one to 0, which is not taken
-            let end = sample(&all[..steps], &exact, x.clone(), rng, |_, _| ());
-            curve.push((steps as f64, median_error(&end, &truth)));
+            *median = median_error(&sample(&all[..steps], &exact, x.clone(), rng, |_, _| ()), &truth);
         }
-    }
+        Ok(medians)
+    })?;
+    let curves = DETERMINISTIC.map(|method| errors.curve(&method.to_string()));
     let mut grid = Grid::new(
         format!("Median distance from the flow of “mixture”, from t = 1 to {to}, equal steps in λ"),
         "steps",
@@ -273,8 +275,7 @@ fn orders(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
     }
     chapter
         .grid(grid.digits(3).note("ratio: to the error of half the steps; a method of order p tends to 2^p"));
-    let order = |curve: &[(f64, f64)]| (curve[curve.len() - 2].1 / curve[curve.len() - 1].1).log2();
-    let [first, second] = curves.each_ref().map(|curve| order(curve));
+    let [first, second] = DETERMINISTIC.map(|method| -errors.order(&method.to_string(), (320.0, 640.0)));
     chapter.table(
         Table::new("Orders from 320 to 640 steps")
             .close("DDIM, η = 0", 1.0, first, 0.1)

@@ -10,6 +10,7 @@ mod grid;
 mod notebook;
 mod number;
 mod progress;
+mod sweep;
 mod table;
 mod text;
 
@@ -18,5 +19,6 @@ pub use chapter::{Chapter, Common};
 pub use grid::{Cell, Grid};
 pub use notebook::show_png;
 pub use progress::Progress;
+pub use sweep::{Setting, Sweep};
 pub use table::Table;
 pub use text::print;
