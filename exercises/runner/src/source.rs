@@ -56,6 +56,46 @@ pub fn function_named(text: &str, name: &str) -> Option<Function> {
     functions(text).into_iter().find(|function| function.name == name)
 }
 
+/// The sections of the library's documentation that give an answer away: a stub has neither.
+pub const ANSWERS: [&str; 2] = ["# Formula", "# Example"];
+
+/// The first of the [`ANSWERS`] that a function's head has a section of.
+pub fn answer_in(head: &str) -> Option<&'static str> {
+    let headings: Vec<&str> = documented(head).filter_map(|(_, heading)| heading).collect();
+    ANSWERS.into_iter().find(|answer| headings.contains(answer))
+}
+
+/// A function's head without the sections of [`ANSWERS`]: each goes from its heading to the next one, or to the end of the
+/// documentation.
+pub fn without_answers(head: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut inside = false;
+    for (line, heading) in documented(head) {
+        inside = match heading {
+            Some(heading) => ANSWERS.contains(&heading),
+            None => inside && line.starts_with("///"),
+        };
+        let ends = !line.starts_with("///") && kept.last() == Some(&"///");
+        if ends {
+            kept.pop(); // the blank line above a section that was the last
+        }
+        if !inside {
+            kept.push(line);
+        }
+    }
+    kept.join("\n")
+}
+
+/// The lines of a head, each with its text if it is the heading of a section: in a block of code `#` hides a line instead.
+fn documented(head: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let mut in_code = false;
+    head.lines().map(move |line| {
+        let text = line.strip_prefix("/// ").unwrap_or_default();
+        in_code ^= text.starts_with("```");
+        (line, Some(text).filter(|text| !in_code && text.starts_with("# ")))
+    })
+}
+
 fn function(lines: &[&str], at: usize) -> Option<Function> {
     let name: String = lines[at]["pub fn ".len()..]
         .chars()

@@ -81,6 +81,49 @@ fn a_hint_may_stand_on_lines_of_its_own() {
 }
 
 #[test]
+fn the_sections_that_give_an_answer_away_are_left_out() {
+    let head = "\
+/// The variance β̃_t.
+///
+/// Source: Eq. (7).
+///
+/// # Formula
+/// β̃_t = …
+///
+/// # Example
+/// ```
+/// assert_eq!(variance(1), 0.0);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Panics
+/// At t = 0.
+#[track_caller]
+pub fn variance(t: usize) -> f64 {";
+    let without = "\
+/// The variance β̃_t.
+///
+/// Source: Eq. (7).
+///
+/// # Panics
+/// At t = 0.
+#[track_caller]
+pub fn variance(t: usize) -> f64 {";
+    assert_eq!(source::without_answers(head), without);
+    assert_eq!(source::without_answers(without), without);
+    let last = head.replace("///\n/// # Panics\n/// At t = 0.\n", "");
+    let expected = without.replace("///\n/// # Panics\n/// At t = 0.\n", "");
+    assert_eq!(source::without_answers(&last), expected, "the blank line above goes, too");
+
+    assert_eq!(source::answer_in(head), Some("# Formula"));
+    assert_eq!(source::answer_in(without), None);
+    assert_eq!(source::answer_in("/// # Example\npub fn f() {"), Some("# Example"));
+    let hidden = "/// ```\n/// # Example\n/// ```\npub fn f() {";
+    assert_eq!(source::answer_in(hidden), None, "a line that code hides is no heading");
+    assert_eq!(source::without_answers(hidden), hidden);
+}
+
+#[test]
 fn bodies_are_replaced_and_nothing_else() {
     let body = |name: &str| (name == "variance").then(|| vec!["    schedule.beta(t)".to_owned()]);
     let replaced = with_bodies(FILE, body);
@@ -294,6 +337,21 @@ fn the_gate_of_texts_notices_a_stub_that_says_something_else() {
     let complaints = || texts::complaints(&root, &Chapter::all(&root).unwrap()).unwrap();
     assert_eq!(complaints(), Vec::<String>::new());
     write("src/deep/module.rs", &reference.replace("One", "Won"));
+    assert_eq!(complaints(), ["ch01_one, one: the stub says “/// One.”, the library “/// Won.”"]);
+    // the library's formula and example are its own, and a stub has neither
+    let formula =
+        "/// One.\n///\n/// # Formula\n/// 1 = 1\n///\n/// # Example\n/// ```\n/// # use ddpm::one;\n/// ```";
+    write("src/deep/module.rs", &reference.replace("/// One.", formula));
+    assert_eq!(complaints(), Vec::<String>::new());
+    for section in ["# Formula", "# Example"] {
+        let told = stub.replace("/// One.", &format!("/// One.\n///\n/// {section}\n/// 1 = 1"));
+        write("exercises/toy/src/answers/ch01_one.rs", &told);
+        let expected =
+            format!("ch01_one, one: the stub has a section “{section}”, which gives the answer away");
+        assert_eq!(complaints(), [expected]);
+    }
+    write("exercises/toy/src/answers/ch01_one.rs", stub);
+    write("src/deep/module.rs", &reference.replace("/// One.", formula).replace("One", "Won"));
     assert_eq!(complaints(), ["ch01_one, one: the stub says “/// One.”, the library “/// Won.”"]);
     write("src/deep/module.rs", "");
     write("exercises/hints/ch01_one.md", "");

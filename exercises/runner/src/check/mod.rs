@@ -1,6 +1,7 @@
 //! The gates of the exercises, for continuous integration; no file of the reader's is changed.
 //!
-//! 1. `texts`: stubs have the documentation and the signatures of the library, hints exist.
+//! 1. `texts`: stubs have the documentation and the signatures of the library, without `# Formula` and `# Example`; hints
+//!    exist.
 //! 2. `stubs`: they compile without a warning, and each fails with its own "not yet implemented".
 //! 3. `solved`: the library's bodies, put in the place of the stubs, compile there and pass.
 //! 4. `wrong`: every wrong answer is rejected by an assertion of its exercise's own tests.

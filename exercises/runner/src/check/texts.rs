@@ -1,4 +1,4 @@
-//! Stubs and library say the same, hints exist.
+//! Stubs and library have the same documentation and signatures, but for what gives the answer away; hints exist.
 
 use super::{Complaints, reference};
 use crate::{chapter::Chapter, source};
@@ -18,10 +18,14 @@ pub fn complaints(root: &Path, chapters: &[Chapter]) -> io::Result<Complaints> {
             let reference = reference(root, chapter, name)?;
             match reference.and_then(|text| source::function_named(&text, name)) {
                 None => complain("the library has no anchor of that name with the function in it"),
-                Some(reference) if reference.head != stub.head => {
-                    complain(&first_difference(&stub.head, &reference.head))
+                Some(reference) => {
+                    let expected = source::without_answers(&reference.head);
+                    if let Some(section) = source::answer_in(&stub.head) {
+                        complain(&format!("the stub has a section “{section}”, which gives the answer away"));
+                    } else if expected != stub.head {
+                        complain(&first_difference(&stub.head, &expected));
+                    }
                 }
-                Some(_) => {}
             }
             if !source::has_hints(&hints, name) {
                 complain(&format!("{} has no section with its three hints", chapter.hints().display()));
