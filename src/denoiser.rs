@@ -1,4 +1,4 @@
-//! The denoiser: what a trained network, or an exact formula, says about the noise in x_t.
+//! The denoiser: the noise in x_t that a trained network, or an exact formula, predicts.
 
 use crate::{
     data::{Density, GaussianMixture, PixelDensity},
@@ -99,6 +99,18 @@ pub fn known_posterior_mean(density: &Density) -> Option<&dyn PosteriorMean> {
 /// The best denoiser there is for known data: ε*(x_t, t) = E[ε | x_t].
 ///
 /// No network can have a smaller mean squared error, since the conditional mean minimises it.
+///
+/// # Example
+/// ```
+/// use ddpm::{denoiser::{Denoiser, ExactDenoiser, GaussianData}, metrics::largest_difference, schedule::Schedule};
+/// use ndarray::array;
+///
+/// let schedule = Schedule::linear(2, 0.36, 0.4375)?; // 1 − ᾱ_2 = 0.64
+/// let data = GaussianData { mean: array![0.0], variance: 1.0 }; // so x_t ~ N(0, 1), and Cov(ε, x_t) = 0.8
+/// let prediction = ExactDenoiser::new(&schedule, &data).predict(array![[2.0]].view(), 2.0);
+/// assert!(largest_difference(&prediction.eps, &array![[1.6]]) < 1e-12);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ExactDenoiser<'a, P: ?Sized> {
     schedule: &'a Schedule,
@@ -114,6 +126,9 @@ impl<'a, P: PosteriorMean + ?Sized> ExactDenoiser<'a, P> {
 
 impl<P: PosteriorMean + ?Sized> Denoiser for ExactDenoiser<'_, P> {
     // ANCHOR: exact_denoiser
+    /// E[ε | x_t], from the data's posterior mean of x_0; an example stands at [`ExactDenoiser`].
+    ///
+    /// # Formula
     /// ε*(x_t, t) = (x_t − √ᾱ_t E[x_0 | x_t]) / √(1 − ᾱ_t)
     fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         assert!(t > 0.0, "x_0 has no noise to predict: t = 0 is the clean image");
@@ -138,9 +153,18 @@ pub struct GaussianData {
 }
 
 impl GaussianData {
-    /// The share k of the surprise x_t − √ᾱ_t m that E[x_0 | x_t] = m + k (x_t − √ᾱ_t m) believes.
+    /// The slope k of E[x_0 | x_t] = m + k (x_t − √ᾱ_t m), where `signal` = √ᾱ_t and `variance` = 1 − ᾱ_t.
     ///
-    /// k = √ᾱ_t v/(ᾱ_t v + 1 − ᾱ_t), where `signal` = √ᾱ_t and `variance` = 1 − ᾱ_t.
+    /// # Formula
+    /// k = √ᾱ_t v/(ᾱ_t v + 1 − ᾱ_t)
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::denoiser::GaussianData;
+    ///
+    /// let data = GaussianData { mean: ndarray::array![0.0], variance: 1.0 };
+    /// assert!((data.regression(0.6, 0.64) - 0.6).abs() < 1e-12); // for unit variance it is √ᾱ_t
+    /// ```
     pub fn regression(&self, signal: f64, variance: f64) -> f64 {
         signal * self.variance / (signal.powi(2) * self.variance + variance)
     }

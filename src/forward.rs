@@ -18,10 +18,20 @@ where
 ///
 /// Source: Ho et al. 2020, Eq. (2).
 ///
+/// `beta_t` is the variance, not the standard deviation, of the noise that is added. `noise` is ε ~ N(0, I): it must be *normal*
+/// (`randn`, not `rand`). Shapes: all (N, D).
+///
+/// # Formula
 /// x_t = √(1 − β_t) x_{t−1} + √β_t ε, ε ~ N(0, I)
 ///
-/// where `beta_t` is the variance, not the standard deviation, of the noise. `noise` must be *normal* (`randn`, not
-/// `rand`). Shapes: all (N, D).
+/// # Example
+/// ```
+/// use ddpm::forward::forward_step;
+/// use ndarray::array;
+///
+/// let x_t = forward_step(&array![[1.0]], 0.36, &array![[2.0]]); // 0.8 · 1 + 0.6 · 2
+/// assert_eq!(x_t, array![[2.0]]);
+/// ```
 pub fn forward_step(x_previous: &Array2<f64>, beta_t: f64, noise: &Array2<f64>) -> Array2<f64> {
     (1.0 - beta_t).sqrt() * x_previous + beta_t.sqrt() * noise
 }
@@ -31,6 +41,18 @@ pub fn forward_step(x_previous: &Array2<f64>, beta_t: f64, noise: &Array2<f64>) 
 /// The whole chain x_0, x_1, …, x_T, one [`forward_step`] at a time: T + 1 arrays of shape (N, D), index = t.
 ///
 /// The second route to [`diffuse`], and T times as slow.
+///
+/// # Example
+/// ```
+/// use ddpm::{forward::chain, schedule::Schedule};
+/// use ndarray::array;
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let (x_0, schedule) = (array![[1.0, 0.0]], Schedule::linear(10, 1e-4, 0.02)?);
+/// let xs = chain(&x_0, &schedule, &mut StdRng::seed_from_u64(1));
+/// assert_eq!((&xs[0], xs.len()), (&x_0, 11));
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 pub fn chain(x_0: &Array2<f64>, schedule: &Schedule, rng: &mut impl Rng) -> Vec<Array2<f64>> {
     chain_with_noise(x_0, schedule, || standard_normal(x_0.nrows(), x_0.ncols(), rng))
 }
@@ -53,9 +75,20 @@ pub fn chain_with_noise(
 // ANCHOR: moments_after
 /// Mean and variance of a coordinate of x_T, from those of x_0 and of the noise, whatever their distributions.
 ///
+/// Normal noise has the moments (μ, σ²) = (0, 1) and leads to (0, 1). Uniform noise has (1/2, 1/12), and leads elsewhere.
+///
+/// # Formula
 /// m_t = √α_t m_{t−1} + √β_t μ, v_t = α_t v_{t−1} + β_t σ²
 ///
-/// Normal noise has (μ, σ²) = (0, 1) and leads to (0, 1). Uniform noise has (1/2, 1/12), and leads elsewhere.
+/// # Example
+/// ```
+/// use ddpm::{forward::moments_after, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(2, 0.36, 0.4375)?; // ᾱ = 1, 0.64, 0.36
+/// let (mean, variance) = moments_after(&schedule, (1.0, 0.0), (0.0, 1.0)); // x_0 is the point 1
+/// assert!((mean - 0.6).abs() < 1e-12 && (variance - 0.64).abs() < 1e-12); // √ᾱ_2 and 1 − ᾱ_2
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 pub fn moments_after(schedule: &Schedule, x_0: (f64, f64), noise: (f64, f64)) -> (f64, f64) {
     (1..=schedule.steps()).fold(x_0, |(mean, variance), t| {
         let (alpha, beta) = (schedule.alpha(t), schedule.beta(t));
@@ -69,15 +102,36 @@ pub fn moments_after(schedule: &Schedule, x_0: (f64, f64), noise: (f64, f64)) ->
 ///
 /// Source: Ho et al. 2020, Eq. (4).
 ///
+/// `noise` is ε ~ N(0, I). Shapes: all (N, D).
+///
+/// # Formula
 /// x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε, ε ~ N(0, I)
 ///
-/// Shapes: all (N, D).
+/// # Example
+/// ```
+/// use ddpm::{forward::diffuse, metrics::largest_difference};
+/// use ndarray::array;
+///
+/// let x_t = diffuse(&array![[1.0]], 0.36, &array![[2.0]]); // 0.6 · 1 + 0.8 · 2
+/// assert!(largest_difference(&x_t, &array![[2.2]]) < 1e-12);
+/// ```
 pub fn diffuse(x_0: &Array2<f64>, alpha_bar_t: f64, noise: &Array2<f64>) -> Array2<f64> {
     alpha_bar_t.sqrt() * x_0 + (1.0 - alpha_bar_t).sqrt() * noise
 }
 // ANCHOR_END: diffuse
 
 /// Like [`diffuse`], with a step of its own for each row: `t[i]` belongs to row i of `x_0`. For training.
+///
+/// # Example
+/// ```
+/// use ddpm::{forward::diffuse_each, metrics::largest_difference, schedule::Schedule};
+/// use ndarray::array;
+///
+/// let schedule = Schedule::linear(2, 0.36, 0.4375)?; // ᾱ = 1, 0.64, 0.36
+/// let x_t = diffuse_each(&array![[1.0], [1.0]], &schedule, &[0, 2], &array![[2.0], [2.0]]);
+/// assert!(largest_difference(&x_t, &array![[1.0], [2.2]]) < 1e-12);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 ///
 /// # Panics
 /// If the shapes differ or a t lies outside of 0…T.
@@ -115,13 +169,43 @@ pub struct Kernel {
 // ANCHOR_END: Kernel
 
 impl Kernel {
-    /// The kernel of one step: q(x_t | x_{t−1}), Ho et al. 2020, Eq. (2).
+    /// The kernel of one step, q(x_t | x_{t−1}), for t = 1 … T.
+    ///
+    /// Source: Ho et al. 2020, Eq. (2).
+    ///
+    /// # Formula
+    /// signal = √α_t, variance = β_t
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::{forward::Kernel, schedule::Schedule};
+    ///
+    /// let step = Kernel::step(&Schedule::linear(2, 0.36, 0.4375)?, 2);
+    /// assert_eq!((step.signal, step.variance), (0.75, 0.4375)); // 0.75² + 0.4375 = 1
+    /// # Ok::<(), ddpm::Error>(())
+    /// ```
     #[track_caller]
     pub fn step(schedule: &Schedule, t: usize) -> Kernel {
         Kernel { signal: schedule.alpha(t).sqrt(), variance: schedule.beta(t) }
     }
 
-    /// The kernel of t steps at once: q(x_t | x_0), Ho et al. 2020, Eq. (4).
+    /// The kernel of t steps at once, q(x_t | x_0), for t = 0 … T.
+    ///
+    /// Source: Ho et al. 2020, Eq. (4).
+    ///
+    /// # Formula
+    /// signal = √ᾱ_t, variance = 1 − ᾱ_t
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::{forward::{Kernel, merge}, schedule::Schedule};
+    ///
+    /// let schedule = Schedule::linear(2, 0.36, 0.4375)?;
+    /// let (jump, steps) = (Kernel::from_start(&schedule, 2), [1, 2].map(|t| Kernel::step(&schedule, t)));
+    /// let merged = merge(steps[0], steps[1]); // the second route
+    /// assert!((jump.signal - merged.signal).abs() < 1e-12 && (jump.variance - merged.variance).abs() < 1e-12);
+    /// # Ok::<(), ddpm::Error>(())
+    /// ```
     #[track_caller]
     pub fn from_start(schedule: &Schedule, t: usize) -> Kernel {
         let alpha_bar = schedule.alpha_bar(t);
@@ -132,10 +216,21 @@ impl Kernel {
 // ANCHOR: merge
 /// Two kernels in a row are one kernel: the noises merge, and one variance is left.
 ///
+/// Independent Gaussians add their *variances*, not their standard deviations.
+///
+/// # Formula
 /// b (a x + √v ε_1) + √w ε_2 = ab x + √(b² v + w) ε
 ///
-/// Independent Gaussians add their *variances*, not their standard deviations. With a = √α_{t−1}, v = 1 − α_{t−1},
-/// b = √α_t, w = 1 − α_t the variance is α_t (1 − α_{t−1}) + 1 − α_t = 1 − α_t α_{t−1}, and so on down to x_0.
+/// With a = √α_{t−1}, v = 1 − α_{t−1}, b = √α_t, w = 1 − α_t the variance is α_t (1 − α_{t−1}) + 1 − α_t = 1 − α_t α_{t−1}, and
+/// so on down to x_0.
+///
+/// # Example
+/// ```
+/// use ddpm::forward::{Kernel, merge};
+///
+/// let half = Kernel { signal: 0.5, variance: 0.75 };
+/// assert_eq!(merge(half, half), Kernel { signal: 0.25, variance: 0.9375 }); // 1 − 0.25²
+/// ```
 pub fn merge(first: Kernel, second: Kernel) -> Kernel {
     Kernel {
         signal: second.signal * first.signal,

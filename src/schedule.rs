@@ -38,9 +38,18 @@ pub fn table(steps: usize, beta: impl Fn(usize) -> f64) -> Array1<f64> {
 ///
 /// Source: Ho et al. 2020, §4, with β_1 = 10⁻⁴, β_T = 0.02 and T = 1000.
 ///
+/// Returns T + 1 entries; entry 0 is β_0 = 0. Nothing is checked here: [`Schedule::from_betas`] does.
+///
+/// # Formula
 /// β_t = β_1 + (t − 1)/(T − 1) · (β_T − β_1), for t = 1 … T
 ///
-/// Returns T + 1 entries; entry 0 is β_0 = 0. Nothing is checked here: [`Schedule::from_betas`] does.
+/// # Example
+/// ```
+/// use ddpm::schedule::linear_betas;
+/// use ndarray::array;
+///
+/// assert_eq!(linear_betas(3, 0.25, 0.75), array![0.0, 0.25, 0.5, 0.75]);
+/// ```
 pub fn linear_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64> {
     table(steps, |t| beta_start + progress(t, steps) * (beta_end - beta_start))
 }
@@ -52,9 +61,18 @@ pub fn linear_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64>
 /// Source: Song et al. 2021 (Score-Based Generative Modeling through Stochastic Differential Equations),
 /// Eqs. (32) and (33).
 ///
+/// `beta_min` and `beta_max` are T β_1 and T β_T: with T steps, Σ_{s ≤ t} β_s → B(t/T), and ᾱ_t → e^{−B(t/T)}.
+///
+/// # Formula
 /// β(t) = β_min + (β_max − β_min) t, B(t) = β_min t + ½ (β_max − β_min) t², 0 ≤ t ≤ 1
 ///
-/// where β_min and β_max are T β_1 and T β_T: with T steps, Σ_{s ≤ t} β_s → B(t/T), and ᾱ_t → e^{−B(t/T)}.
+/// # Example
+/// ```
+/// use ddpm::schedule::linear_beta;
+///
+/// let (beta, integral) = linear_beta(2.0, 6.0, 1.0);
+/// assert_eq!((beta, integral), (6.0, 4.0)); // the integral is the mean of both ends
+/// ```
 pub fn linear_beta(beta_min: f64, beta_max: f64, t: f64) -> (f64, f64) {
     let slope = beta_max - beta_min;
     (beta_min + slope * t, beta_min * t + slope * t * t / 2.0)
@@ -69,9 +87,18 @@ pub fn linear_beta(beta_min: f64, beta_max: f64, t: f64) -> (f64, f64) {
 /// Take the root of both ends first, then square the whole line. Squaring the ends instead, as a stored copy of *The
 /// Annotated Diffusion Model* does, leaves ᾱ_T ≈ 1: no noise at all.
 ///
+/// Returns T + 1 entries; entry 0 is β_0 = 0.
+///
+/// # Formula
 /// β_t = (√β_1 + (t − 1)/(T − 1) · (√β_T − √β_1))², for t = 1 … T
 ///
-/// Returns T + 1 entries; entry 0 is β_0 = 0.
+/// # Example
+/// ```
+/// use ddpm::schedule::quad_betas;
+///
+/// let betas = quad_betas(3, 0.01, 0.09); // the roots are 0.1, 0.2 and 0.3
+/// assert!((betas[2] - 0.04).abs() < 1e-12);
+/// ```
 pub fn quad_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64> {
     let (root_start, root_end) = (beta_start.sqrt(), beta_end.sqrt());
     table(steps, |t| (root_start + progress(t, steps) * (root_end - root_start)).powi(2))
@@ -83,10 +110,21 @@ pub fn quad_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64> {
 ///
 /// Source: `get_beta_schedule` in the code of Song et al. 2021 (DDIM).
 ///
+/// Since σ(−6) = 0.0025 is not 0, β_1 is a little more than `beta_start`, and β_T a little less than `beta_end`. Returns
+/// T + 1 entries; entry 0 is β_0 = 0.
+///
+/// # Formula
 /// β_t = β_start + (β_end − β_start) · σ(−6 + 12 (t − 1)/(T − 1)), for t = 1 … T
 ///
-/// where σ(z) = 1/(1 + e⁻ᶻ). Since σ(−6) = 0.0025 is not 0, β_1 is a little more than `beta_start`, and β_T a little
-/// less than `beta_end`. Returns T + 1 entries; entry 0 is β_0 = 0.
+/// where σ(z) = 1/(1 + e⁻ᶻ).
+///
+/// # Example
+/// ```
+/// use ddpm::schedule::sigmoid_betas;
+///
+/// let betas = sigmoid_betas(3, 0.1, 0.3); // σ(0) = ½: half-way between both ends
+/// assert!((betas[2] - 0.2).abs() < 1e-12);
+/// ```
 pub fn sigmoid_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64> {
     table(steps, |t| {
         let z = SIGMOID_LIMIT * (2.0 * progress(t, steps) - 1.0);
@@ -100,9 +138,20 @@ pub fn sigmoid_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64
 ///
 /// Source: Nichol & Dhariwal 2021, Eq. (17), with s = 0.008 and β ≤ 0.999.
 ///
+/// The cosine's angle goes in T equal steps from s/(1 + s) · π/2, where s is `offset`, to π/2; ᾱ_t is its square over that at
+/// t = 0. Returns T + 1 entries; entry 0 is β_0 = 0. The cap acts at t = T, where the cosine is 0 and β_T would be 1.
+///
+/// # Formula
 /// ᾱ_t = f(t)/f(0), f(t) = cos²((t/T + s)/(1 + s) · π/2), β_t = min(1 − ᾱ_t/ᾱ_{t−1}, β_max)
 ///
-/// Returns T + 1 entries; entry 0 is β_0 = 0. The cap acts at t = T, where f(T) = 0 would ask for β_T = 1.
+/// # Example
+/// ```
+/// use ddpm::schedule::cosine_betas;
+///
+/// let betas = cosine_betas(2, 0.0, 0.999); // cos² is ½ half-way and 0 at the end
+/// assert!((betas[1] - 0.5).abs() < 1e-12);
+/// assert_eq!(betas[2], 0.999);
+/// ```
 pub fn cosine_betas(steps: usize, offset: f64, max_beta: f64) -> Array1<f64> {
     let f = |t: usize| ((t as f64 / steps as f64 + offset) / (1.0 + offset) * FRAC_PI_2).cos().powi(2);
     table(steps, |t| (1.0 - f(t) / f(t - 1)).min(max_beta))
@@ -114,9 +163,18 @@ pub fn cosine_betas(steps: usize, offset: f64, max_beta: f64) -> Array1<f64> {
 ///
 /// Source: Ho et al. 2020, above Eq. (4).
 ///
+/// `betas` has T + 1 entries with β_0 = 0; so has the result.
+///
+/// # Formula
 /// ᾱ_t = ∏_{s=1}^{t} (1 − β_s), ᾱ_0 = 1
 ///
-/// `betas` has T + 1 entries with β_0 = 0; so has the result.
+/// # Example
+/// ```
+/// use ddpm::schedule::alpha_bars;
+/// use ndarray::array;
+///
+/// assert_eq!(alpha_bars(&array![0.0, 0.5, 0.5]), array![1.0, 0.5, 0.25]);
+/// ```
 pub fn alpha_bars(betas: &Array1<f64>) -> Array1<f64> {
     let mut product = 1.0;
     betas.mapv(|beta| {
@@ -127,19 +185,39 @@ pub fn alpha_bars(betas: &Array1<f64>) -> Array1<f64> {
 // ANCHOR_END: alpha_bars
 
 // ANCHOR: noise_to_signal
-/// σ = √((1 − ᾱ)/ᾱ), the noise beside a signal of size 1: x_t/√ᾱ_t = x_0 + σ ε.
+/// The noise beside a signal of size 1, σ, at the share `alpha_bar` of signal.
 ///
 /// Source: Song et al. 2021 (Score-Based Generative Modeling through SDEs), §3.4: the noise level of NCSN (Song & Ermon 2019) at
 /// DDPM's ᾱ_t. DDPM preserves the variance, NCSN the signal.
+///
+/// # Formula
+/// σ = √((1 − ᾱ)/ᾱ), so that x_t/√ᾱ_t = x_0 + σ ε
+///
+/// # Example
+/// ```
+/// use ddpm::schedule::noise_to_signal;
+///
+/// assert!((noise_to_signal(0.64) - 0.75).abs() < 1e-12); // 0.6 of noise beside 0.8 of signal
+/// ```
 pub fn noise_to_signal(alpha_bar: f64) -> f64 {
     ((1.0 - alpha_bar) / alpha_bar).sqrt()
 }
 // ANCHOR_END: noise_to_signal
 
 // ANCHOR: half_log_snr
-/// λ = ln √(ᾱ/(1 − ᾱ)), half of [`Schedule::log_snr`]: −∞ where all is noise, ∞ where all is signal.
+/// λ, half of [`Schedule::log_snr`]: −∞ where all is noise, ∞ where all is signal.
 ///
 /// Source: Lu et al. 2022 (DPM-Solver), §3.1. It is their λ; of Kingma et al.'s log-SNR it is half.
+///
+/// # Formula
+/// λ = ln √(ᾱ/(1 − ᾱ))
+///
+/// # Example
+/// ```
+/// use ddpm::schedule::{half_log_snr, noise_to_signal};
+///
+/// assert!((half_log_snr(0.64) + noise_to_signal(0.64).ln()).abs() < 1e-12); // λ = −ln σ
+/// ```
 pub fn half_log_snr(alpha_bar: f64) -> f64 {
     0.5 * (alpha_bar.ln() - (-alpha_bar).ln_1p())
 }

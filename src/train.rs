@@ -68,7 +68,7 @@ impl TrainConfig {
     }
 }
 
-/// What one step of Algorithm 1 saw.
+/// What one step of Algorithm 1 measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
     /// The step, from 1.
@@ -80,6 +80,23 @@ pub struct StepReport {
 }
 
 /// Algorithm 1, one step at a time: the network, its optimizer, its average.
+///
+/// Source: Ho et al. 2020, Algorithm 1, see [`Trainer::step`].
+///
+/// # Example
+/// ```
+/// use ddpm::{schedule::Schedule, train::{TrainConfig, Trainer}};
+/// use ndarray::Array2;
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let (schedule, mut rng) = (Schedule::linear_scaled(100)?, StdRng::seed_from_u64(1));
+/// let config = TrainConfig { steps: 60, batch: 64, ..TrainConfig::default() };
+/// let mut losses = Vec::new();
+/// let point = |batch, _: &mut StdRng| Array2::zeros((batch, 2)); // data that are one point: x_t is its noise
+/// Trainer::<f32>::new(&schedule, config, &mut rng)?.run(&mut rng, point, |report| losses.push(report.loss))?;
+/// assert!(losses[59] < 0.5 * losses[0]);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Trainer<'a, F> {
     config: TrainConfig,
@@ -107,8 +124,23 @@ impl<'a, F: Float> Trainer<'a, F> {
     // ANCHOR: train_step
     /// One step of Algorithm 1 on `x_0` ~ q(x_0), of shape (N, D).
     ///
-    /// Source: Ho et al. 2020, Algorithm 1, lines 2–5: draw t ~ Uniform({1, …, T}), draw ε ~ N(0, I), take a gradient
-    /// step on ‖ε − ε_θ(√ᾱ_t x_0 + √(1 − ᾱ_t) ε, t)‖² (or on another [`Objective`]).
+    /// Source: Ho et al. 2020, Algorithm 1, lines 2–5, or with the loss of another [`Objective`].
+    ///
+    /// # Formula
+    /// t ~ Uniform({1, …, T}), ε ~ N(0, I), a gradient step on ‖ε − ε_θ(√ᾱ_t x_0 + √(1 − ᾱ_t) ε, t)‖²
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::{schedule::Schedule, train::{TrainConfig, Trainer}};
+    /// use ndarray::Array2;
+    /// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+    ///
+    /// let (schedule, mut rng) = (Schedule::linear_scaled(100)?, StdRng::seed_from_u64(1));
+    /// let mut trainer = Trainer::<f32>::new(&schedule, TrainConfig::default(), &mut rng)?;
+    /// let report = trainer.step(&Array2::zeros((64, 2)), &mut rng);
+    /// assert!(report.step == 1 && (report.loss - 1.0).abs() < 0.3); // ε_θ is still near 0, and E ‖ε‖²/D = 1
+    /// # Ok::<(), ddpm::Error>(())
+    /// ```
     pub fn step(&mut self, x_0: &Array2<f64>, rng: &mut impl Rng) -> StepReport {
         let loss = loss_and_gradient(self.schedule, &self.loss, &mut self.learner, x_0, rng);
         let gradient_norm = self.learner.step();

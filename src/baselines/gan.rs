@@ -21,6 +21,14 @@ pub fn sigmoid(a: f64) -> f64 {
 
 // ANCHOR: softplus
 /// ln(1 + eᵃ), without overflow: −ln D is softplus(−a), and −ln(1 − D) is softplus(a).
+///
+/// # Example
+/// ```
+/// use ddpm::baselines::gan::{sigmoid, softplus};
+///
+/// assert_eq!((softplus(0.0), softplus(1000.0)), (2f64.ln(), 1000.0));
+/// assert!((softplus(-1.0) + sigmoid(1.0).ln()).abs() < 1e-12);
+/// ```
 pub fn softplus(a: f64) -> f64 {
     a.max(0.0) + (-a.abs()).exp().ln_1p()
 }
@@ -31,10 +39,23 @@ pub fn softplus(a: f64) -> f64 {
 ///
 /// Source: Goodfellow et al. 2014, Eq. (1).
 ///
+/// `real` are the logits of N real points, `fake` those of M generated ones, and D = σ(logit), the [`sigmoid`]. It is 2 ln
+/// 2 for a discriminator that cannot tell, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
+///
+/// # Formula
 /// L_D = (1/N) Σ_n softplus(−a_n) + (1/M) Σ_m softplus(b_m), ∂L_D/∂a_n = −σ(−a_n)/N, ∂L_D/∂b_m = σ(b_m)/M
 ///
-/// where a are the logits of N `real` points, b those of M `fake` ones, and σ is the [`sigmoid`]. It is 2 ln
-/// 2 for a discriminator that cannot tell, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
+/// where a are the logits of `real`, b those of `fake`, and σ is the [`sigmoid`].
+///
+/// # Example
+/// ```
+/// use ddpm::baselines::gan::discriminator_loss;
+/// use ndarray::array;
+///
+/// let (loss, of_real, of_fake) = discriminator_loss(array![0.0].view(), array![0.0, 0.0].view());
+/// assert_eq!(loss, 2.0 * 2f64.ln()); // it cannot tell
+/// assert_eq!((of_real, of_fake), (array![-0.5], array![0.25, 0.25])); // up for real, down for fake
+/// ```
 pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64, Array1<f64>, Array1<f64>) {
     let (n, m) = (real.len() as f64, fake.len() as f64);
     let loss = real.mapv(|a| softplus(-a)).sum() / n + fake.mapv(softplus).sum() / m;
@@ -47,10 +68,22 @@ pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64,
 ///
 /// Source: Goodfellow et al. 2014, §3.
 ///
+/// `fake` are the logits of M generated points. Where the discriminator is sure that a point is fake (b → −∞), the derivative is
+/// −1/M: the generator learns most where it is worst. That of the minimax loss ln(1 − D) would be −σ(b)/M, which vanishes there.
+///
+/// # Formula
 /// L_G = (1/M) Σ_m softplus(−b_m), ∂L_G/∂b_m = −σ(−b_m)/M
 ///
-/// Where the discriminator is sure that a point is fake (b → −∞), the derivative is −1/M: the generator
-/// learns most where it is worst. That of the minimax loss ln(1 − D) would be −σ(b)/M, which vanishes there.
+/// where b are the logits.
+///
+/// # Example
+/// ```
+/// use ddpm::baselines::gan::generator_loss;
+/// use ndarray::array;
+///
+/// let (loss, gradient) = generator_loss(array![0.0, 0.0].view());
+/// assert_eq!((loss, gradient), (2f64.ln(), array![-0.25, -0.25]));
+/// ```
 pub fn generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
     let m = fake.len() as f64;
     (fake.mapv(|b| softplus(-b)).sum() / m, fake.mapv(|b| -sigmoid(-b) / m))
@@ -63,7 +96,16 @@ pub fn generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
 /// Source: Goodfellow et al. 2014, Eq. (1), of which it is the generator's side. For comparison only: see
 /// [`generator_loss`].
 ///
+/// # Formula
 /// −(1/M) Σ_m softplus(b_m), with the derivative −σ(b_m)/M
+///
+/// # Example
+/// ```
+/// use ddpm::baselines::gan::saturating_generator_loss;
+///
+/// let (_, gradient) = saturating_generator_loss(ndarray::array![-50.0].view());
+/// assert!(gradient[0].abs() < 1e-20); // nothing to learn from where it is worst
+/// ```
 pub fn saturating_generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
     let m = fake.len() as f64;
     (-fake.mapv(softplus).sum() / m, fake.mapv(|b| -sigmoid(b) / m))

@@ -30,8 +30,21 @@ pub fn grid_of_gaussians(side: usize, spacing: f64, deviation: f64) -> GaussianM
 /// Source: Srivastava et al. 2017 (VEEGAN), with `reach` = 3: a mode is found if it gets a sample at all, and
 /// a sample is of high quality if a mode gets it.
 ///
-/// Distances are in standard deviations of the component, along each axis its own: √(Σ_d (x_d − μ_d)²/v_d). A
-/// sample that is farther than `reach` from every mean counts for none. Shapes: `samples` (N, D), result (K).
+/// Distances are in standard deviations of the component, along each axis its own. A sample that is farther than `reach` from
+/// every mean counts for none. Shapes: `samples` (N, D), result (K).
+///
+/// # Formula
+/// distance of x from component k = √(Σ_d (x_d − μ_{k,d})²/v_{k,d})
+///
+/// # Example
+/// ```
+/// use ddpm::baselines::modes::{grid_of_gaussians, mode_counts};
+/// use ndarray::array;
+///
+/// let two_by_two = grid_of_gaussians(2, 2.0, 0.1); // at (±1, ±1)
+/// let samples = array![[-1.0, -1.0], [-1.2, -1.0], [1.0, 1.1], [0.0, 0.0]]; // the last is far from all
+/// assert_eq!(mode_counts(&two_by_two, &samples, 3.0), array![2, 0, 0, 1]);
+/// ```
 ///
 /// # Panics
 /// If the samples have another dimension than the mixture.

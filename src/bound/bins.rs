@@ -69,6 +69,15 @@ impl Bins {
 
 // ANCHOR: quantize
 /// Rounds every coordinate to the nearest level; what lies outside of the box goes to its edge. Shapes: (N, D) to (N, D).
+///
+/// # Example
+/// ```
+/// use ddpm::bound::{Bins, quantize};
+/// use ndarray::array;
+///
+/// let levels = Bins::new(1.0, 3); // −1, 0, 1
+/// assert_eq!(quantize(levels, &array![[0.4, 0.6, -7.0]]), array![[0.0, 1.0, -1.0]]);
+/// ```
 pub fn quantize(bins: Bins, x: &Array2<f64>) -> Array2<f64> {
     x.mapv(|x| bins.level(bins.index(x)))
 }
@@ -79,10 +88,22 @@ pub fn quantize(bins: Bins, x: &Array2<f64>) -> Array2<f64> {
 ///
 /// Source: Ho et al. 2020, Eq. (13).
 ///
+/// A bin reaches half-way to the neighbouring levels, and the outermost bins go on to ∓∞. So the probabilities of all levels sum
+/// to 1. Their code bounds each from below by 10⁻¹²; here the logarithm itself is computed, however far out the bin lies.
+///
+/// # Formula
 /// P = ∫ N(x; μ, σ²) dx over the bin, from level − δ to level + δ
 ///
-/// where δ is half the bins' width, and the outermost bins go on to ∓∞. So the probabilities of all levels sum to 1. Their code
-/// bounds each from below by 10⁻¹²; here the logarithm itself is computed, however far out the bin lies.
+/// where δ is half the bins' width.
+///
+/// # Example
+/// ```
+/// use ddpm::bound::{Bins, bin_log_probability};
+///
+/// let bins = Bins::new(1.0, 256);
+/// let sum: f64 = bins.all().iter().map(|&level| bin_log_probability(bins, level, 0.3, 0.01).exp()).sum();
+/// assert!((sum - 1.0).abs() < 1e-12);
+/// ```
 pub fn bin_log_probability(bins: Bins, level: f64, mean: f64, variance: f64) -> f64 {
     let (low, high) = bins.ends(level);
     truncated_normal(mean, variance.sqrt(), low, high).log_mass

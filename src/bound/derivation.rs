@@ -75,33 +75,105 @@ fn kernel_log_density(kernel: Kernel, x_s: &Array2<f64>, x_t: &Array2<f64>) -> A
 }
 
 // ANCHOR: line_products
-/// Line 2: log of ∏_{t≥1} q(x_t | x_{t−1}) over p(x_T) ∏_{t≥1} p_θ(x_{t−1} | x_t), the two joints as products.
+/// Line 2: both joints of the chain as products.
+///
+/// Source: Ho et al. 2020, Eq. (3) and Appendix A.
+///
+/// Of each trajectory, in nats: (N).
+///
+/// # Formula
+/// log of ∏_{t≥1} q(x_t | x_{t−1}) over p(x_T) ∏_{t≥1} p_θ(x_{t−1} | x_t)
+///
+/// # Example
+/// ```
+/// use ddpm::bound::derivation::{LogDensities, line_products};
+/// use ndarray::array;
+///
+/// let at = |t_1: f64, t_2: f64| vec![array![0.0], array![t_1], array![t_2]]; // T = 2, one trajectory
+/// let (step, jump, posterior) = (at(-1.0, -2.0), at(-1.0, -4.0), at(0.0, 1.0)); // Bayes: −2 = 1 − 4 + 1
+/// let d = LogDensities { step, jump, posterior, reverse: at(-3.0, -5.0), prior: array![-6.0] };
+/// assert_eq!(line_products(&d), array![11.0]); // −1 − 2 + 6 + 3 + 5
+/// ```
 pub fn line_products(d: &LogDensities) -> Array1<f64> {
     d.sum(1, |t| d.step[t].clone()) - (&d.prior + d.sum(1, |t| d.reverse[t].clone()))
 }
 // ANCHOR_END: line_products
 
 // ANCHOR: line_sum_of_ratios
-/// Line 3: −log p(x_T) + Σ_{t≥1} log q(x_t | x_{t−1})/p_θ(x_{t−1} | x_t).
+/// Line 3: the logarithm of the products is a sum of ratios.
+///
+/// Source: Ho et al. 2020, Appendix A.
+///
+/// Of each trajectory, in nats: (N).
+///
+/// # Formula
+/// −log p(x_T) + Σ_{t≥1} log q(x_t | x_{t−1})/p_θ(x_{t−1} | x_t)
+///
+/// # Example
+/// ```
+/// use ddpm::bound::derivation::{LogDensities, line_sum_of_ratios};
+/// use ndarray::array;
+///
+/// let at = |t_1: f64, t_2: f64| vec![array![0.0], array![t_1], array![t_2]]; // T = 2, one trajectory
+/// let (step, jump, posterior) = (at(-1.0, -2.0), at(-1.0, -4.0), at(0.0, 1.0)); // Bayes: −2 = 1 − 4 + 1
+/// let d = LogDensities { step, jump, posterior, reverse: at(-3.0, -5.0), prior: array![-6.0] };
+/// assert_eq!(line_sum_of_ratios(&d), array![11.0]); // 6 + (−1 + 3) + (−2 + 5)
+/// ```
 pub fn line_sum_of_ratios(d: &LogDensities) -> Array1<f64> {
     -&d.prior + d.sum(1, |t| &d.step[t] - &d.reverse[t])
 }
 // ANCHOR_END: line_sum_of_ratios
 
 // ANCHOR: line_first_step_apart
-/// Line 4: the step t = 1 leaves the sum, −log p(x_T) + Σ_{t≥2} log q(x_t | x_{t−1})/p_θ(x_{t−1} | x_t)
-/// + log q(x_1 | x_0)/p_θ(x_0 | x_1).
+/// Line 4: the step t = 1 leaves the sum.
+///
+/// Source: Ho et al. 2020, Appendix A.
+///
+/// Of each trajectory, in nats: (N).
+///
+/// # Formula
+/// −log p(x_T) + Σ_{t≥2} log q(x_t | x_{t−1})/p_θ(x_{t−1} | x_t) + log q(x_1 | x_0)/p_θ(x_0 | x_1)
+///
+/// # Example
+/// ```
+/// use ddpm::bound::derivation::{LogDensities, line_first_step_apart};
+/// use ndarray::array;
+///
+/// let at = |t_1: f64, t_2: f64| vec![array![0.0], array![t_1], array![t_2]]; // T = 2, one trajectory
+/// let (step, jump, posterior) = (at(-1.0, -2.0), at(-1.0, -4.0), at(0.0, 1.0)); // Bayes: −2 = 1 − 4 + 1
+/// let d = LogDensities { step, jump, posterior, reverse: at(-3.0, -5.0), prior: array![-6.0] };
+/// assert_eq!(line_first_step_apart(&d), array![11.0]); // 6 + (−2 + 5) + (−1 + 3)
+/// ```
 pub fn line_first_step_apart(d: &LogDensities) -> Array1<f64> {
     -&d.prior + d.sum(2, |t| &d.step[t] - &d.reverse[t]) + (&d.step[1] - &d.reverse[1])
 }
 // ANCHOR_END: line_first_step_apart
 
 // ANCHOR: line_bayes
-/// Line 5: Bayes' rule turns each remaining step round. Since the chain is Markov, q(x_t | x_{t−1}) =
-/// q(x_t | x_{t−1}, x_0) = q(x_{t−1} | x_t, x_0) q(x_t | x_0)/q(x_{t−1} | x_0).
+/// Line 5: Bayes' rule turns each remaining step round.
 ///
+/// Source: Ho et al. 2020, Appendix A.
+///
+/// The chain is Markov, so q(x_t | x_{t−1}) = q(x_t | x_{t−1}, x_0), and Bayes' rule can be applied given x_0.
+///
+/// Of each trajectory, in nats: (N).
+///
+/// # Formula
 /// −log p(x_T) + Σ_{t≥2} log [q(x_{t−1} | x_t, x_0)/p_θ(x_{t−1} | x_t) · q(x_t | x_0)/q(x_{t−1} | x_0)]
 /// + log q(x_1 | x_0)/p_θ(x_0 | x_1)
+///
+/// since q(x_t | x_{t−1}, x_0) = q(x_{t−1} | x_t, x_0) q(x_t | x_0)/q(x_{t−1} | x_0).
+///
+/// # Example
+/// ```
+/// use ddpm::bound::derivation::{LogDensities, line_bayes};
+/// use ndarray::array;
+///
+/// let at = |t_1: f64, t_2: f64| vec![array![0.0], array![t_1], array![t_2]]; // T = 2, one trajectory
+/// let (step, jump, posterior) = (at(-1.0, -2.0), at(-1.0, -4.0), at(0.0, 1.0)); // Bayes: −2 = 1 − 4 + 1
+/// let d = LogDensities { step, jump, posterior, reverse: at(-3.0, -5.0), prior: array![-6.0] };
+/// assert_eq!(line_bayes(&d), array![11.0]); // 6 + (1 + 5) + (−4 + 1) + (−1 + 3)
+/// ```
 pub fn line_bayes(d: &LogDensities) -> Array1<f64> {
     let turned = |t: usize| (&d.posterior[t] - &d.reverse[t]) + (&d.jump[t] - &d.jump[t - 1]);
     -&d.prior + d.sum(2, turned) + (&d.step[1] - &d.reverse[1])
@@ -111,8 +183,24 @@ pub fn line_bayes(d: &LogDensities) -> Array1<f64> {
 // ANCHOR: line_two_sums
 /// Line 6: the sum splits in two, and the second one will telescope.
 ///
+/// Source: Ho et al. 2020, Appendix A.
+///
+/// Of each trajectory, in nats: (N).
+///
+/// # Formula
 /// −log p(x_T) + Σ_{t≥2} log q(x_{t−1} | x_t, x_0)/p_θ(x_{t−1} | x_t) + Σ_{t≥2} log q(x_t | x_0)/q(x_{t−1} | x_0)
 /// + log q(x_1 | x_0)/p_θ(x_0 | x_1)
+///
+/// # Example
+/// ```
+/// use ddpm::bound::derivation::{LogDensities, line_two_sums};
+/// use ndarray::array;
+///
+/// let at = |t_1: f64, t_2: f64| vec![array![0.0], array![t_1], array![t_2]]; // T = 2, one trajectory
+/// let (step, jump, posterior) = (at(-1.0, -2.0), at(-1.0, -4.0), at(0.0, 1.0)); // Bayes: −2 = 1 − 4 + 1
+/// let d = LogDensities { step, jump, posterior, reverse: at(-3.0, -5.0), prior: array![-6.0] };
+/// assert_eq!(line_two_sums(&d), array![11.0]); // 6 + (1 + 5) + (−4 + 1) + (−1 + 3)
+/// ```
 pub fn line_two_sums(d: &LogDensities) -> Array1<f64> {
     let posteriors = d.sum(2, |t| &d.posterior[t] - &d.reverse[t]);
     let jumps = d.sum(2, |t| &d.jump[t] - &d.jump[t - 1]);
@@ -121,10 +209,28 @@ pub fn line_two_sums(d: &LogDensities) -> Array1<f64> {
 // ANCHOR_END: line_two_sums
 
 // ANCHOR: line_telescoped
-/// Line 7: of the telescoping sum only its ends are left, log q(x_T | x_0)/q(x_1 | x_0).
+/// Line 7: of the telescoping sum only its ends are left.
 ///
+/// Source: Ho et al. 2020, Appendix A.
+///
+/// The sum is that of the jumps, Σ_{t≥2} log q(x_t | x_0)/q(x_{t−1} | x_0).
+///
+/// Of each trajectory, in nats: (N).
+///
+/// # Formula
 /// −log p(x_T) + Σ_{t≥2} log q(x_{t−1} | x_t, x_0)/p_θ(x_{t−1} | x_t) + log q(x_T | x_0)/q(x_1 | x_0)
 /// + log q(x_1 | x_0)/p_θ(x_0 | x_1)
+///
+/// # Example
+/// ```
+/// use ddpm::bound::derivation::{LogDensities, line_telescoped};
+/// use ndarray::array;
+///
+/// let at = |t_1: f64, t_2: f64| vec![array![0.0], array![t_1], array![t_2]]; // T = 2, one trajectory
+/// let (step, jump, posterior) = (at(-1.0, -2.0), at(-1.0, -4.0), at(0.0, 1.0)); // Bayes: −2 = 1 − 4 + 1
+/// let d = LogDensities { step, jump, posterior, reverse: at(-3.0, -5.0), prior: array![-6.0] };
+/// assert_eq!(line_telescoped(&d), array![11.0]); // 6 + (1 + 5) + (−4 + 1) + (−1 + 3)
+/// ```
 pub fn line_telescoped(d: &LogDensities) -> Array1<f64> {
     let posteriors = d.sum(2, |t| &d.posterior[t] - &d.reverse[t]);
     -&d.prior + posteriors + (&d.jump[d.steps()] - &d.jump[1]) + (&d.step[1] - &d.reverse[1])
@@ -134,7 +240,23 @@ pub fn line_telescoped(d: &LogDensities) -> Array1<f64> {
 // ANCHOR: line_three_terms
 /// Line 8: q(x_1 | x_0) cancels, and three kinds of terms are left: what becomes L_T, the L_{t−1}, and L_0.
 ///
+/// Source: Ho et al. 2020, Appendix A, Eq. (5).
+///
+/// Of each trajectory, in nats: (N).
+///
+/// # Formula
 /// log q(x_T | x_0)/p(x_T) + Σ_{t≥2} log q(x_{t−1} | x_t, x_0)/p_θ(x_{t−1} | x_t) − log p_θ(x_0 | x_1)
+///
+/// # Example
+/// ```
+/// use ddpm::bound::derivation::{LogDensities, line_three_terms};
+/// use ndarray::array;
+///
+/// let at = |t_1: f64, t_2: f64| vec![array![0.0], array![t_1], array![t_2]]; // T = 2, one trajectory
+/// let (step, jump, posterior) = (at(-1.0, -2.0), at(-1.0, -4.0), at(0.0, 1.0)); // Bayes: −2 = 1 − 4 + 1
+/// let d = LogDensities { step, jump, posterior, reverse: at(-3.0, -5.0), prior: array![-6.0] };
+/// assert_eq!(line_three_terms(&d), array![11.0]); // (−4 + 6) + (1 + 5) + 3
+/// ```
 pub fn line_three_terms(d: &LogDensities) -> Array1<f64> {
     (&d.jump[d.steps()] - &d.prior) + d.sum(2, |t| &d.posterior[t] - &d.reverse[t]) - &d.reverse[1]
 }

@@ -12,6 +12,13 @@ use ndarray::{Array1, Array2, Axis};
 /// Source: Ho et al. 2020, §4.3 and Algorithms 3 and 4.
 ///
 /// `terms` are L_0 … L_T; so are the rates, in the same unit. At t = T that is L_T alone, at t = 0 the whole bound.
+///
+/// # Example
+/// ```
+/// use ddpm::bound::progressive_rates;
+///
+/// assert_eq!(progressive_rates(&[3.0, 2.0, 1.0]), [6.0, 3.0, 1.0]);
+/// ```
 pub fn progressive_rates(terms: &[f64]) -> Vec<f64> {
     let mut sent = 0.0;
     let mut rates: Vec<f64> = terms
@@ -28,11 +35,27 @@ pub fn progressive_rates(terms: &[f64]) -> Vec<f64> {
 // ANCHOR_END: progressive_rates
 
 // ANCHOR: decoding_error
-/// The mean over coordinates of (x_0 − x̂_0)² for each point: what the receiver of x_t gets wrong. Shapes: (N, D) to (N).
+/// The mean over coordinates of (x_0 − x̂_0)² for each point: the error of the receiver of x_t. Shapes: (N, D) to (N).
 ///
-/// Source: Ho et al. 2020, §4.3 and Eq. (15), with x̂_0 = (x_t − √(1 − ᾱ_t) ε_θ)/√ᾱ_t.
+/// Source: Ho et al. 2020, §4.3 and Eq. (15).
 ///
 /// `prediction` is the denoiser's at `x_t`, a draw from q(x_t | x_0). Where the process clips x̂_0, the receiver does so, too.
+///
+/// # Formula
+/// Σ_d (x_0 − x̂_0)_d²/D, x̂_0 = (x_t − √(1 − ᾱ_t) ε_θ)/√ᾱ_t
+///
+/// # Example
+/// ```
+/// use ddpm::{bound::decoding_error, denoiser::Prediction, reverse::{FixedVariance, ReverseProcess}, schedule::Schedule};
+/// use ndarray::array;
+///
+/// let (schedule, variance) = (Schedule::linear(2, 0.36, 0.4375)?, FixedVariance::Beta);
+/// let process = ReverseProcess { schedule: &schedule, variance, clip: None };
+/// let none = Prediction { eps: array![[0.0, 0.0]], variance: None }; // x̂_0 = x_t/0.6
+/// let error = decoding_error(&process, &none, &array![[1.0, 0.0]], &array![[0.6, 0.6]], 2)[0];
+/// assert!((error - 0.5).abs() < 1e-12); // right in one coordinate, off by 1 in the other
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 pub fn decoding_error(
     process: &ReverseProcess,
     prediction: &Prediction,

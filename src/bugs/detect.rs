@@ -9,7 +9,15 @@ use ndarray::{Array2, ArrayView1};
 // ANCHOR: first_bad_beta
 /// The first t = 1 … T whose β_t is not a number strictly between 0 and 1; `None` if all are.
 ///
-/// `betas` has T + 1 entries, index = t. Entry 0 is the clean image's β_0 = 0; it is not asked. NaN is a bad β, too.
+/// `betas` has T + 1 entries, index = t. Entry 0 is the clean image's β_0 = 0; it is not checked. NaN is a bad β, too.
+///
+/// # Example
+/// ```
+/// use ddpm::bugs::first_bad_beta;
+///
+/// assert_eq!(first_bad_beta(&[0.0, 0.1, 0.2]), None);
+/// assert_eq!(first_bad_beta(&[0.0, 0.1, 1.0, f64::NAN]), Some(2));
+/// ```
 pub fn first_bad_beta(betas: &[f64]) -> Option<usize> {
     (1..betas.len()).find(|&t| !(betas[t] > 0.0 && betas[t] < 1.0))
 }
@@ -19,10 +27,21 @@ pub fn first_bad_beta(betas: &[f64]) -> Option<usize> {
 /// How far noise is from N(0, 1): its mean, variance and excess kurtosis, each over the standard error that it would have if
 /// the noise were N(0, 1).
 ///
+/// Of N(0, 1) and a large number of values each is about N(0, 1) itself: beyond ±4 once in 16,000 times.
+///
+/// # Formula
 /// z_1 = m √N, z_2 = (v − 1) √(N/2), z_3 = k √(N/24)
 ///
-/// where m is the mean, v the mean squared distance from it and k the excess kurtosis of the N values. Of N(0, 1) and a
-/// large N each is about N(0, 1) itself: beyond ±4 once in 16,000 times.
+/// where m is the mean, v the mean squared distance from it and k the excess kurtosis of the N values.
+///
+/// # Example
+/// ```
+/// use ddpm::bugs::normality_scores;
+///
+/// let signs = ndarray::Array1::from_shape_fn(600, |i| if i % 2 == 0 { 1.0 } else { -1.0 });
+/// let [mean, variance, kurtosis] = normality_scores(signs.view());
+/// assert!(mean.abs() < 1e-9 && variance.abs() < 1e-9 && (kurtosis + 10.0).abs() < 1e-9); // k = −2
+/// ```
 pub fn normality_scores(noise: ArrayView1<f64>) -> [f64; 3] {
     let count = noise.len() as f64;
     [
@@ -36,10 +55,20 @@ pub fn normality_scores(noise: ArrayView1<f64>) -> [f64; 3] {
 // ANCHOR: standard_errors_off
 /// How many standard errors a formula's value lies from the mean of draws whose expectation it should be.
 ///
+/// 0 where the two are equal, also if the draws do not scatter at all.
+///
+/// # Formula
 /// |m − `predicted`| / √(s²/N)
 ///
-/// where m is the mean and s² the variance (over N − 1) of the N `draws`. 0 where the two are equal, also if the draws do not
-/// scatter at all.
+/// where m is the mean and s² the variance (over N − 1) of the N `draws`.
+///
+/// # Example
+/// ```
+/// use ddpm::bugs::standard_errors_off;
+/// use ndarray::array;
+///
+/// assert_eq!(standard_errors_off(5.0, array![1.0, 3.0].view()), 3.0); // mean 2, standard error √2/√2
+/// ```
 pub fn standard_errors_off(predicted: f64, draws: ArrayView1<f64>) -> f64 {
     let gap = (mean(draws) - predicted).abs();
     if gap == 0.0 { 0.0 } else { gap / standard_error(draws) }
@@ -48,6 +77,13 @@ pub fn standard_errors_off(predicted: f64, draws: ArrayView1<f64>) -> f64 {
 
 // ANCHOR: unmoved_parameters
 /// How many parameters a training step left exactly as they were.
+///
+/// # Example
+/// ```
+/// use ddpm::bugs::unmoved_parameters;
+///
+/// assert_eq!(unmoved_parameters(&[1.0, 2.0, 3.0], &[1.0, 2.1, 3.0]), 2);
+/// ```
 ///
 /// # Panics
 /// If there are not as many after the step as before it.
@@ -72,9 +108,17 @@ pub struct StepAudit {
 // ANCHOR_END: StepAudit
 
 // ANCHOR: step_audit
-/// Compares the t that training drew with those that a sampler of T = `steps` steps asked for.
+/// Compares the t that training drew with those at which a sampler of T = `steps` steps called the network.
 ///
-/// Both come as they were logged, in any order. A sampler may ask for a t outside of 1 … T; training never drew that.
+/// Both come as they were logged, in any order. A sampler may call it at a t outside of 1 … T; training never drew that.
+///
+/// # Example
+/// ```
+/// use ddpm::bugs::{StepAudit, step_audit};
+///
+/// let audit = step_audit(3, &[1, 2, 3, 3], &[2, 1, 1, 0]);
+/// assert_eq!(audit, StepAudit { untrained: vec![0], unasked: vec![3], repeated: vec![1] });
+/// ```
 pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit {
     let mut sorted = asked.to_vec();
     sorted.sort_unstable();
@@ -93,8 +137,16 @@ pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit
 // ANCHOR: reseed_change
 /// What another generator changes: the largest |difference| of any coordinate between two runs, and NaN if there is one.
 ///
-/// `run` is given a seed and returns points of shape (N, D); all else should be the same from call to call. What must not be
+/// `run` takes a seed and returns points of shape (N, D); all else should be the same from call to call. What must not be
 /// random returns exactly 0.
+///
+/// # Example
+/// ```
+/// use ddpm::bugs::reseed_change;
+/// use ndarray::array;
+///
+/// assert_eq!(reseed_change(|_| array![[1.0, 2.0]]), 0.0);
+/// ```
 ///
 /// # Panics
 /// If the two runs return other shapes.

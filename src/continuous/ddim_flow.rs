@@ -13,10 +13,20 @@ use ndarray::{Array2, ArrayView2, Axis};
 ///
 /// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eq. (14).
 ///
-/// dy/ds = ε*(x, t) = (y − E\[x_0 | x\])/s
+/// `s` is the noise beside a signal of size 1: y = x_0 + s ε. DDIM with η = 0 is Euler's method on this equation, from s at x_T
+/// down to 0.
 ///
-/// where s = √((1 − ᾱ)/ᾱ) = e^{−λ} is the noise beside a signal of size 1; y = x_0 + s ε. DDIM with η = 0 is Euler's
-/// method on this equation, from s at x_T down to 0.
+/// # Formula
+/// dy/ds = ε*(x, t) = (y − E\[x_0 | x\])/s, s = √((1 − ᾱ)/ᾱ) = e^{−λ}
+///
+/// # Example
+/// ```
+/// use ddpm::{continuous::ddim_velocity, denoiser::GaussianData};
+/// use ndarray::array;
+///
+/// let data = GaussianData { mean: array![0.0], variance: 1.0 };
+/// assert_eq!(ddim_velocity(&data, 1.0, array![[3.0]].view()), array![[1.5]]); // half of y is noise
+/// ```
 pub fn ddim_velocity(data: &(impl PosteriorMean + ?Sized), s: f64, y: ArrayView2<f64>) -> Array2<f64> {
     let mut velocity = y.to_owned(); // (N, D)
     for (mut velocity, y) in velocity.axis_iter_mut(Axis(0)).zip(y.rows()) {

@@ -6,12 +6,20 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 // ANCHOR: frequencies
 /// The angular frequencies of an embedding, from 1 down to 1/10000 in a geometric sequence.
 ///
+/// # Formula
 /// ```text
 /// ω_k = exp(−k ln 10000 / (half − 1)),   k = 0 … half − 1
 /// ```
 ///
-/// # Panics
+/// # Example
+/// ```
+/// use ddpm::network::embedding::frequencies;
 ///
+/// let [first, middle, last]: [f64; 3] = frequencies(3).try_into().unwrap();
+/// assert!(first == 1.0 && (middle - 0.01).abs() < 1e-12 && (last - 1e-4).abs() < 1e-12);
+/// ```
+///
+/// # Panics
 /// If `half` < 2: one frequency makes no sequence.
 #[track_caller]
 pub fn frequencies<F: Float>(half: usize) -> Vec<F> {
@@ -29,21 +37,21 @@ pub fn frequencies<F: Float>(half: usize) -> Vec<F> {
 ///
 /// Source: Vaswani et al. 2017, §3.5, for positions in a sentence.
 ///
-/// ```text
-/// e(v) = (sin(s v ω_0), …, sin(s v ω_{half−1}), cos(s v ω_0), …, cos(s v ω_{half−1}))
-/// ```
-///
-/// where s is `scale`, half is `size`/2 and ω_k are the [`frequencies`]. `values` is (N), the result (N, `size`).
+/// The angles are `scale` times the value times each of the [`frequencies`]. `values` is (N), the result (N, `size`).
 ///
 /// Vaswani et al. interleave sines and cosines and divide by half where this divides by half − 1, so their lowest
 /// frequency lies above 1/10000. This is the arrangement of Ho et al.'s code and of tiny-diffusion. Ho et al. embed
 /// only t, with s = 1; tiny-diffusion embeds the coordinates of a point too, with s = 25, since points lie within a
 /// few units where times lie within 1000.
 ///
-/// # Panics
+/// # Formula
+/// ```text
+/// e(v) = (sin(s v ω_0), …, sin(s v ω_{half−1}), cos(s v ω_0), …, cos(s v ω_{half−1}))
+/// ```
 ///
-/// If `size` is odd or less than 4.
+/// where s is `scale`, half is `size`/2 and ω_k are the [`frequencies`].
 ///
+/// # Example
 /// ```
 /// use ddpm::network::sinusoidal_embedding;
 /// use ndarray::array;
@@ -51,6 +59,9 @@ pub fn frequencies<F: Float>(half: usize) -> Vec<F> {
 /// let row = sinusoidal_embedding(array![0.0_f64].view(), 25.0, 4);
 /// assert_eq!(row, array![[0.0, 0.0, 1.0, 1.0]]);
 /// ```
+///
+/// # Panics
+/// If `size` is odd or less than 4.
 #[track_caller]
 pub fn sinusoidal_embedding<F: Float>(values: ArrayView1<F>, scale: F, size: usize) -> Array2<F> {
     assert!(size.is_multiple_of(2), "an embedding has as many sines as cosines; its size {size} is odd");

@@ -8,18 +8,16 @@ use super::Float;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, NdFloat};
 
 // ANCHOR: linear_forward
-/// The linear layer y = x Wᵀ + b.
+/// The linear layer: a weighted sum of the inputs, and a bias.
 ///
+/// `x` is (N, inputs), `weight` W is (outputs, inputs), `bias` b is (outputs) and y is (N, outputs).
+///
+/// # Formula
 /// ```text
-/// y_{ni} = Σ_j x_{nj} W_{ij} + b_i
+/// y = x Wᵀ + b,   y_{ni} = Σ_j x_{nj} W_{ij} + b_i
 /// ```
 ///
-/// where `x` is (N, inputs), `weight` W is (outputs, inputs), `bias` b is (outputs) and y is (N, outputs).
-///
-/// # Panics
-///
-/// If the shapes do not fit.
-///
+/// # Example
 /// ```
 /// use ddpm::network::layers::linear_forward;
 /// use ndarray::array;
@@ -27,6 +25,9 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, NdFloat};
 /// let y = linear_forward(array![[1.0, 2.0]].view(), array![[3.0, 4.0]].view(), array![0.5].view());
 /// assert_eq!(y, array![[11.5]]);
 /// ```
+///
+/// # Panics
+/// If the shapes do not fit.
 pub fn linear_forward<F: NdFloat>(x: ArrayView2<F>, weight: ArrayView2<F>, bias: ArrayView1<F>) -> Array2<F> {
     x.dot(&weight.t()) + bias // (N, outputs)
 }
@@ -35,14 +36,24 @@ pub fn linear_forward<F: NdFloat>(x: ArrayView2<F>, weight: ArrayView2<F>, bias:
 // ANCHOR: linear_backward
 /// The gradients of the linear layer, (∂L/∂x, ∂L/∂W, ∂L/∂b), from G = ∂L/∂y.
 ///
+/// `grad_output` G is (N, outputs), and each gradient has the shape of what it belongs to.
+///
+/// # Formula
 /// ```text
 /// ∂L/∂x = G W        ∂L/∂W = Gᵀ x        ∂L/∂b_i = Σ_n G_{ni}
 /// ```
 ///
-/// where `grad_output` G is (N, outputs) and each gradient has the shape of what it belongs to.
+/// # Example
+/// ```
+/// use ddpm::network::layers::linear_backward;
+/// use ndarray::array;
+///
+/// let (x, weight) = (array![[1.0, 2.0]], array![[3.0, 4.0]]); // y = 3 x_1 + 4 x_2 + b
+/// let (of_x, of_weight, of_bias) = linear_backward(x.view(), weight.view(), array![[1.0]].view());
+/// assert_eq!((of_x, of_weight, of_bias), (weight, x, array![1.0]));
+/// ```
 ///
 /// # Panics
-///
 /// If the shapes do not fit.
 pub fn linear_backward<F: NdFloat>(
     x: ArrayView2<F>,
@@ -59,14 +70,16 @@ pub fn linear_backward<F: NdFloat>(
 // ANCHOR: gelu
 /// The Gaussian error linear unit.
 ///
-/// Source: Hendrycks & Gimpel 2016, §2, the exact form:
+/// Source: Hendrycks & Gimpel 2016, §2, the exact form.
 ///
+/// # Formula
 /// ```text
 /// GELU(x) = x Φ(x) = ½ x (1 + erf(x/√2))
 /// ```
 ///
 /// where Φ is the standard normal distribution function, the first of [`Float::normal`].
 ///
+/// # Example
 /// ```
 /// use ddpm::network::layers::gelu;
 ///
@@ -83,11 +96,23 @@ pub fn gelu<F: Float>(x: F) -> F {
 // ANCHOR: gelu_derivative
 /// The derivative of [`gelu`].
 ///
+/// Source: Hendrycks & Gimpel 2016, §2.
+///
+/// # Formula
 /// ```text
 /// GELU′(x) = Φ(x) + x φ(x)
 /// ```
 ///
 /// where φ = Φ′ is the standard normal density, the second of [`Float::normal`].
+///
+/// # Example
+/// ```
+/// use ddpm::network::layers::{gelu, gelu_derivative};
+///
+/// let (x, h) = (0.7_f64, 1e-5);
+/// let by_differences = (gelu(x + h) - gelu(x - h)) / (2.0 * h);
+/// assert!((gelu_derivative(x) - by_differences).abs() < 1e-9);
+/// ```
 #[inline]
 pub fn gelu_derivative<F: Float>(x: F) -> F {
     let (cdf, pdf) = x.normal();

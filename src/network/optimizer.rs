@@ -65,13 +65,26 @@ impl<F: Float> AdamW<F> {
 /// Source: Loshchilov & Hutter 2019, Algorithm 2, with the decay scaled by the learning rate as PyTorch does; the rest is
 /// Kingma & Ba 2015, Algorithm 1.
 ///
+/// `mean` and `mean_square` are the running means of the gradient and of its square, updated here. Both begin at 0, and the
+/// parameters move by means that are corrected for that.
+///
+/// # Formula
 /// ```text
 /// m ← β_1 m + (1 − β_1) g            v ← β_2 v + (1 − β_2) g²
 /// θ ← (1 − η λ) θ − η m̂ / (√v̂ + ϵ),   m̂ = m / (1 − β_1^step),  v̂ = v / (1 − β_2^step)
 /// ```
 ///
-/// where g is `gradient`, m is `mean`, v is `mean_square`. Both means begin at 0; dividing by 1 − β^step takes out the
-/// pull of that beginning.
+/// where g is `gradient`, m is `mean`, v is `mean_square`. Dividing by 1 − β^step takes out the pull of the beginning at 0.
+///
+/// # Example
+/// ```
+/// use ddpm::network::{AdamWConfig, optimizer::adamw_update};
+///
+/// let config = AdamWConfig { learning_rate: 0.1, weight_decay: 0.0, ..AdamWConfig::default() };
+/// let (mut theta, mut mean, mut mean_square) = ([1.0, 1.0], [0.0; 2], [0.0; 2]);
+/// adamw_update(&config, 1, &mut theta, &[5.0, -0.01], &mut mean, &mut mean_square);
+/// assert!((theta[0] - 0.9_f64).abs() < 1e-6 && (theta[1] - 1.1).abs() < 1e-6); // η, whatever |g|
+/// ```
 #[inline]
 pub fn adamw_update<F: Float>(
     config: &AdamWConfig,
@@ -102,11 +115,21 @@ pub fn adamw_update<F: Float>(
 // ANCHOR: clip_gradient_norm
 /// Scales the gradient down to the length `max_norm` if it is longer, and returns the length it had.
 ///
+/// The 10⁻⁶ is PyTorch's. A gradient that is not finite stays as it is, and the returned length is not finite.
+///
+/// # Formula
 /// ```text
 /// g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶))
 /// ```
 ///
-/// The 10⁻⁶ is PyTorch's. A gradient that is not finite stays as it is, and the returned length says so.
+/// # Example
+/// ```
+/// use ddpm::network::clip_gradient_norm;
+///
+/// let mut gradient = [3.0_f64, 4.0];
+/// assert_eq!(clip_gradient_norm(&mut gradient, 1.0), 5.0);
+/// assert!((gradient[0] - 0.6).abs() < 1e-6 && (gradient[1] - 0.8).abs() < 1e-6);
+/// ```
 pub fn clip_gradient_norm<F: Float>(gradient: &mut [F], max_norm: f64) -> f64 {
     let norm = sum_of_squares(gradient).sqrt();
     let factor = max_norm / (norm + 1e-6);
@@ -172,7 +195,25 @@ impl<F: Float> Ema<F> {
 }
 
 // ANCHOR: ema_update
-/// a ← d a + (1 − d) θ, written as a step towards θ, so that an average equal to θ stays it to the last bit.
+/// One update of an exponential moving average of the parameters.
+///
+/// Source: Ho et al. 2020, App. B.
+///
+/// It is computed as a step towards the parameters, so that an average equal to them stays as it is, to the last bit.
+///
+/// # Formula
+/// a ← d a + (1 − d) θ
+///
+/// where d is `decay`, a is `average` and θ are the `parameters`.
+///
+/// # Example
+/// ```
+/// use ddpm::network::optimizer::ema_update;
+///
+/// let mut average = [0.0_f64, 2.0];
+/// ema_update(&mut average, &[1.0, 2.0], 0.75);
+/// assert_eq!(average, [0.25, 2.0]);
+/// ```
 #[inline]
 pub fn ema_update<F: Float>(average: &mut [F], parameters: &[F], decay: f64) {
     let step = F::of(1.0 - decay);
@@ -187,8 +228,16 @@ pub fn ema_update<F: Float>(average: &mut [F], parameters: &[F], decay: f64) {
 ///
 /// Source: TensorFlow's `ExponentialMovingAverage` with `num_updates`.
 ///
+/// # Formula
 /// ```text
 /// d_n = min(decay, (1 + n) / (10 + n))
+/// ```
+///
+/// # Example
+/// ```
+/// use ddpm::network::optimizer::ema_decay;
+///
+/// assert_eq!((ema_decay(0.999, 0), ema_decay(0.999, 1_000_000)), (0.1, 0.999));
 /// ```
 pub fn ema_decay(decay: f64, n: u64) -> f64 {
     decay.min((1 + n) as f64 / (10 + n) as f64)
@@ -200,12 +249,20 @@ pub fn ema_decay(decay: f64, n: u64) -> f64 {
 ///
 /// Source: Loshchilov & Hutter 2017, Eq. (5), one cycle down to η_min = 0; beyond `steps` it stays there.
 ///
+/// # Formula
 /// ```text
 /// η = ½ base (1 + cos(π step / steps))
 /// ```
 ///
-/// # Panics
+/// # Example
+/// ```
+/// use ddpm::network::cosine_learning_rate;
 ///
+/// let half_way = cosine_learning_rate(50, 100, 1e-3);
+/// assert!((half_way - 5e-4).abs() < 1e-12);
+/// ```
+///
+/// # Panics
 /// If `steps` is 0.
 #[track_caller]
 pub fn cosine_learning_rate(step: usize, steps: usize, base: f64) -> f64 {

@@ -83,12 +83,23 @@ pub struct Batch<'a> {
 /// The bound's term of one coordinate where p_θ = N(mean, exp(`log_variance`)), and its derivatives with respect to
 /// the mean and the log-variance; nats.
 ///
-/// For t > 1 it is KL(N(μ̃, β̃) ‖ p_θ); with s = ln Σ
+/// Source: Ho et al. 2020, Eq. (5).
 ///
+/// For t > 1 it is KL(N(μ̃, β̃) ‖ p_θ), where `target` is μ̃ and `target_variance` β̃. At t = 1 it is −log p_θ(x_0 | x_1), which
+/// has the same derivatives with μ̃ = x_0 and β̃ = 0: there `target_variance` is 0.
+///
+/// # Formula
 /// L = ½ [s − ln β̃ − 1 + (β̃ + (μ̃ − μ)²) e⁻ˢ], ∂L/∂μ = (μ − μ̃) e⁻ˢ, ∂L/∂s = ½ [1 − (β̃ + (μ̃ − μ)²) e⁻ˢ]
 ///
-/// At t = 1 it is −log p_θ(x_0 | x_1), which has the same derivatives with μ̃ = x_0 and β̃ = 0: hand over
-/// `target_variance` = 0.
+/// where s = ln Σ is `log_variance` and μ is `mean`.
+///
+/// # Example
+/// ```
+/// use ddpm::objective::gaussian_term;
+///
+/// // KL(N(1, 1) ‖ N(0, 1)) is ½; it falls as the mean rises to 1, and as the variance grows
+/// assert_eq!(gaussian_term(1.0, 1.0, 0.0, 0.0), (0.5, -1.0, -0.5));
+/// ```
 pub fn gaussian_term(target: f64, target_variance: f64, mean: f64, log_variance: f64) -> (f64, f64, f64) {
     let precision = (-log_variance).exp();
     let spread = (target_variance + (target - mean).powi(2)) * precision;
@@ -125,6 +136,18 @@ impl<'a> TrainingLoss<'a> {
     ///
     /// `output` is the network's, of shape (N, outputs); afterwards it holds ∂loss/∂output. Returns the loss, a mean over
     /// points and coordinates.
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::{objective::{Batch, Objective, TrainingLoss}, schedule::Schedule};
+    /// use ndarray::array;
+    ///
+    /// let (schedule, x, eps) = (Schedule::linear(2, 0.36, 0.4375)?, array![[0.0, 0.0]], array![[1.0, 0.0]]);
+    /// let (batch, mut output) = (Batch { x_0: &x, eps: &eps, x_t: &x, t: &[2] }, array![[0.0, 0.0]]);
+    /// let loss = TrainingLoss::new(&schedule, Objective::Simple).loss_and_gradient(batch, &mut output);
+    /// assert_eq!((loss, output), (0.5, array![[-1.0, 0.0]])); // ‖ε − ε_θ‖²/2 and 2 (ε_θ − ε)/2
+    /// # Ok::<(), ddpm::Error>(())
+    /// ```
     ///
     /// # Panics
     /// If the shapes do not belong together.

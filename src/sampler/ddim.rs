@@ -9,9 +9,22 @@ use std::{fmt, str::FromStr};
 ///
 /// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eq. (16).
 ///
+/// With `eta` = 1 and `previous` = t − 1 it is √β̃_t. At `previous` = 0 it is 0, whatever `eta`.
+///
+/// # Formula
 /// σ = η √((1 − ᾱ_s)/(1 − ᾱ_t)) √(1 − ᾱ_t/ᾱ_s)
 ///
-/// where s is `previous`. With η = 1 and s = t − 1 it is √β̃_t. At s = 0 it is 0, whatever η.
+/// where s is `previous`.
+///
+/// # Example
+/// ```
+/// use ddpm::{posterior::posterior_variance, sampler::ddim_sigma, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(2, 0.36, 0.4375)?;
+/// let sigma = ddim_sigma(&schedule, 2, 1, 1.0);
+/// assert!((sigma * sigma - posterior_variance(&schedule, 2)).abs() < 1e-12);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 #[track_caller]
 pub fn ddim_sigma(schedule: &Schedule, t: usize, previous: usize, eta: f64) -> f64 {
     let (now, then) = (schedule.alpha_bar(t), schedule.alpha_bar(previous));
@@ -24,11 +37,24 @@ pub fn ddim_sigma(schedule: &Schedule, t: usize, previous: usize, eta: f64) -> f
 ///
 /// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eqs. (12) and (16).
 ///
+/// The fresh noise has the deviation [`ddim_sigma`]: `eta` = 0 draws no noise at all, 1 draws as much as Algorithm 2 with σ² = β̃
+/// does, to which it is equal at `previous` = t − 1. At `previous` = 0 there is no noise, whatever `eta`. With `clip`, x̂_0 is
+/// clipped and ε_θ stays as it is.
+///
+/// # Formula
 /// x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε_θ + σ z
 ///
-/// where s is `previous` and σ is [`ddim_sigma`]: η = 0 draws no noise at all, 1 draws as much as Algorithm 2 with σ² = β̃
-/// does, to which it is equal at s = t − 1. At s = 0 there is no noise, whatever η. With `clip`, x̂_0 is clipped and ε_θ
-/// stays as it is.
+/// where s is `previous` and σ is [`ddim_sigma`].
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::ddim_step, schedule::Schedule};
+///
+/// let step = ddim_step(&Schedule::linear(2, 0.36, 0.4375)?, 2, 1, 0.0, None);
+/// let x_1 = step.x_t * 2.2 + step.eps * 2.0; // x_2 = 2.2 = 0.6 · 1 + 0.8 · 2: x_0 = 1 and ε = 2
+/// assert!((x_1 - 2.0).abs() < 1e-12); // 0.8 · 1 + 0.6 · 2
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 ///
 /// # Panics
 /// If not 0 ≤ s < t ≤ T, or η lies outside of [0, 1].
@@ -49,13 +75,26 @@ pub fn ddim_step(schedule: &Schedule, t: usize, previous: usize, eta: f64, clip:
 // ANCHOR_END: ddim_step
 
 // ANCHOR: sigma_hat_step
-/// DDIM's jump with η = 1, but louder: its mean leaves room for the noise σ, and σ̂ > σ is drawn.
+/// DDIM's jump with η = 1 and more noise: its mean is that for the noise σ, and σ̂ > σ is drawn.
 ///
 /// Source: Song, Meng & Ermon 2021, §5, where it is called σ̂; Ho et al.'s samples of CIFAR-10 were drawn so.
 ///
+/// At `previous` = t − 1 it is the step of Algorithm 2 with σ² = β. At `previous` = 0 there is no noise.
+///
+/// # Formula
 /// σ̂² = 1 − ᾱ_t/ᾱ_s
 ///
-/// where s is `previous`; at s = t − 1 that is β_t, and the step that of Algorithm 2 with σ² = β. At s = 0 there is no noise.
+/// where s is `previous`; at s = t − 1 that is β_t.
+///
+/// # Example
+/// ```
+/// use ddpm::{reverse::FixedVariance, sampler::{ancestral_step, sigma_hat_step}, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(2, 0.36, 0.4375)?;
+/// let (jump, step) = (sigma_hat_step(&schedule, 2, 1, None), ancestral_step(&schedule, 2, FixedVariance::Beta, None));
+/// assert!((jump.noise - step.noise).abs() < 1e-12 && (jump.eps - step.eps).abs() < 1e-12);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 ///
 /// # Panics
 /// If not 0 ≤ s < t ≤ T.
@@ -69,6 +108,18 @@ pub fn sigma_hat_step(schedule: &Schedule, t: usize, previous: usize, clip: Opti
 
 // ANCHOR: ddim
 /// All jumps of DDIM along a falling grid of times, the last one to t = 0.
+///
+/// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eq. (12), see [`ddim_step`].
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::{ddim, ddim_step}, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
+/// let jumps = ddim(&schedule, &[900, 500], 0.0, None);
+/// assert_eq!(jumps, [ddim_step(&schedule, 900, 500, 0.0, None), ddim_step(&schedule, 500, 0, 0.0, None)]);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 ///
 /// # Panics
 /// If the grid does not fall strictly within T…1, or as [`ddim_step`].
@@ -128,9 +179,20 @@ impl FromStr for Spacing {
 // ANCHOR: time_grid
 /// A falling grid of `count` times within T … 1; `steps` is T.
 ///
+/// Source: Lin et al. 2024, Table 2, and Song, Meng & Ermon 2021, App. D.2, see [`Spacing`].
+///
 /// With i = 1 … `count`: leading 1 + (i − 1)⌊T/count⌋, trailing T i/count, linspace 1 + (T − 1)(i − 1)/(count − 1), quadratic
 /// 1 + 0.8 T ((i − 1)/(count − 1))², rounded; with one time, (i − 1)/(count − 1) is 1, and no time goes beyond T. Where two
 /// quadratic times round to one, the grid is shorter.
+///
+/// # Example
+/// ```
+/// use ddpm::sampler::{Spacing, time_grid};
+///
+/// assert_eq!(time_grid(1000, 4, Spacing::Trailing)?, [1000, 750, 500, 250]);
+/// assert_eq!(time_grid(1000, 4, Spacing::Leading)?, [751, 501, 251, 1]);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Parameter`] if `count` lies outside of 1…T.

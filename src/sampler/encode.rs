@@ -8,10 +8,24 @@ use crate::{reverse::x_0_coefficients, schedule::Schedule};
 ///
 /// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eq. (13) and §5.4.
 ///
+/// x̂_0 is noised as far as `next` with the predicted noise. The jump down would need ε_θ at x_n, which is not known yet; this
+/// one takes ε_θ at x_t. So the two are inverse to each other only as far as ε_θ changes little on the way. At t = 0 the network
+/// is called at step 1, its nearest.
+///
+/// # Formula
 /// x_n = √ᾱ_n x̂_0 + √(1 − ᾱ_n) ε_θ(x_t, t)
 ///
-/// where n is `next`. The jump down would ask ε_θ at x_n, which is not known yet; this one asks at x_t. So the two are inverse to
-/// each other only as far as ε_θ changes little on the way. At t = 0 the network is asked at step 1, its nearest.
+/// where n is `next`.
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::encode_step, schedule::Schedule};
+///
+/// let step = encode_step(&Schedule::linear(2, 0.36, 0.4375)?, 0, 2);
+/// assert!((step.x_t - 0.6).abs() < 1e-12 && (step.eps - 0.8).abs() < 1e-12); // Eq. (4) of DDPM
+/// assert_eq!(step.t, 1); // where the network is called
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 ///
 /// # Panics
 /// If not 0 ≤ t < n ≤ T.

@@ -70,10 +70,23 @@ impl Step {
 ///
 /// Source: Ho et al. 2020, Algorithm 2, line 4.
 ///
+/// The mean is that of Eq. (11), and the last step adds no noise. With `clip` the mean is μ̃_t(x_t, x̂_0) at the clipped x̂_0
+/// instead; without, the two are equal. Ho et al.'s code clips images to [−1, 1], the paper does not say so.
+///
+/// # Formula
 /// x_{t−1} = (x_t − β_t/√(1 − ᾱ_t) ε_θ)/√α_t + σ_t z, with z = 0 at t = 1
 ///
-/// With `clip` the mean is μ̃_t(x_t, x̂_0) at the clipped x̂_0 instead; without, the two are equal. Ho et al.'s code
-/// clips images to [−1, 1], the paper does not say so.
+/// # Example
+/// ```
+/// use ddpm::{reverse::FixedVariance, sampler::ancestral_step, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(2, 0.36, 0.4375)?;
+/// let last = ancestral_step(&schedule, 1, FixedVariance::Beta, None);
+/// assert!((last.x_t * 2.0 + last.eps * 2.0 - 1.0).abs() < 1e-12); // x_1 = 2 = 0.8 · 1 + 0.6 · 2, so x_0 = 1
+/// assert_eq!(last.noise, 0.0);
+/// assert_eq!(ancestral_step(&schedule, 2, FixedVariance::Beta, None).noise, 0.4375_f64.sqrt());
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 ///
 /// # Panics
 /// If t lies outside of 1…T.
@@ -101,6 +114,17 @@ pub fn ancestral_step(schedule: &Schedule, t: usize, choice: FixedVariance, clip
 // ANCHOR_END: ancestral_step
 
 /// All T steps of Algorithm 2, from t = T down to t = 1.
+///
+/// Source: Ho et al. 2020, Algorithm 2.
+///
+/// # Example
+/// ```
+/// use ddpm::{reverse::FixedVariance, sampler::ancestral, schedule::Schedule};
+///
+/// let steps = ancestral(&Schedule::linear(3, 0.1, 0.3)?, FixedVariance::Posterior, Some(1.0));
+/// assert!(steps.iter().map(|step| step.t).eq([3, 2, 1]));
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 pub fn ancestral(schedule: &Schedule, choice: FixedVariance, clip: Option<f64>) -> Vec<Step> {
     (1..=schedule.steps()).rev().map(|t| ancestral_step(schedule, t, choice, clip)).collect()
 }
@@ -108,9 +132,24 @@ pub fn ancestral(schedule: &Schedule, choice: FixedVariance, clip: Option<f64>) 
 // ANCHOR: apply
 /// Applies one step to a batch: x_t of shape (N, D) to x_{t−1} of shape (N, D).
 ///
+/// Source: Ho et al. 2020, Algorithm 2, line 4.
+///
 /// `prediction` is the denoiser's at `x_t` and `step.t`, `noise` is z ~ N(0, I). A predicted variance replaces the step's own,
 /// except in the last step, which adds no noise. Where the factor of x̂_0 is 0, x̂_0 is left out: on a very long chain ᾱ_t
 /// rounds to 0, x̂_0 is infinite, and 0 · ∞ is NaN.
+///
+/// # Example
+/// ```
+/// use ddpm::{denoiser::Prediction, metrics::largest_difference, reverse::FixedVariance, schedule::Schedule};
+/// use ddpm::sampler::{ancestral_step, apply};
+/// use ndarray::array;
+///
+/// let last = ancestral_step(&Schedule::linear(2, 0.36, 0.4375)?, 1, FixedVariance::Beta, None);
+/// let true_noise = Prediction { eps: array![[2.0]], variance: None }; // x_1 = 2 = 0.8 · 1 + 0.6 · 2
+/// let x_0 = apply(&last, &true_noise, &array![[2.0]], &array![[9.0]]); // the last step adds no noise
+/// assert!(largest_difference(&x_0, &array![[1.0]]) < 1e-12);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 pub fn apply(step: &Step, prediction: &Prediction, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
     let mut x_previous = Zip::from(x_t).and(&prediction.eps).map_collect(|&x_t, &eps| {
         let mean = step.x_t * x_t + step.eps * eps;
@@ -168,7 +207,24 @@ impl SamplerStep for Step {
 // ANCHOR: sample
 /// Runs a sampler from `x` = x_T ~ N(0, I) of shape (N, D) down to x_0, with one call of the denoiser per step.
 ///
-/// `on_step` sees every (t, x_t) on the way, x_T and x_0 included.
+/// Source: Ho et al. 2020, Algorithm 2.
+///
+/// `on_step` is called with every (t, x_t) on the way, x_T and x_0 included.
+///
+/// # Example
+/// ```
+/// use ddpm::{metrics::largest_difference, reverse::FixedVariance, schedule::Schedule};
+/// use ddpm::sampler::{Knowing, ancestral, sample};
+/// use ndarray::array;
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let (schedule, x_0) = (Schedule::linear(1000, 1e-4, 0.02)?, array![[1.0, -2.0]]);
+/// let (denoiser, x_t) = (Knowing { schedule: &schedule, x_0: &x_0 }, array![[0.3, 0.4]]); // the true noise
+/// let steps = ancestral(&schedule, FixedVariance::Beta, None);
+/// let drawn = sample(&steps, &denoiser, x_t, &mut StdRng::seed_from_u64(1), |_, _| ());
+/// assert!(largest_difference(&drawn, &x_0) < 1e-9);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 pub fn sample<S: SamplerStep>(
     steps: &[S],
     denoiser: &impl Denoiser,

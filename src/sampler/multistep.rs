@@ -31,14 +31,28 @@ impl From<Step> for MultiStep {
 ///
 /// Source: Lu et al. 2022 (DPM-Solver++), Algorithm 2.
 ///
-/// x_s = √((1 − ᾱ_s)/(1 − ᾱ_t)) x_t + √ᾱ_s (1 − e^{−h}) [(1 + h/(2h′)) x̂_0(x_t) − h/(2h′) x̂_0(before)]
-///
-/// where s is `previous`, h = λ_s − λ_t and h′ = λ_t − λ_before are the lengths of this jump and of the one before, in
-/// λ = [`half_log_snr`]. The bracket is x̂_0 in the middle of the jump, on the straight line through the last two. The first jump,
-/// where `before` is `None`, takes x̂_0 as it is: without clipping it is DDIM with η = 0. So does the jump to s = 0, where λ and
-/// h are infinite.
+/// DDIM with η = 0, but with the x̂_0 in the middle of the jump: in λ = [`half_log_snr`] it lies on the straight line through the
+/// last two, half a jump beyond the last one. The first jump, where `before` is `None`, takes x̂_0 as it is: without clipping it
+/// is DDIM with η = 0. So does the jump to `previous` = 0, where λ is infinite.
 ///
 /// x̂_0 keeps its own factor, with or without `clip`: the jump after this one needs x̂_0 again.
+///
+/// # Formula
+/// x_s = √((1 − ᾱ_s)/(1 − ᾱ_t)) x_t + √ᾱ_s (1 − e^{−h}) [(1 + h/(2h′)) x̂_0(x_t) − h/(2h′) x̂_0(before)]
+///
+/// where s is `previous`, h = λ_s − λ_t and h′ = λ_t − λ_before are the lengths of this jump and of the one before, in λ. The
+/// bracket is x̂_0 in the middle of the jump.
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::{ddim_step, dpm_solver_step}, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
+/// let (first, ddim) = (dpm_solver_step(&schedule, None, 900, 500, None), ddim_step(&schedule, 900, 500, 0.0, None));
+/// let of_eps = first.step.x_0 * first.step.x_0_from_eps; // x̂_0 put in
+/// assert!((of_eps - ddim.eps).abs() < 1e-12 && first.x_0_before == 0.0);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 ///
 /// # Panics
 /// If not 0 ≤ s < t < before ≤ T.

@@ -15,7 +15,17 @@ use ndarray::ArrayView2;
 ///
 /// Source: Nichol & Dhariwal 2021 (Improved DDPM), Eq. (19).
 ///
+/// # Formula
 /// Between neighbours s < t of the grid β = 1 − ᾱ_t/ᾱ_s, and with it β̃ and all that follows.
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::spaced_schedule, schedule::Schedule};
+///
+/// let short = spaced_schedule(&Schedule::linear(2, 0.36, 0.4375)?, &[2])?; // ᾱ_2 = 0.36, in one step
+/// assert!((short.beta(1) - 0.64).abs() < 1e-12);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Beta`](crate::Error::Beta) if the grid does not fall strictly within T…1.
@@ -37,6 +47,18 @@ pub fn spaced_schedule(schedule: &Schedule, grid: &[usize]) -> Result<Schedule> 
 ///
 /// A chain that visits only the grid is a chain itself, that of [`spaced_schedule`]. Its steps are larger: between
 /// neighbours s < t of the grid β = 1 − ᾱ_t/ᾱ_s, and so are β̃ and the two choices of σ².
+///
+/// # Example
+/// ```
+/// use ddpm::{reverse::FixedVariance, sampler::{ancestral, spaced_ancestral}, schedule::Schedule};
+///
+/// let (schedule, beta) = (Schedule::linear(3, 0.1, 0.3)?, FixedVariance::Beta);
+/// let along_all_times = spaced_ancestral(&schedule, &[3, 2, 1], beta, None)?;
+/// for (a, b) in along_all_times.iter().zip(ancestral(&schedule, beta, None)) {
+///     assert!((a.noise - b.noise).abs() < 1e-12 && (a.eps - b.eps).abs() < 1e-12); // Algorithm 2 itself
+/// }
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Beta`](crate::Error::Beta) if the grid does not fall strictly within T…1.

@@ -41,9 +41,18 @@ pub fn log_weights(model: &impl LatentModel, x: ArrayView2<f64>, noise: &Array2<
 ///
 /// Source: Burda, Grosse & Salakhutdinov 2016 (Importance Weighted Autoencoders), Eq. (8).
 ///
+/// The weights are as small as densities are: the largest is taken out before `exp`, and put back after `ln`.
+///
+/// # Formula
 /// L_M = ln (1/M) Σ_m exp(ln w_m)
 ///
-/// The weights are as small as densities are: the largest is taken out before `exp`, and put back after `ln`.
+/// # Example
+/// ```
+/// use ddpm::baselines::vae::importance_weighted;
+///
+/// let log_weights = ndarray::array![[-2000.0, -2000.0 + 3f64.ln()]]; // weights 1 : 3, and e^{−2000} is 0 in f64
+/// assert!((importance_weighted(log_weights.view())[0] - (-2000.0 + 2f64.ln())).abs() < 1e-9);
+/// ```
 pub fn importance_weighted(log_weights: ArrayView2<f64>) -> Array1<f64> {
     log_weights.map_axis(Axis(1), |row| {
         let largest = row.fold(f64::NEG_INFINITY, |a, &b| a.max(b));

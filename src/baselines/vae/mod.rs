@@ -43,13 +43,22 @@ pub trait LatentModel {
 // ANCHOR_END: LatentModel
 
 // ANCHOR: latent_kl
-/// KL(N(μ, eˢ) ‖ N(0, 1)) of one latent coordinate, and its derivatives with respect to μ and s; nats.
+/// The divergence of one latent coordinate's N(μ, eˢ) from N(0, 1), and its derivatives with respect to μ and s; nats.
 ///
 /// Source: Kingma & Welling 2013, App. B.
 ///
+/// `mean` is μ and `log_variance` is s.
+///
+/// # Formula
 /// KL = ½ (eˢ + μ² − 1 − s), ∂KL/∂μ = μ, ∂KL/∂s = ½ (eˢ − 1)
 ///
-/// where s is `log_variance`.
+/// # Example
+/// ```
+/// use ddpm::baselines::vae::latent_kl;
+///
+/// assert_eq!(latent_kl(0.0, 0.0), (0.0, 0.0, 0.0)); // N(0, 1) itself
+/// assert_eq!(latent_kl(3.0, 0.0), (4.5, 3.0, 0.0));
+/// ```
 pub fn latent_kl(mean: f64, log_variance: f64) -> (f64, f64, f64) {
     let variance = log_variance.exp();
     (0.5 * (variance + mean * mean - 1.0 - log_variance), mean, 0.5 * (variance - 1.0))
@@ -57,11 +66,22 @@ pub fn latent_kl(mean: f64, log_variance: f64) -> (f64, f64, f64) {
 // ANCHOR_END: latent_kl
 
 // ANCHOR: reparameterize
-/// A draw z = μ + e^{s/2} ε from each row's Gaussian, written so that μ and s have a derivative.
+/// A draw z from each row's Gaussian, written so that μ and s have a derivative.
 ///
 /// Source: Kingma & Welling 2013, §2.4.
 ///
-/// where s is `log_variance` and `noise` ε ~ N(0, I). Shapes: all (N, K).
+/// `mean` is μ, `log_variance` is s and `noise` ε ~ N(0, I). Shapes: all (N, K).
+///
+/// # Formula
+/// z = μ + e^{s/2} ε
+///
+/// # Example
+/// ```
+/// use ddpm::baselines::vae::reparameterize;
+/// use ndarray::array;
+///
+/// assert_eq!(reparameterize(&array![[1.0]], &array![[0.0]], &array![[-2.0]]), array![[-1.0]]);
+/// ```
 pub fn reparameterize(mean: &Array2<f64>, log_variance: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
     mean + &(log_variance.mapv(|s| (0.5 * s).exp()) * noise)
 }
@@ -70,9 +90,21 @@ pub fn reparameterize(mean: &Array2<f64>, log_variance: &Array2<f64>, noise: &Ar
 // ANCHOR: reparameterize_backward
 /// The gradients of [`reparameterize`], (∂L/∂μ, ∂L/∂s), from G = ∂L/∂z.
 ///
+/// Source: Kingma & Welling 2013, §2.4.
+///
+/// `grad_z` is G. The noise is a constant here: it was drawn before, and does not depend on the network. Shapes: all (N, K).
+///
+/// # Formula
 /// ∂L/∂μ = G, ∂L/∂s = ½ G ⊙ e^{s/2} ⊙ ε
 ///
-/// The noise is a constant here: it was drawn before, and does not depend on the network. Shapes: all (N, K).
+/// # Example
+/// ```
+/// use ddpm::baselines::vae::reparameterize_backward;
+/// use ndarray::array;
+///
+/// let (of_mean, of_log_variance) = reparameterize_backward(&array![[0.0]], &array![[-2.0]], &array![[3.0]]);
+/// assert_eq!((of_mean, of_log_variance), (array![[3.0]], array![[-3.0]])); // dz/ds = −2/2
+/// ```
 pub fn reparameterize_backward(
     log_variance: &Array2<f64>,
     noise: &Array2<f64>,

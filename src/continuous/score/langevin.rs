@@ -6,13 +6,23 @@ use ndarray::Array2;
 use ndarray_rand::rand::Rng;
 
 // ANCHOR: langevin_step
-/// One step of Langevin dynamics: uphill along the score, and a shake.
+/// One step of Langevin dynamics: uphill along the score, and a random displacement.
 ///
 /// Source: Song & Ermon 2019 (Generative Modeling by Estimating Gradients of the Data Distribution), Eq. (4).
 ///
+/// `step` is η, and `noise` is z ~ N(0, I). Without the noise it would climb to a peak and stay. Shapes: (N, D).
+///
+/// # Formula
 /// x' = x + η/2 ∇ ln p(x) + √η z
 ///
-/// where η is `step`, and `noise` is z ~ N(0, I). Without the shake it would climb to a peak and stay. Shapes: (N, D).
+/// # Example
+/// ```
+/// use ddpm::continuous::score::langevin_step;
+/// use ndarray::array;
+///
+/// let x = langevin_step(&array![[1.0]], &array![[-1.0]], 0.25, &array![[1.0]]);
+/// assert_eq!(x, array![[1.375]]); // 1 − 0.125 + 0.5
+/// ```
 pub fn langevin_step(x: &Array2<f64>, score: &Array2<f64>, step: f64, noise: &Array2<f64>) -> Array2<f64> {
     x + step / 2.0 * score + step.sqrt() * noise
 }
@@ -36,10 +46,22 @@ pub fn langevin(
 }
 
 // ANCHOR: langevin_variance
-/// The variance that Langevin dynamics settles at, where the density is N(m, v): v/(1 − η/(4v)), not v.
+/// The variance that Langevin dynamics settles at, where the density is N(m, v): more than v.
 ///
-/// x' − m = (1 − η/(2v)) (x − m) + √η z keeps the variance V for which V = (1 − η/(2v))² V + η. So its steps must be small
-/// against v; from η = 4v on it runs away.
+/// Its steps must be small against v; from η = 4v on it diverges.
+///
+/// # Formula
+/// V = v/(1 − η/(4v))
+///
+/// since x' − m = (1 − η/(2v)) (x − m) + √η z keeps the variance V for which V = (1 − η/(2v))² V + η.
+///
+/// # Example
+/// ```
+/// use ddpm::continuous::score::langevin_variance;
+///
+/// let v = langevin_variance(1.0, 1.0);
+/// assert!((v - 4.0 / 3.0).abs() < 1e-12 && (v - (0.25 * v + 1.0)).abs() < 1e-12); // a step leaves it as it is
+/// ```
 pub fn langevin_variance(variance: f64, step: f64) -> f64 {
     variance / (1.0 - step / (4.0 * variance))
 }

@@ -5,32 +5,63 @@ use crate::{data::GaussianMixture, gaussian};
 use ndarray::arr2;
 
 // ANCHOR: explicit_score_matching
-/// Explicit score matching, for one coordinate: ½ (s − ∇ ln p)².
+/// Explicit score matching, for one coordinate: half the squared distance from the true score.
 ///
-/// Source: Hyvärinen 2005, Eq. (2). What one wants to minimise, and cannot: nobody knows ∇ ln p.
+/// Source: Hyvärinen 2005, Eq. (2). The aim, which cannot be computed: ∇ ln p of the data is not known.
+///
+/// # Formula
+/// ½ (s − ∇ ln p)²
+///
+/// # Example
+/// ```
+/// use ddpm::continuous::score::explicit_score_matching;
+///
+/// assert_eq!(explicit_score_matching(1.0, 3.0), 2.0);
+/// ```
 pub fn explicit_score_matching(score: f64, truth: f64) -> f64 {
     0.5 * (score - truth).powi(2)
 }
 // ANCHOR_END: explicit_score_matching
 
 // ANCHOR: implicit_score_matching
-/// Implicit score matching, for one coordinate: ½ s² + ∂s.
+/// Implicit score matching, for one coordinate: no ∇ ln p is in it.
 ///
 /// Source: Hyvärinen 2005, Eq. (4). Partial integration has taken ∇ ln p out; in its place stands the derivative of the
 /// network with respect to its input.
+///
+/// # Formula
+/// ½ s² + ∂s
+///
+/// # Example
+/// ```
+/// use ddpm::continuous::score::implicit_score_matching;
+///
+/// // E over N(0, 1) of the score −x, by x² = 1 on average: ½ − 1, the same as half −E(∇ ln p)²
+/// assert_eq!(implicit_score_matching(-1.0, -1.0), -0.5);
+/// ```
 pub fn implicit_score_matching(score: f64, derivative: f64) -> f64 {
     0.5 * score.powi(2) + derivative
 }
 // ANCHOR_END: implicit_score_matching
 
 // ANCHOR: denoising_score_matching
-/// Denoising score matching, for one coordinate: ½ (s(x̃) − ∂ ln q(x̃|x))², with x̃ = x + σ ε.
+/// Denoising score matching, for one coordinate: half the squared distance from the score of q(x̃|x), with x̃ = x + σ ε.
 ///
 /// Source: Vincent 2011, Eq. (11).
 ///
-/// ∂ ln q(x̃|x) = −(x̃ − x)/σ² = −ε/σ, so the loss is ½ (s + ε/σ)²
+/// The target is known: it is the noise that one drew oneself. Times σ², with s = −ε_θ/σ, it is L_simple, but for a factor ½.
 ///
-/// The target is known: it is the noise that one drew oneself. Times σ², with s = −ε_θ/σ, it is ½ (ε − ε_θ)²: L_simple.
+/// # Formula
+/// ½ (s(x̃) − ∂ ln q(x̃|x))² = ½ (s + ε/σ)², since ∂ ln q(x̃|x) = −(x̃ − x)/σ² = −ε/σ
+///
+/// # Example
+/// ```
+/// use ddpm::continuous::score::denoising_score_matching;
+///
+/// let (eps, predicted, sigma) = (1.0, 0.25, 0.5);
+/// let loss = denoising_score_matching(-predicted / sigma, eps, sigma);
+/// assert_eq!(loss * sigma * sigma, 0.28125); // ½ (ε − ε_θ)² = ½ 0.75²
+/// ```
 pub fn denoising_score_matching(score: f64, eps: f64, sigma: f64) -> f64 {
     0.5 * (score + eps / sigma).powi(2)
 }

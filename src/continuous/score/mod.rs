@@ -21,20 +21,42 @@ use crate::{
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 
 // ANCHOR: score_from_eps
-/// The score that a predicted noise speaks of.
+/// The score that a predicted noise implies.
 ///
 /// Source: Song et al. 2021 (Score-Based Generative Modeling through SDEs), App. B; by Tweedie's formula (Robbins 1956).
 ///
+/// `variance` is that of the noise in x_t, 1 − ᾱ_t. It holds for the best noise predictor, ε_θ = E[ε | x_t]. Shapes: (N, D).
+///
+/// # Formula
 /// ∇ ln p_t(x_t) = −ε_θ(x_t, t)/√(1 − ᾱ_t)
 ///
-/// where 1 − ᾱ_t is the `variance` of the noise in x_t. It holds for the best noise predictor, ε_θ = E[ε | x_t]. Shapes: (N, D).
+/// # Example
+/// ```
+/// use ddpm::{continuous::score::score_from_eps, metrics::largest_difference};
+/// use ndarray::array;
+///
+/// let score = score_from_eps(&array![[1.6]], 0.64); // for x_0 ~ N(0, 1): ε* = 0.8 x_t at x_t = 2
+/// assert!(largest_difference(&score, &array![[-2.0]]) < 1e-12); // and ∇ ln N(x_t; 0, 1) = −x_t
+/// ```
 pub fn score_from_eps(eps: &Array2<f64>, variance: f64) -> Array2<f64> {
     eps / -variance.sqrt()
 }
 // ANCHOR_END: score_from_eps
 
 // ANCHOR: eps_from_score
-/// The noise that a score speaks of: ε = −√(1 − ᾱ_t) ∇ ln p_t(x_t), the inverse of [`score_from_eps`].
+/// The noise that a score implies, the inverse of [`score_from_eps`]. Shapes: (N, D).
+///
+/// # Formula
+/// ε = −√(1 − ᾱ_t) ∇ ln p_t(x_t)
+///
+/// # Example
+/// ```
+/// use ddpm::{continuous::score::{eps_from_score, score_from_eps}, metrics::largest_difference};
+/// use ndarray::array;
+///
+/// let eps = array![[1.6, -0.5]];
+/// assert!(largest_difference(&eps_from_score(&score_from_eps(&eps, 0.64), 0.64), &eps) < 1e-12);
+/// ```
 pub fn eps_from_score(score: &Array2<f64>, variance: f64) -> Array2<f64> {
     score * -variance.sqrt()
 }
@@ -43,7 +65,21 @@ pub fn eps_from_score(score: &Array2<f64>, variance: f64) -> Array2<f64> {
 // ANCHOR: ncsn
 /// DDPM → NCSN: the score of x̃ = x_0 + σ ε at the σ of step t, from a denoiser that was trained on x_t.
 ///
-/// s(x̃, σ) = −ε_θ(√ᾱ_t x̃, t)/σ. Shapes: (N, D).
+/// Shapes: (N, D).
+///
+/// # Formula
+/// s(x̃, σ) = −ε_θ(√ᾱ_t x̃, t)/σ, σ = √((1 − ᾱ_t)/ᾱ_t)
+///
+/// # Example
+/// ```
+/// use ddpm::{continuous::score::ncsn_from_ddpm, denoiser::{ExactDenoiser, GaussianData}, schedule::Schedule};
+/// use ndarray::array;
+///
+/// let (schedule, data) = (Schedule::linear(2, 0.36, 0.4375)?, GaussianData { mean: array![0.0], variance: 1.0 });
+/// let score = ncsn_from_ddpm(&schedule, &ExactDenoiser::new(&schedule, &data), &array![[2.5]], 1);
+/// assert!((score[(0, 0)] + 1.6).abs() < 1e-12); // σ = 0.75, so x̃ ~ N(0, 1.5625): −2.5/1.5625
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 #[track_caller]
 pub fn ncsn_from_ddpm(
     schedule: &Schedule,
@@ -58,7 +94,20 @@ pub fn ncsn_from_ddpm(
 
 /// NCSN → DDPM: the noise in x_t, from a score that was trained on x̃ = x_0 + σ ε.
 ///
-/// ε(x_t, t) = −σ s(x_t/√ᾱ_t, σ). Shapes: (N, D).
+/// Shapes: (N, D).
+///
+/// # Formula
+/// ε(x_t, t) = −σ s(x_t/√ᾱ_t, σ), σ = √((1 − ᾱ_t)/ᾱ_t)
+///
+/// # Example
+/// ```
+/// use ddpm::continuous::score::ddpm_from_ncsn;
+/// use ndarray::array;
+///
+/// let score = |x: &ndarray::Array2<f64>, sigma: f64| x / -(1.0 + sigma * sigma); // of x_0 ~ N(0, 1)
+/// let eps = ddpm_from_ncsn(score, &array![[2.0]], 0.36);
+/// assert!((eps[(0, 0)] - 1.6).abs() < 1e-12); // 0.8 x_t
+/// ```
 pub fn ddpm_from_ncsn(
     score: impl Fn(&Array2<f64>, f64) -> Array2<f64>,
     x_t: &Array2<f64>,
@@ -100,10 +149,20 @@ fn pulls(mixture: &GaussianMixture, x: ArrayView1<f64>) -> Array2<f64> {
 // ANCHOR: mixture_score
 /// The score of a mixture: every component pulls with the probability that the point is its own.
 ///
+/// `x` and the result are of shape (N, D). The weights enter through these probabilities alone: where only one component is near,
+/// its own is 1 whatever its weight. The score does not depend on how heavy far modes are.
+///
+/// # Formula
 /// ∇ ln p(x) = Σ_k r_k (μ_k − x)/v_k, r_k ∝ w_k N(x; μ_k, diag v_k)
 ///
-/// `x` and the result are of shape (N, D). The weights enter through r_k alone: where only one component is near, r_k is 1
-/// whatever its weight. The score does not know how heavy far modes are.
+/// # Example
+/// ```
+/// use ddpm::{continuous::score::mixture_score, data::GaussianMixture};
+/// use ndarray::array;
+///
+/// let far_apart = GaussianMixture::new(array![0.1, 0.9], array![[-50.0], [50.0]], array![[1.0], [1.0]]);
+/// assert_eq!(mixture_score(&far_apart, &array![[-48.0]]), array![[-2.0]]); // back to −50, whatever its weight
+/// ```
 ///
 /// # Panics
 /// If the points have another dimension than the mixture.
@@ -143,9 +202,20 @@ pub fn mixture_score_along(mixture: &GaussianMixture, x: &Array2<f64>, v: &Array
 // ANCHOR: divergence
 /// The divergence ∇·s = tr J of the score, exactly, at each row of `x`: (N, D) to (N).
 ///
+/// One product for each of the D axes. On the plane that is nothing; for an image of 3072 numbers it is 3072 networks.
+///
+/// # Formula
 /// tr J = Σ_i e_iᵀ J e_i
 ///
-/// One product for each of the D axes. On the plane that is nothing; for an image of 3072 numbers it is 3072 networks.
+/// # Example
+/// ```
+/// use ddpm::{continuous::score::divergence, data::GaussianMixture, forward::Kernel};
+/// use ndarray::array;
+///
+/// let normal = GaussianMixture::new(array![1.0], array![[0.0, 0.0]], array![[1.0, 1.0]]); // N(0, I)
+/// let noised = Kernel { signal: 1.0, variance: 1.0 }; // N(0, 2 I), with the score −x/2
+/// assert!((divergence(&normal, &array![[3.0, 4.0]], noised)[0] + 1.0).abs() < 1e-12);
+/// ```
 pub fn divergence(score: &impl Score, x: &Array2<f64>, at: Kernel) -> Array1<f64> {
     let mut sum = Array1::zeros(x.nrows());
     for axis in 0..x.ncols() {
@@ -162,9 +232,21 @@ pub fn divergence(score: &impl Score, x: &Array2<f64>, at: Kernel) -> Array1<f64
 ///
 /// Source: Hutchinson 1990; for likelihoods, Grathwohl et al. 2019 (FFJORD), Eq. (7).
 ///
+/// `v`, of shape (N, D), has independent entries of mean 0 and variance 1: signs, or standard normals.
+///
+/// # Formula
 /// E[vᵀ J v] = tr J for any v with E[v vᵀ] = I
 ///
-/// where `v`, of shape (N, D), has independent entries of mean 0 and variance 1: signs, or standard normals.
+/// # Example
+/// ```
+/// use ddpm::{continuous::score::hutchinson, data::GaussianMixture, forward::Kernel};
+/// use ndarray::array;
+///
+/// let normal = GaussianMixture::new(array![1.0], array![[0.0, 0.0]], array![[1.0, 1.0]]); // N(0, I)
+/// let noised = Kernel { signal: 1.0, variance: 1.0 }; // N(0, 2 I): J = −I/2
+/// let estimate = hutchinson(&normal, &array![[3.0, 4.0]], &array![[1.0, -1.0]], noised);
+/// assert!((estimate[0] + 1.0).abs() < 1e-12); // exact for signs, where J is a multiple of I
+/// ```
 pub fn hutchinson(score: &impl Score, x: &Array2<f64>, v: &Array2<f64>, at: Kernel) -> Array1<f64> {
     (score.score_along(x, v, at) * v).sum_axis(Axis(1))
 }

@@ -16,9 +16,20 @@ use ndarray_rand::rand::Rng;
 ///
 /// Source: Song et al. 2021, Eq. (13).
 ///
+/// From t = 1 to 0 it draws, from 0 to 1 it encodes. Shapes: (N, D).
+///
+/// # Formula
 /// dx/dt = a(t) x − ½ g(t)² ∇ ln p_t(x)
 ///
-/// From t = 1 to 0 it draws, from 0 to 1 it encodes. Shapes: (N, D).
+/// # Example
+/// ```
+/// use ddpm::{continuous::sde::{Sde, probability_flow}, data::GaussianMixture, metrics::largest_difference};
+/// use ndarray::array;
+///
+/// let normal = GaussianMixture::new(array![1.0], array![[0.0, 0.0]], array![[1.0, 1.0]]);
+/// let velocity = probability_flow(&Sde::VP, &normal)(0.5, &array![[3.0, -4.0]]);
+/// assert!(largest_difference(&velocity, &array![[0.0, 0.0]]) < 1e-9); // N(0, I) stays as it is
+/// ```
 pub fn probability_flow(sde: &Sde, score: &impl Score) -> impl Fn(f64, &Array2<f64>) -> Array2<f64> {
     move |t, x| reverse_drift(sde, t, x, &score.score(x, kernel(sde, t)), 0.0)
 }
@@ -54,10 +65,24 @@ pub struct Likelihood {
 ///
 /// Source: Chen et al. 2018 (Neural ODEs), Eq. (8); Song et al. 2021, Eq. (39).
 ///
-/// ln p_0(x_0) = ln p_1(x_1) + ∫_0^1 ∇·v(x_t, t) dt, v = a x − ½ g² s, ∇·v = a D − ½ g² ∇·s
-///
 /// Where the flow spreads points apart, the density thins by the same factor. x_t and the integral are solved for together:
 /// the integral is one more column. `log_prior` is ln p_1; rows of `x` are points, shape (N, D).
+///
+/// # Formula
+/// ln p_0(x_0) = ln p_1(x_1) + ∫_0^1 ∇·v(x_t, t) dt, v = a x − ½ g² s, ∇·v = a D − ½ g² ∇·s
+///
+/// # Example
+/// ```
+/// use ddpm::{continuous::{ode::Tolerances, sde::{Sde, Trace, log_likelihood}}, data::GaussianMixture};
+/// use ndarray::array;
+///
+/// let normal = |v| GaussianMixture::new(array![1.0], array![[0.0, 0.0]], array![[v, v]]);
+/// let (data, end, x) = (normal(0.25), normal(1.0), array![[0.5, 0.0]]);
+/// let prior = |x_1: ndarray::ArrayView1<f64>| end.log_density(x_1);
+/// let found = log_likelihood(&Sde::VP, &data, &x, Trace::Exact, prior, Tolerances::both(1e-7))?;
+/// assert!((found.log_density[0] - data.log_density(x.row(0))).abs() < 1e-3); // x_1 is almost N(0, I)
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`dormand_prince`].

@@ -67,9 +67,18 @@ impl Sde {
 ///
 /// Source: Song et al. 2021, Eqs. (9), (11), (12) and (30).
 ///
+/// # Formula
 /// - VP: a = −β/2, g² = β
 /// - sub-VP: a = −β/2, g² = β (1 − e^(−2B)), B(t) = ∫_0^t β(s) ds
 /// - VE: a = 0, g² = dσ²/dt = 2 σ² ln(σ_max/σ_min)
+///
+/// # Example
+/// ```
+/// use ddpm::continuous::sde::{Sde, coefficients};
+///
+/// assert_eq!(coefficients(&Sde::VP, 1.0), (-10.0, 20.0)); // β(1) = 20
+/// assert_eq!(coefficients(&Sde::VE, 0.5).0, 0.0); // the signal stays
+/// ```
 pub fn coefficients(sde: &Sde, t: f64) -> (f64, f64) {
     match *sde {
         Sde::VariancePreserving { beta_min, beta_max } => {
@@ -89,15 +98,27 @@ pub fn coefficients(sde: &Sde, t: f64) -> (f64, f64) {
 // ANCHOR_END: coefficients
 
 // ANCHOR: kernel
-/// What the SDE has done to x_0 by time t: q(x_t | x_0) = N(signal · x_0, variance · I).
+/// The SDE's kernel from x_0 to time t: q(x_t | x_0) = N(signal · x_0, variance · I).
 ///
 /// Source: Song et al. 2021, Eq. (29): the solution of dm/dt = a m, dv/dt = 2 a v + g² from m = 1, v = 0.
 ///
+/// m is the signal and v the variance. The VP SDE's is Eq. (4) of DDPM, with e^(−B) for ᾱ, where B(t) = ∫_0^t β(s) ds.
+///
+/// # Formula
 /// - VP: m = e^(−B/2), v = 1 − e^(−B), B(t) = ∫_0^t β(s) ds
 /// - sub-VP: m = e^(−B/2), v = (1 − e^(−B))²
 /// - VE: m = 1, v = σ(t)² − σ(0)²
 ///
-/// VP is Eq. (4) of DDPM: e^(−B) is ᾱ.
+/// # Example
+/// ```
+/// use ddpm::{continuous::sde::{Sde, kernel}, forward::Kernel, schedule::Schedule};
+///
+/// let limit = kernel(&Sde::VP, 0.3);
+/// assert!((limit.signal.powi(2) + limit.variance - 1.0).abs() < 1e-12); // the variance of N(0, I) is preserved
+/// let chain = Kernel::from_start(&Schedule::linear_scaled(10_000)?, 3000);
+/// assert!((chain.signal - limit.signal).abs() < 1e-3); // a long chain comes near
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 pub fn kernel(sde: &Sde, t: f64) -> Kernel {
     match *sde {
         Sde::VariancePreserving { beta_min, beta_max } => {

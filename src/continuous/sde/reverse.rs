@@ -14,10 +14,21 @@ use ndarray_rand::rand::Rng;
 ///
 /// Source: Anderson 1982 and Song et al. 2021, Eq. (6), for λ = 1; their Eq. (13) for λ = 0; in between, App. D.
 ///
-/// a(t) x − ½ (1 + λ²) g(t)² ∇ ln p_t(x)
-///
 /// It goes with noise λ g(t) dw: λ = 1 is the reverse SDE, λ = 0 the probability-flow ODE, which has none. `score` is
 /// ∇ ln p_t at `x`. Shapes: (N, D). The drift is that of dx/dt, with time forwards; a step back has dt < 0.
+///
+/// # Formula
+/// a(t) x − ½ (1 + λ²) g(t)² ∇ ln p_t(x)
+///
+/// # Example
+/// ```
+/// use ddpm::continuous::sde::{Sde, reverse_drift};
+/// use ndarray::array;
+///
+/// let (x, score) = (array![[2.0]], array![[-2.0]]); // of N(0, 1), which VP leaves as it is
+/// assert_eq!(reverse_drift(&Sde::VP, 1.0, &x, &score, 0.0), array![[0.0]]); // so the flow stands still
+/// assert_eq!(reverse_drift(&Sde::VP, 1.0, &x, &score, 1.0), array![[20.0]]); // −10 · 2 + 20 · 2
+/// ```
 pub fn reverse_drift(sde: &Sde, t: f64, x: &Array2<f64>, score: &Array2<f64>, lambda: f64) -> Array2<f64> {
     let (rate, diffusion) = coefficients(sde, t);
     rate * x - 0.5 * (1.0 + lambda * lambda) * diffusion * score
@@ -29,9 +40,20 @@ pub fn reverse_drift(sde: &Sde, t: f64, x: &Array2<f64>, score: &Array2<f64>, la
 ///
 /// Source: Maruyama 1955; Song et al. 2021, §4.1.
 ///
+/// `noise` is z ~ N(0, I), `lambda` as in [`reverse_drift`]. Shapes: (N, D).
+///
+/// # Formula
 /// x' = x + (next − t) · drift + λ g(t) √(t − next) z
 ///
-/// where z ~ N(0, I) is `noise`. Shapes: (N, D).
+/// # Example
+/// ```
+/// use ddpm::{continuous::sde::{Sde, euler_maruyama_step}, metrics::largest_difference};
+/// use ndarray::array;
+///
+/// let (x, score, noise) = (array![[2.0]], array![[-2.0]], array![[1.0]]); // N(0, 1): a drift of 20, and g² = 20
+/// let next = euler_maruyama_step(&Sde::VP, (1.0, 0.95), &x, &score, 1.0, &noise);
+/// assert!(largest_difference(&next, &array![[2.0]]) < 1e-12); // 2 − 0.05 · 20 + √(20 · 0.05)
+/// ```
 pub fn euler_maruyama_step(
     sde: &Sde,
     (t, next): (f64, f64),
@@ -56,11 +78,23 @@ pub struct Corrector {
 }
 
 // ANCHOR: corrector_step
-/// One Langevin step whose length follows from the score's: η = 4 (r ‖z‖/‖∇ ln p‖)², norms over the whole batch.
+/// One Langevin step whose length follows from the score's; norms are over the whole batch.
 ///
 /// Source: Song et al. 2021, Algorithms 4 and 5, where ε = η/2.
 ///
-/// where r is `signal_to_noise`, and `noise` is z ~ N(0, I). Shapes: (N, D).
+/// `signal_to_noise` is r, and `noise` is z ~ N(0, I). Shapes: (N, D).
+///
+/// # Formula
+/// η = 4 (r ‖z‖/‖∇ ln p‖)²
+///
+/// # Example
+/// ```
+/// use ddpm::continuous::sde::corrector_step;
+/// use ndarray::array;
+///
+/// let x = corrector_step(&array![[2.0]], &array![[-2.0]], 1.0, &array![[1.0]]); // η = 4 (1/2)² = 1
+/// assert_eq!(x, array![[2.0]]); // 2 − ½ · 2 + 1
+/// ```
 pub fn corrector_step(
     x: &Array2<f64>,
     score: &Array2<f64>,

@@ -14,10 +14,8 @@ use std::f64::consts::FRAC_PI_2;
 ///
 /// Source: Ho et al. 2020, Eq. (2).
 ///
-/// x_t = √(1 − β_t) x_{t−1} + √β_t ε, ε ~ N(0, I)
-///
-/// where `beta_t` is the variance, not the standard deviation, of the noise. `noise` must be *normal* (`randn`, not
-/// `rand`). Shapes: all (N, D).
+/// `beta_t` is the variance, not the standard deviation, of the noise that is added. `noise` is ε ~ N(0, I): it must be *normal*
+/// (`randn`, not `rand`). Shapes: all (N, D).
 pub fn forward_step(x_previous: &Array2<f64>, beta_t: f64, noise: &Array2<f64>) -> Array2<f64> {
     let _ = (x_previous, beta_t, noise);
     todo!(
@@ -29,8 +27,6 @@ pub fn forward_step(x_previous: &Array2<f64>, beta_t: f64, noise: &Array2<f64>) 
 ///
 /// Source: Ho et al. 2020, above Eq. (4).
 ///
-/// ᾱ_t = ∏_{s=1}^{t} (1 − β_s), ᾱ_0 = 1
-///
 /// `betas` has T + 1 entries with β_0 = 0; so has the result.
 pub fn alpha_bars(betas: &Array1<f64>) -> Array1<f64> {
     let _ = betas;
@@ -39,10 +35,7 @@ pub fn alpha_bars(betas: &Array1<f64>) -> Array1<f64> {
 
 /// Two kernels in a row are one kernel: the noises merge, and one variance is left.
 ///
-/// b (a x + √v ε_1) + √w ε_2 = ab x + √(b² v + w) ε
-///
-/// Independent Gaussians add their *variances*, not their standard deviations. With a = √α_{t−1}, v = 1 − α_{t−1},
-/// b = √α_t, w = 1 − α_t the variance is α_t (1 − α_{t−1}) + 1 − α_t = 1 − α_t α_{t−1}, and so on down to x_0.
+/// Independent Gaussians add their *variances*, not their standard deviations.
 pub fn merge(first: Kernel, second: Kernel) -> Kernel {
     let _ = (first, second);
     todo!(
@@ -54,9 +47,7 @@ pub fn merge(first: Kernel, second: Kernel) -> Kernel {
 ///
 /// Source: Ho et al. 2020, Eq. (4).
 ///
-/// x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε, ε ~ N(0, I)
-///
-/// Shapes: all (N, D).
+/// `noise` is ε ~ N(0, I). Shapes: all (N, D).
 pub fn diffuse(x_0: &Array2<f64>, alpha_bar_t: f64, noise: &Array2<f64>) -> Array2<f64> {
     let _ = (x_0, alpha_bar_t, noise);
     todo!("Eq. (4): as one step, with ᾱ_t where 1 − β_t stood")
@@ -68,8 +59,6 @@ pub fn diffuse(x_0: &Array2<f64>, alpha_bar_t: f64, noise: &Array2<f64>) -> Arra
 ///
 /// Take the root of both ends first, then square the whole line. Squaring the ends instead, as a stored copy of *The
 /// Annotated Diffusion Model* does, leaves ᾱ_T ≈ 1: no noise at all.
-///
-/// β_t = (√β_1 + (t − 1)/(T − 1) · (√β_T − √β_1))², for t = 1 … T
 ///
 /// Returns T + 1 entries; entry 0 is β_0 = 0.
 pub fn quad_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64> {
@@ -83,9 +72,8 @@ pub fn quad_betas(steps: usize, beta_start: f64, beta_end: f64) -> Array1<f64> {
 ///
 /// Source: Nichol & Dhariwal 2021, Eq. (17), with s = 0.008 and β ≤ 0.999.
 ///
-/// ᾱ_t = f(t)/f(0), f(t) = cos²((t/T + s)/(1 + s) · π/2), β_t = min(1 − ᾱ_t/ᾱ_{t−1}, β_max)
-///
-/// Returns T + 1 entries; entry 0 is β_0 = 0. The cap acts at t = T, where f(T) = 0 would ask for β_T = 1.
+/// The cosine's angle goes in T equal steps from s/(1 + s) · π/2, where s is `offset`, to π/2; ᾱ_t is its square over that at
+/// t = 0. Returns T + 1 entries; entry 0 is β_0 = 0. The cap acts at t = T, where the cosine is 0 and β_T would be 1.
 pub fn cosine_betas(steps: usize, offset: f64, max_beta: f64) -> Array1<f64> {
     let _ = (steps, offset, max_beta);
     todo!(

@@ -7,13 +7,8 @@ use crate::{gaussian, schedule::Schedule};
 
 /// The three Gaussians of Bayes' rule, as a quadratic in x = x_{t−1}: (A, B) of −½ (A x² − 2 B x) + constant.
 ///
-/// log q(x | x_t, x_0) = log q(x_t | x) + log q(x | x_0) − log q(x_t | x_0)
-///
-/// - q(x_t | x) = N(x_t; √α_t x, β_t) gives α_t/β_t to A and √α_t x_t/β_t to B;
-/// - q(x | x_0) = N(x; √ᾱ_{t−1} x_0, 1 − ᾱ_{t−1}) gives 1/(1 − ᾱ_{t−1}) to A and √ᾱ_{t−1} x_0/(1 − ᾱ_{t−1}) to B;
-/// - q(x_t | x_0) has no x in it: it only normalises.
-///
-/// For t = 2 … T; at t = 1 the second Gaussian is a point, and A is infinite.
+/// Bayes' rule multiplies q(x_t | x) and q(x | x_0), both Gaussian in x, and divides by q(x_t | x_0), which has no x in it. For
+/// t = 2 … T; at t = 1 the second Gaussian is a point, and A is infinite.
 #[track_caller]
 pub fn three_gaussians(schedule: &Schedule, t: usize, x_0: f64, x_t: f64) -> (f64, f64) {
     let _ = (schedule, t, x_0, x_t);
@@ -22,14 +17,14 @@ pub fn three_gaussians(schedule: &Schedule, t: usize, x_0: f64, x_t: f64) -> (f6
     )
 }
 
-/// Completing the square: −½ (A x² − 2 B x) = −½ A (x − B/A)² + constant, so the mean is B/A and the variance 1/A.
+/// Completing the square: the mean and the variance of the Gaussian whose log-density is −½ (A x² − 2 B x) + constant.
 pub fn complete_the_square(a: f64, b: f64) -> (f64, f64) {
     let _ = (a, b);
     todo!("before Eq. (7): compare −½ (A x² − 2 B x) with −½ (x − mean)²/variance, power by power")
 }
 
 /// Mean and variance of q(x_{t−1} | x_t, x_0) by [`gaussian::product`]: the prior q(x_{t−1} | x_0) times the
-/// likelihood q(x_t | x_{t−1}), read as a Gaussian in x_{t−1} with mean x_t/√α_t and variance β_t/α_t.
+/// likelihood q(x_t | x_{t−1}), read as a Gaussian in x_{t−1}.
 ///
 /// For t = 2 … T.
 #[track_caller]
@@ -44,12 +39,10 @@ pub fn posterior_by_precisions(schedule: &Schedule, t: usize, x_0: f64, x_t: f64
 ///
 /// Source: Ho et al. 2020, Eq. (7).
 ///
-/// μ̃_t(x_t, x_0) = √ᾱ_{t−1} β_t/(1 − ᾱ_t) · x_0 + √α_t (1 − ᾱ_{t−1})/(1 − ᾱ_t) · x_t
-///
 /// At t = 1 they are 1 and 0: the mean is x_0 itself.
 ///
 /// # Panics
-/// If t lies outside of 1…T: t = 0 has no posterior. So do the other functions of this room.
+/// If t lies outside of 1…T: t = 0 has no posterior. So do the other functions of this module.
 #[track_caller]
 pub fn posterior_mean_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) {
     assert!(t >= 1, "t = 0 has no posterior: there is no step before the clean image");
@@ -61,9 +54,7 @@ pub fn posterior_mean_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) 
 ///
 /// Source: Ho et al. 2020, Eq. (7).
 ///
-/// β̃_t = (1 − ᾱ_{t−1})/(1 − ᾱ_t) · β_t
-///
-/// At t = 1 it is 0: who knows x_0 has nothing left to draw.
+/// At t = 1 it is 0: given x_0, nothing is left to draw.
 #[track_caller]
 pub fn posterior_variance(schedule: &Schedule, t: usize) -> f64 {
     assert!(t >= 1, "t = 0 has no posterior: there is no step before the clean image");

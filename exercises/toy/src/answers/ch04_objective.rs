@@ -8,8 +8,6 @@ use ndarray::{Array1, Array2};
 
 /// The Kullback–Leibler divergence of one Gaussian from another, in nats, for one coordinate.
 ///
-/// KL(N(μ_p, σ_p²) ‖ N(μ_q, σ_q²)) = ½ [ln(σ_q²/σ_p²) − 1 + (σ_p² + (μ_p − μ_q)²)/σ_q²]
-///
 /// All four arguments are means and *variances*, in the order p, q. Handing over log-variances is a bug that shipped
 /// (ddpm-torch, issue 9); an estimate by sampling notices it.
 pub fn kl_divergence(mean_p: f64, variance_p: f64, mean_q: f64, variance_q: f64) -> f64 {
@@ -19,7 +17,11 @@ pub fn kl_divergence(mean_p: f64, variance_p: f64, mean_q: f64, variance_q: f64)
     )
 }
 
-/// Eq. (8): the distance of the reverse mean from the posterior mean, ‖μ̃_t(x_t, x_0) − μ_θ‖²/(2σ_t²).
+/// The distance of the reverse mean `mean` from the posterior mean μ̃_t(x_t, x_0), over twice the variance.
+///
+/// Source: Ho et al. 2020, Eq. (8).
+///
+/// `sigma_squared` is σ_t². Shapes: (N, D) to (N).
 #[track_caller]
 pub fn mean_matching(
     schedule: &Schedule,
@@ -35,7 +37,7 @@ pub fn mean_matching(
     )
 }
 
-/// The factors of x_t and of ε in x̂_0 = (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t, in this order: Eq. (4) solved for x_0.
+/// The factors of x_t and of ε in x̂_0, in this order: Eq. (4) solved for x_0.
 ///
 /// Source: Ho et al. 2020, Eq. (15).
 #[track_caller]
@@ -44,7 +46,7 @@ pub fn x_0_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) {
     todo!("Eq. (15): solve Eq. (4), x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε, for x_0")
 }
 
-/// The factors of x_t and of ε_θ in the reverse mean μ_θ = (x_t − β_t/√(1 − ᾱ_t) ε_θ)/√α_t, in this order.
+/// The factors of x_t and of ε_θ in the reverse mean μ_θ, in this order.
 ///
 /// Source: Ho et al. 2020, Eq. (11).
 ///
@@ -61,7 +63,7 @@ pub fn mean_coefficients(schedule: &Schedule, t: usize) -> (f64, f64) {
 ///
 /// Source: Ho et al. 2020, Eq. (12).
 ///
-/// w_t = β_t²/(2 σ_t² α_t (1 − ᾱ_t))
+/// `sigma_squared` is σ_t².
 ///
 /// # Panics
 /// If t lies outside of 1…T: the clean image has no loss.
@@ -72,7 +74,11 @@ pub fn eps_weight(schedule: &Schedule, t: usize, sigma_squared: f64) -> f64 {
     todo!("Eq. (12): the factor of ε in Eq. (11), squared, over 2 σ_t²")
 }
 
-/// Eq. (14), L_simple at one t: ‖ε − ε_θ‖², with the weight thrown away.
+/// L_simple at one t: the distance of two noises, without a weight.
+///
+/// Source: Ho et al. 2020, Eq. (14).
+///
+/// Shapes: (N, D) to (N).
 pub fn simple_loss(eps: &Array2<f64>, predicted: &Array2<f64>) -> Array1<f64> {
     let _ = (eps, predicted);
     todo!("Eq. (14): the squared distance of two noises, row by row, and no weight")

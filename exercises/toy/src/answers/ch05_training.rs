@@ -14,11 +14,7 @@ use std::f64::consts::TAU;
 ///
 /// Source: Vaswani et al. 2017, §3.5, for positions in a sentence.
 ///
-/// ```text
-/// e(v) = (sin(s v ω_0), …, sin(s v ω_{half−1}), cos(s v ω_0), …, cos(s v ω_{half−1}))
-/// ```
-///
-/// where s is `scale`, half is `size`/2 and ω_k are the [`frequencies`]. `values` is (N), the result (N, `size`).
+/// The angles are `scale` times the value times each of the [`frequencies`]. `values` is (N), the result (N, `size`).
 ///
 /// Vaswani et al. interleave sines and cosines and divide by half where this divides by half − 1, so their lowest
 /// frequency lies above 1/10000. This is the arrangement of Ho et al.'s code and of tiny-diffusion. Ho et al. embed
@@ -26,16 +22,7 @@ use std::f64::consts::TAU;
 /// few units where times lie within 1000.
 ///
 /// # Panics
-///
 /// If `size` is odd or less than 4.
-///
-/// ```
-/// use ddpm::network::sinusoidal_embedding;
-/// use ndarray::array;
-///
-/// let row = sinusoidal_embedding(array![0.0_f64].view(), 25.0, 4);
-/// assert_eq!(row, array![[0.0, 0.0, 1.0, 1.0]]);
-/// ```
 #[track_caller]
 pub fn sinusoidal_embedding<F: Float>(values: ArrayView1<F>, scale: F, size: usize) -> Array2<F> {
     assert!(size.is_multiple_of(2), "an embedding has as many sines as cosines; its size {size} is odd");
@@ -48,11 +35,7 @@ pub fn sinusoidal_embedding<F: Float>(values: ArrayView1<F>, scale: F, size: usi
 
 /// The derivative of [`gelu`].
 ///
-/// ```text
-/// GELU′(x) = Φ(x) + x φ(x)
-/// ```
-///
-/// where φ = Φ′ is the standard normal density, the second of [`Float::normal`].
+/// Source: Hendrycks & Gimpel 2016, §2.
 #[inline]
 pub fn gelu_derivative<F: Float>(x: F) -> F {
     let _ = x;
@@ -61,14 +44,9 @@ pub fn gelu_derivative<F: Float>(x: F) -> F {
 
 /// The gradients of the linear layer, (∂L/∂x, ∂L/∂W, ∂L/∂b), from G = ∂L/∂y.
 ///
-/// ```text
-/// ∂L/∂x = G W        ∂L/∂W = Gᵀ x        ∂L/∂b_i = Σ_n G_{ni}
-/// ```
-///
-/// where `grad_output` G is (N, outputs) and each gradient has the shape of what it belongs to.
+/// `grad_output` G is (N, outputs), and each gradient has the shape of what it belongs to.
 ///
 /// # Panics
-///
 /// If the shapes do not fit.
 pub fn linear_backward<F: NdFloat>(
     x: ArrayView2<F>,
@@ -84,12 +62,10 @@ pub fn linear_backward<F: NdFloat>(
 /// The bound's term of one coordinate where p_θ = N(mean, exp(`log_variance`)), and its derivatives with respect to
 /// the mean and the log-variance; nats.
 ///
-/// For t > 1 it is KL(N(μ̃, β̃) ‖ p_θ); with s = ln Σ
+/// Source: Ho et al. 2020, Eq. (5).
 ///
-/// L = ½ [s − ln β̃ − 1 + (β̃ + (μ̃ − μ)²) e⁻ˢ], ∂L/∂μ = (μ − μ̃) e⁻ˢ, ∂L/∂s = ½ [1 − (β̃ + (μ̃ − μ)²) e⁻ˢ]
-///
-/// At t = 1 it is −log p_θ(x_0 | x_1), which has the same derivatives with μ̃ = x_0 and β̃ = 0: hand over
-/// `target_variance` = 0.
+/// For t > 1 it is KL(N(μ̃, β̃) ‖ p_θ), where `target` is μ̃ and `target_variance` β̃. At t = 1 it is −log p_θ(x_0 | x_1), which
+/// has the same derivatives with μ̃ = x_0 and β̃ = 0: there `target_variance` is 0.
 pub fn gaussian_term(target: f64, target_variance: f64, mean: f64, log_variance: f64) -> (f64, f64, f64) {
     let _ = (target, target_variance, mean, log_variance);
     todo!(
@@ -102,13 +78,8 @@ pub fn gaussian_term(target: f64, target_variance: f64, mean: f64, log_variance:
 /// Source: Loshchilov & Hutter 2019, Algorithm 2, with the decay scaled by the learning rate as PyTorch does; the rest is
 /// Kingma & Ba 2015, Algorithm 1.
 ///
-/// ```text
-/// m ← β_1 m + (1 − β_1) g            v ← β_2 v + (1 − β_2) g²
-/// θ ← (1 − η λ) θ − η m̂ / (√v̂ + ϵ),   m̂ = m / (1 − β_1^step),  v̂ = v / (1 − β_2^step)
-/// ```
-///
-/// where g is `gradient`, m is `mean`, v is `mean_square`. Both means begin at 0; dividing by 1 − β^step takes out the
-/// pull of that beginning.
+/// `mean` and `mean_square` are the running means of the gradient and of its square, updated here. Both begin at 0, and the
+/// parameters move by means that are corrected for that.
 #[inline]
 pub fn adamw_update<F: Float>(
     config: &AdamWConfig,
@@ -125,7 +96,11 @@ pub fn adamw_update<F: Float>(
     )
 }
 
-/// a ← d a + (1 − d) θ, written as a step towards θ, so that an average equal to θ stays it to the last bit.
+/// One update of an exponential moving average of the parameters.
+///
+/// Source: Ho et al. 2020, App. B.
+///
+/// It is computed as a step towards the parameters, so that an average equal to them stays as it is, to the last bit.
 #[inline]
 pub fn ema_update<F: Float>(average: &mut [F], parameters: &[F], decay: f64) {
     let _ = (average, parameters, decay);

@@ -20,7 +20,7 @@ use ndarray_rand::rand::Rng;
 
 /// Splits a network's output of shape (N, 2 D) into a mean and a log-variance, each of shape (N, D).
 ///
-/// Split into two *halves*. `torch.split(output, 2)` asks for pieces *of size two* instead, and is right only for D = 2.
+/// Split into two *halves*. `torch.split(output, 2)` makes pieces *of size two* instead, and is right only for D = 2.
 ///
 /// # Panics
 /// If the number of columns is odd.
@@ -34,9 +34,7 @@ pub fn split_mean_log_variance(output: ArrayView2<f64>) -> (Array2<f64>, Array2<
 ///
 /// Source: Nichol & Dhariwal 2021, Eq. (15).
 ///
-/// Σ_θ = exp(v ln β_t + (1 − v) ln β̃_t)
-///
-/// where v is what the network says: 0 means β̃_t, 1 means β_t, and nothing keeps it from leaving that range. At t = 1
+/// `v` is the network's output: 0 means β̃_t, 1 means β_t, and nothing keeps it from leaving that range. At t = 1
 /// ln β̃_2 stands in for ln β̃_1. Shapes: (N, D).
 #[track_caller]
 pub fn interpolated_variance(schedule: &Schedule, t: usize, v: &Array2<f64>) -> Array2<f64> {
@@ -46,7 +44,7 @@ pub fn interpolated_variance(schedule: &Schedule, t: usize, v: &Array2<f64>) -> 
 
 /// p_θ(x_{t−1} | x_t) as N Gaussians: the mean from the predicted noise, the variance learned or fixed.
 ///
-/// Source: Ho et al. 2020, §3.2, and the function of the same name in their code.
+/// Source: Ho et al. 2020, Eq. (1) and §3.2, and the function of the same name in their code.
 ///
 /// `prediction` is the denoiser's at `x_t` of shape (N, D) and t = 1 … T. Where it has a variance, `choice` is not used.
 /// With `clip = Some(c)`, x̂_0 is clipped to [−c, c] before the posterior mean is taken; without, the mean is Eq. (11).
@@ -69,10 +67,8 @@ pub fn p_mean_variance(
 ///
 /// Source: Ho et al. 2020, Algorithm 2, line 4.
 ///
-/// x_{t−1} = (x_t − β_t/√(1 − ᾱ_t) ε_θ)/√α_t + σ_t z, with z = 0 at t = 1
-///
-/// With `clip` the mean is μ̃_t(x_t, x̂_0) at the clipped x̂_0 instead; without, the two are equal. Ho et al.'s code
-/// clips images to [−1, 1], the paper does not say so.
+/// The mean is that of Eq. (11), and the last step adds no noise. With `clip` the mean is μ̃_t(x_t, x̂_0) at the clipped x̂_0
+/// instead; without, the two are equal. Ho et al.'s code clips images to [−1, 1], the paper does not say so.
 ///
 /// # Panics
 /// If t lies outside of 1…T.
@@ -87,6 +83,8 @@ pub fn ancestral_step(schedule: &Schedule, t: usize, choice: FixedVariance, clip
 
 /// Applies one step to a batch: x_t of shape (N, D) to x_{t−1} of shape (N, D).
 ///
+/// Source: Ho et al. 2020, Algorithm 2, line 4.
+///
 /// `prediction` is the denoiser's at `x_t` and `step.t`, `noise` is z ~ N(0, I). A predicted variance replaces the step's own,
 /// except in the last step, which adds no noise. Where the factor of x̂_0 is 0, x̂_0 is left out: on a very long chain ᾱ_t
 /// rounds to 0, x̂_0 is infinite, and 0 · ∞ is NaN.
@@ -97,7 +95,9 @@ pub fn apply(step: &Step, prediction: &Prediction, x_t: &Array2<f64>, noise: &Ar
 
 /// Runs a sampler from `x` = x_T ~ N(0, I) of shape (N, D) down to x_0, with one call of the denoiser per step.
 ///
-/// `on_step` sees every (t, x_t) on the way, x_T and x_0 included.
+/// Source: Ho et al. 2020, Algorithm 2.
+///
+/// `on_step` is called with every (t, x_t) on the way, x_T and x_0 included.
 pub fn sample<S: SamplerStep>(
     steps: &[S],
     denoiser: &impl Denoiser,

@@ -22,16 +22,16 @@ pub fn quantize(bins: Bins, x: &Array2<f64>) -> Array2<f64> {
 ///
 /// Source: Ho et al. 2020, Eq. (13).
 ///
-/// P = ∫ N(x; μ, σ²) dx over the bin, from level − δ to level + δ
-///
-/// where δ is half the bins' width, and the outermost bins go on to ∓∞. So the probabilities of all levels sum to 1. Their code
-/// bounds each from below by 10⁻¹²; here the logarithm itself is computed, however far out the bin lies.
+/// A bin reaches half-way to the neighbouring levels, and the outermost bins go on to ∓∞. So the probabilities of all levels sum
+/// to 1. Their code bounds each from below by 10⁻¹²; here the logarithm itself is computed, however far out the bin lies.
 pub fn bin_log_probability(bins: Bins, level: f64, mean: f64, variance: f64) -> f64 {
     let _ = (bins, level, mean, variance);
     todo!("Eq. (13): the bin's `ends`, and the mass that `truncated_normal` finds between them")
 }
 
-/// The entropy −Σ P ln P of a table of probabilities, in nats; where P is 0 there is nothing to add.
+/// The entropy of a table of probabilities, in nats; where P is 0 there is nothing to add.
+///
+/// Source: Shannon 1948, §6.
 ///
 /// No code needs fewer nats on average, and so no bound on −log p_θ can lie below it. Unlike the entropy of a density it is never
 /// negative.
@@ -49,9 +49,9 @@ pub fn bits_with_error(terms: &Array2<f64>, dimension: usize) -> (f64, f64) {
     todo!("Eq. (5): first the bound of each point, then mean and standard error over points, then bits")
 }
 
-/// The mean over coordinates of (x_0 − x̂_0)² for each point: what the receiver of x_t gets wrong. Shapes: (N, D) to (N).
+/// The mean over coordinates of (x_0 − x̂_0)² for each point: the error of the receiver of x_t. Shapes: (N, D) to (N).
 ///
-/// Source: Ho et al. 2020, §4.3 and Eq. (15), with x̂_0 = (x_t − √(1 − ᾱ_t) ε_θ)/√ᾱ_t.
+/// Source: Ho et al. 2020, §4.3 and Eq. (15).
 ///
 /// `prediction` is the denoiser's at `x_t`, a draw from q(x_t | x_0). Where the process clips x̂_0, the receiver does so, too.
 pub fn decoding_error(

@@ -13,13 +13,11 @@ use crate::{
 };
 use ndarray::{Array1, Array2, Axis};
 
-/// The score that a predicted noise speaks of.
+/// The score that a predicted noise implies.
 ///
 /// Source: Song et al. 2021 (Score-Based Generative Modeling through SDEs), App. B; by Tweedie's formula (Robbins 1956).
 ///
-/// ∇ ln p_t(x_t) = −ε_θ(x_t, t)/√(1 − ᾱ_t)
-///
-/// where 1 − ᾱ_t is the `variance` of the noise in x_t. It holds for the best noise predictor, ε_θ = E[ε | x_t]. Shapes: (N, D).
+/// `variance` is that of the noise in x_t, 1 − ᾱ_t. It holds for the best noise predictor, ε_θ = E[ε | x_t]. Shapes: (N, D).
 pub fn score_from_eps(eps: &Array2<f64>, variance: f64) -> Array2<f64> {
     let _ = (eps, variance);
     todo!(
@@ -27,13 +25,11 @@ pub fn score_from_eps(eps: &Array2<f64>, variance: f64) -> Array2<f64> {
     )
 }
 
-/// Denoising score matching, for one coordinate: ½ (s(x̃) − ∂ ln q(x̃|x))², with x̃ = x + σ ε.
+/// Denoising score matching, for one coordinate: half the squared distance from the score of q(x̃|x), with x̃ = x + σ ε.
 ///
 /// Source: Vincent 2011, Eq. (11).
 ///
-/// ∂ ln q(x̃|x) = −(x̃ − x)/σ² = −ε/σ, so the loss is ½ (s + ε/σ)²
-///
-/// The target is known: it is the noise that one drew oneself. Times σ², with s = −ε_θ/σ, it is ½ (ε − ε_θ)²: L_simple.
+/// The target is known: it is the noise that one drew oneself. Times σ², with s = −ε_θ/σ, it is L_simple, but for a factor ½.
 pub fn denoising_score_matching(score: f64, eps: f64, sigma: f64) -> f64 {
     let _ = (score, eps, sigma);
     todo!(
@@ -41,27 +37,21 @@ pub fn denoising_score_matching(score: f64, eps: f64, sigma: f64) -> f64 {
     )
 }
 
-/// One step of Langevin dynamics: uphill along the score, and a shake.
+/// One step of Langevin dynamics: uphill along the score, and a random displacement.
 ///
 /// Source: Song & Ermon 2019 (Generative Modeling by Estimating Gradients of the Data Distribution), Eq. (4).
 ///
-/// x' = x + η/2 ∇ ln p(x) + √η z
-///
-/// where η is `step`, and `noise` is z ~ N(0, I). Without the shake it would climb to a peak and stay. Shapes: (N, D).
+/// `step` is η, and `noise` is z ~ N(0, I). Without the noise it would climb to a peak and stay. Shapes: (N, D).
 pub fn langevin_step(x: &Array2<f64>, score: &Array2<f64>, step: f64, noise: &Array2<f64>) -> Array2<f64> {
     let _ = (x, score, step, noise);
     todo!("Song & Ermon 2019, Eq. (4): half the step along the score, the root of the step times the noise")
 }
 
-/// What the SDE has done to x_0 by time t: q(x_t | x_0) = N(signal · x_0, variance · I).
+/// The SDE's kernel from x_0 to time t: q(x_t | x_0) = N(signal · x_0, variance · I).
 ///
 /// Source: Song et al. 2021, Eq. (29): the solution of dm/dt = a m, dv/dt = 2 a v + g² from m = 1, v = 0.
 ///
-/// - VP: m = e^(−B/2), v = 1 − e^(−B), B(t) = ∫_0^t β(s) ds
-/// - sub-VP: m = e^(−B/2), v = (1 − e^(−B))²
-/// - VE: m = 1, v = σ(t)² − σ(0)²
-///
-/// VP is Eq. (4) of DDPM: e^(−B) is ᾱ.
+/// m is the signal and v the variance. The VP SDE's is Eq. (4) of DDPM, with e^(−B) for ᾱ, where B(t) = ∫_0^t β(s) ds.
 pub fn kernel(sde: &Sde, t: f64) -> Kernel {
     let _ = (sde, t);
     todo!(
@@ -72,8 +62,6 @@ pub fn kernel(sde: &Sde, t: f64) -> Kernel {
 /// The drift of a process that runs from t = 1 to 0 through the same densities as the SDE does forwards.
 ///
 /// Source: Anderson 1982 and Song et al. 2021, Eq. (6), for λ = 1; their Eq. (13) for λ = 0; in between, App. D.
-///
-/// a(t) x − ½ (1 + λ²) g(t)² ∇ ln p_t(x)
 ///
 /// It goes with noise λ g(t) dw: λ = 1 is the reverse SDE, λ = 0 the probability-flow ODE, which has none. `score` is
 /// ∇ ln p_t at `x`. Shapes: (N, D). The drift is that of dx/dt, with time forwards; a step back has dt < 0.
@@ -86,9 +74,7 @@ pub fn reverse_drift(sde: &Sde, t: f64, x: &Array2<f64>, score: &Array2<f64>, la
 ///
 /// Source: Hutchinson 1990; for likelihoods, Grathwohl et al. 2019 (FFJORD), Eq. (7).
 ///
-/// E[vᵀ J v] = tr J for any v with E[v vᵀ] = I
-///
-/// where `v`, of shape (N, D), has independent entries of mean 0 and variance 1: signs, or standard normals.
+/// `v`, of shape (N, D), has independent entries of mean 0 and variance 1: signs, or standard normals.
 pub fn hutchinson(score: &impl Score, x: &Array2<f64>, v: &Array2<f64>, at: Kernel) -> Array1<f64> {
     let _ = (score, x, v, at);
     todo!("Hutchinson 1990: `score_along` gives J v; multiply by v and sum over the axes of each row")

@@ -12,6 +12,8 @@ use crate::{
 
 /// A falling grid of `count` times within T … 1; `steps` is T.
 ///
+/// Source: Lin et al. 2024, Table 2, and Song, Meng & Ermon 2021, App. D.2, see [`Spacing`].
+///
 /// With i = 1 … `count`: leading 1 + (i − 1)⌊T/count⌋, trailing T i/count, linspace 1 + (T − 1)(i − 1)/(count − 1), quadratic
 /// 1 + 0.8 T ((i − 1)/(count − 1))², rounded; with one time, (i − 1)/(count − 1) is 1, and no time goes beyond T. Where two
 /// quadratic times round to one, the grid is shorter.
@@ -35,9 +37,7 @@ pub fn time_grid(steps: usize, count: usize, spacing: Spacing) -> Result<Vec<usi
 ///
 /// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eq. (16).
 ///
-/// σ = η √((1 − ᾱ_s)/(1 − ᾱ_t)) √(1 − ᾱ_t/ᾱ_s)
-///
-/// where s is `previous`. With η = 1 and s = t − 1 it is √β̃_t. At s = 0 it is 0, whatever η.
+/// With `eta` = 1 and `previous` = t − 1 it is √β̃_t. At `previous` = 0 it is 0, whatever `eta`.
 #[track_caller]
 pub fn ddim_sigma(schedule: &Schedule, t: usize, previous: usize, eta: f64) -> f64 {
     let _ = (schedule, t, previous, eta);
@@ -48,11 +48,9 @@ pub fn ddim_sigma(schedule: &Schedule, t: usize, previous: usize, eta: f64) -> f
 ///
 /// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eqs. (12) and (16).
 ///
-/// x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε_θ + σ z
-///
-/// where s is `previous` and σ is [`ddim_sigma`]: η = 0 draws no noise at all, 1 draws as much as Algorithm 2 with σ² = β̃
-/// does, to which it is equal at s = t − 1. At s = 0 there is no noise, whatever η. With `clip`, x̂_0 is clipped and ε_θ
-/// stays as it is.
+/// The fresh noise has the deviation [`ddim_sigma`]: `eta` = 0 draws no noise at all, 1 draws as much as Algorithm 2 with σ² = β̃
+/// does, to which it is equal at `previous` = t − 1. At `previous` = 0 there is no noise, whatever `eta`. With `clip`, x̂_0 is
+/// clipped and ε_θ stays as it is.
 ///
 /// # Panics
 /// If not 0 ≤ s < t ≤ T, or η lies outside of [0, 1].
@@ -68,6 +66,8 @@ pub fn ddim_step(schedule: &Schedule, t: usize, previous: usize, eta: f64, clip:
 
 /// All jumps of DDIM along a falling grid of times, the last one to t = 0.
 ///
+/// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eq. (12), see [`ddim_step`].
+///
 /// # Panics
 /// If the grid does not fall strictly within T…1, or as [`ddim_step`].
 #[track_caller]
@@ -80,10 +80,9 @@ pub fn ddim(schedule: &Schedule, grid: &[usize], eta: f64, clip: Option<f64>) ->
 ///
 /// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eq. (13) and §5.4.
 ///
-/// x_n = √ᾱ_n x̂_0 + √(1 − ᾱ_n) ε_θ(x_t, t)
-///
-/// where n is `next`. The jump down would ask ε_θ at x_n, which is not known yet; this one asks at x_t. So the two are inverse to
-/// each other only as far as ε_θ changes little on the way. At t = 0 the network is asked at step 1, its nearest.
+/// x̂_0 is noised as far as `next` with the predicted noise. The jump down would need ε_θ at x_n, which is not known yet; this
+/// one takes ε_θ at x_t. So the two are inverse to each other only as far as ε_θ changes little on the way. At t = 0 the network
+/// is called at step 1, its nearest.
 ///
 /// # Panics
 /// If not 0 ≤ t < n ≤ T.
@@ -98,12 +97,9 @@ pub fn encode_step(schedule: &Schedule, t: usize, next: usize) -> Step {
 ///
 /// Source: Lu et al. 2022 (DPM-Solver++), Algorithm 2.
 ///
-/// x_s = √((1 − ᾱ_s)/(1 − ᾱ_t)) x_t + √ᾱ_s (1 − e^{−h}) [(1 + h/(2h′)) x̂_0(x_t) − h/(2h′) x̂_0(before)]
-///
-/// where s is `previous`, h = λ_s − λ_t and h′ = λ_t − λ_before are the lengths of this jump and of the one before, in
-/// λ = [`half_log_snr`]. The bracket is x̂_0 in the middle of the jump, on the straight line through the last two. The first jump,
-/// where `before` is `None`, takes x̂_0 as it is: without clipping it is DDIM with η = 0. So does the jump to s = 0, where λ and
-/// h are infinite.
+/// DDIM with η = 0, but with the x̂_0 in the middle of the jump: in λ = [`half_log_snr`] it lies on the straight line through the
+/// last two, half a jump beyond the last one. The first jump, where `before` is `None`, takes x̂_0 as it is: without clipping it
+/// is DDIM with η = 0. So does the jump to `previous` = 0, where λ is infinite.
 ///
 /// x̂_0 keeps its own factor, with or without `clip`: the jump after this one needs x̂_0 again.
 ///

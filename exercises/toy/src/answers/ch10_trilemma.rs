@@ -10,13 +10,11 @@ use crate::{
 };
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-/// KL(N(μ, eˢ) ‖ N(0, 1)) of one latent coordinate, and its derivatives with respect to μ and s; nats.
+/// The divergence of one latent coordinate's N(μ, eˢ) from N(0, 1), and its derivatives with respect to μ and s; nats.
 ///
 /// Source: Kingma & Welling 2013, App. B.
 ///
-/// KL = ½ (eˢ + μ² − 1 − s), ∂KL/∂μ = μ, ∂KL/∂s = ½ (eˢ − 1)
-///
-/// where s is `log_variance`.
+/// `mean` is μ and `log_variance` is s.
 pub fn latent_kl(mean: f64, log_variance: f64) -> (f64, f64, f64) {
     let _ = (mean, log_variance);
     todo!(
@@ -26,9 +24,9 @@ pub fn latent_kl(mean: f64, log_variance: f64) -> (f64, f64, f64) {
 
 /// The gradients of [`reparameterize`], (∂L/∂μ, ∂L/∂s), from G = ∂L/∂z.
 ///
-/// ∂L/∂μ = G, ∂L/∂s = ½ G ⊙ e^{s/2} ⊙ ε
+/// Source: Kingma & Welling 2013, §2.4.
 ///
-/// The noise is a constant here: it was drawn before, and does not depend on the network. Shapes: all (N, K).
+/// `grad_z` is G. The noise is a constant here: it was drawn before, and does not depend on the network. Shapes: all (N, K).
 pub fn reparameterize_backward(
     log_variance: &Array2<f64>,
     noise: &Array2<f64>,
@@ -44,8 +42,6 @@ pub fn reparameterize_backward(
 ///
 /// Source: Burda, Grosse & Salakhutdinov 2016 (Importance Weighted Autoencoders), Eq. (8).
 ///
-/// L_M = ln (1/M) Σ_m exp(ln w_m)
-///
 /// The weights are as small as densities are: the largest is taken out before `exp`, and put back after `ln`.
 pub fn importance_weighted(log_weights: ArrayView2<f64>) -> Array1<f64> {
     let _ = log_weights;
@@ -56,9 +52,7 @@ pub fn importance_weighted(log_weights: ArrayView2<f64>) -> Array1<f64> {
 ///
 /// Source: Goodfellow et al. 2014, Eq. (1).
 ///
-/// L_D = (1/N) Σ_n softplus(−a_n) + (1/M) Σ_m softplus(b_m), ∂L_D/∂a_n = −σ(−a_n)/N, ∂L_D/∂b_m = σ(b_m)/M
-///
-/// where a are the logits of N `real` points, b those of M `fake` ones, and σ is the [`sigmoid`]. It is 2 ln
+/// `real` are the logits of N real points, `fake` those of M generated ones, and D = σ(logit), the [`sigmoid`]. It is 2 ln
 /// 2 for a discriminator that cannot tell, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
 pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64, Array1<f64>, Array1<f64>) {
     let _ = (real, fake);
@@ -71,10 +65,8 @@ pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64,
 ///
 /// Source: Goodfellow et al. 2014, §3.
 ///
-/// L_G = (1/M) Σ_m softplus(−b_m), ∂L_G/∂b_m = −σ(−b_m)/M
-///
-/// Where the discriminator is sure that a point is fake (b → −∞), the derivative is −1/M: the generator
-/// learns most where it is worst. That of the minimax loss ln(1 − D) would be −σ(b)/M, which vanishes there.
+/// `fake` are the logits of M generated points. Where the discriminator is sure that a point is fake (b → −∞), the derivative is
+/// −1/M: the generator learns most where it is worst. That of the minimax loss ln(1 − D) would be −σ(b)/M, which vanishes there.
 pub fn generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
     let _ = fake;
     todo!("Goodfellow et al., §3: the generator wants its points to be called real; −ln D = softplus(−b)")
@@ -86,8 +78,8 @@ pub fn generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
 /// Source: Srivastava et al. 2017 (VEEGAN), with `reach` = 3: a mode is found if it gets a sample at all, and
 /// a sample is of high quality if a mode gets it.
 ///
-/// Distances are in standard deviations of the component, along each axis its own: √(Σ_d (x_d − μ_d)²/v_d). A
-/// sample that is farther than `reach` from every mean counts for none. Shapes: `samples` (N, D), result (K).
+/// Distances are in standard deviations of the component, along each axis its own. A sample that is farther than `reach` from
+/// every mean counts for none. Shapes: `samples` (N, D), result (K).
 ///
 /// # Panics
 /// If the samples have another dimension than the mixture.

@@ -11,7 +11,7 @@ use ndarray::{Array2, ArrayView1};
 
 /// The first t = 1 … T whose β_t is not a number strictly between 0 and 1; `None` if all are.
 ///
-/// `betas` has T + 1 entries, index = t. Entry 0 is the clean image's β_0 = 0; it is not asked. NaN is a bad β, too.
+/// `betas` has T + 1 entries, index = t. Entry 0 is the clean image's β_0 = 0; it is not checked. NaN is a bad β, too.
 pub fn first_bad_beta(betas: &[f64]) -> Option<usize> {
     let _ = betas;
     todo!("B5, B11, B12: ask which β are good; `position` or `find` gives the first that is not")
@@ -20,10 +20,7 @@ pub fn first_bad_beta(betas: &[f64]) -> Option<usize> {
 /// How far noise is from N(0, 1): its mean, variance and excess kurtosis, each over the standard error that it would have if
 /// the noise were N(0, 1).
 ///
-/// z_1 = m √N, z_2 = (v − 1) √(N/2), z_3 = k √(N/24)
-///
-/// where m is the mean, v the mean squared distance from it and k the excess kurtosis of the N values. Of N(0, 1) and a
-/// large N each is about N(0, 1) itself: beyond ±4 once in 16,000 times.
+/// Of N(0, 1) and a large number of values each is about N(0, 1) itself: beyond ±4 once in 16,000 times.
 pub fn normality_scores(noise: ArrayView1<f64>) -> [f64; 3] {
     let _ = noise;
     todo!("Three moments and the standard errors they have under N(0, 1): 1/√N, √(2/N), √(24/N)")
@@ -31,10 +28,7 @@ pub fn normality_scores(noise: ArrayView1<f64>) -> [f64; 3] {
 
 /// How many standard errors a formula's value lies from the mean of draws whose expectation it should be.
 ///
-/// |m − `predicted`| / √(s²/N)
-///
-/// where m is the mean and s² the variance (over N − 1) of the N `draws`. 0 where the two are equal, also if the draws do not
-/// scatter at all.
+/// 0 where the two are equal, also if the draws do not scatter at all.
 pub fn standard_errors_off(predicted: f64, draws: ArrayView1<f64>) -> f64 {
     let _ = (predicted, draws);
     todo!("|mean − predicted| over `standard_error`; where both agree exactly it is 0, not 0/0")
@@ -51,9 +45,9 @@ pub fn unmoved_parameters<F: PartialEq>(before: &[F], after: &[F]) -> usize {
     todo!("B10: count the pairs that are equal to the last bit")
 }
 
-/// Compares the t that training drew with those that a sampler of T = `steps` steps asked for.
+/// Compares the t that training drew with those at which a sampler of T = `steps` steps called the network.
 ///
-/// Both come as they were logged, in any order. A sampler may ask for a t outside of 1 … T; training never drew that.
+/// Both come as they were logged, in any order. A sampler may call it at a t outside of 1 … T; training never drew that.
 pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit {
     let _ = (steps, trained, asked);
     todo!("B8, B9: three lists, each rising: asked but not trained, not asked, asked twice")
@@ -61,7 +55,7 @@ pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit
 
 /// What another generator changes: the largest |difference| of any coordinate between two runs, and NaN if there is one.
 ///
-/// `run` is given a seed and returns points of shape (N, D); all else should be the same from call to call. What must not be
+/// `run` takes a seed and returns points of shape (N, D); all else should be the same from call to call. What must not be
 /// random returns exactly 0.
 ///
 /// # Panics
