@@ -6,6 +6,16 @@ use candle_core::Tensor;
 // ANCHOR: kernel_from_diffusers
 /// A kernel of PyTorch's layout (O, I, K, K) in ours, (K, K, I, O).
 ///
+/// # Example
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use ddpm_unet::diffusers::kernel_from_diffusers;
+///
+/// let kernel = Tensor::zeros((64, 32, 3, 3), DType::F32, &Device::Cpu)?; // from 32 channels to 64
+/// assert_eq!(kernel_from_diffusers(&kernel)?.dims(), [3, 3, 32, 64]);
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
+///
 /// # Errors
 /// If the tensor has not four dimensions, or the device runs out of memory.
 pub fn kernel_from_diffusers(kernel: &Tensor) -> Result<Tensor> {

@@ -30,11 +30,21 @@ pub fn gaussian_of(features: &Array2<f64>) -> Gaussian {
 ///
 /// Source: Dowson & Landau 1982, Eq. (4); Heusel et al. 2017, Eq. (6).
 ///
-/// d² = ‖m_a − m_b‖² + tr(A + B − 2 (A B)^½)
-///
-/// where A and B are the covariances. A B is not symmetric, but A^½ B A^½ is, and has the same eigenvalues: the trace of the
+/// A and B are the covariances. A B is not symmetric, but A^½ B A^½ is, and has the same eigenvalues: the trace of the
 /// root is the sum of their roots ([`symmetric_root`], [`symmetric_eigenvalues`]). Features that never vary leave A singular;
 /// rounding may make an eigenvalue of 0 a little negative, so roots are taken of what is at least 0.
+///
+/// # Formula
+/// d² = ‖m_a − m_b‖² + tr(A + B − 2 (A B)^½)
+///
+/// # Example
+/// ```
+/// use ddpm_unet::evaluate::frechet::{Gaussian, frechet_distance};
+/// use ndarray::array;
+///
+/// let normal = |mean, deviation: f64| Gaussian { mean: array![mean], covariance: array![[deviation * deviation]] };
+/// assert!((frechet_distance(&normal(1.0, 2.0), &normal(4.0, 6.0)) - 25.0).abs() < 1e-9); // 3² + 4²
+/// ```
 ///
 /// # Panics
 /// If the dimensions differ.

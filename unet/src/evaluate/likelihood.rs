@@ -48,10 +48,17 @@ pub struct Rule {
 }
 
 // ANCHOR: strata
-/// Cuts t = 2 … T into at most `count` runs, short where t is small: one question a run stands for all its t.
+/// Cuts t = 2 … T into at most `count` runs, short where t is small: the term at one t of a run stands for all its t.
 ///
 /// Run r of n begins at 2 + max(r, ⌊(T − 1) (r/n)²⌋). The terms at small t are the largest and differ most from one t to the
 /// next, so there each t has a run of its own.
+///
+/// # Example
+/// ```
+/// use ddpm_unet::evaluate::likelihood::strata;
+///
+/// assert_eq!(strata(101, 4), [2..=7, 8..=26, 27..=57, 58..=101]); // 100/16, 400/16 and 900/16, rounded down
+/// ```
 ///
 /// # Panics
 /// If `count` is 0, or T < 2.
@@ -162,9 +169,20 @@ pub fn measure(
 }
 
 // ANCHOR: stratified_sum
-/// Σ_{t=2}^{T} L_{t−1} of each image, from one L_{t−1} in each stratum: that one counts for every t of its stratum.
+/// The sum of all L_{t−1}, t = 2 … T, of each image, from one in each stratum: that one counts for every t of its stratum.
 ///
 /// With t uniform in its stratum, the sum is without bias. Shapes: (N, strata) to (N).
+///
+/// # Formula
+/// Σ_{t=2}^{T} L_{t−1} ≈ Σ_r (number of t in run r) · (L of run r)
+///
+/// # Example
+/// ```
+/// use ddpm_unet::evaluate::likelihood::stratified_sum;
+/// use ndarray::array;
+///
+/// assert_eq!(stratified_sum(&array![[5.0, 0.5]], &[2..=3, 4..=9]), array![13.0]); // 2 · 5 + 6 · 0.5
+/// ```
 ///
 /// # Panics
 /// If there is not one column for each stratum.

@@ -23,10 +23,20 @@ pub struct Neighbour {
 // ANCHOR: nearest
 /// The nearest row of `set` to each row of `queries`; of equally near ones the first. Shapes: (N, D) and (M, D) to (N).
 ///
+/// The square is multiplied out, so that all ⟨q, x⟩ are one matrix product, which is many times faster than subtracting point
+/// from point. The difference of large numbers may come out a little below 0, for a copy: that is a distance of 0.
+///
+/// # Formula
 /// ‖q − x‖² = ‖q‖² + ‖x‖² − 2 ⟨q, x⟩
 ///
-/// All ⟨q, x⟩ are one matrix product, which is many times faster than subtracting point from point. The difference of large
-/// numbers may come out a little below 0, for a copy: that is a distance of 0.
+/// # Example
+/// ```
+/// use ddpm_unet::evaluate::neighbours::{Neighbour, nearest};
+/// use ndarray::array;
+///
+/// let found = nearest(&array![[3.0, 4.0]], &array![[9.0, 9.0], [0.0, 0.0]]);
+/// assert_eq!(found, [Neighbour { index: 1, distance: 5.0 }]);
+/// ```
 ///
 /// # Panics
 /// If the set is empty, or the dimensions differ.
@@ -77,6 +87,15 @@ pub fn nearest_image(queries: &Array2<f64>, source: &dyn ImageSource) -> Result<
 ///
 /// A point lies among a set if it is in the ball of one of its points that reaches to that point's `k`-th nearest neighbour in
 /// the set. Blurred digits lower the precision, digits that are never drawn lower the recall. Shapes: (N, F) and (M, F).
+///
+/// # Example
+/// ```
+/// use ddpm_unet::evaluate::neighbours::precision_recall;
+/// use ndarray::array;
+///
+/// let (data, samples) = (array![[0.0], [1.0], [50.0], [51.0]], array![[0.2], [0.8]]); // half of the data is not drawn
+/// assert_eq!(precision_recall(&data, &samples, 1), (1.0, 0.5));
+/// ```
 ///
 /// # Panics
 /// If one of the sets has not more than k points.

@@ -5,9 +5,19 @@
 ///
 /// Source: Ho et al. 2020, §3.3: “image data consists of integers in {0, 1, …, 255} scaled linearly to [−1, 1]”.
 ///
+/// Undone by [`pixel`]. The forward process ends in N(0, I) whatever it begins with, but its schedule was chosen for data of
+/// this size.
+///
+/// # Formula
 /// x = byte/127.5 − 1
 ///
-/// Undone by [`pixel`]. The forward process ends in N(0, I) whatever it begins with, but its schedule was chosen for data of this size.
+/// # Example
+/// ```
+/// use ddpm_unet::images::pixels::{from_byte, pixel};
+///
+/// assert_eq!([0, 51, 255].map(from_byte), [-1.0, -0.6, 1.0]);
+/// assert!((0..=255).all(|byte| pixel(from_byte(byte)) == byte));
+/// ```
 pub fn from_byte(byte: u8) -> f32 {
     f32::from(byte) / 127.5 - 1.0
 }
@@ -18,6 +28,10 @@ pub fn from_byte(byte: u8) -> f32 {
 ///
 /// The nearest byte, not the next lower one: so that a byte that became a number comes back as itself.
 ///
+/// # Formula
+/// byte = 127.5 (x + 1), rounded
+///
+/// # Example
 /// ```
 /// use ddpm_unet::images::pixels::pixel;
 ///

@@ -11,13 +11,24 @@ use ndarray::{
 // ANCHOR: convolve_by_definition
 /// A convolution with bias, as it is defined: a sum for every output. Slow, and plainly right.
 ///
+/// Shapes: x (H, W, I), kernel (K, K, I, O), bias (O) to (H', W', O).
+///
+/// # Formula
 /// ```text
 /// y_{i,j,o} = bias_o + Σ_{k,l,c} kernel_{k,l,c,o} · x_{s i + k − before, s j + l − before, c}
 /// ```
 ///
 /// where s is the stride, `before` the zeros above and on the left, and x is 0 outside of the image.
 ///
-/// Shapes: x (H, W, I), kernel (K, K, I, O), bias (O) to (H', W', O).
+/// # Example
+/// ```
+/// use ddpm_unet::{lesson::convolution::convolve_by_definition, operations::Geometry};
+/// use ndarray::{Array3, Array4, array};
+///
+/// let (x, kernel) = (Array3::ones((3, 3, 1)), Array4::ones((3, 3, 1, 1)));
+/// let y = convolve_by_definition(x.view(), kernel.view(), array![0.5].view(), Geometry::same(3));
+/// assert_eq!((y[[1, 1, 0]], y[[0, 0, 0]]), (9.5, 4.5)); // a corner sees 4 pixels and 5 zeros
+/// ```
 pub fn convolve_by_definition<F: NdFloat>(
     x: ArrayView3<F>,
     kernel: ArrayView4<F>,
@@ -58,6 +69,18 @@ pub fn padded<F: NdFloat>(x: ArrayView3<F>, geometry: Geometry) -> Array3<F> {
 /// Row W' i + j is the window of output (i, j): its K × K × C numbers, the channel running fastest, then the column.
 ///
 /// Shapes: x (H, W, C) to (H' W', K K C).
+///
+/// # Example
+/// ```
+/// use ddpm_unet::{lesson::convolution::im2col, operations::Geometry};
+/// use ndarray::array;
+///
+/// let row_of_three = array![[[1.0], [2.0], [3.0]]]; // (1, 3, 1)
+/// let windows = im2col(row_of_three.view(), 1, Geometry::same(1));
+/// assert_eq!(windows, array![[1.0], [2.0], [3.0]]);
+/// let windows = im2col(row_of_three.view(), 3, Geometry::same(3));
+/// assert_eq!(windows.row(0), array![0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0, 0.0, 0.0]); // zeros around it
+/// ```
 pub fn im2col<F: NdFloat>(x: ArrayView3<F>, kernel: usize, geometry: Geometry) -> Array2<F> {
     let ((h, w, c), stride) = (x.dim(), geometry.stride);
     let padded = padded(x, geometry);
@@ -73,15 +96,27 @@ pub fn im2col<F: NdFloat>(x: ArrayView3<F>, kernel: usize, geometry: Geometry) -
 // ANCHOR_END: im2col
 
 // ANCHOR: col2im
-/// The way back of [`im2col`]: every number of every window is added to the pixel it was copied from.
+/// The transpose of [`im2col`]: every number of every window is added to the pixel it was copied from.
 ///
+/// What falls on the padding is dropped.
+///
+/// Shapes: columns (H' W', K K C) to (H, W, C), the `shape` of the image.
+///
+/// # Formula
 /// ```text
 /// ⟨im2col(x), columns⟩ = ⟨x, col2im(columns)⟩ for every x and every columns
 /// ```
 ///
-/// where ⟨·,·⟩ multiplies entry by entry and sums: `col2im` is the transpose of `im2col`. What falls on the padding is dropped.
+/// where ⟨·,·⟩ multiplies entry by entry and sums.
 ///
-/// Shapes: columns (H' W', K K C) to (H, W, C), the `shape` of the image.
+/// # Example
+/// ```
+/// use ddpm_unet::{lesson::convolution::col2im, operations::Geometry};
+/// use ndarray::{Array2, array};
+///
+/// let sums = col2im(Array2::<f64>::ones((3, 9)).view(), (1, 3, 1), 3, Geometry::same(3));
+/// assert_eq!(sums, array![[[2.0], [3.0], [2.0]]]); // as many as windows that see the pixel
+/// ```
 pub fn col2im<F: NdFloat>(
     columns: ArrayView2<F>,
     shape: (usize, usize, usize),
@@ -112,11 +147,24 @@ pub fn as_matrix<F: NdFloat>(kernel: ArrayView4<F>) -> Array2<F> {
 // ANCHOR: convolve
 /// A convolution with bias as one matrix product.
 ///
+/// Shapes: x (H, W, I), kernel (K, K, I, O), bias (O) to (H', W', O).
+///
+/// # Formula
 /// ```text
 /// Y = im2col(x) · kernel + bias
 /// ```
 ///
-/// Shapes: x (H, W, I), kernel (K, K, I, O), bias (O) to (H', W', O).
+/// # Example
+/// ```
+/// use ddpm_unet::{lesson::convolution::{convolve, convolve_by_definition}, operations::Geometry};
+/// use ndarray::{Array3, Array4, array};
+///
+/// let x = Array3::from_shape_fn((4, 5, 2), |(i, j, c)| (i + 2 * j + c) as f64);
+/// let kernel = Array4::from_shape_fn((3, 3, 2, 1), |(k, l, c, _)| (k * l) as f64 - c as f64);
+/// let (bias, geometry) = (array![0.5], Geometry { stride: 2, before: 1, after: 1 });
+/// let by_definition = convolve_by_definition(x.view(), kernel.view(), bias.view(), geometry);
+/// assert_eq!(convolve(x.view(), kernel.view(), bias.view(), geometry), by_definition);
+/// ```
 pub fn convolve<F: NdFloat>(
     x: ArrayView3<F>,
     kernel: ArrayView4<F>,
@@ -144,11 +192,23 @@ pub struct Gradients<F> {
 // ANCHOR: convolve_backward
 /// The gradients of a convolution, from G = ∂L/∂y, as two matrix products and a sum.
 ///
+/// Shapes: x (H, W, I), kernel (K, K, I, O), G (H', W', O).
+///
+/// # Formula
 /// ```text
 /// ∂L/∂kernel = im2col(x)ᵀ · G        ∂L/∂x = col2im(G · kernelᵀ)        ∂L/∂bias = Σ_{i,j} G_{i,j}
 /// ```
 ///
-/// Shapes: x (H, W, I), kernel (K, K, I, O), G (H', W', O).
+/// # Example
+/// ```
+/// use ddpm_unet::{lesson::convolution::convolve_backward, operations::Geometry};
+/// use ndarray::array;
+///
+/// let (x, kernel) = (array![[[2.0], [3.0]]], array![[[[5.0]]]]); // two pixels, 1 × 1: y = 5 x + b
+/// let gradients = convolve_backward(x.view(), kernel.view(), Geometry::same(1), array![[[1.0], [10.0]]].view());
+/// assert_eq!(gradients.x, array![[[5.0], [50.0]]]);
+/// assert_eq!((gradients.kernel, gradients.bias), (array![[[[32.0]]]], array![11.0])); // 1 · 2 + 10 · 3
+/// ```
 pub fn convolve_backward<F: NdFloat>(
     x: ArrayView3<F>,
     kernel: ArrayView4<F>,
@@ -171,13 +231,24 @@ pub fn convolve_backward<F: NdFloat>(
 // ANCHOR: turned
 /// The kernel that carries gradients back through a convolution of stride 1: turned by 180°, its channels swapped.
 ///
+/// With it ∂L/∂x is itself a convolution, that of ∂L/∂y with K − 1 − before zeros above and on the left.
+///
+/// Shapes: (K, K, I, O) to (K, K, O, I).
+///
+/// # Formula
 /// ```text
 /// turned_{k,l,o,i} = kernel_{K−1−k, K−1−l, i, o}
 /// ```
 ///
-/// With it ∂L/∂x is itself a convolution, that of ∂L/∂y with K − 1 − before zeros above and on the left.
+/// # Example
+/// ```
+/// use ddpm_unet::lesson::convolution::turned;
+/// use ndarray::{Array4, array};
 ///
-/// Shapes: (K, K, I, O) to (K, K, O, I).
+/// let kernel = Array4::from_shape_vec((2, 2, 1, 1), vec![1.0, 2.0, 3.0, 4.0]).unwrap();
+/// assert!(turned(kernel.view()).iter().eq(&[4.0, 3.0, 2.0, 1.0]));
+/// assert_eq!(turned(Array4::<f64>::zeros((3, 3, 2, 5)).view()).dim(), (3, 3, 5, 2));
+/// ```
 pub fn turned<F: NdFloat>(kernel: ArrayView4<F>) -> Array4<F> {
     kernel.slice(s![..;-1, ..;-1, .., ..]).permuted_axes([0, 1, 3, 2]).as_standard_layout().into_owned()
 }

@@ -74,6 +74,13 @@ pub fn u_net<R: Reading>(
 ///
 /// One comes from the first convolution, then each level leaves one per residual block and, unless it is the last, one for its
 /// halved output. The way up takes them from the end.
+///
+/// # Example
+/// ```
+/// use ddpm_unet::network::architecture::skip_channels;
+///
+/// assert_eq!(skip_channels(&[32, 64], 2), [32, 32, 32, 32, 64, 64]);
+/// ```
 pub fn skip_channels(block_out_channels: &[usize], layers_per_block: usize) -> Vec<usize> {
     let mut skips: Vec<usize> = block_out_channels.iter().take(1).copied().collect();
     for (i, &channels) in block_out_channels.iter().enumerate() {

@@ -14,14 +14,31 @@ use crate::{
 ///
 /// Source: Ho et al. 2020, Appendix B; Zagoruyko & Komodakis 2016 for the block, Wu & He 2018 for the normalisation.
 ///
+/// `time` is the time embedding; it enters through SiLU and a matrix, between the convolutions. The shortcut around both is a
+/// 1 × 1 convolution where the number of channels changes. The sum is divided by the block's `divisor`.
+///
+/// Shapes: x (H, W, `inputs`), e (time width) to (H, W, `outputs`).
+///
+/// # Formula
 /// ```text
 /// h = conv1(silu(norm1(x))) + W silu(e)
 /// y = (shortcut(x) + conv2(dropout(silu(norm2(h)))))/divisor
 /// ```
 ///
-/// where e is the time embedding, and the shortcut a 1 × 1 convolution where the number of channels changes.
+/// where e is `time`.
 ///
-/// Shapes: x (H, W, `inputs`), e (time width) to (H, W, `outputs`).
+/// # Example
+/// ```
+/// use ddpm_unet::{network::{block::{Residual, residual_block}, summary::{Blueprint, residual_parameters}}, operations::Norm};
+///
+/// let (norm, mut blueprint) = (Norm { groups: 2, epsilon: 1e-5 }, Blueprint::default()); // shapes without numbers
+/// let block = Residual { inputs: 4, outputs: 8, norm, dropout: 0.1, divisor: 1.0 };
+/// let shape = residual_block(&mut blueprint, "block", &vec![16, 16, 4], &vec![32], block)?;
+/// assert_eq!(shape, [16, 16, 8]);
+/// let parameters: usize = blueprint.layers.iter().map(|layer| layer.count()).sum();
+/// assert_eq!(parameters, residual_parameters(4, 8, 32));
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the groups of the normalisation do not divide the channels.
@@ -65,16 +82,32 @@ pub struct Residual {
 }
 
 // ANCHOR: attention_block
-/// An attention block: every pixel looks at every other, and adds what it finds.
+/// An attention block: every pixel attends to every other, and the result is added.
 ///
 /// Source: Ho et al. 2020, Appendix B; Vaswani et al. 2017, Eq. (1).
 ///
+/// Queries, keys and values are linear in the normalised pixels, and so is what is added. The sum is divided by the block's
+/// `divisor`.
+///
+/// Shapes: (H, W, `channels`) to (H, W, `channels`).
+///
+/// # Formula
 /// ```text
 /// n = norm(x)
 /// y = (x + W_o attend(W_q n, W_k n, W_v n))/divisor
 /// ```
 ///
-/// Shapes: (H, W, `channels`) to (H, W, `channels`).
+/// # Example
+/// ```
+/// use ddpm_unet::{network::{block::{Attention, attention_block}, summary::Blueprint}, operations::Norm};
+///
+/// let (norm, mut blueprint) = (Norm { groups: 2, epsilon: 1e-5 }, Blueprint::default()); // shapes without numbers
+/// let block = Attention { channels: 4, head: 4, norm, divisor: 1.0 };
+/// assert_eq!(attention_block(&mut blueprint, "block", &vec![16, 16, 4], block)?, [16, 16, 4]);
+/// let parameters: usize = blueprint.layers.iter().map(|layer| layer.count()).sum();
+/// assert_eq!(parameters, 2 * 4 + 4 * (4 * 4 + 4)); // the normalisation, and four matrices with a bias
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the groups of the normalisation or the width of a head do not divide the channels.

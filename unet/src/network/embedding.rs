@@ -8,20 +8,35 @@ use candle_core::{Device, Tensor};
 ///
 /// Source: Vaswani et al. 2017, §3.5; Ho et al. 2020, Appendix B; the two switches are diffusers'.
 ///
+/// The first half of a row are sines and the second cosines; with `flip` the cosines come first. With `shift` = 1, as in Ho et
+/// al.'s code, the frequencies run from 1 to exactly 1/10000; with `shift` = 0 they stop short of it. A 0 fills the last place if
+/// `size` is odd.
+///
+/// `times` is (B), the result (B, `size`). A time need not be whole. Code that counts time from 0, as diffusers does, embeds
+/// τ = t − 1.
+///
+/// # Formula
 /// ```text
 /// e(τ) = (sin τω_0, …, sin τω_{half−1}, cos τω_0, …, cos τω_{half−1}),   ω_k = 10000^{−k/(half − shift)}
 /// ```
 ///
-/// where half is `size`/2, rounded down, and with `flip` the cosines come first. With shift = 1, as in Ho et al.'s code, the
-/// frequencies run from 1 to exactly 1/10000; with shift = 0 they stop short of it. A 0 fills the last place if `size` is odd.
+/// where half is `size`/2, rounded down.
 ///
-/// `times` is (B), the result (B, `size`). A time need not be whole. Code that counts time from 0, as diffusers does, embeds τ = t − 1.
+/// # Example
+/// ```
+/// use candle_core::Device;
+/// use ddpm_unet::network::embedding::timestep_embedding;
+///
+/// let at_0 = timestep_embedding(&[0.0], 4, false, 1.0, &Device::Cpu)?; // sin 0 and cos 0
+/// assert_eq!(at_0.to_vec2::<f32>()?, [[0.0, 0.0, 1.0, 1.0]]);
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
 ///
 /// # Errors
-/// If the device has no room.
+/// If the device is out of memory.
 ///
 /// # Panics
-/// If half − shift is not positive: there would be no frequencies to speak of.
+/// If half − shift is not positive: there would be no frequencies.
 #[track_caller]
 pub fn timestep_embedding(
     times: &[f64],

@@ -86,8 +86,16 @@ impl Kind {
 // ANCHOR: residual_parameters
 /// How many parameters a [residual block](crate::network::block::residual_block) has.
 ///
-/// Two normalisations with a scale and a shift per channel, two 3 × 3 convolutions, the matrix that brings the time in, and where the
-/// number of channels changes a 1 × 1 convolution; convolutions and the matrix have a bias per output.
+/// Two normalisations with a scale and a shift per channel, two 3 × 3 convolutions, the matrix that brings the time in, and
+/// where the number of channels changes a 1 × 1 convolution; convolutions and the matrix have a bias per output.
+///
+/// # Example
+/// ```
+/// use ddpm_unet::network::summary::residual_parameters;
+///
+/// // normalisations, first and second convolution, time
+/// assert_eq!(residual_parameters(1, 1, 3), (2 + 2) + (9 + 1) + (9 + 1) + (3 + 1));
+/// ```
 pub fn residual_parameters(inputs: usize, outputs: usize, time_width: usize) -> usize {
     let norms = 2 * inputs + 2 * outputs;
     let convolutions = (9 * inputs + 1) * outputs + (9 * outputs + 1) * outputs;

@@ -37,9 +37,22 @@ pub fn standard_normal(
 ///
 /// Source: Ho et al. 2020, Eq. (4).
 ///
+/// `noise` is ε ~ N(0, I). Shapes: all (B, H, W, C).
+///
+/// # Formula
 /// x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε, ε ~ N(0, I)
 ///
-/// Shapes: all (B, H, W, C).
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use ddpm::schedule::Schedule;
+/// use ddpm_unet::sample::forward::diffuse;
+///
+/// let images = |value: f32| Tensor::full(value, (1, 2, 2, 1), &Device::Cpu);
+/// let x_t = diffuse(&Schedule::linear(2, 0.36, 0.4375)?, 2, &images(1.0)?, &images(2.0)?)?; // ᾱ_2 = 0.36
+/// assert!((x_t.mean_all()?.to_scalar::<f32>()? - 2.2).abs() < 1e-5); // 0.6 · 1 + 0.8 · 2
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the shapes differ.

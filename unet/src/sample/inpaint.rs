@@ -27,9 +27,28 @@ pub struct Known {
 /// Source: Song et al. 2021 (Score-Based Generative Modeling through SDEs), App. I.2; Lugmayr et al. 2022 (RePaint),
 /// Eq. (8).
 ///
+/// Where the mask is 0, x_t stays as it is. At t = 0 the known pixels are exact. `noise` is ε ~ N(0, I).
+///
+/// Shapes: all (B, H, W, C).
+///
+/// # Formula
 /// x_t ← m ⊙ (√ᾱ_t x_0 + √(1 − ᾱ_t) ε) + (1 − m) ⊙ x_t
 ///
-/// where m is the mask. At t = 0 the known pixels are exact. Shapes: all (B, H, W, C).
+/// where m is the mask.
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use ddpm::schedule::Schedule;
+/// use ddpm_unet::sample::{Known, replace_known};
+///
+/// let image = |pixels: [f32; 2]| Tensor::from_slice(&pixels, (1, 1, 2, 1), &Device::Cpu);
+/// let known = Known { x_0: image([1.0, 1.0])?, mask: image([1.0, 0.0])? };
+/// let (schedule, x_t, noise) = (Schedule::linear(2, 0.36, 0.4375)?, image([7.0, 7.0])?, image([2.0, 2.0])?);
+/// let replaced = replace_known(&schedule, 2, &x_t, &known, &noise)?.flatten_all()?.to_vec1::<f32>()?;
+/// assert!((replaced[0] - 2.2).abs() < 1e-5 && replaced[1] == 7.0); // 2.2 = 0.6 · 1 + 0.8 · 2
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the shapes differ.

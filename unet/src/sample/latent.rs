@@ -8,11 +8,22 @@ use candle_core::{D, DType, Tensor};
 ///
 /// Source: Shoemake 1985 (slerp).
 ///
-/// x = sin((1 − λ) θ)/sin θ · a + sin(λ θ)/sin θ · b, where cos θ = ⟨a, b⟩/(‖a‖ ‖b‖)
+/// Two noises are nearly at right angles, so a straight line between them passes through images that are too short by √½, which
+/// the network takes for less noisy ones. Where a and b are parallel, the line is straight. Shapes: all (B, H, W, C).
 ///
-/// Two noises are nearly at right angles, so a straight line between them passes through images that are too short by √½
-/// and look to the network like noise that was already taken away. Where a and b are parallel, the line is straight.
-/// Shapes: all (B, H, W, C).
+/// # Formula
+/// x = sin((1 − λ) θ)/sin θ · a + sin(λ θ)/sin θ · b, where cos θ = ⟨a, b⟩/(‖a‖ ‖b‖) and λ is `share`
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use ddpm_unet::sample::spherical;
+///
+/// let image = |pixels: [f32; 2]| Tensor::from_slice(&pixels, (1, 1, 2, 1), &Device::Cpu);
+/// let middle = spherical(&image([1.0, 0.0])?, &image([0.0, 1.0])?, 0.5)?.flatten_all()?.to_vec1::<f32>()?;
+/// assert!(middle.iter().all(|x| (x - 0.5f32.sqrt()).abs() < 1e-6)); // at 45°, as long as both ends
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the shapes differ.

@@ -22,13 +22,27 @@ use forward::standard_normal;
 use ndarray_rand::rand::Rng;
 
 // ANCHOR: predict_x_0
-/// The clean image x̂_0 that a predicted noise speaks of, clipped if the step says so.
+/// The clean image x̂_0 that a predicted noise implies, each pixel held in [−c, c] if the step clips.
 ///
 /// Source: Ho et al. 2020, Eq. (15); the clipping is in their code only.
 ///
-/// x̂_0 = (x_t − √(1 − ᾱ_t) ε_θ)/√ᾱ_t, each pixel held in [−c, c]
+/// The step has both factors and c. Shapes: all (B, H, W, C).
 ///
-/// where the step has both factors and c. Shapes: all (B, H, W, C).
+/// # Formula
+/// x̂_0 = (x_t − √(1 − ᾱ_t) ε_θ)/√ᾱ_t
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use ddpm::{reverse::FixedVariance, sampler::ancestral_step, schedule::Schedule};
+/// use ddpm_unet::sample::predict_x_0;
+///
+/// let images = |value: f32| Tensor::full(value, (1, 2, 2, 1), &Device::Cpu);
+/// let step = ancestral_step(&Schedule::linear(2, 0.36, 0.4375)?, 2, FixedVariance::Beta, None); // ᾱ_2 = 0.36
+/// let x_0 = predict_x_0(&step, &images(2.0)?, &images(2.2)?)?; // 2.2 = 0.6 · 1 + 0.8 · 2
+/// assert!((x_0.mean_all()?.to_scalar::<f32>()? - 1.0).abs() < 1e-5);
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the shapes differ, or the device runs out of memory.
@@ -44,10 +58,28 @@ pub fn predict_x_0(step: &Step, eps: &Tensor, x_t: &Tensor) -> Result<Tensor> {
 // ANCHOR: apply
 /// Applies one step of a sampler to a batch: from x_t to x_{t−1}, or as far as the step goes.
 ///
+/// Source: Ho et al. 2020, Algorithm 2, line 4.
+///
+/// `eps` is ε_θ, the denoiser's prediction at `x_t`, and `noise` is z ~ N(0, I). Each of the four parts has its factor in the
+/// step. A part whose factor is 0 is not computed: where ᾱ_t is tiny, x̂_0 is huge, and not needed. Shapes: all (B, H, W, C).
+///
+/// # Formula
 /// x_{t−1} = `step.x_t`·x_t + `step.eps`·ε_θ + `step.x_0`·x̂_0 + `step.noise`·z
 ///
-/// where ε_θ = `eps` is what the denoiser said of `x_t`, x̂_0 is [`predict_x_0`] and z = `noise` ~ N(0, I). A part whose
-/// factor is 0 is not computed: where ᾱ_t is tiny, x̂_0 is huge, and nobody asks for it. Shapes: all (B, H, W, C).
+/// where x̂_0 is [`predict_x_0`].
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use ddpm::{reverse::FixedVariance, sampler::ancestral_step, schedule::Schedule};
+/// use ddpm_unet::sample::apply;
+///
+/// let images = |value: f32| Tensor::full(value, (1, 2, 2, 1), &Device::Cpu);
+/// let last = ancestral_step(&Schedule::linear(2, 0.36, 0.4375)?, 1, FixedVariance::Beta, None);
+/// let x_0 = apply(&last, &images(2.0)?, &images(2.0)?, &images(9.0)?)?; // x_1 = 0.8 · 1 + 0.6 · 2
+/// assert!((x_0.mean_all()?.to_scalar::<f32>()? - 1.0).abs() < 1e-5); // the last step adds no noise
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`predict_x_0`].

@@ -34,11 +34,22 @@ fn loss(network: &UNet, batch: &Batch, rows: Range<usize>, seed: u64, device: &D
 // ANCHOR: accumulate
 /// Adds the gradient of a chunk's mean loss to that of the whole batch's, at the chunk's share: its `images` of `batch`.
 ///
+/// The last chunk of a batch may be smaller than the others, so a mean over chunks is not the mean over images.
+///
+/// # Formula
 /// ```text
 /// ∇L = Σ_chunks images/batch · ∇L_chunk
 /// ```
 ///
-/// The last chunk of a batch may be smaller than the others, so a mean over chunks is not the mean over images.
+/// # Example
+/// ```
+/// use ddpm_unet::train::accumulate;
+///
+/// let mut total = [0.0];
+/// accumulate(&mut total, &[4.0], 3, 4);
+/// accumulate(&mut total, &[8.0], 1, 4);
+/// assert_eq!(total, [5.0]); // (4 + 4 + 4 + 8)/4
+/// ```
 pub fn accumulate(total: &mut [f32], chunk: &[f32], images: usize, batch: usize) {
     let share = images as f32 / batch as f32;
     total.iter_mut().zip(chunk).for_each(|(total, g)| *total += share * g);

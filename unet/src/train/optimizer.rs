@@ -17,13 +17,22 @@ use ddpm::network::{
 ///
 /// Source: Goyal et al. 2017, §2.2, for the rise; [`cosine_learning_rate`] is the fall.
 ///
+/// The first step has a rate above 0, and the last step of the rise has the full one. Where the rise takes all the `steps`, the
+/// fall has one: from `base` at `step` = `warm_up` to 0.
+///
+/// # Formula
 /// ```text
 /// η = base (step + 1)/warm_up                              for step < warm_up
 /// η = ½ base (1 + cos(π (step − warm_up)/(steps − warm_up)))   from there on
 /// ```
 ///
-/// The first step has a rate above 0, and the last step of the rise has the full one. Where the rise takes all the `steps`, the
-/// fall has one: from `base` at `step` = `warm_up` to 0.
+/// # Example
+/// ```
+/// use ddpm_unet::train::optimizer::learning_rate;
+///
+/// let rates = [0, 3, 4, 104].map(|step| learning_rate(step, 104, 4, 1.0));
+/// assert_eq!(rates, [0.25, 1.0, 1.0, 0.0]);
+/// ```
 pub fn learning_rate(step: usize, steps: usize, warm_up: usize, base: f64) -> f64 {
     if step < warm_up {
         return base * (step + 1) as f64 / warm_up as f64;

@@ -44,15 +44,34 @@ pub fn generator(seed: u64, purpose: Purpose, count: u64) -> ChaCha8Rng {
 /// A time for a training example: uniform on 1…T, both ends included.
 ///
 /// Source: Ho et al. 2020, Algorithm 1, line 3.
+///
+/// # Example
+/// ```
+/// use ddpm_unet::train::stream::{Purpose, draw_time, generator};
+///
+/// let mut rng = generator(1, Purpose::Example, 0);
+/// let times: Vec<usize> = (0..200).map(|_| draw_time(3, &mut rng)).collect();
+/// assert!((1..=3).all(|t| times.contains(&t)) && times.iter().all(|t| (1..=3).contains(t)));
+/// ```
 pub fn draw_time(steps: usize, rng: &mut impl Rng) -> usize {
     rng.random_range(1..=steps)
 }
 // ANCHOR_END: draw_time
 
 // ANCHOR: epoch_order
-/// The order in which an epoch sees `count` images: each once, and another order every epoch.
+/// The order in which an epoch goes through `count` images: each once, and another order every epoch.
 ///
 /// `order[k]` is the image that comes k-th. The same seed and epoch give the same order.
+///
+/// # Example
+/// ```
+/// use ddpm_unet::train::stream::epoch_order;
+///
+/// let mut order = epoch_order(100, 7, 0);
+/// assert_ne!(order, epoch_order(100, 7, 1));
+/// order.sort();
+/// assert!(order.into_iter().eq(0..100)); // each once
+/// ```
 pub fn epoch_order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     order.shuffle(&mut generator(seed, Purpose::Order, epoch));
@@ -64,6 +83,13 @@ pub fn epoch_order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
 /// Where training example number `example`, counted from 0 over the whole run, stands: its epoch and its place in it.
 ///
 /// Epochs follow each other without a gap: the last batch of one may reach into the next.
+///
+/// # Example
+/// ```
+/// use ddpm_unet::train::stream::place_in_epochs;
+///
+/// assert_eq!([9, 10, 25].map(|example| place_in_epochs(example, 10)), [(0, 9), (1, 0), (2, 5)]);
+/// ```
 pub fn place_in_epochs(example: u64, count: usize) -> (u64, usize) {
     let count = count as u64;
     (example / count, (example % count) as usize)

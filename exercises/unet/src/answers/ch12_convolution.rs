@@ -25,13 +25,9 @@ pub fn im2col<F: NdFloat>(x: ArrayView3<F>, kernel: usize, geometry: Geometry) -
     )
 }
 
-/// The way back of [`im2col`]: every number of every window is added to the pixel it was copied from.
+/// The transpose of [`im2col`]: every number of every window is added to the pixel it was copied from.
 ///
-/// ```text
-/// ⟨im2col(x), columns⟩ = ⟨x, col2im(columns)⟩ for every x and every columns
-/// ```
-///
-/// where ⟨·,·⟩ multiplies entry by entry and sums: `col2im` is the transpose of `im2col`. What falls on the padding is dropped.
+/// What falls on the padding is dropped.
 ///
 /// Shapes: columns (H' W', K K C) to (H, W, C), the `shape` of the image.
 pub fn col2im<F: NdFloat>(
@@ -48,10 +44,6 @@ pub fn col2im<F: NdFloat>(
 
 /// A convolution with bias as one matrix product.
 ///
-/// ```text
-/// Y = im2col(x) · kernel + bias
-/// ```
-///
 /// Shapes: x (H, W, I), kernel (K, K, I, O), bias (O) to (H', W', O).
 pub fn convolve<F: NdFloat>(
     x: ArrayView3<F>,
@@ -67,10 +59,6 @@ pub fn convolve<F: NdFloat>(
 
 /// The gradients of a convolution, from G = ∂L/∂y, as two matrix products and a sum.
 ///
-/// ```text
-/// ∂L/∂kernel = im2col(x)ᵀ · G        ∂L/∂x = col2im(G · kernelᵀ)        ∂L/∂bias = Σ_{i,j} G_{i,j}
-/// ```
-///
 /// Shapes: x (H, W, I), kernel (K, K, I, O), G (H', W', O).
 pub fn convolve_backward<F: NdFloat>(
     x: ArrayView3<F>,
@@ -85,10 +73,6 @@ pub fn convolve_backward<F: NdFloat>(
 }
 
 /// The kernel that carries gradients back through a convolution of stride 1: turned by 180°, its channels swapped.
-///
-/// ```text
-/// turned_{k,l,o,i} = kernel_{K−1−k, K−1−l, i, o}
-/// ```
 ///
 /// With it ∂L/∂x is itself a convolution, that of ∂L/∂y with K − 1 − before zeros above and on the left.
 ///

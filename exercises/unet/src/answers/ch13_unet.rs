@@ -17,20 +17,18 @@ use solution::{
 ///
 /// Source: Vaswani et al. 2017, §3.5; Ho et al. 2020, Appendix B; the two switches are diffusers'.
 ///
-/// ```text
-/// e(τ) = (sin τω_0, …, sin τω_{half−1}, cos τω_0, …, cos τω_{half−1}),   ω_k = 10000^{−k/(half − shift)}
-/// ```
+/// The first half of a row are sines and the second cosines; with `flip` the cosines come first. With `shift` = 1, as in Ho et
+/// al.'s code, the frequencies run from 1 to exactly 1/10000; with `shift` = 0 they stop short of it. A 0 fills the last place if
+/// `size` is odd.
 ///
-/// where half is `size`/2, rounded down, and with `flip` the cosines come first. With shift = 1, as in Ho et al.'s code, the
-/// frequencies run from 1 to exactly 1/10000; with shift = 0 they stop short of it. A 0 fills the last place if `size` is odd.
-///
-/// `times` is (B), the result (B, `size`). A time need not be whole. Code that counts time from 0, as diffusers does, embeds τ = t − 1.
+/// `times` is (B), the result (B, `size`). A time need not be whole. Code that counts time from 0, as diffusers does, embeds
+/// τ = t − 1.
 ///
 /// # Errors
-/// If the device has no room.
+/// If the device is out of memory.
 ///
 /// # Panics
-/// If half − shift is not positive: there would be no frequencies to speak of.
+/// If half − shift is not positive: there would be no frequencies.
 #[track_caller]
 pub fn timestep_embedding(
     times: &[f64],
@@ -50,12 +48,8 @@ pub fn timestep_embedding(
 ///
 /// Source: Ho et al. 2020, Appendix B; Zagoruyko & Komodakis 2016 for the block, Wu & He 2018 for the normalisation.
 ///
-/// ```text
-/// h = conv1(silu(norm1(x))) + W silu(e)
-/// y = (shortcut(x) + conv2(dropout(silu(norm2(h)))))/divisor
-/// ```
-///
-/// where e is the time embedding, and the shortcut a 1 × 1 convolution where the number of channels changes.
+/// `time` is the time embedding; it enters through SiLU and a matrix, between the convolutions. The shortcut around both is a
+/// 1 × 1 convolution where the number of channels changes. The sum is divided by the block's `divisor`.
 ///
 /// Shapes: x (H, W, `inputs`), e (time width) to (H, W, `outputs`).
 ///
@@ -74,14 +68,12 @@ pub fn residual_block<R: Reading>(
     )
 }
 
-/// An attention block: every pixel looks at every other, and adds what it finds.
+/// An attention block: every pixel attends to every other, and the result is added.
 ///
 /// Source: Ho et al. 2020, Appendix B; Vaswani et al. 2017, Eq. (1).
 ///
-/// ```text
-/// n = norm(x)
-/// y = (x + W_o attend(W_q n, W_k n, W_v n))/divisor
-/// ```
+/// Queries, keys and values are linear in the normalised pixels, and so is what is added. The sum is divided by the block's
+/// `divisor`.
 ///
 /// Shapes: (H, W, `channels`) to (H, W, `channels`).
 ///
@@ -123,8 +115,8 @@ pub fn kernel_from_diffusers(kernel: &Tensor) -> Result<Tensor> {
 
 /// How many parameters a [residual block](crate::network::block::residual_block) has.
 ///
-/// Two normalisations with a scale and a shift per channel, two 3 × 3 convolutions, the matrix that brings the time in, and where the
-/// number of channels changes a 1 × 1 convolution; convolutions and the matrix have a bias per output.
+/// Two normalisations with a scale and a shift per channel, two 3 × 3 convolutions, the matrix that brings the time in, and
+/// where the number of channels changes a 1 × 1 convolution; convolutions and the matrix have a bias per output.
 pub fn residual_parameters(inputs: usize, outputs: usize, time_width: usize) -> usize {
     let _ = (inputs, outputs, time_width);
     todo!(

@@ -11,9 +11,8 @@ use ndarray_rand::rand::{Rng, seq::SliceRandom};
 ///
 /// Source: Ho et al. 2020, §3.3: “image data consists of integers in {0, 1, …, 255} scaled linearly to [−1, 1]”.
 ///
-/// x = byte/127.5 − 1
-///
-/// Undone by [`pixel`]. The forward process ends in N(0, I) whatever it begins with, but its schedule was chosen for data of this size.
+/// Undone by [`pixel`]. The forward process ends in N(0, I) whatever it begins with, but its schedule was chosen for data of
+/// this size.
 pub fn from_byte(byte: u8) -> f32 {
     let _ = byte;
     todo!(
@@ -25,11 +24,6 @@ pub fn from_byte(byte: u8) -> f32 {
 /// along half a cosine.
 ///
 /// Source: Goyal et al. 2017, §2.2, for the rise; [`cosine_learning_rate`] is the fall.
-///
-/// ```text
-/// η = base (step + 1)/warm_up                              for step < warm_up
-/// η = ½ base (1 + cos(π (step − warm_up)/(steps − warm_up)))   from there on
-/// ```
 ///
 /// The first step has a rate above 0, and the last step of the rise has the full one. Where the rise takes all the `steps`, the
 /// fall has one: from `base` at `step` = `warm_up` to 0.
@@ -50,7 +44,7 @@ pub fn draw_time(steps: usize, rng: &mut impl Rng) -> usize {
     )
 }
 
-/// The order in which an epoch sees `count` images: each once, and another order every epoch.
+/// The order in which an epoch goes through `count` images: each once, and another order every epoch.
 ///
 /// `order[k]` is the image that comes k-th. The same seed and epoch give the same order.
 pub fn epoch_order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
@@ -71,10 +65,6 @@ pub fn place_in_epochs(example: u64, count: usize) -> (u64, usize) {
 }
 
 /// Adds the gradient of a chunk's mean loss to that of the whole batch's, at the chunk's share: its `images` of `batch`.
-///
-/// ```text
-/// ∇L = Σ_chunks images/batch · ∇L_chunk
-/// ```
 ///
 /// The last chunk of a batch may be smaller than the others, so a mean over chunks is not the mean over images.
 pub fn accumulate(total: &mut [f32], chunk: &[f32], images: usize, batch: usize) {

@@ -16,24 +16,16 @@ use ddpm::{sampler::Step, schedule::Schedule};
 /// A number of [−1, 1] as a byte: −1 is black, 1 is white, what lies outside is held at the ends.
 ///
 /// The nearest byte, not the next lower one: so that a byte that became a number comes back as itself.
-///
-/// ```
-/// use ddpm_unet::images::pixels::pixel;
-///
-/// assert_eq!([-1.0, 0.0, 1.0, 1.7].map(pixel), [0, 128, 255, 255]);
-/// ```
 pub fn pixel(value: f32) -> u8 {
     let _ = value;
     todo!("[−1, 1] has length 2 and bytes go up to 255: scale, round, and hold between 0 and 255")
 }
 
-/// The clean image x̂_0 that a predicted noise speaks of, clipped if the step says so.
+/// The clean image x̂_0 that a predicted noise implies, each pixel held in [−c, c] if the step clips.
 ///
 /// Source: Ho et al. 2020, Eq. (15); the clipping is in their code only.
 ///
-/// x̂_0 = (x_t − √(1 − ᾱ_t) ε_θ)/√ᾱ_t, each pixel held in [−c, c]
-///
-/// where the step has both factors and c. Shapes: all (B, H, W, C).
+/// The step has both factors and c. Shapes: all (B, H, W, C).
 ///
 /// # Errors
 /// If the shapes differ, or the device runs out of memory.
@@ -44,10 +36,10 @@ pub fn predict_x_0(step: &Step, eps: &Tensor, x_t: &Tensor) -> Result<Tensor> {
 
 /// Applies one step of a sampler to a batch: from x_t to x_{t−1}, or as far as the step goes.
 ///
-/// x_{t−1} = `step.x_t`·x_t + `step.eps`·ε_θ + `step.x_0`·x̂_0 + `step.noise`·z
+/// Source: Ho et al. 2020, Algorithm 2, line 4.
 ///
-/// where ε_θ = `eps` is what the denoiser said of `x_t`, x̂_0 is [`predict_x_0`] and z = `noise` ~ N(0, I). A part whose
-/// factor is 0 is not computed: where ᾱ_t is tiny, x̂_0 is huge, and nobody asks for it. Shapes: all (B, H, W, C).
+/// `eps` is ε_θ, the denoiser's prediction at `x_t`, and `noise` is z ~ N(0, I). Each of the four parts has its factor in the
+/// step. A part whose factor is 0 is not computed: where ᾱ_t is tiny, x̂_0 is huge, and not needed. Shapes: all (B, H, W, C).
 ///
 /// # Errors
 /// As [`predict_x_0`].
@@ -60,11 +52,8 @@ pub fn apply(step: &Step, eps: &Tensor, x_t: &Tensor, noise: &Tensor) -> Result<
 ///
 /// Source: Shoemake 1985 (slerp).
 ///
-/// x = sin((1 − λ) θ)/sin θ · a + sin(λ θ)/sin θ · b, where cos θ = ⟨a, b⟩/(‖a‖ ‖b‖)
-///
-/// Two noises are nearly at right angles, so a straight line between them passes through images that are too short by √½
-/// and look to the network like noise that was already taken away. Where a and b are parallel, the line is straight.
-/// Shapes: all (B, H, W, C).
+/// Two noises are nearly at right angles, so a straight line between them passes through images that are too short by √½, which
+/// the network takes for less noisy ones. Where a and b are parallel, the line is straight. Shapes: all (B, H, W, C).
 ///
 /// # Errors
 /// If the shapes differ.
@@ -78,9 +67,9 @@ pub fn spherical(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
 /// Source: Song et al. 2021 (Score-Based Generative Modeling through SDEs), App. I.2; Lugmayr et al. 2022 (RePaint),
 /// Eq. (8).
 ///
-/// x_t ← m ⊙ (√ᾱ_t x_0 + √(1 − ᾱ_t) ε) + (1 − m) ⊙ x_t
+/// Where the mask is 0, x_t stays as it is. At t = 0 the known pixels are exact. `noise` is ε ~ N(0, I).
 ///
-/// where m is the mask. At t = 0 the known pixels are exact. Shapes: all (B, H, W, C).
+/// Shapes: all (B, H, W, C).
 ///
 /// # Errors
 /// If the shapes differ.

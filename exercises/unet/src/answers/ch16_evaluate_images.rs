@@ -14,9 +14,7 @@ use std::ops::RangeInclusive;
 ///
 /// Source: Dowson & Landau 1982, Eq. (4); Heusel et al. 2017, Eq. (6).
 ///
-/// d² = ‖m_a − m_b‖² + tr(A + B − 2 (A B)^½)
-///
-/// where A and B are the covariances. A B is not symmetric, but A^½ B A^½ is, and has the same eigenvalues: the trace of the
+/// A and B are the covariances. A B is not symmetric, but A^½ B A^½ is, and has the same eigenvalues: the trace of the
 /// root is the sum of their roots ([`symmetric_root`], [`symmetric_eigenvalues`]). Features that never vary leave A singular;
 /// rounding may make an eigenvalue of 0 a little negative, so roots are taken of what is at least 0.
 ///
@@ -32,10 +30,8 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> f64 {
 
 /// The nearest row of `set` to each row of `queries`; of equally near ones the first. Shapes: (N, D) and (M, D) to (N).
 ///
-/// ‖q − x‖² = ‖q‖² + ‖x‖² − 2 ⟨q, x⟩
-///
-/// All ⟨q, x⟩ are one matrix product, which is many times faster than subtracting point from point. The difference of large
-/// numbers may come out a little below 0, for a copy: that is a distance of 0.
+/// The square is multiplied out, so that all ⟨q, x⟩ are one matrix product, which is many times faster than subtracting point
+/// from point. The difference of large numbers may come out a little below 0, for a copy: that is a distance of 0.
 ///
 /// # Panics
 /// If the set is empty, or the dimensions differ.
@@ -65,7 +61,7 @@ pub fn precision_recall(data: &Array2<f64>, samples: &Array2<f64>, k: usize) -> 
     )
 }
 
-/// Cuts t = 2 … T into at most `count` runs, short where t is small: one question a run stands for all its t.
+/// Cuts t = 2 … T into at most `count` runs, short where t is small: the term at one t of a run stands for all its t.
 ///
 /// Run r of n begins at 2 + max(r, ⌊(T − 1) (r/n)²⌋). The terms at small t are the largest and differ most from one t to the
 /// next, so there each t has a run of its own.
@@ -78,7 +74,7 @@ pub fn strata(steps: usize, count: usize) -> Vec<RangeInclusive<usize>> {
     todo!("run r of n begins where the doc says, and ends before the next one begins; n is at most T − 1")
 }
 
-/// Σ_{t=2}^{T} L_{t−1} of each image, from one L_{t−1} in each stratum: that one counts for every t of its stratum.
+/// The sum of all L_{t−1}, t = 2 … T, of each image, from one in each stratum: that one counts for every t of its stratum.
 ///
 /// With t uniform in its stratum, the sum is without bias. Shapes: (N, strata) to (N).
 ///
