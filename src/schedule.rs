@@ -357,9 +357,20 @@ impl Schedule {
     // ANCHOR: alpha_bar_at
     /// ᾱ at any time 0 ≤ t ≤ T: the table's entry at a whole t, and between two steps a straight line in ln ᾱ.
     ///
+    /// It is the ᾱ of dx = −½ β(t) x dt + √β(t) dw with the rate β(t) = −ln α_{s+1} during step s + 1 (Song et al. 2021,
+    /// Eq. (29)).
+    ///
+    /// # Formula
     /// ᾱ(t) = ᾱ_s α_{s+1}^{t − s}, s = ⌊t⌋
     ///
-    /// It is the ᾱ of dx = −½ β(t) x dt + √β(t) dw with the rate β(t) = −ln α_{s+1} during step s + 1 (Song et al. 2021, Eq. (29)).
+    /// # Example
+    /// ```
+    /// use ddpm::schedule::Schedule;
+    ///
+    /// let schedule = Schedule::linear(2, 0.36, 0.4375)?; // ᾱ = 1, 0.64, 0.36
+    /// assert!((schedule.alpha_bar_at(1.5) - 0.48).abs() < 1e-12); // the geometric mean, √(0.64 · 0.36)
+    /// # Ok::<(), ddpm::Error>(())
+    /// ```
     ///
     /// # Panics
     /// If t is NaN or lies outside of [0, T].
@@ -386,9 +397,21 @@ impl Schedule {
         t as usize
     }
 
-    /// The log signal-to-noise ratio ln(ᾱ_t/(1 − ᾱ_t)); infinite at t = 0.
+    /// The log signal-to-noise ratio at t; infinite at t = 0.
     ///
     /// Source: Kingma et al. 2021 (Variational Diffusion Models), §3.1.
+    ///
+    /// # Formula
+    /// ln(ᾱ_t/(1 − ᾱ_t))
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::schedule::Schedule;
+    ///
+    /// let schedule = Schedule::linear(1, 0.5, 0.5)?; // ᾱ_1 = ½
+    /// assert!(schedule.log_snr(1).abs() < 1e-12); // as much signal as noise
+    /// # Ok::<(), ddpm::Error>(())
+    /// ```
     #[track_caller]
     pub fn log_snr(&self, t: usize) -> f64 {
         2.0 * half_log_snr(self.alpha_bar(t))

@@ -68,6 +68,21 @@ impl<'a, D: Denoiser> Model<'a, D> {
     }
 
     /// p_θ(x_{t−1} | x_t) at `x_t` of shape (N, D), with one call of the denoiser.
+    ///
+    /// Source: Ho et al. 2020, Eq. (1).
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::{bound::Model, denoiser::{ExactDenoiser, GaussianData}, reverse::FixedVariance, schedule::Schedule};
+    /// use ndarray::array;
+    ///
+    /// let (schedule, data) = (Schedule::linear(2, 0.36, 0.4375)?, GaussianData { mean: array![0.0], variance: 1.0 });
+    /// let (denoiser, variance) = (ExactDenoiser::new(&schedule, &data), FixedVariance::Beta);
+    /// let p = Model { schedule: &schedule, denoiser, variance, clip: None }.reverse(&array![[2.0]], 2);
+    /// assert!((p.mean[(0, 0)] - 1.5).abs() < 1e-12); // x_1 and x_2 are N(0, 1), and their covariance is √α_2 = 0.75
+    /// assert_eq!(p.variance[(0, 0)], 0.4375); // 1 − 0.75²: for N(0, 1), σ² = β is exact
+    /// # Ok::<(), ddpm::Error>(())
+    /// ```
     pub fn reverse(&self, x_t: &Array2<f64>, t: usize) -> DiagonalGaussian {
         self.process().step(&self.predict(x_t, t), x_t, t)
     }

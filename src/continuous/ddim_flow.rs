@@ -42,6 +42,17 @@ pub fn ddim_velocity(data: &(impl PosteriorMean + ?Sized), s: f64, y: ArrayView2
 /// By [`dormand_prince`] in the coordinates of [`ddim_velocity`], so fine a solution that it can stand for the exact one.
 /// It may go either way, but not to ᾱ = 1, where s = 0.
 ///
+/// # Example
+/// ```
+/// use ddpm::{continuous::ddim_flow, denoiser::GaussianData, metrics::largest_difference};
+/// use ndarray::array;
+///
+/// let data = GaussianData { mean: array![0.0], variance: 1.0 }; // so x_t ~ N(0, 1) at every t
+/// let x = ddim_flow(&data, &array![[2.0]], (0.01, 0.9), 1e-9)?;
+/// assert!(largest_difference(&x, &array![[2.0]]) < 1e-6); // and the flow stands still
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`dormand_prince`].
 pub fn ddim_flow(

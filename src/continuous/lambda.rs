@@ -10,9 +10,19 @@ use crate::{
 ///
 /// Source: Song et al. 2021 (Score-Based Generative Modeling through Stochastic Differential Equations), Eq. (33).
 ///
+/// # Formula
 /// ᾱ(t) = e^{−B(t)}, B(t) = ∫_0^t β(u) du
 ///
 /// where B is that of [`linear_beta`] with the ends 0.1 and 20 of [`Schedule::linear_scaled`].
+///
+/// # Example
+/// ```
+/// use ddpm::{continuous::continuous_alpha_bar, schedule::Schedule};
+///
+/// let long = Schedule::linear_scaled(100_000)?;
+/// assert!((continuous_alpha_bar(0.5) - long.alpha_bar(50_000)).abs() < 1e-4);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 pub fn continuous_alpha_bar(t: f64) -> f64 {
     let (_, integral) = linear_beta(1000.0 * BETA_START, 1000.0 * BETA_END, t);
     (-integral).exp()

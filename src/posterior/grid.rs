@@ -64,11 +64,28 @@ impl GridDensity {
 }
 
 // ANCHOR: posterior_on_grid
-/// Bayes' rule on a grid: q(x_{t−1} | x_t) ∝ q(x_t | x_{t−1}) · prior(x_{t−1}), normalised by summation.
+/// Bayes' rule on a grid: the posterior of x_{t−1} given x_t, normalised by summation.
+///
+/// Source: Ho et al. 2020, Eq. (6), for a prior that is q(x_{t−1} | x_0).
 ///
 /// The prior's log-density may be anything: q(x_{t−1} | x_0) gives the posterior *with* x_0; the marginal q(x_{t−1})
-/// of a whole data set gives the one *without*, which need not be Gaussian at all. `signal` and `variance` are those
-/// of the kernel from x_{t−1} to x_t: √α_t and β_t for one step, or of a bigger jump.
+/// of a whole data set gives the one *without*, which need not be Gaussian at all. `kernel` is that from x_{t−1} to x_t:
+/// √α_t and β_t for one step, or of a bigger jump. The grid goes from `low` to `high` in so many `points`.
+///
+/// # Formula
+/// q(x_{t−1} | x_t) ∝ q(x_t | x_{t−1}) · prior(x_{t−1})
+///
+/// # Example
+/// ```
+/// use ddpm::{forward::Kernel, gaussian, posterior::{posterior_by_precisions, posterior_on_grid}, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(2, 0.36, 0.4375)?; // q(x_1 | x_0 = 1) = N(0.8, 0.36)
+/// let prior = |x| gaussian::log_density(x, 0.8, 0.36);
+/// let density = posterior_on_grid(3.0, Kernel::step(&schedule, 2), prior, (-5.0, 7.0, 400));
+/// let (mean, variance) = posterior_by_precisions(&schedule, 2, 1.0, 3.0);
+/// assert!((density.mean() - mean).abs() < 1e-9 && (density.variance() - variance).abs() < 1e-9);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 pub fn posterior_on_grid(
     x_t: f64,
     kernel: Kernel,

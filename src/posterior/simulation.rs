@@ -21,8 +21,24 @@ pub struct Window {
 // ANCHOR: posterior_by_simulation
 /// Draws from q(x_{t−1} | x_t, x_0) for one coordinate, by running the chain forwards and keeping what fits.
 ///
+/// Source: Ho et al. 2020, Eq. (6), by no formula at all.
+///
 /// Draws pairs (x_{t−1}, x_t) from the `x_0` on, and returns the x_{t−1} of those that fall into the window. Its bias
 /// is of the order of the window's width, squared. For t = 1 … T.
+///
+/// # Example
+/// ```
+/// use ddpm::{posterior::{Window, posterior_by_precisions, posterior_by_simulation}, schedule::Schedule};
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let (schedule, mut rng) = (Schedule::linear(2, 0.36, 0.4375)?, StdRng::seed_from_u64(1));
+/// let window = Window { x_t: 1.0, half_width: 0.1, draws: 100_000 };
+/// let kept = posterior_by_simulation(&schedule, 2, 1.0, window, &mut rng);
+/// let (mean, variance) = posterior_by_precisions(&schedule, 2, 1.0, 1.0);
+/// let standard_error = (variance / kept.len() as f64).sqrt();
+/// assert!(kept.len() > 1000 && (kept.mean().unwrap() - mean).abs() < 4.0 * standard_error + 0.01);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 pub fn posterior_by_simulation(
     schedule: &Schedule,
     t: usize,

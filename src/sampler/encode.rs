@@ -49,6 +49,16 @@ pub fn encode_step(schedule: &Schedule, t: usize, next: usize) -> Step {
 
 /// All jumps from x_0 up along a grid that *falls* from T, as [`ddim`](super::ddim) goes down along it.
 ///
+/// # Example
+/// ```
+/// use ddpm::{sampler::{encode, encode_step}, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
+/// let jumps = encode(&schedule, &[900, 500]);
+/// assert_eq!(jumps, [encode_step(&schedule, 0, 500), encode_step(&schedule, 500, 900)]);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
 /// # Panics
 /// If the grid does not fall strictly within T…1.
 #[track_caller]

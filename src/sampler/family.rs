@@ -32,9 +32,23 @@ impl Denoiser for Knowing<'_> {
 // ANCHOR: noise_kept
 /// The correlation between the noise in x_t and the noise in x_s, s = `previous` < t: what a jump keeps of it.
 ///
+/// With `eta` = 0 it is 1: one noise for the whole chain. For 1 ≤ s < t ≤ T.
+///
+/// # Formula
 /// ρ = √((1 − ᾱ_s − σ²)/(1 − ᾱ_s))
 ///
-/// where σ is [`ddim_sigma`]. With η = 0 it is 1: one noise for the whole chain. For 1 ≤ s < t ≤ T.
+/// where σ is [`ddim_sigma`].
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::noise_kept, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(2, 0.36, 0.4375)?;
+/// assert_eq!(noise_kept(&schedule, 2, 1, 0.0), 1.0);
+/// let in_the_chain = noise_kept(&schedule, 2, 1, 1.0); // √(1 − β̃_2/0.36)
+/// assert!((in_the_chain - 0.5625).abs() < 1e-12);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 #[track_caller]
 pub fn noise_kept(schedule: &Schedule, t: usize, previous: usize, eta: f64) -> f64 {
     let variance = 1.0 - schedule.alpha_bar(previous);
@@ -43,14 +57,26 @@ pub fn noise_kept(schedule: &Schedule, t: usize, previous: usize, eta: f64) -> f
 // ANCHOR_END: noise_kept
 
 // ANCHOR: memory_of_x_0
-/// The partial correlation of x_t and x_0 given x_s, s = `previous` < t, for x_0 ~ N(0, v): does x_t know more of x_0 than
-/// x_s told it?
+/// The partial correlation of x_t and x_0 given x_s, s = `previous` < t, for x_0 ~ N(0, v): what x_t tells about x_0 beyond x_s.
 ///
-/// In a Markov chain x_0 → … → x_s → x_t it is 0. The three are jointly Gaussian, with
+/// In a Markov chain x_0 → … → x_s → x_t it is 0. With `eta` = 1 it is 0; with `eta` = 0 it is −1. For 1 ≤ s < t ≤ T.
+///
+/// # Formula
+/// The three are jointly Gaussian, with
 ///
 /// Cov(x_t, x_s) = √(ᾱ_t ᾱ_s) v + ρ √((1 − ᾱ_t)(1 − ᾱ_s)), Cov(x_t, x_0) = √ᾱ_t v
 ///
-/// where ρ is [`noise_kept`]. With η = 1 it is 0; with η = 0 it is −1. For 1 ≤ s < t ≤ T.
+/// where ρ is [`noise_kept`].
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::memory_of_x_0, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(2, 0.36, 0.4375)?;
+/// assert!(memory_of_x_0(&schedule, 2, 1, 1.0, 1.0).abs() < 1e-12); // a Markov chain
+/// assert!((memory_of_x_0(&schedule, 2, 1, 0.0, 1.0) + 1.0).abs() < 1e-9); // x_s and x_t together give x_0
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 #[track_caller]
 pub fn memory_of_x_0(schedule: &Schedule, t: usize, previous: usize, eta: f64, v: f64) -> f64 {
     let (now, then) = (schedule.alpha_bar(t), schedule.alpha_bar(previous));

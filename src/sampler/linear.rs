@@ -6,9 +6,23 @@ use crate::schedule::Schedule;
 // ANCHOR: moments_drawn
 /// Mean and variance of what a sampler without clipping draws, if the data are N(m, v) and the denoiser is exact.
 ///
-/// With ε* = √(1 − ᾱ_t) (x_t − √ᾱ_t m)/(ᾱ_t v + 1 − ᾱ_t) every step is linear: x_s = a x_t + b + c z. So the mean goes to
-/// a μ + b and the variance to a² v + c², from (0, 1) at x_T. A chain of many small steps ends at (m, v); one of few
-/// large ones does not, even though its denoiser knows everything.
+/// Every step is linear then. A chain of many small steps ends at (m, v); one of few large ones does not, even though its
+/// denoiser is exact.
+///
+/// # Formula
+/// μ ← a μ + b and V ← a² V + c², from (0, 1) at x_T, where a step is x_s = a x_t + b + c z
+///
+/// with ε* = √(1 − ᾱ_t) (x_t − √ᾱ_t m)/(ᾱ_t v + 1 − ᾱ_t) put in.
+///
+/// # Example
+/// ```
+/// use ddpm::{reverse::FixedVariance, sampler::{ancestral, moments_drawn}, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
+/// let (mean, variance) = moments_drawn(&schedule, &ancestral(&schedule, FixedVariance::Beta, None), (3.0, 0.25));
+/// assert!((mean - 3.0).abs() < 0.02 && (variance - 0.25).abs() < 0.01);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
 pub fn moments_drawn(schedule: &Schedule, steps: &[Step], (m, v): (f64, f64)) -> (f64, f64) {
     steps.iter().fold((0.0, 1.0), |(mean, variance), step| {
         let alpha_bar = schedule.alpha_bar(step.t);

@@ -86,6 +86,18 @@ pub fn dpm_solver_step(
 // ANCHOR: dpm_solver
 /// All jumps of DPM-Solver++(2M) along a falling grid of times, the last one to t = 0.
 ///
+/// Source: Lu et al. 2022 (DPM-Solver++), Algorithm 2, see [`dpm_solver_step`].
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::{dpm_solver, dpm_solver_step}, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
+/// let jumps = dpm_solver(&schedule, &[900, 600, 300], None);
+/// assert_eq!(jumps[1], dpm_solver_step(&schedule, Some(900), 600, 300, None));
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
 /// # Panics
 /// If the grid does not fall strictly within T…1.
 #[track_caller]

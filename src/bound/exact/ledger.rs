@@ -55,7 +55,21 @@ impl Ledger {
 
     /// What x_{t−1} says about x_0 that x_t did not: I(x_0; x_{t−1} | x_t), at T I(x_0; x_T), and at 0 H(x_0 | x_1).
     ///
+    /// Source: Ho et al. 2020, Eq. (16), term by term.
+    ///
     /// It is the bound's term less the gap's, the same for every model, and its sum is the entropy of the data.
+    ///
+    /// # Formula
+    /// L_t − gap_t, whose sum over t = 0 … T is H(x_0)
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::bound::exact::Ledger;
+    /// use ndarray::array;
+    ///
+    /// let ledger = Ledger { terms: array![1.0, 2.0, 0.5], gap: array![0.25, 0.5, 0.5] }; // T = 2
+    /// assert_eq!(ledger.information(), array![0.75, 1.5, 0.0]);
+    /// ```
     pub fn information(&self) -> Array1<f64> {
         &self.terms - &self.gap
     }

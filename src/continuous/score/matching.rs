@@ -68,11 +68,23 @@ pub fn denoising_score_matching(score: f64, eps: f64, sigma: f64) -> f64 {
 // ANCHOR_END: denoising_score_matching
 
 // ANCHOR: matching_constant
-/// By how much denoising score matching exceeds explicit score matching, whatever the network: ½ [1/σ² − E (∂ ln p_σ)²].
+/// By how much denoising score matching exceeds explicit score matching, whatever the network.
 ///
-/// Source: Vincent 2011, Appendix. Half the variance of the target given x̃: the part of the noise that x̃ does not tell.
+/// Source: Vincent 2011, Appendix. Half the variance of the target given x̃: the part of the noise that x̃ does not determine.
 ///
 /// `data` is a mixture on a line, blurred by noise of standard deviation `sigma`.
+///
+/// # Formula
+/// ½ [1/σ² − E (∂ ln p_σ)²]
+///
+/// # Example
+/// ```
+/// use ddpm::{continuous::score::matching_constant, data::GaussianMixture};
+/// use ndarray::array;
+///
+/// let normal = GaussianMixture::new(array![1.0], array![[0.0]], array![[1.0]]); // p_σ = N(0, 2) at σ = 1
+/// assert!((matching_constant(&normal, 1.0) - 0.25).abs() < 1e-9); // ½ [1 − ½]
+/// ```
 pub fn matching_constant(data: &GaussianMixture, sigma: f64) -> f64 {
     let blurred = data.diffused(1.0, sigma * sigma);
     let squared_score = expectation(data, sigma, |_, x| line_score(&blurred, x).powi(2));

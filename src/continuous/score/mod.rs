@@ -179,9 +179,20 @@ pub fn mixture_score(mixture: &GaussianMixture, x: &Array2<f64>) -> Array2<f64> 
 // ANCHOR: mixture_score_along
 /// The derivative of [`mixture_score`] along `v`, row by row: J v with J = ∇∇ᵀ ln p.
 ///
+/// Shapes: (N, D). Its first part is the scatter of the pulls: between modes the density curves upwards.
+///
+/// # Formula
 /// J v = Σ_k r_k [(g_k − s) ((g_k − s)·v) − v/v_k], g_k = (μ_k − x)/v_k, s = Σ_k r_k g_k
 ///
-/// Shapes: (N, D). The first part is the scatter of the pulls: between modes the density curves upwards.
+/// # Example
+/// ```
+/// use ddpm::{continuous::score::mixture_score_along, data::GaussianMixture, metrics::largest_difference};
+/// use ndarray::array;
+///
+/// let normal = GaussianMixture::new(array![1.0], array![[0.0, 0.0]], array![[1.0, 0.5]]); // J = −diag(1, 2)
+/// let along = mixture_score_along(&normal, &array![[3.0, 4.0]], &array![[1.0, 1.0]]);
+/// assert!(largest_difference(&along, &array![[-1.0, -2.0]]) < 1e-12);
+/// ```
 ///
 /// # Panics
 /// If the points have another dimension than the mixture.

@@ -15,7 +15,17 @@ use ndarray_rand::rand::Rng;
 /// The largest difference between q(x_t | x_0) of the chain and of the SDE at t/T, in the signal's factor and the noise's
 /// variance: of order 1/T.
 ///
+/// # Formula
 /// ln ᾱ_t = Σ ln(1 − β_s) is a sum where ln e^(−B) = −∫ β is an integral.
+///
+/// # Example
+/// ```
+/// use ddpm::{continuous::sde::{Sde, marginal_distance}, schedule::Schedule};
+///
+/// let [coarse, fine] = [1000, 2000].map(|steps| Schedule::linear_scaled(steps).unwrap());
+/// let ratio = marginal_distance(&Sde::VP, &coarse) / marginal_distance(&Sde::VP, &fine);
+/// assert!((ratio - 2.0).abs() < 0.05); // half the distance at twice the steps
+/// ```
 pub fn marginal_distance(sde: &Sde, schedule: &Schedule) -> f64 {
     let steps = schedule.steps();
     largest((1..=steps).map(|t| {
@@ -57,9 +67,19 @@ pub fn coupled_distance(coarse: &Schedule, fine: &Schedule, x_0: &Array2<f64>, r
 /// The largest difference between a step of Algorithm 2 with σ² = β and a step of Euler–Maruyama on the reverse SDE, in
 /// the factors of x_t and of the score: of order 1/T², so that T steps differ by 1/T.
 ///
+/// Source: Song et al. 2021, App. E.
+///
+/// # Formula
 /// Algorithm 2: (x_t + β_t ∇ ln p)/√(1 − β_t); Euler–Maruyama: x_t + β/2 x_t + β ∇ ln p, with β = β(t/T)/T.
 ///
-/// Source: Song et al. 2021, App. E.
+/// # Example
+/// ```
+/// use ddpm::{continuous::sde::{Sde, reverse_step_distance}, schedule::Schedule};
+///
+/// let [coarse, fine] = [1000, 2000].map(|steps| Schedule::linear_scaled(steps).unwrap());
+/// let ratio = reverse_step_distance(&Sde::VP, &coarse) / reverse_step_distance(&Sde::VP, &fine);
+/// assert!((ratio - 4.0).abs() < 0.2); // a quarter of the distance at twice the steps
+/// ```
 pub fn reverse_step_distance(sde: &Sde, schedule: &Schedule) -> f64 {
     let steps = schedule.steps();
     largest((1..=steps).map(|t| {

@@ -138,6 +138,14 @@ pub fn kernel(sde: &Sde, t: f64) -> Kernel {
 // ANCHOR_END: kernel
 
 /// The variance of the Gaussian around 0 that stands in for x at t = 1: 1, or σ_max² − σ_min² where variance explodes.
+///
+/// # Example
+/// ```
+/// use ddpm::continuous::sde::{Sde, prior_variance};
+///
+/// assert_eq!(prior_variance(&Sde::VP), 1.0);
+/// assert!((prior_variance(&Sde::VE) - (400.0 - 1e-4)).abs() < 1e-9);
+/// ```
 pub fn prior_variance(sde: &Sde) -> f64 {
     match sde {
         Sde::VarianceExploding { .. } => kernel(sde, 1.0).variance,
