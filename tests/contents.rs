@@ -54,7 +54,7 @@ fn manifests_list_programs_tests_and_benchmarks_each_in_order_of_name() {
     for manifest in ["Cargo.toml", "page/Cargo.toml", "unet/Cargo.toml"].into_iter().chain(exercises) {
         let text = read(manifest);
         assert!(!text.contains("\n\n\n"), "{manifest} has two blank lines in a row");
-        let kinds = ["[[bin]]", "[[test]]", "[[bench]]"];
+        let kinds = ["[[bin]]", "[[example]]", "[[test]]", "[[bench]]"];
         let targets: Vec<(usize, &str)> = text
             .split("\n\n")
             .filter_map(|section| {
