@@ -20,7 +20,7 @@ pub fn write_whole(path: &Path, bytes: &[u8], action: &'static str) -> Result<()
         path: path.into(),
         action,
         source,
-        remedy: "choose a folder that you may write to, with room left".into(),
+        remedy: "choose a folder that you may write to, with space left".into(),
     })
 }
 

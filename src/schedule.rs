@@ -238,7 +238,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule from β_0 = 0, β_1 … β_T: T + 1 entries, as the `*_betas` functions of this room return them.
+    /// A schedule from β_0 = 0, β_1 … β_T: T + 1 entries, as the `*_betas` functions of this module return them.
     ///
     /// # Errors
     /// T = 0, a β_0 that is not 0, or a β_t that is NaN or outside of (0, 1).

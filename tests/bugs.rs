@@ -1,4 +1,4 @@
-//! The field guide's room: copies that are right are the library's own, the numbers tell the bugs apart, and what the
+//! The field guide's module: copies that are right are the library's own, the numbers tell the bugs apart, and what the
 //! guide names exists.
 
 mod common;
@@ -221,7 +221,7 @@ fn nothing_else_uses_the_wrong_formulas() {
             let guide = path.contains("/src/bugs/") || path.ends_with("ch11_bugs.rs");
             let uses =
                 text.lines().any(|line| line.contains("bugs::") && !line.trim_start().starts_with("//"));
-            assert!(guide || !uses, "{path} uses the room of wrong formulas");
+            assert!(guide || !uses, "{path} uses the module of wrong formulas");
         }
     }
     assert!(seen > 100, "only {seen} files were looked at");

@@ -28,7 +28,7 @@ struct Wrong;
 
 impl Denoiser for Wrong {
     fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
-        Prediction { eps: x_t.mapv(|x| (0.7 * x + 0.01 * t as f64).sin()), variance: None }
+        Prediction { eps: x_t.mapv(|x| (0.7 * x + 0.01 * t).sin()), variance: None }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The room `data`: densities against quadrature and Monte Carlo, data sets, and the files a reader may get wrong.
+//! The module `data`: densities against quadrature and Monte Carlo, data sets, and the files a reader may get wrong.
 
 #[path = "data/datasets.rs"]
 mod datasets;

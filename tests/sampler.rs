@@ -1,4 +1,4 @@
-//! The rooms of the samplers that no exercise asks for: shorter chains, the family behind DDIM, continuous grids.
+//! The modules of the samplers that no exercise asks for: shorter chains, the family behind DDIM, continuous grids.
 
 mod common;
 

@@ -164,7 +164,7 @@ fn a_full_disk_loses_nothing() {
     limited.args(["-c", r#"trap "" XFSZ; ulimit -f 8; exec "$0" "$@""#]).arg(PROGRAM);
     limited.args(place.rest_of("out", 4).get_args()).args(["--steps", "8"]);
     let said = failed(&mut limited);
-    assert!(said.contains("cannot write") && said.contains("room left"), "{said}");
+    assert!(said.contains("cannot write") && said.contains("space left"), "{said}");
     assert_eq!(newest(&place.at("out")).unwrap(), path);
     assert!(fs::read(&path).unwrap() == before, "the checkpoint was touched");
     checked(place.rest_of("out", 4).args(["--steps", "8"]));

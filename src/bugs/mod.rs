@@ -1,9 +1,9 @@
 //! A field guide to the bugs of public DDPM code: each a small switch on a copied formula.
 //!
-//! Nothing else may use this room: its formulas are wrong on purpose, or copies. With [`Code::Right`] every copy is
+//! Nothing else may use this module: its formulas are wrong on purpose, or copies. With [`Code::Right`] every copy is
 //! equal to the library's own (the tests compare them), with [`Code::Wrong`] it is what was found in somebody's code.
 //!
-//! | room | what it holds |
+//! | module | what it holds |
 //! |---|---|
 //! | [`catalogue`] | the bugs by number: what went wrong, the number that shows it, the test that goes red |
 //! | [`schedules`] | B2, B4, B5, B11, B12: β_t and ᾱ_t |

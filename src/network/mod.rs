@@ -7,7 +7,7 @@
 //! x_t (N, 2), t (N) → embeddings (N, 384) → Linear, GELU (N, 128) → 3 × [h + GELU(Linear h)] → Linear (N, outputs)
 //! ```
 //!
-//! | room | what it holds |
+//! | module | what it holds |
 //! |---|---|
 //! | [`layers`] | linear, GELU and residual layers, forwards and backwards |
 //! | [`embedding`] | sines and cosines of a coordinate or a time |

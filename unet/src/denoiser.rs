@@ -159,7 +159,7 @@ impl GaussianImages {
     /// Images of independent pixels, all N(`mean`, `variance`).
     ///
     /// # Errors
-    /// If the device has no room.
+    /// If the device runs out of memory.
     pub fn flat(
         schedule: &Schedule,
         shape: (usize, usize, usize),
@@ -179,7 +179,7 @@ impl GaussianImages {
     /// says something about the other.
     ///
     /// # Errors
-    /// If the device has no room.
+    /// If the device runs out of memory.
     pub fn pair(schedule: &Schedule, variance: f64, correlation: f64, device: &Device) -> Result<Self> {
         let tensor = |values: [f64; 2]| Tensor::new(&values.map(|x| x as f32), device)?.reshape((1, 2, 1));
         let half = 0.5f32.sqrt();

@@ -15,7 +15,7 @@ use std::{
 };
 
 const USAGE: &str = "\
-cargo exercise                  shows the progress over all chapters
+cargo exercise                  shows the progress over all chapters; exits with 0 when all of them are done
 cargo exercise ch03_posterior   judges a chapter's answers; exits with 0 when all of them are right
 cargo exercise --check [NAME…]  proves that stubs, solutions and wrong answers are what they should be (for CI)";
 

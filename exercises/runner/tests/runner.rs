@@ -333,15 +333,15 @@ fn the_gate_of_texts_notices_a_stub_that_says_something_else() {
     write("exercises/toy/Cargo.toml", "name = \"toy\"\nsolution = { path = \"../..\" }\n");
     write("exercises/toy/src/answers/ch01_one.rs", stub);
     write("exercises/hints/ch01_one.md", hints);
-    write("src/deep/room.rs", &reference);
+    write("src/deep/module.rs", &reference);
     let complaints = || texts::complaints(&root, &Chapter::all(&root).unwrap()).unwrap();
     assert_eq!(complaints(), Vec::<String>::new());
-    write("src/deep/room.rs", &reference.replace("One", "Won"));
+    write("src/deep/module.rs", &reference.replace("One", "Won"));
     assert_eq!(complaints(), ["ch01_one, one: the stub says “/// One.”, the library “/// Won.”"]);
     // the library's formula and example are its own, and a stub has neither
     let formula =
         "/// One.\n///\n/// # Formula\n/// 1 = 1\n///\n/// # Example\n/// ```\n/// # use ddpm::one;\n/// ```";
-    write("src/deep/room.rs", &reference.replace("/// One.", formula));
+    write("src/deep/module.rs", &reference.replace("/// One.", formula));
     assert_eq!(complaints(), Vec::<String>::new());
     for section in ["# Formula", "# Example"] {
         let told = stub.replace("/// One.", &format!("/// One.\n///\n/// {section}\n/// 1 = 1"));
@@ -351,9 +351,9 @@ fn the_gate_of_texts_notices_a_stub_that_says_something_else() {
         assert_eq!(complaints(), [expected]);
     }
     write("exercises/toy/src/answers/ch01_one.rs", stub);
-    write("src/deep/room.rs", &reference.replace("/// One.", formula).replace("One", "Won"));
+    write("src/deep/module.rs", &reference.replace("/// One.", formula).replace("One", "Won"));
     assert_eq!(complaints(), ["ch01_one, one: the stub says “/// One.”, the library “/// Won.”"]);
-    write("src/deep/room.rs", "");
+    write("src/deep/module.rs", "");
     write("exercises/hints/ch01_one.md", "");
     assert_eq!(complaints().len(), 2, "no anchor, no hints");
     fs::remove_dir_all(root).unwrap();

@@ -38,8 +38,8 @@ impl Axis {
 
     /// Sets round ticks on a level axis of a length, as many as fit with labels of a size.
     pub(super) fn tick_level(&mut self, length: f64, size: f64) {
-        for room in (1..=10).rev() {
-            self.ticks = self.round_places(room);
+        for count in (1..=10).rev() {
+            self.ticks = self.round_places(count);
             let nearest =
                 self.ticks.windows(2).map(|pair| pair[1].0 - pair[0].0).fold(f64::INFINITY, f64::min);
             if nearest / (self.high - self.low) * length >= self.widest(size) + 1.5 * size {
@@ -48,15 +48,15 @@ impl Axis {
         }
     }
 
-    /// Round places on the axis, about `room` of them.
-    fn round_places(&self, room: usize) -> Vec<(f64, String)> {
+    /// Round places on the axis, about `count` of them.
+    fn round_places(&self, count: usize) -> Vec<(f64, String)> {
         if self.log && self.high - self.low >= 1.0 {
-            decades(self.low, self.high, room)
+            decades(self.low, self.high, count)
         } else if self.log {
             let (low, high) = (10_f64.powf(self.low), 10_f64.powf(self.high));
-            linear(low, high, room).into_iter().map(|(value, text)| (value.log10(), text)).collect()
+            linear(low, high, count).into_iter().map(|(value, text)| (value.log10(), text)).collect()
         } else {
-            linear(self.low, self.high, room)
+            linear(self.low, self.high, count)
         }
     }
 
@@ -111,7 +111,7 @@ impl ValueFormatter<f64> for Axis {
 
 fn with_margin((low, high): (f64, f64), grounded: bool) -> (f64, f64) {
     if low > high {
-        return (0.0, 1.0); // nothing asks for room on this axis
+        return (0.0, 1.0); // nothing needs space on this axis
     }
     let margin = if high > low { 0.04 * (high - low) } else { 0.5 * low.abs().max(1e-3) };
     match grounded {
@@ -122,8 +122,8 @@ fn with_margin((low, high): (f64, f64), grounded: bool) -> (f64, f64) {
 }
 
 /// Ticks at round multiples of 1, 2, 2.5 or 5 times a power of ten.
-fn linear(low: f64, high: f64, room: usize) -> Vec<(f64, String)> {
-    let least = (high - low) / room.max(1) as f64;
+fn linear(low: f64, high: f64, count: usize) -> Vec<(f64, String)> {
+    let least = (high - low) / count.max(1) as f64;
     let power = 10_f64.powf(least.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| *step >= least);
     let step = step.unwrap_or(10.0 * power);
@@ -133,9 +133,9 @@ fn linear(low: f64, high: f64, room: usize) -> Vec<(f64, String)> {
 }
 
 /// Ticks at powers of ten.
-fn decades(low: f64, high: f64, room: usize) -> Vec<(f64, String)> {
+fn decades(low: f64, high: f64, count: usize) -> Vec<(f64, String)> {
     let (first, last) = ((low - 1e-9).ceil() as i32, (high + 1e-9).floor() as i32);
-    let every = ((last - first) as usize / room.max(1) + 1) as i32;
+    let every = ((last - first) as usize / count.max(1) + 1) as i32;
     let shown = (first..=last).filter(|exponent| exponent.rem_euclid(every) == 0);
     shown.map(|exponent| (f64::from(exponent), power_of_ten(exponent))).collect()
 }

@@ -55,7 +55,7 @@ pub(super) fn draw_panel<DB: DrawingBackend>(
         Spot::Inside(x, y) => layout.legend.draw_inside(area, (layout.left + x, layout.top + y)),
         Spot::Above(_) => {
             let top = layout.top - layout.spot.height();
-            layout.legend.draw_rows(area, (layout.middle(), top), layout.legend_room)
+            layout.legend.draw_rows(area, (layout.middle(), top), layout.legend_width)
         }
     }
 }

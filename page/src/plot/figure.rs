@@ -44,7 +44,7 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// A figure without panels; an empty title takes no room.
+    /// A figure without panels; an empty title takes no space.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), panels: Vec::new(), columns: None, panel_size: None }
     }

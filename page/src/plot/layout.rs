@@ -30,12 +30,12 @@ pub(super) struct Layout<'a> {
     pub y: Axis,
     /// The colour bar's axis, if there is a heatmap.
     pub z: Option<Axis>,
-    /// The room for labels to the left and below.
+    /// The space for labels to the left and below.
     pub labels: (f64, f64),
     pub legend: Legend<'a>,
     pub spot: Spot,
     /// The width that rows of the legend may have.
-    pub legend_room: f64,
+    pub legend_width: f64,
 }
 
 impl<'a> Layout<'a> {
@@ -55,8 +55,8 @@ impl<'a> Layout<'a> {
         }
         let left = RIM + beside;
         let right = (width - room_right(panel, z.as_ref())).max(left + 1.0);
-        let legend_room = right - left;
-        let spot = legend.choose(panel, (&x, &y), (legend_room, bottom - top));
+        let legend_width = right - left;
+        let spot = legend.choose(panel, (&x, &y), (legend_width, bottom - top));
         let top = top + spot.height();
         let (bottom, labels) = (bottom.max(top + 1.0), (beside, below));
         let (left, top, right, bottom) = match panel.equal {
@@ -66,7 +66,7 @@ impl<'a> Layout<'a> {
         if !panel.bare {
             x.tick_level(right - left, SMALL);
         }
-        Self { left, top, right, bottom, x, y, z, labels, legend, spot, legend_room }
+        Self { left, top, right, bottom, x, y, z, labels, legend, spot, legend_width }
     }
 
     pub(super) fn width(&self) -> f64 {

@@ -78,24 +78,24 @@ impl<'a> Legend<'a> {
     }
 
     /// The first corner or middle of an edge where the legend covers nothing; above the axes if there is none.
-    pub(super) fn choose(&self, panel: &Panel, (x, y): (&Axis, &Axis), room: (f64, f64)) -> Spot {
+    pub(super) fn choose(&self, panel: &Panel, (x, y): (&Axis, &Axis), space: (f64, f64)) -> Spot {
         if self.is_empty() {
             return Spot::Nowhere;
         }
-        let above = Spot::Above(self.rows(room.0).len());
+        let above = Spot::Above(self.rows(space.0).len());
         let (width, height) = self.size();
         let rim = 2.0 * GAP;
-        if panel.heatmap.is_some() || panel.equal || width + rim > room.0 || height + rim > room.1 {
+        if panel.heatmap.is_some() || panel.equal || width + rim > space.0 || height + rim > space.1 {
             return above;
         }
         let drawn = panel.series.iter().flat_map(|series| trace(&series.kind, x, y));
-        let drawn: Vec<(f64, f64)> = drawn.map(|(x, y)| (x * room.0, (1.0 - y) * room.1)).collect();
+        let drawn: Vec<(f64, f64)> = drawn.map(|(x, y)| (x * space.0, (1.0 - y) * space.1)).collect();
         let is_free = |&(left, top): &(f64, f64)| {
             let (across, down) = (left - GAP..=left + width + GAP, top - GAP..=top + height + GAP);
             !drawn.iter().any(|(x, y)| across.contains(x) && down.contains(y))
         };
-        let (right, bottom) = (room.0 - width - GAP, room.1 - height - GAP);
-        let (center, middle) = ((room.0 - width) / 2.0, (room.1 - height) / 2.0);
+        let (right, bottom) = (space.0 - width - GAP, space.1 - height - GAP);
+        let (center, middle) = ((space.0 - width) / 2.0, (space.1 - height) / 2.0);
         let corners = [(right, GAP), (GAP, GAP), (right, bottom), (GAP, bottom)];
         let edges = [(center, GAP), (center, bottom), (right, middle), (GAP, middle)];
         corners.into_iter().chain(edges).find(is_free).map_or(above, |(x, y)| Spot::Inside(x, y))
@@ -108,15 +108,15 @@ impl<'a> Legend<'a> {
     }
 
     /// The height of rows of a width.
-    pub(super) fn height(&self, room: f64) -> f64 {
-        Spot::Above(self.rows(room).len()).height()
+    pub(super) fn height(&self, width: f64) -> f64 {
+        Spot::Above(self.rows(width).len()).height()
     }
 
     /// The entries side by side in as many rows as a width asks for.
-    pub(super) fn rows(&self, room: f64) -> Vec<&[(&'a Series, usize)]> {
+    pub(super) fn rows(&self, width: f64) -> Vec<&[(&'a Series, usize)]> {
         let (mut rows, mut rest) = (Vec::new(), self.0.as_slice());
         while !rest.is_empty() {
-            let fits = (1..=rest.len()).rev().find(|&count| row_width(&rest[..count]) <= room);
+            let fits = (1..=rest.len()).rev().find(|&count| row_width(&rest[..count]) <= width);
             let (row, after) = rest.split_at(fits.unwrap_or(1));
             rows.push(row);
             rest = after;
@@ -144,9 +144,9 @@ impl<'a> Legend<'a> {
         &self,
         area: &Area<DB>,
         (middle, top): (f64, f64),
-        room: f64,
+        width: f64,
     ) -> Drawn<DB> {
-        for (i, row) in self.rows(room).into_iter().enumerate() {
+        for (i, row) in self.rows(width).into_iter().enumerate() {
             let mut left = middle - row_width(row) / 2.0;
             for entry in row {
                 draw_entry(area, entry, (left, top + (i as f64 + 0.5) * LINE))?;

@@ -30,7 +30,7 @@ pub struct Panel {
 }
 
 impl Panel {
-    /// A panel without series; an empty title takes no room.
+    /// A panel without series; an empty title takes no space.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), ..Self::default() }
     }

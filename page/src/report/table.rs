@@ -227,9 +227,9 @@ impl fmt::Display for Table {
         let mut lines = vec![HEADER.map(str::to_owned).to_vec()];
         let widest = |i: usize| self.rows.iter().map(|row| width(&row.cells[i])).max().unwrap_or(0);
         let taken: usize = (0..4).map(|i| widest(i).max(HEADER[i + 1].len())).sum();
-        let room = WIDTH.saturating_sub(taken + 5 * 2 + "✗ NO".chars().count()).max(20);
+        let space = WIDTH.saturating_sub(taken + 5 * 2 + "✗ NO".chars().count()).max(20);
         for row in &self.rows {
-            let mut quantity = wrap(&row.quantity, room - INDENT.len()).into_iter();
+            let mut quantity = wrap(&row.quantity, space - INDENT.len()).into_iter();
             let verdict = if row.ok { "✓" } else { "✗ NO" };
             let first = quantity.next().into_iter().chain(row.cells.clone()).chain([verdict.to_owned()]);
             lines.push(first.collect());

@@ -33,10 +33,10 @@ pub(super) fn columns(rows: &[Vec<String>], leans: &[Lean]) -> Vec<String> {
 }
 
 /// A text in lines of a width, broken between words.
-pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, space: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let line = lines.last_mut().filter(|line| line.is_empty() || width(line) + 1 + width(word) <= room);
+        let line = lines.last_mut().filter(|line| line.is_empty() || width(line) + 1 + width(word) <= space);
         match line {
             Some(line) if line.is_empty() => line.push_str(word),
             Some(line) => {

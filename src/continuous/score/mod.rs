@@ -1,6 +1,6 @@
 //! The score ∇ ln p(x): where a density rises, and how steeply. Score matching learns it, Langevin dynamics walks along it.
 //!
-//! Noise on data has a score, and a noise predictor knows it: ε_θ = −√(1 − ᾱ_t) ∇ ln p_t. Everything in this room and in
+//! Noise on data has a score, which a noise predictor implies: ε_θ = −√(1 − ᾱ_t) ∇ ln p_t. Everything in this module and in
 //! [`sde`](crate::continuous::sde) follows from this one line.
 
 mod langevin;

@@ -1,6 +1,6 @@
 //! Diffusion in continuous time: dx = a(t) x dt + g(t) dw forwards, and two ways back.
 //!
-//! Time runs from 0, the data, to 1, almost pure noise. Source of the room: Song et al. 2021 (Score-Based Generative Modeling
+//! Time runs from 0, the data, to 1, almost pure noise. Source of the module: Song et al. 2021 (Score-Based Generative Modeling
 //! through Stochastic Differential Equations).
 
 mod chain;

@@ -28,7 +28,7 @@ pub fn rows(images: &Tensor) -> Result<Array2<f64>> {
 /// Rows of Part I as images on a device. Shapes: (N, H·W·C) to (N, H, W, C).
 ///
 /// # Errors
-/// If the shapes do not fit, or the device has no room.
+/// If the shapes do not fit, or the device runs out of memory.
 pub fn images(rows: &Array2<f64>, (h, w, c): (usize, usize, usize), device: &Device) -> Result<Tensor> {
     let numbers: Vec<f32> = rows.iter().map(|&number| number as f32).collect();
     Ok(Tensor::from_vec(numbers, (rows.nrows(), h, w, c), device)?)

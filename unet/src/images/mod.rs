@@ -136,7 +136,7 @@ fn refuse_size(size: Option<usize>) -> Result<()> {
 /// Images of a set as a tensor of shape (B, H, W, C).
 ///
 /// # Errors
-/// If a file cannot be read any more, or the device has no room.
+/// If a file cannot be read any more, or the device runs out of memory.
 ///
 /// # Panics
 /// If there is no image of one of the numbers.

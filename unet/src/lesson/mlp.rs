@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
 /// A network's parameters as tensors in `f32`, under the same names.
 ///
 /// # Errors
-/// If the device has no room for them.
+/// If the device runs out of memory.
 pub fn parameters_of<F: Float>(network: &Mlp<F>, device: &Device) -> Result<Parameters> {
     let tensors = network.config().tensors().into_iter().map(|tensor| {
         let numbers = network.parameters()[tensor.range].iter().map(|p| p.as_f64() as f32).collect();
@@ -20,7 +20,7 @@ pub fn parameters_of<F: Float>(network: &Mlp<F>, device: &Device) -> Result<Para
 /// A matrix as a tensor in `f32`.
 ///
 /// # Errors
-/// If the device has no room for it.
+/// If the device runs out of memory.
 pub fn to_tensor(matrix: ArrayView2<f64>, device: &Device) -> Result<Tensor> {
     let numbers: Vec<f32> = matrix.iter().map(|&number| number as f32).collect();
     Ok(Tensor::from_vec(numbers, matrix.dim(), device)?)

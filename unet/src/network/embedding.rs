@@ -33,7 +33,7 @@ use candle_core::{Device, Tensor};
 /// ```
 ///
 /// # Errors
-/// If the device is out of memory.
+/// If the device runs out of memory.
 ///
 /// # Panics
 /// If half − shift is not positive: there would be no frequencies.

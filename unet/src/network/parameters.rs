@@ -37,7 +37,7 @@ impl Parameters {
     /// Fresh parameters, drawn from `rng` in the order of `specifications`: the same seed gives the same numbers on any device.
     ///
     /// # Errors
-    /// If the device has no room for them.
+    /// If the device runs out of memory.
     pub fn fresh(specifications: &[Specification], rng: &mut impl Rng, device: &Device) -> Result<Self> {
         let tensors = specifications.iter().map(|Specification { name, shape, start }| {
             let count = shape.iter().product();
@@ -55,7 +55,7 @@ impl Parameters {
     /// Parameters from tensors, in their order.
     ///
     /// # Errors
-    /// If the device has no room for them.
+    /// If the device runs out of memory.
     ///
     /// # Panics
     /// If two have the same name.

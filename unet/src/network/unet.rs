@@ -64,7 +64,7 @@ impl UNet {
     /// A network of these settings with parameters drawn from `rng`.
     ///
     /// # Errors
-    /// If the settings cannot be built, or the device has no room.
+    /// If the settings cannot be built, or the device runs out of memory.
     pub fn fresh(config: UNetConfig, rng: &mut impl Rng, device: &Device) -> Result<Self> {
         let parameters = Parameters::fresh(&config.specifications()?, rng, device)?;
         Ok(Self { inside: Arc::new(Inside { config, parameters }) })

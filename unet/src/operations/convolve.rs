@@ -10,8 +10,8 @@ use super::{
 use std::cell::RefCell;
 
 thread_local! {
-    /// Room for one image at a time, kept from call to call.
-    pub(super) static ROOM: RefCell<[Vec<f32>; 3]> = const { RefCell::new([const { Vec::new() }; 3]) };
+    /// Scratch memory for one image at a time, kept from call to call.
+    pub(super) static SCRATCH: RefCell<[Vec<f32>; 3]> = const { RefCell::new([const { Vec::new() }; 3]) };
 }
 
 /// Image height, width and channels.
@@ -55,7 +55,7 @@ impl Operation<3> for Same {
     fn forward(&self, [x, kernel, bias]: [Numbers; 3]) -> (Vec<f32>, Vec<usize>) {
         let (frame, taps) = Self::frame(x, kernel);
         let mut y = Vec::with_capacity(x.len() / taps.inputs * taps.outputs);
-        ROOM.with_borrow_mut(|[strip, product, _]| {
+        SCRATCH.with_borrow_mut(|[strip, product, _]| {
             for (image, bias) in x.images().zip(bias.chunks_exact(taps.outputs).cycle()) {
                 frame.lay_image(strip, image, taps.inputs);
                 frame.convolve(strip, &kernel, taps, product, Mode::Set);
@@ -71,7 +71,7 @@ impl Operation<3> for Same {
         let mut d_x = x.wanted.then(|| Vec::with_capacity(x.len()));
         let mut d_kernel = kernel.wanted.then(|| vec![0.0; kernel.len()]);
         let turned = x.wanted.then(|| taps.turn(&kernel));
-        ROOM.with_borrow_mut(|[strip, product, d_strip]| {
+        SCRATCH.with_borrow_mut(|[strip, product, d_strip]| {
             let per_image = gradient.len() / x.shape[0];
             for (image, gradient) in x.images().zip(gradient.chunks_exact(per_image)) {
                 frame.lay_image(d_strip, gradient, taps.outputs);
@@ -154,7 +154,7 @@ impl Operation<3> for General {
         let ([h, w, _], k, outputs) = (sizes(x), kernel.shape[0], kernel.channels());
         let [rows, width] = [self.0.output(h, k), self.0.output(w, k)];
         let mut y = Vec::with_capacity(x.shape[0] * rows * width * outputs);
-        ROOM.with_borrow_mut(|[padded, columns, product]| {
+        SCRATCH.with_borrow_mut(|[padded, columns, product]| {
             for (image, bias) in x.images().zip(bias.chunks_exact(outputs).cycle()) {
                 self.columns(x, k, image, padded, columns);
                 product.resize(rows * width * outputs, 0.0);
@@ -170,7 +170,7 @@ impl Operation<3> for General {
         let (k, outputs) = (kernel.shape[0], kernel.channels());
         let mut d_x = x.wanted.then(|| Vec::with_capacity(x.len()));
         let mut d_kernel = kernel.wanted.then(|| vec![0.0; kernel.len()]);
-        ROOM.with_borrow_mut(|[padded, columns, _]| {
+        SCRATCH.with_borrow_mut(|[padded, columns, _]| {
             let per_image = gradient.len() / x.shape[0];
             for (image, gradient) in x.images().zip(gradient.chunks_exact(per_image)) {
                 let (window, gradient) = (kernel.len() / outputs, Matrix::dense(gradient, outputs));
@@ -238,7 +238,7 @@ impl Operation<3> for UpsampleConvolve {
         let kernels = Self::PHASES.map(|phase| Self::merged(phase, &kernel));
         let mut y = vec![0.0; 4 * x.len() / taps.inputs * outputs];
         let per_image = y.len() / b;
-        ROOM.with_borrow_mut(|[strip, product, _]| {
+        SCRATCH.with_borrow_mut(|[strip, product, _]| {
             for (image, y) in x.images().zip(y.chunks_exact_mut(per_image)) {
                 frame.lay_image(strip, image, taps.inputs);
                 for ((row, column), kernel) in Self::PHASES.into_iter().zip(&kernels) {
@@ -264,7 +264,7 @@ impl Operation<3> for UpsampleConvolve {
         let turned = Self::PHASES.map(|phase| taps.turn(&Self::merged(phase, &kernel)));
         let mut d_x = x.wanted.then(|| Vec::with_capacity(x.len()));
         let mut d_kernels = vec![vec![0.0; kernel.len() / 9 * 4]; 4];
-        ROOM.with_borrow_mut(|[strip, product, d_strip]| {
+        SCRATCH.with_borrow_mut(|[strip, product, d_strip]| {
             let per_image = gradient.len() / x.shape[0];
             for (image, gradient) in x.images().zip(gradient.chunks_exact(per_image)) {
                 frame.lay_image(strip, image, taps.inputs);

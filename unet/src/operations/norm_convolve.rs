@@ -5,7 +5,7 @@
 
 use super::{
     Activation, Norm,
-    convolve::{ROOM, sizes},
+    convolve::{SCRATCH, sizes},
     custom_op::{Numbers, Operation},
     elementwise::{add, add_over_pixels},
     matrix::Mode,
@@ -84,7 +84,7 @@ impl Operation<3> for NormConvolve {
         let outputs = taps.outputs;
         let Parts { scale, shift, kernel, bias } = Parts::of(&parameters, taps.inputs, outputs);
         let mut y = Vec::with_capacity(x.len() / taps.inputs * outputs);
-        ROOM.with_borrow_mut(|[strip, product, biased]| {
+        SCRATCH.with_borrow_mut(|[strip, product, biased]| {
             for (image, addend) in x.images().zip(addend.images()) {
                 self.lay(frame, &Channels::of(image, scale, shift, self.norm), image, strip);
                 frame.convolve(strip, kernel, taps, product, Mode::Set);
@@ -116,7 +116,7 @@ impl Operation<3> for NormConvolve {
         let d = Parts::of_mut(&mut d_parameters, inputs, outputs);
         let mut d_x = Vec::with_capacity(x.len());
         let per_image = gradient.len() / x.shape[0];
-        ROOM.with_borrow_mut(|[strip, product, d_strip]| {
+        SCRATCH.with_borrow_mut(|[strip, product, d_strip]| {
             for (image, gradient) in x.images().zip(gradient.chunks_exact(per_image)) {
                 let channels = Channels::of(image, scale, shift, self.norm);
                 self.lay(frame, &channels, image, strip);

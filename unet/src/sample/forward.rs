@@ -22,7 +22,7 @@ use ndarray_rand::rand::Rng;
 /// ```
 ///
 /// # Errors
-/// If the device has no room for it.
+/// If the device runs out of memory.
 pub fn standard_normal(
     shape @ (images, height, width, channels): (usize, usize, usize, usize),
     rng: &mut impl Rng,

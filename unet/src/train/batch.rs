@@ -65,7 +65,7 @@ impl Batch {
     /// The rows' x_t and ε as tensors of shape (rows, H, W, C).
     ///
     /// # Errors
-    /// If the device has no room for them.
+    /// If the device runs out of memory.
     pub fn tensors(&self, rows: Range<usize>, device: &Device) -> Result<(Tensor, Tensor)> {
         let (h, w, c) = self.shape;
         let tensor = |array: &Array2<f32>| {

@@ -102,7 +102,7 @@ impl Optimizer {
     /// An optimizer that has seen no gradient yet; the average begins at the parameters.
     ///
     /// # Errors
-    /// If the device has no room for it.
+    /// If the device runs out of memory.
     pub fn new(parameters: &Parameters, numbers: OptimizerConfig) -> Result<Self> {
         let weights = to_host(parameters.variables())?;
         let zeros = vec![0.0; weights.len()];
@@ -113,7 +113,7 @@ impl Optimizer {
     /// An optimizer that goes on where another stopped, after `updates` steps. The parameters take the rows' weights.
     ///
     /// # Errors
-    /// If the device has no room for it.
+    /// If the device runs out of memory.
     ///
     /// # Panics
     /// If a row is not as long as the parameters.
@@ -189,7 +189,7 @@ impl Optimizer {
     /// The average's parameters as tensors, in the order of the network's, on its device.
     ///
     /// # Errors
-    /// If the device has no room for them.
+    /// If the device runs out of memory.
     pub fn average(&self) -> Result<Vec<Tensor>> {
         match &self.memory {
             Memory::Host(rows) => cut(&self.variables, |at, shape| {

@@ -36,7 +36,7 @@ impl Trainer {
     /// A fresh network; it computes on `device`.
     ///
     /// # Errors
-    /// As [`Setting::validate`], or if the device has no room.
+    /// As [`Setting::validate`], or if the device runs out of memory.
     pub fn new(setting: Setting, device: &Device) -> Result<Self> {
         setting.validate()?;
         let mut rng = generator(setting.training.seed, Purpose::Weights, 0);
@@ -48,7 +48,7 @@ impl Trainer {
     /// Goes on where a checkpoint stopped.
     ///
     /// # Errors
-    /// If the checkpoint is for sampling only, or the device has no room.
+    /// If the checkpoint is for sampling only, or the device runs out of memory.
     pub fn resume(checkpoint: Checkpoint, device: &Device) -> Result<Self> {
         let Checkpoint { setting, step, history, .. } = checkpoint.clone();
         setting.validate()?;
@@ -157,7 +157,7 @@ impl Trainer {
     /// The network with the averaged weights: what one samples from.
     ///
     /// # Errors
-    /// If the device has no room for it.
+    /// If the device runs out of memory.
     pub fn denoiser(&self) -> Result<NetworkDenoiser> {
         let names = self.network.parameters().names().iter().cloned();
         let parameters = Parameters::from_tensors(names.zip(self.optimizer.average()?).collect())?;

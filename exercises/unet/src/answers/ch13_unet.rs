@@ -25,7 +25,7 @@ use solution::{
 /// τ = t − 1.
 ///
 /// # Errors
-/// If the device is out of memory.
+/// If the device runs out of memory.
 ///
 /// # Panics
 /// If half − shift is not positive: there would be no frequencies.

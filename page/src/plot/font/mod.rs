@@ -55,9 +55,9 @@ pub(super) fn width(text: &str) -> f64 {
     text.chars().map(|letter| f64::from(font.h_advance(font.glyph_id(letter)))).sum()
 }
 
-/// The size at which a text fits into a room: `pixels`, or less if it is too long.
-pub(super) fn fitting(text: &str, pixels: f64, room: f64) -> f64 {
-    pixels.min(room / width(text).max(1.0))
+/// The size at which a text fits into a width: `pixels`, or less if it is too long.
+pub(super) fn fitting(text: &str, pixels: f64, space: f64) -> f64 {
+    pixels.min(space / width(text).max(1.0))
 }
 
 /// From the anchor of a text to the left end of its baseline, in units of its em.

@@ -50,7 +50,7 @@ impl Classifier {
     /// A fresh classifier of images of `shape` (H, W, C).
     ///
     /// # Errors
-    /// [`ddpm::Error::Parameter`] if H or W cannot be halved twice, there is nothing to tell apart, or the device has no room.
+    /// [`ddpm::Error::Parameter`] if H or W cannot be halved twice, there is nothing to tell apart, or the device runs out of memory.
     pub fn fresh(
         shape: (usize, usize, usize),
         classes: usize,
