@@ -63,7 +63,7 @@
 //! | App. B | the moving average | [`network::optimizer::ema_update`] | `train::optimizer` |
 //! | App. B | the U-Net | | `network::architecture::u_net` |
 //!
-//! Algorithms 3 and 4 send x_0 by a code that the paper does not spell out; what they cost and give is computed, not the code.
+//! Of Algorithms 3 and 4, which send x_0 bit by bit, the rate and the error are computed; the code itself is not built.
 //!
 //! # In which order to read
 //!

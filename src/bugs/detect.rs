@@ -67,7 +67,7 @@ pub fn normality_scores(noise: ArrayView1<f64>) -> [f64; 3] {
 /// use ddpm::bugs::standard_errors_off;
 /// use ndarray::array;
 ///
-/// assert_eq!(standard_errors_off(5.0, array![1.0, 3.0].view()), 3.0); // mean 2, standard error √2/√2
+/// assert_eq!(standard_errors_off(8.0, array![0.0, 4.0].view()), 3.0); // mean 2, standard error √8/√2
 /// ```
 pub fn standard_errors_off(predicted: f64, draws: ArrayView1<f64>) -> f64 {
     let gap = (mean(draws) - predicted).abs();
