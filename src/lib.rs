@@ -61,7 +61,7 @@
 //! | §4 | the linear schedule | [`schedule::linear_betas`], [`schedule::Schedule::linear`] | |
 //! | App. B | the embedding of t | [`network::sinusoidal_embedding`] | `network::embedding::timestep_embedding` |
 //! | App. B | the moving average | [`network::optimizer::ema_update`] | `train::optimizer` |
-//! | App. B | the U-Net | | `network::architecture::u_net` |
+//! | App. B | the U-Net, its residual block | | `network::architecture::u_net`, `network::block::residual_block` |
 //!
 //! Of Algorithms 3 and 4, which send x_0 bit by bit, the rate and the error are computed; the code itself is not built.
 //!

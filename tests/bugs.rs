@@ -215,7 +215,7 @@ fn the_tests_that_go_red_exist() {
 #[test]
 fn nothing_else_uses_the_wrong_formulas() {
     let mut seen = 0;
-    for folder in ["src", "unet/src", "chapters"] {
+    for folder in ["src", "page/src", "unet/src", "chapters", "examples"] {
         for (path, text) in sources(&root().join(folder)) {
             seen += 1;
             let guide = path.contains("/src/bugs/") || path.ends_with("ch11_bugs.rs");

@@ -456,3 +456,11 @@ fn a_step_with_memory_uses_the_clipped_x_0_of_the_step_before() {
     assert_close("x_0 after three jumps", got, x, 1e-12);
     assert!(steps[1].x_0_before < 0.0, "the line goes on: the x̂_0 before has a negative weight");
 }
+
+#[test]
+#[should_panic(expected = "comes after another step")]
+fn a_step_with_memory_is_not_the_first() {
+    let schedule = ScheduleName::Linear.schedule(100).unwrap();
+    let steps = dpm_solver(&schedule, &[80, 50, 20], None);
+    sample(&steps[1..], &Spy::default(), array![[1.3]], &mut rng(0), |_, _| ());
+}

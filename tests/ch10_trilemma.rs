@@ -22,7 +22,7 @@ use ddpm::{
     forward::standard_normal,
     gaussian::{DiagonalGaussian, kl_divergence, log_density},
     metrics::{mean, standard_error},
-    network::{Learner, MlpConfig, check::gradient_error, parameter_count, widest},
+    network::{Learner, LearnerConfig, MlpConfig, check::gradient_error, parameter_count, widest},
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis, array};
 use std::f64::consts::{LN_2, TAU};
@@ -610,4 +610,12 @@ fn training_that_diverges_and_numbers_out_of_bounds_say_so() {
     refused(LearningConfig { hidden: 0, ..config() }, "hidden is 0");
     let error = VaeTrainer::<f32>::new(VaeConfig { warm_up: 1.5, ..vae_config }, 2, &mut rng(1)).unwrap_err();
     assert!(error.to_string().contains("warm-up is 1.5; it must lie in [0, 1]"), "{error}");
+}
+
+#[test]
+fn a_learner_refuses_numbers_out_of_bounds() {
+    let shape = config().shape(2, 2, 1.0);
+    let refused = LearnerConfig { steps: 0, ..config().learner() };
+    let error = Learner::<f64>::new(refused, shape, &mut rng(0)).unwrap_err().to_string();
+    assert!(error.contains("training steps is 0; it must be at least 1"), "{error}");
 }

@@ -26,7 +26,7 @@ pub enum Error {
     /// Measurements that do not agree with their predictions.
     #[error("{count} of {rows} rows {} not ok in “{title}”: {first}{}", if *count == 1 { "is" } else { "are" }, excuse(*count, *by_chance))]
     Disagreement {
-        /// The table's title.
+        /// The table's title, or the chapter's name.
         title: String,
         /// How many rows are not ok.
         count: usize,

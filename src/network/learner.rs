@@ -32,7 +32,7 @@ impl LearnerConfig {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         let share = |value: f64| (0.0..1.0).contains(&value);
         let LearnerConfig { steps, learning_rate, beta_1, max_gradient_norm, ema_decay } = *self;
-        check("training steps", steps, steps > 0, "be at least 1", "use 15000 for good samples")?;
+        check("training steps", steps, steps > 0, "be at least 1", "use some thousands for good samples")?;
         check("learning rate", learning_rate, positive(learning_rate), "be above 0", "the default is 0.001")?;
         check(
             "largest gradient norm",
@@ -66,8 +66,9 @@ impl<F: Float> Learner<F> {
     /// A fresh network of a shape.
     ///
     /// # Errors
-    /// [`Error::Parameter`](crate::Error::Parameter) if the shape is out of bounds.
+    /// [`Error::Parameter`](crate::Error::Parameter) if a number of the configuration or the shape is out of bounds.
     pub fn new(config: LearnerConfig, shape: MlpConfig, rng: &mut impl Rng) -> Result<Self> {
+        config.validate()?;
         let network = Mlp::new(shape, rng)?;
         let AdamWConfig { weight_decay, beta_2, epsilon, .. } = AdamWConfig::default();
         let LearnerConfig { learning_rate, beta_1, .. } = config;

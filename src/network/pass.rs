@@ -110,7 +110,9 @@ impl<F: Float> Pass<F> {
     /// If no batch has gone forward and back.
     #[track_caller]
     pub fn gradient(&self) -> &[F] {
-        &self.chunks.first().expect("no batch has gone back").gradient
+        let gradient = &self.chunks.first().expect("no batch has gone forward").gradient;
+        assert!(!gradient.is_empty(), "no batch has gone back");
+        gradient
     }
 
     /// The same, to be changed: clipped, say.
@@ -120,7 +122,9 @@ impl<F: Float> Pass<F> {
     /// As [`gradient`](Self::gradient).
     #[track_caller]
     pub fn gradient_mut(&mut self) -> &mut [F] {
-        &mut self.chunks.first_mut().expect("no batch has gone back").gradient
+        let gradient = &mut self.chunks.first_mut().expect("no batch has gone forward").gradient;
+        assert!(!gradient.is_empty(), "no batch has gone back");
+        gradient
     }
 
     /// ∂L/∂x of the batch that went back last, (N, D).

@@ -135,7 +135,7 @@ pub fn ancestral(schedule: &Schedule, choice: FixedVariance, clip: Option<f64>) 
 /// Source: Ho et al. 2020, Algorithm 2, line 4.
 ///
 /// `prediction` is the denoiser's at `x_t` and `step.t`, `noise` is z ~ N(0, I). A predicted variance replaces the step's own,
-/// except in the last step, which adds no noise. Where the factor of x̂_0 is 0, x̂_0 is left out: on a very long chain ᾱ_t
+/// except in a step that adds no noise, as the last one. Where the factor of x̂_0 is 0, x̂_0 is left out: on a very long chain ᾱ_t
 /// rounds to 0, x̂_0 is infinite, and 0 · ∞ is NaN.
 ///
 /// # Example

@@ -69,11 +69,11 @@ pub fn dpm_solver_step(
     let lambda = |t| half_log_snr(schedule.alpha_bar(t));
     let shrink = ((1.0 - then) / (1.0 - now)).sqrt();
     let all = then.sqrt() - shrink * now.sqrt(); // √ᾱ_s (1 − e^{−h}), and √ᾱ_s at s = 0
+    if let Some(before) = before {
+        assert!(before > t, "the jump to t = {t} came from above, not from {before}");
+    }
     let slope = match before {
-        Some(before) if previous > 0 => {
-            assert!(before > t, "the jump to t = {t} came from above, not from {before}");
-            (lambda(previous) - lambda(t)) / (2.0 * (lambda(t) - lambda(before)))
-        }
+        Some(before) if previous > 0 => (lambda(previous) - lambda(t)) / (2.0 * (lambda(t) - lambda(before))),
         _ => 0.0,
     };
     let (x_0_from_x_t, x_0_from_eps) = x_0_coefficients(schedule, t);
@@ -121,6 +121,8 @@ impl SamplerStep for MultiStep {
     }
 
     // ANCHOR: advance
+    /// # Panics
+    /// If the step needs the x̂_0 of a step before it, and is the first.
     fn advance(
         &self,
         prediction: &Prediction,
@@ -129,9 +131,9 @@ impl SamplerStep for MultiStep {
         x_0_before: &mut Option<Array2<f64>>,
     ) -> Array2<f64> {
         let mut x_previous = apply(&self.step, prediction, x_t, noise);
-        match x_0_before {
-            Some(x_0_before) if self.x_0_before != 0.0 => x_previous.scaled_add(self.x_0_before, x_0_before),
-            _ => (),
+        if self.x_0_before != 0.0 {
+            let x_0_before = x_0_before.as_ref().expect("a step with a memory comes after another step");
+            x_previous.scaled_add(self.x_0_before, x_0_before);
         }
         let x_0 = |&x_t: &f64, &eps: &f64| self.step.predicted_x_0(x_t, eps);
         *x_0_before = Some(Zip::from(x_t).and(&prediction.eps).map_collect(x_0));

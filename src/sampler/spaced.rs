@@ -112,11 +112,11 @@ impl<'a, D: Denoiser> SpacedVariance<'a, D> {
 
 impl<D: Denoiser> Denoiser for SpacedVariance<'_, D> {
     /// # Panics
-    /// If t is not on the grid.
+    /// If the denoiser learned a variance and t is not on the grid.
     fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         let prediction = self.denoiser.predict(x_t, t);
-        let t = self.schedule.step_at(t);
         let variance = prediction.variance.map(|variance| {
+            let t = self.schedule.step_at(t);
             let (upper, lower) = (self.schedule.beta(t).ln(), posterior_log_variance(self.schedule, t));
             let v = variance.mapv(|variance| (variance.ln() - lower) / (upper - lower));
             interpolated_variance(&self.short, self.place(t), &v)

@@ -37,9 +37,9 @@ impl Setting for f64 {
 /// ```
 /// use ddpm_page::report::Sweep;
 ///
-/// let sweep = Sweep::over("T", [10, 20, 40], ["1/T", "1/T²"], |steps: usize| {
+/// let sweep = Sweep::over("T", [10, 20, 40], ["1/T", "1/T²"], |steps: usize| -> ddpm_page::Result<_> {
 ///     let h = 1.0 / steps as f64;
-///     ddpm_page::Result::Ok([h, h * h])
+///     Ok([h, h * h])
 /// })?;
 /// assert_eq!(sweep.curve("1/T")[2], (40.0, 0.025));
 /// assert!((sweep.order("1/T²", (10.0, 40.0)) + 2.0).abs() < 1e-12);
@@ -96,7 +96,7 @@ impl<const N: usize> Sweep<N> {
     /// The slope of a quantity's curve on doubly logarithmic paper, between two values of the knob.
     ///
     /// # Panics
-    /// If there is no such quantity, or the knob was set to neither.
+    /// If there is no such quantity, or the knob was not set to both.
     #[track_caller]
     pub fn order(&self, name: &str, (from, to): (f64, f64)) -> f64 {
         let curve = self.curve(name);

@@ -86,7 +86,7 @@ pub fn ancestral_step(schedule: &Schedule, t: usize, choice: FixedVariance, clip
 /// Source: Ho et al. 2020, Algorithm 2, line 4.
 ///
 /// `prediction` is the denoiser's at `x_t` and `step.t`, `noise` is z ~ N(0, I). A predicted variance replaces the step's own,
-/// except in the last step, which adds no noise. Where the factor of x̂_0 is 0, x̂_0 is left out: on a very long chain ᾱ_t
+/// except in a step that adds no noise, as the last one. Where the factor of x̂_0 is 0, x̂_0 is left out: on a very long chain ᾱ_t
 /// rounds to 0, x̂_0 is infinite, and 0 · ∞ is NaN.
 pub fn apply(step: &Step, prediction: &Prediction, x_t: &Array2<f64>, noise: &Array2<f64>) -> Array2<f64> {
     let _ = (step, prediction, x_t, noise);
