@@ -1,6 +1,6 @@
 //! From images to images: trains a U-Net on MNIST, draws digits, saves them as `out/mnist/digits.png`.
 //!
-//! `cargo run --example mnist` takes a minute or two on two cores for 200 steps, which give strokes rather than digits. `-- 4000`
+//! `cargo run --example mnist` takes one to three minutes on two cores for 200 steps, which give strokes rather than digits. `-- 4000`
 //! gives digits in a quarter of an hour, as `cargo run --bin ch14_train_images` does, which also saves the network.
 use candle_core::Device;
 use ddpm::schedule::ScheduleName;

@@ -18,7 +18,7 @@ pub const COSINE_MAX_BETA: f64 = 0.999;
 /// Where the sigmoid schedule cuts the logistic curve: at −6 and 6, as in the code of Song et al. 2021 (DDIM).
 pub const SIGMOID_LIMIT: f64 = 6.0;
 
-/// The longest chain.
+/// The longest chain that the named schedules make.
 pub const MAX_STEPS: usize = 1_000_000;
 
 // ANCHOR: progress_and_table
@@ -262,7 +262,7 @@ impl Schedule {
     /// The linear schedule ([`linear_betas`]).
     ///
     /// # Errors
-    /// T = 0, or an end that is NaN or outside of (0, 1).
+    /// T = 0 or more than [`MAX_STEPS`], or an end that is NaN or outside of (0, 1).
     pub fn linear(steps: usize, beta_start: f64, beta_end: f64) -> Result<Self> {
         check_steps(steps)?;
         check_ends(beta_start, beta_end)?;
@@ -292,7 +292,7 @@ impl Schedule {
     /// The quadratic schedule ([`quad_betas`]).
     ///
     /// # Errors
-    /// T = 0, or an end that is NaN or outside of (0, 1).
+    /// T = 0 or more than [`MAX_STEPS`], or an end that is NaN or outside of (0, 1).
     pub fn quad(steps: usize, beta_start: f64, beta_end: f64) -> Result<Self> {
         check_steps(steps)?;
         check_ends(beta_start, beta_end)?;
@@ -302,7 +302,7 @@ impl Schedule {
     /// The sigmoid schedule ([`sigmoid_betas`]).
     ///
     /// # Errors
-    /// T = 0, or an end that is NaN or outside of (0, 1).
+    /// T = 0 or more than [`MAX_STEPS`], or an end that is NaN or outside of (0, 1).
     pub fn sigmoid(steps: usize, beta_start: f64, beta_end: f64) -> Result<Self> {
         check_steps(steps)?;
         check_ends(beta_start, beta_end)?;
@@ -312,7 +312,7 @@ impl Schedule {
     /// The cosine schedule ([`cosine_betas`]).
     ///
     /// # Errors
-    /// T = 0, an offset that is NaN, infinite or below 0, or a cap outside of (0, 1).
+    /// T = 0 or more than [`MAX_STEPS`], an offset that is NaN, infinite or below 0, or a cap outside of (0, 1).
     pub fn cosine(steps: usize, offset: f64, max_beta: f64) -> Result<Self> {
         if !(offset >= 0.0 && offset.is_finite()) {
             let remedy = format!("use a small one; Nichol & Dhariwal use {COSINE_OFFSET}");

@@ -148,7 +148,7 @@ impl<'a, F: Float> Trainer<'a, F> {
     }
     // ANCHOR_END: train_step
 
-    /// Takes all steps of the configuration, each on points from `draw`, and shows each to `watch`.
+    /// Takes the steps that are left of the configuration, each on points from `draw`, and shows each to `watch`.
     ///
     /// # Errors
     /// [`Error::Diverged`] at the first loss that is not a finite number.

@@ -1,4 +1,4 @@
-//! The modules of the samplers that no exercise asks for: shorter chains, the family behind DDIM, continuous grids.
+//! The parts of the samplers that are no exercise: shorter chains, the family behind DDIM, continuous grids.
 
 mod common;
 

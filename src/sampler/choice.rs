@@ -28,10 +28,10 @@ impl Method {
     /// Its steps along a falling grid, x̂_0 clipped to ±`clip`: one call of the denoiser each.
     ///
     /// # Errors
-    /// [`Error::Beta`](crate::Error::Beta) if the grid does not fall strictly within T…1.
+    /// [`Error::Beta`](crate::Error::Beta) if Algorithm 2's grid does not fall strictly.
     ///
     /// # Panics
-    /// If η lies outside of [0, 1].
+    /// If η lies outside of [0, 1], a time is larger than T, or DDIM's or the solver's grid does not fall strictly within T…1.
     #[track_caller]
     pub fn steps(self, schedule: &Schedule, grid: &[usize], clip: Option<f64>) -> Result<Vec<MultiStep>> {
         let steps = match self {

@@ -12,7 +12,7 @@ use candle_core::{Device, Tensor};
 use ndarray_rand::rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Whether the network is asked to predict or to learn.
+/// Whether the network predicts or learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// To predict: no dropout, and no gradients.
