@@ -15,7 +15,7 @@ use ddpm::{
 use ddpm_page::{
     data::DataArgs,
     plot::{Figure, Panel, film_strip, points_panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2, Axis, Slice};
 use ndarray_rand::{
@@ -92,8 +92,8 @@ fn schedules(chapter: &mut Chapter) -> Result<()> {
 
     let linear = ScheduleName::Linear.schedule(1000)?;
     let wrong = Schedule::linear(1000, 1e-1, 0.02)?;
-    chapter.table(
-        Table::new("Linear (β of Ho et al. 2020, §4) and sigmoid, T = 1000; predicted: arithmetic, to the decimals given")
+    chapter.checks(
+        Checks::new("Linear (β of Ho et al. 2020, §4) and sigmoid, T = 1000; predicted: arithmetic, to the decimals given")
             .close("√ᾱ_T", 0.006_352_8, linear.alpha_bar(1000).sqrt(), 0.5e-7)
             .close("1 − ᾱ_T", 0.999_959_6, 1.0 - linear.alpha_bar(1000), 0.5e-7)
             .close("β_1 of the sigmoid", 1.492e-4, ScheduleName::Sigmoid.schedule(1000)?.beta(1), 0.5e-7)
@@ -123,12 +123,12 @@ fn merging(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     chapter.section("Two Gaussians become one");
     chapter.say("Two steps in a row are one step: the signals multiply, the noise variances add.");
     let schedule = ScheduleName::Linear.schedule(1000)?;
-    let mut table = Table::new("Merging the steps 1 … T against √ᾱ_T and 1 − ᾱ_T").note("linear, T = 1000");
+    let mut checks = Checks::new("Merging the steps 1 … T against √ᾱ_T and 1 − ᾱ_T").note("linear, T = 1000");
     let merged =
         (2..=1000).fold(Kernel::step(&schedule, 1), |so_far, t| merge(so_far, Kernel::step(&schedule, t)));
     let jump = Kernel::from_start(&schedule, 1000);
-    table = table.close_relative("signal", jump.signal, merged.signal, 1e-11);
-    table = table.close_relative("variance", jump.variance, merged.variance, 1e-11);
+    checks = checks.close_relative("signal", jump.signal, merged.signal, 1e-11);
+    checks = checks.close_relative("variance", jump.variance, merged.variance, 1e-11);
 
     let (first, second) = (Kernel { signal: 0.9, variance: 0.19 }, Kernel { signal: 0.6, variance: 0.64 });
     let count = 100_000;
@@ -136,14 +136,14 @@ fn merging(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     let middle = first.signal + first.variance.sqrt() * &noise_1;
     let sample = Moments::of(&(second.signal * middle + second.variance.sqrt() * &noise_2));
     let both = merge(first, second);
-    table =
-        table.within("sample: mean from x = 1", both.signal, sample.mean[0], sample.mean_error[0]).within(
+    checks =
+        checks.within("sample: mean from x = 1", both.signal, sample.mean[0], sample.mean_error[0]).within(
             "sample: variance",
             both.variance,
             sample.covariance[(0, 0)],
             sample.covariance_error[(0, 0)],
         );
-    chapter.table(table);
+    chapter.checks(checks);
     Ok(())
 }
 
@@ -156,7 +156,7 @@ fn chain_and_closed_form(
     chapter.section("Step by step, or in one jump");
     let (x_0, steps) = (&walk[0], schedule.steps());
     let mut jump = |t: usize| diffuse(x_0, schedule.alpha_bar(t), &standard_normal(x_0.nrows(), 2, rng));
-    let mut table = Table::new("Chain against closed form, from the same x_0");
+    let mut checks = Checks::new("Chain against closed form, from the same x_0");
     for t in [steps.div_ceil(10), steps.div_ceil(2), steps] {
         let jumped = jump(t);
         let (predicted, measured) = (Moments::of(&jumped), Moments::of(&walk[t]));
@@ -164,16 +164,16 @@ fn chain_and_closed_form(
         let error = |value: f64| StandardError::from(value).drawn(x_0.nrows());
         for d in 0..2 {
             let name = format!("t = {t}: mean {}", d + 1);
-            table = table.within(name, predicted.mean[d], measured.mean[d], error(mean_error[d]));
+            checks = checks.within(name, predicted.mean[d], measured.mean[d], error(mean_error[d]));
         }
         for at in [(0, 0), (0, 1), (1, 1)] {
             let name = format!("t = {t}: covariance {}{}", at.0 + 1, at.1 + 1);
             let [predicted, measured] = [&predicted, &measured].map(|moments| moments.covariance[at]);
-            table = table.within(name, predicted, measured, error(covariance_error[at]));
+            checks = checks.within(name, predicted, measured, error(covariance_error[at]));
         }
     }
-    chapter.table(
-        table.note(
+    chapter.checks(
+        checks.note(
             "s.e.: from the differences of the two points of a start, so that the x_0 they share cancels",
         ),
     );
@@ -184,8 +184,8 @@ fn chain_and_closed_form(
     let distance = sliced_wasserstein(&walk[t], &jump(t), DIRECTIONS);
     let logarithms = null.mapv(f64::ln); // nearly normal, where the distances themselves lean to the right
     let scatter = logarithms.std(1.0).hypot(standard_error(logarithms.view()));
-    chapter.table(
-        Table::new(format!("Sliced Wasserstein distance at t = {t}, chain to closed form"))
+    chapter.checks(
+        Checks::new(format!("Sliced Wasserstein distance at t = {t}, chain to closed form"))
             .at_most_within(
                 "ln of the distance, at most the mean of the null’s",
                 mean(logarithms.view()),
@@ -208,13 +208,13 @@ fn markov(chapter: &mut Chapter, walk: &[Array2<f64>]) -> Result<()> {
         chapter.say("A chain of one step has no past to forget: T ≥ 2 shows something here.");
         return Ok(());
     }
-    let mut table = Table::new("Correlation of x_{t+1} and x_{t−1}, once x_t is known");
+    let mut checks = Checks::new("Correlation of x_{t+1} and x_{t−1}, once x_t is known");
     for t in [1, steps.div_ceil(10), steps / 2].into_iter().filter(|&t| t >= 1 && t < steps) {
         let [before, now, after] = [t - 1, t, t + 1].map(|t| walk[t].column(0));
         let correlation = partial_correlation(after, before, now);
-        table = table.within(format!("t = {t}"), 0.0, correlation, 1.0 / count.sqrt());
+        checks = checks.within(format!("t = {t}"), 0.0, correlation, 1.0 / count.sqrt());
     }
-    chapter.table(table.note("s.e.: 1/√N, that of a correlation of 0"));
+    chapter.checks(checks.note("s.e.: 1/√N, that of a correlation of 0"));
     Ok(())
 }
 
@@ -234,7 +234,7 @@ fn second_law(chapter: &mut Chapter) -> Result<()> {
     let grid: Vec<usize> = (0..=25).map(|i| 40 * i).collect();
     let mut entropies = Panel::new("Entropy").axes("t", "h(xₜ) in nats");
     let mut divergences = Panel::new("Distance from the end").axes("t", "KL(q(xₜ) ‖ N(0, I)) in nats");
-    let mut table = Table::new("Entropy along the chain; predicted at t = T: ln 2πe = 2.837877");
+    let mut checks = Checks::new("Entropy along the chain; predicted at t = T: ln 2πe = 2.837877");
     for (name, data) in [("variance 1", narrow), ("variance 9", wide)] {
         let mut curves = (Vec::new(), Vec::new());
         for &t in Progress::over("entropies", grid.iter()) {
@@ -247,17 +247,17 @@ fn second_law(chapter: &mut Chapter) -> Result<()> {
         let largest_rise =
             |curve: &[(f64, f64)]| curve.windows(2).map(|w| w[1].1 - w[0].1).fold(f64::MIN, f64::max);
         let change = curves.0[curves.0.len() - 1].1 - curves.0[0].1;
-        table = table.at_most(format!("{name}: largest rise of KL"), 0.0, largest_rise(&curves.1));
-        table = match name {
-            "variance 1" => table.at_least(format!("{name}: change of entropy"), 0.0, change),
-            _ => table.at_most(format!("{name}: change of entropy"), 0.0, change),
+        checks = checks.at_most(format!("{name}: largest rise of KL"), 0.0, largest_rise(&curves.1));
+        checks = match name {
+            "variance 1" => checks.at_least(format!("{name}: change of entropy"), 0.0, change),
+            _ => checks.at_most(format!("{name}: change of entropy"), 0.0, change),
         };
         let end = 2.0 * ddpm::gaussian::entropy(1.0);
-        table = table.close(format!("{name}: entropy at T"), end, curves.0[25].1, 1e-3);
+        checks = checks.close(format!("{name}: entropy at T"), end, curves.0[25].1, 1e-3);
         entropies = entropies.line(name, curves.0);
         divergences = divergences.line(name, curves.1);
     }
-    chapter.table(table);
+    chapter.checks(checks);
     let figure =
         Figure::new("The second law, on a mixture of Gaussians").panels([entropies, divergences]).columns(2);
     chapter.figure(&figure, "second_law")?;
@@ -267,7 +267,7 @@ fn second_law(chapter: &mut Chapter) -> Result<()> {
 fn short_chains(chapter: &mut Chapter, x_0: &Array2<f64>) -> Result<()> {
     chapter.section("Is x_T Gaussian for this T?");
     let lengths = [50, 100, 200, 250, 1000];
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "L_T in bits per dimension, E[x_0²] = 1",
         "T",
         ["linear", "quad", "sigmoid", "cosine", "linear·1000/T"],
@@ -278,9 +278,9 @@ fn short_chains(chapter: &mut Chapter, x_0: &Array2<f64>) -> Result<()> {
             row.push(prior_bits_per_dim(&name.schedule(steps)?, 1.0));
         }
         row.push(prior_bits_per_dim(&Schedule::linear_scaled(steps)?, 1.0));
-        grid = grid.row(steps.to_string(), row);
+        table = table.row(steps.to_string(), row);
     }
-    chapter.grid(grid.digits(3).note(
+    chapter.table(table.digits(3).note(
         "Above 0.01 the samples may start from the wrong place: with the ends kept at 10⁻⁴ and 0.02, every T here but 1000 \
          is too short for linear, quad and sigmoid. Scale the ends by 1000/T, or use the cosine.",
     ));
@@ -299,13 +299,13 @@ fn short_chains(chapter: &mut Chapter, x_0: &Array2<f64>) -> Result<()> {
     }
     chapter.figure(&Figure::new("What a short chain leaves behind").panel(panel), "prior_term")?;
 
-    let mut table = Table::new("L_T of these points, linear; predicted for E[x_0²] = 1");
+    let mut checks = Checks::new("L_T of these points, linear; predicted for E[x_0²] = 1");
     for (steps, known) in [(50, 0.67), (200, 0.10), (1000, 2.9e-5)] {
         let schedule = ScheduleName::Linear.schedule(steps)?;
         let predicted = prior_bits_per_dim(&schedule, 1.0);
         let measured = prior_term(&schedule, x_0);
         let measured = measured.mapv(|nats| bits_per_dim(nats, 2));
-        table = table
+        checks = checks
             .close(
                 format!("T = {steps}: closed form, two digits"),
                 known,
@@ -319,7 +319,7 @@ fn short_chains(chapter: &mut Chapter, x_0: &Array2<f64>) -> Result<()> {
                 StandardError::of_mean(measured.view()),
             );
     }
-    chapter.table(table);
+    chapter.checks(checks);
     Ok(())
 }
 
@@ -337,8 +337,8 @@ fn uniform_noise(
     let moments = Moments::of(last);
     let noise = (first - schedule.alpha(1).sqrt() * x_0) / schedule.beta(1).sqrt();
     let count = x_0.nrows() as f64;
-    chapter.table(
-        Table::new("x_T under uniform noise on [0, 1); a Gaussian would have mean 0, variance 1, excess kurtosis 0")
+    chapter.checks(
+        Checks::new("x_T under uniform noise on [0, 1); a Gaussian would have mean 0, variance 1, excess kurtosis 0")
             .within("mean of x_T", mean, moments.mean[0], moments.mean_error[0])
             .within("variance of x_T", variance, moments.covariance[(0, 0)], moments.covariance_error[(0, 0)])
             .within("excess kurtosis of a step’s noise", -1.2, excess_kurtosis(noise.column(0)), (1152.0 / 875.0 / count).sqrt())
@@ -373,6 +373,6 @@ fn refusals(chapter: &mut Chapter) -> Result<()> {
             chapter.say(format!("{what}: {error}"));
         }
     }
-    chapter.table(Table::new("Typed errors instead of NaN").exactly("refused", 5, refused));
+    chapter.checks(Checks::new("Typed errors instead of NaN").exactly("refused", 5, refused));
     Ok(())
 }

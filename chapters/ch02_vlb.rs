@@ -16,7 +16,7 @@ use ddpm::{
 };
 use ddpm_page::{
     plot::{Figure, Panel},
-    report::{Chapter, Common, Grid, Table, catalogue},
+    report::{Chapter, Checks, Common, Table, catalogue},
 };
 use ndarray::{Array1, Array2, Axis};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -91,16 +91,17 @@ fn line_by_line(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>,
         })
         .collect();
 
-    let mut grid = Grid::new("log-ratios in nats", "line", ["trajectory 1", "trajectory 2", "trajectory 3"]);
-    let mut table = Table::new("Largest difference from line 1 over all trajectories");
-    grid = grid.row("1  dense joints", [line_1[0], line_1[1], line_1[2]]);
+    let mut table =
+        Table::new("log-ratios in nats", "line", ["trajectory 1", "trajectory 2", "trajectory 3"]);
+    let mut checks = Checks::new("Largest difference from line 1 over all trajectories");
+    table = table.row("1  dense joints", [line_1[0], line_1[1], line_1[2]]);
     for (name, line) in LINES {
         let values = line(&densities);
-        grid = grid.row(name, [values[0], values[1], values[2]]);
-        table = table.close(name, 0.0, largest_difference(&values, &line_1), 1e-9);
+        table = table.row(name, [values[0], values[1], values[2]]);
+        checks = checks.close(name, 0.0, largest_difference(&values, &line_1), 1e-9);
     }
-    chapter.grid(grid.digits(10));
-    chapter.table(table.note(
+    chapter.table(table.digits(10));
+    chapter.checks(checks.note(
         "line 1 comes from dense joint Gaussians: it knows nothing of Markov chains or of Bayes’ rule",
     ));
 }
@@ -112,7 +113,7 @@ fn in_expectation(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64
     let mut exact = Array2::zeros(terms.dim());
     exact.rows_mut().into_iter().zip(x_0.rows()).for_each(|(mut row, x)| row.assign(&world.terms(x)));
     let off = &terms - &exact;
-    let mut table = Table::new(
+    let mut checks = Checks::new(
         "Terms of the bound in nats, mean over x_0; predicted: closed form, measured: one draw each",
     );
     for t in [0, 1, steps / 2, steps - 1, steps]
@@ -122,24 +123,24 @@ fn in_expectation(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64
     {
         let (predicted, measured) = (mean(exact.column(t)), mean(terms.column(t)));
         let error = StandardError::of_mean(off.column(t));
-        table = match t {
-            0 => table.within("L_0, the reconstruction", predicted, measured, error),
-            t if t == steps => table.close(format!("L_{t} = L_T, the prior"), predicted, measured, 1e-12),
-            t => table.within(format!("L_{t}, denoising from x_{}", t + 1), predicted, measured, error),
+        checks = match t {
+            0 => checks.within("L_0, the reconstruction", predicted, measured, error),
+            t if t == steps => checks.close(format!("L_{t} = L_T, the prior"), predicted, measured, 1e-12),
+            t => checks.within(format!("L_{t}, denoising from x_{}", t + 1), predicted, measured, error),
         };
     }
     let [predicted, total, off] = [&exact, &terms, &off].map(|terms| terms.sum_axis(Axis(1)));
     let error = StandardError::of_mean(off.view());
-    table = table.within("the bound", mean(predicted.view()), mean(total.view()), error);
-    chapter.table(table.note(
+    checks = checks.within("the bound", mean(predicted.view()), mean(total.view()), error);
+    chapter.checks(checks.note(
         "both are means over the very same x_0, so s.e. is that of their difference; nothing is drawn for L_T",
     ));
 }
 
 fn bound_and_likelihood(chapter: &mut Chapter, variance: FixedVariance) -> Result<()> {
     chapter.section("The bound lies above −log p(x_0), by the KL that it should");
-    let mut table =
-        Table::new("bound − (−log p) in nats; predicted: KL(q(x_{1:T} | x_0) ‖ p(x_{1:T} | x_0))");
+    let mut checks =
+        Checks::new("bound − (−log p) in nats; predicted: KL(q(x_{1:T} | x_0) ‖ p(x_{1:T} | x_0))");
     let [mut bounds, mut exact] = [Vec::new(), Vec::new()];
     for steps in [1, 2, 5, 10, 20, 50, 100, 200] {
         // about the same total noise for every T, so that L_T stays small
@@ -147,12 +148,12 @@ fn bound_and_likelihood(chapter: &mut Chapter, variance: FixedVariance) -> Resul
         let world = world(Schedule::linear(steps, end / 100.0, end)?, 1, variance);
         let x_0 = ndarray::arr1(&[1.0]);
         let (bound, nll) = (world.terms(x_0.view()).sum(), world.negative_log_likelihood(x_0.view()));
-        table = table.close_relative(format!("T = {steps}"), world.gap(x_0.view()), bound - nll, 1e-8);
+        checks = checks.close_relative(format!("T = {steps}"), world.gap(x_0.view()), bound - nll, 1e-8);
         bounds.push((steps as f64, bound));
         exact.push((steps as f64, nll));
     }
-    chapter.table(
-        table.note("the KL is taken forwards along the chain, from the model turned round by Bayes’ rule"),
+    chapter.checks(
+        checks.note("the KL is taken forwards along the chain, from the model turned round by Bayes’ rule"),
     );
     let panel = Panel::new("").axes("T", "nats").log_x().line("bound", bounds).dashed("−log p(x₀)", exact);
     chapter.figure(&Figure::new("The bound and the likelihood at x₀ = 1").panel(panel), "bound")?;
@@ -162,8 +163,8 @@ fn bound_and_likelihood(chapter: &mut Chapter, variance: FixedVariance) -> Resul
 fn shares(chapter: &mut Chapter) -> Result<()> {
     chapter.section("May L_T and L_0 be dropped?");
     let header = ["L_T", "its share", "Σ L_{t−1}", "L_0", "bound", "−log p", "L_0’s share of a gain"];
-    let mut grid = Grid::new("One dimension, linear 10⁻⁴ … 0.02, mean over x_0 (nats)", "T", header);
-    let mut table = Table::new("The bound, its largest term, and what dropping L_0 costs");
+    let mut table = Table::new("One dimension, linear 10⁻⁴ … 0.02, mean over x_0 (nats)", "T", header);
+    let mut checks = Checks::new("The bound, its largest term, and what dropping L_0 costs");
     let mut panel = Panel::new("").axes("t", "L_{t−1} in nats").log_y();
     for steps in [50, 200, 1000] {
         let schedule = Schedule::linear(steps, 1e-4, 0.02)?;
@@ -175,19 +176,20 @@ fn shares(chapter: &mut Chapter) -> Result<()> {
         let (l_t, l_0, bound) = (terms[steps], terms[0], terms.sum());
         let between = terms.iter().skip(1).take(steps - 1);
         let largest = between.clone().fold(l_t, |largest, &term| largest.max(term));
-        grid = grid.row(
+        table = table.row(
             steps.to_string(),
             [l_t, l_t / bound, bound - l_t - l_0, l_0, bound, nll, gain[0] / gain.sum()],
         );
-        table = table.at_least(format!("T = {steps}: bound, at least −log p"), nll, bound).at_least(
+        checks = checks.at_least(format!("T = {steps}: bound, at least −log p"), nll, bound).at_least(
             format!("T = {steps}: |L_0|, at least any other term"),
             largest,
             l_0.abs(),
         );
         panel = panel.line(format!("T = {steps}"), (2..).zip(between).map(|(t, &term)| (f64::from(t), term)));
     }
-    chapter.grid(grid.digits(4).note("a gain: what the bound falls by when the model’s belief is put right"));
-    chapter.table(table);
+    chapter
+        .table(table.digits(4).note("a gain: what the bound falls by when the model’s belief is put right"));
+    chapter.checks(checks);
     chapter.say(
         "L_T has no parameter in it, so dropping it changes no gradient; as a number it is small only for T = 1000. \
          L_0 is the largest single term. It is negative here, the log of a narrow density, so leaving it out makes the \
@@ -209,8 +211,8 @@ fn two_terms_or_three(chapter: &mut Chapter, world: &GaussianWorld) -> Result<()
     let terms = world.terms(x_0.view());
     let vae = GaussianWorld { schedule: Schedule::linear(1, 0.5, 0.5)?, ..world.clone() };
     let vae_terms = vae.terms(x_0.view());
-    chapter.table(
-        Table::new(
+    chapter.checks(
+        Checks::new(
             "KL of the latents in nats; predicted: dense joint Gaussians, measured: the terms of the bound",
         )
         .close_relative(

@@ -16,7 +16,7 @@ use ddpm::{
 };
 use ddpm_page::{
     plot::{Figure, Panel, Series, curve},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ndarray::{Axis, array};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -81,8 +81,8 @@ fn without_x_0(chapter: &mut Chapter, draws: usize, rng: &mut StdRng) -> Result<
     let x_t = 0.5;
     let big = posterior_after_jump(&data, 0.9, x_t);
     let small = posterior_after_jump(&data, 1e-3, x_t);
-    chapter.table(
-        Table::new("q(x_{t−1} | x_t) of a mixture of three, at x_t = 0.5")
+    chapter.checks(
+        Checks::new("q(x_{t−1} | x_t) of a mixture of three, at x_t = 0.5")
             .exactly("humps after a jump with β = 0.9", 3, big.humps(0.02))
             .exactly("humps after a step with β = 0.001", 1, small.humps(0.02))
             .at_least(format!("mean KL to the nearest Gaussian, β = {:.2}", betas[20]), 0.1, divergence[20].1)
@@ -150,21 +150,21 @@ fn four_routes(chapter: &mut Chapter, x_0: f64, x_t: f64, quick: bool, rng: &mut
             (mean - reach, mean + reach, 2001),
         );
         let (a, b) = three_gaussians(&schedule, t, x_0, x_t);
-        let mut table =
-            Table::new(format!("t = {t} of 1000, x_0 = {x_0}, x_t = {x_t}; predicted: Eqs. (6)–(7)"));
+        let mut checks =
+            Checks::new(format!("t = {t} of 1000, x_0 = {x_0}, x_t = {x_t}; predicted: Eqs. (6)–(7)"));
         for (route, (by_mean, by_variance), tolerance) in [
             ("square", complete_the_square(a, b), 1e-10),
             ("precisions", posterior_by_precisions(&schedule, t, x_0, x_t), 1e-10),
             ("grid", (grid.mean(), grid.variance()), 1e-8),
         ] {
-            table = table.close(format!("{route}: μ̃_{t}"), mean, by_mean, tolerance).close_relative(
+            checks = checks.close(format!("{route}: μ̃_{t}"), mean, by_mean, tolerance).close_relative(
                 format!("{route}: 1/β̃_{t}"),
                 1.0 / variance,
                 1.0 / by_variance,
                 tolerance,
             );
         }
-        chapter.table(table);
+        chapter.checks(checks);
     }
 
     let (coarse, t) = (Schedule::linear(10, 0.05, 0.4)?, 4);
@@ -180,8 +180,8 @@ fn four_routes(chapter: &mut Chapter, x_0: f64, x_t: f64, quick: bool, rng: &mut
     }
     let measured = Moments::of(&kept.insert_axis(Axis(1)));
     let error = |value: f64| StandardError::from(value).drawn(found);
-    chapter.table(
-        Table::new("By simulation: t = 4 of 10, β from 0.05 to 0.4")
+    chapter.checks(
+        Checks::new("By simulation: t = 4 of 10, β from 0.05 to 0.4")
             .within("μ̃_4", of_x_0 * x_0 + of_x_t * x_t, measured.mean[0], error(measured.mean_error[0]))
             .within(
                 "β̃_4",
@@ -198,8 +198,8 @@ fn at_t_1(chapter: &mut Chapter) -> Result<()> {
     chapter.section("t = 1");
     let schedule = ScheduleName::Linear.schedule(1000)?;
     let (of_x_0, of_x_t) = posterior_mean_coefficients(&schedule, 1);
-    chapter.table(
-        Table::new("Who knows x_0 has nothing left to draw")
+    chapter.checks(
+        Checks::new("Who knows x_0 has nothing left to draw")
             .close("factor of x_0 in μ̃_1", 1.0, of_x_0, 1e-12)
             .exactly("factor of x_1 in μ̃_1", 0.0, of_x_t)
             .exactly("β̃_1", 0.0, posterior_variance(&schedule, 1))
@@ -216,9 +216,9 @@ fn at_t_1(chapter: &mut Chapter) -> Result<()> {
 fn beta_and_beta_tilde(chapter: &mut Chapter) -> Result<()> {
     chapter.section("β̃_t against β_t");
     let mut panel = Panel::new("").axes("t/T", "posterior variance / βₜ").log_x();
-    let mut table = Table::new("β̃_t/β_t; predicted: by adding precisions");
+    let mut checks = Checks::new("β̃_t/β_t; predicted: by adding precisions");
     let header = ["β̃/β at t = 2", "at t = 10", "first t where they differ by less than 5 %"];
-    let mut grid = Grid::new("Where β̃ and β differ", "T", header);
+    let mut table = Table::new("Where β̃ and β differ", "T", header);
     for steps in [50, 200, 1000] {
         let schedule = ScheduleName::Linear.schedule(steps)?;
         let ratio = |t: usize| posterior_variance(&schedule, t) / schedule.beta(t);
@@ -229,13 +229,14 @@ fn beta_and_beta_tilde(chapter: &mut Chapter) -> Result<()> {
             variance / schedule.beta(t)
         };
         for t in [2, steps] {
-            table = table.close_relative(format!("T = {steps}, t = {t}"), by_precisions(t), ratio(t), 1e-10);
+            checks =
+                checks.close_relative(format!("T = {steps}, t = {t}"), by_precisions(t), ratio(t), 1e-10);
         }
         let close = (2..=steps).find(|&t| ratio(t) > 0.95).unwrap_or(steps);
-        grid = grid.row(steps.to_string(), [ratio(2), ratio(10), close as f64]);
+        table = table.row(steps.to_string(), [ratio(2), ratio(10), close as f64]);
     }
-    chapter.table(table);
-    chapter.grid(grid.digits(3).note("the choice of σ² matters at small t: ch06 measures how much"));
+    chapter.checks(checks);
+    chapter.table(table.digits(3).note("the choice of σ² matters at small t: ch06 measures how much"));
     chapter.figure(&Figure::new("Where the two choices of σ² differ").panel(panel), "beta_tilde")?;
     Ok(())
 }

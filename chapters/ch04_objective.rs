@@ -20,7 +20,7 @@ use ddpm::{
 use ddpm_page::{
     data::DataArgs,
     plot::{Figure, Panel, points_panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -61,26 +61,26 @@ fn main() -> Result<()> {
 
 fn kl_of_gaussians(chapter: &mut Chapter, rng: &mut StdRng) {
     chapter.section("The KL of two Gaussians");
-    let mut table = Table::new("KL(N(μ_p, σ_p²) ‖ N(μ_q, σ_q²)) in nats, formula against 200,000 draws");
+    let mut checks = Checks::new("KL(N(μ_p, σ_p²) ‖ N(μ_q, σ_q²)) in nats, formula against 200,000 draws");
     for (p, q) in [((0.5, 0.3), (-1.0, 2.0)), ((1.0, 2.0), (0.0, 0.7))] {
         let x = p.0 + f64::sqrt(p.1) * standard_normal::<f64>(200_000, 1, rng);
         let ratios = x.column(0).mapv(|x| log_density(x, p.0, p.1) - log_density(x, q.0, q.1));
-        table = table.within(
+        checks = checks.within(
             format!("p = {p:?}, q = {q:?}"),
             kl_divergence(p.0, p.1, q.0, q.1),
             mean(ratios.view()),
             StandardError::of_mean(ratios.view()),
         );
     }
-    chapter.table(table.note("pairs are (mean, variance)"));
+    chapter.checks(checks.note("pairs are (mean, variance)"));
 }
 
 fn one_number_four_ways(chapter: &mut Chapter, schedule: &Schedule, rng: &mut StdRng) {
     chapter.section("Eqs. (8), (9), (10) and (12) are one number");
     let (x_0, eps) = (standard_normal::<f64>(100, 2, rng), standard_normal::<f64>(100, 2, rng));
     let predicted = standard_normal::<f64>(100, 2, rng); // any prediction will do: these are identities
-    let mut grid =
-        Grid::new("The loss of one point, σ² = β", "t", ["Eq. (8)", "Eq. (9)", "Eq. (10)", "Eq. (12)"]);
+    let mut table =
+        Table::new("The loss of one point, σ² = β", "t", ["Eq. (8)", "Eq. (9)", "Eq. (10)", "Eq. (12)"]);
     let mut worst = [0.0f64; 3];
     for t in 2..=1000 {
         let x_t = diffuse(&x_0, schedule.alpha_bar(t), &eps);
@@ -96,20 +96,20 @@ fn one_number_four_ways(chapter: &mut Chapter, schedule: &Schedule, rng: &mut St
             *worst = largest([*worst, largest_difference(&(other / &eq_8), &Array1::ones(100))]);
         }
         if [2, 10, 100, 1000].contains(&t) {
-            grid = grid.row(t.to_string(), [eq_8[0], others[0][0], others[1][0], others[2][0]]);
+            table = table.row(t.to_string(), [eq_8[0], others[0][0], others[1][0], others[2][0]]);
         }
     }
-    chapter.grid(grid.digits(10));
-    let mut table = Table::new("Largest relative difference from Eq. (8) over t = 2 … 1000 and 100 points");
+    chapter.table(table.digits(10));
+    let mut checks = Checks::new("Largest relative difference from Eq. (8) over t = 2 … 1000 and 100 points");
     for (name, worst) in
         ["Eq. (9): x_0 written with ε", "Eq. (10): simplified", "Eq. (12): weight · ‖ε − ε_θ‖²"]
             .iter()
             .zip(worst)
     {
-        table = table.close(*name, 0.0, worst, 1e-8);
+        checks = checks.close(*name, 0.0, worst, 1e-8);
     }
     chapter
-        .table(table.note(
+        .checks(checks.note(
             "tolerance: at small t the 1 − ᾱ_t of Eq. (7) cancels down to 10⁻⁴, and the two means agree to √β: six digits go",
         ));
 }
@@ -125,8 +125,8 @@ fn equation_11(chapter: &mut Chapter, schedule: &Schedule, rng: &mut StdRng) {
         let x_0 = x_0.mapv(|x| x.clamp(-1.0, 1.0));
         clipped = largest([clipped, largest_difference(&mu, &posterior_mean(schedule, t, &x_0, &x_t))]);
     }
-    chapter.table(
-        Table::new("Largest difference over t = 1 … 1000")
+    chapter.checks(
+        Checks::new("Largest difference over t = 1 … 1000")
             .close("x_0 as predicted", 0.0, free, 1e-11)
             .at_least("x_0 clipped to [−1, 1]", 0.01, clipped)
             .note("noise that fits no data, as here, predicts wild x_0: that is what clipping is for"),
@@ -148,8 +148,8 @@ fn weights(chapter: &mut Chapter, schedule: &Schedule) -> Result<()> {
         .horizontal("L_simple", 1.0);
     chapter.figure(&Figure::new("The bound weighs small t heavily").panel(panel), "weights")?;
     let by_hand = |t: usize| schedule.beta(t) / (2.0 * schedule.alpha(t));
-    chapter.table(
-        Table::new("w_t; predicted by hand: β/(2 α (1 − ᾱ_t)) for σ² = β, β/(2 α (1 − ᾱ_{t−1})) for σ² = β̃")
+    chapter.checks(
+        Checks::new("w_t; predicted by hand: β/(2 α (1 − ᾱ_t)) for σ² = β, β/(2 α (1 − ᾱ_{t−1})) for σ² = β̃")
             .close_relative(
                 "w_1, σ² = β: 1/(2 α_1)",
                 0.5 / schedule.alpha(1),
@@ -202,8 +202,8 @@ fn irreducible(
     let mut times: Vec<usize> = (0..=30).map(|i| 10f64.powf(f64::from(i) / 10.0).round() as usize).collect();
     times.dedup();
     let mut panel = Panel::new("").axes("t", "E‖ε − E[ε|xₜ]‖²/D").log_x();
-    let mut table =
-        Table::new("Irreducible loss per coordinate, by two routes; a network that knows nothing has 1");
+    let mut checks =
+        Checks::new("Irreducible loss per coordinate, by two routes; a network that knows nothing has 1");
     let mut at_the_end = Vec::new();
     for data in &sets {
         let Some(known) = known_posterior_mean(data.density()) else {
@@ -223,13 +223,13 @@ fn irreducible(
             points.push((t as f64, if variance.1 < error.1 { variance.0 } else { error.0 }));
             if [1, 10, 100, 1000].contains(&t) {
                 let off = StandardError::from(variance.1.hypot(error.1)).drawn(count);
-                table = table.within(format!("{}, t = {t}", data.name()), variance.0, error.0, off);
+                checks = checks.within(format!("{}, t = {t}", data.name()), variance.0, error.0, off);
                 at_the_end.extend((t == 1000).then(|| format!("{:.3e}", error.0)));
             }
         }
         panel = panel.line(data.name(), points);
     }
-    chapter.table(table.note(format!(
+    chapter.checks(checks.note(format!(
         "predicted: 1 − E‖E[ε|x_t]‖²/D, measured: E‖ε − E[ε|x_t]‖²/D, on other points. The plot takes, at each t, the route \
          that scatters less: the first at small t, the second at large t, where it measures {} at t = 1000",
         at_the_end.join(", "),
@@ -257,8 +257,8 @@ fn flat_loss(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     let (loss_linear, drawn_linear) = judge(&schedule, &linear, &data, count, rng);
     let [distance_exact, distance_linear] =
         [&drawn_exact, &drawn_linear].map(|drawn| sliced_wasserstein(&truth, drawn, 64));
-    chapter.grid(
-        Grid::new(
+    chapter.table(
+        Table::new(
             "Two denoisers on gaussians8",
             "denoiser",
             ["L_simple per coordinate", "sliced Wasserstein of its samples", "over the floor"],
@@ -269,8 +269,8 @@ fn flat_loss(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
         .note("the best linear denoiser takes the data for one Gaussian: it draws a blob"),
     );
     let logarithms = floors.mapv(f64::ln); // nearly normal, where the distances themselves lean to the right
-    chapter.table(
-        Table::new("Small in the loss, large in the samples")
+    chapter.checks(
+        Checks::new("Small in the loss, large in the samples")
             .at_most(
                 "share of the linear denoiser’s loss that can still be learned",
                 0.5,

@@ -17,7 +17,7 @@ use ddpm::{
 use ddpm_page::{
     data::DataArgs,
     plot::{Figure, Panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
@@ -119,13 +119,13 @@ fn gradients(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     let network = Mlp::<f64>::new(MlpConfig::default(), rng)?;
     let (x, weights) = (standard_normal::<f64>(8, 2, rng), standard_normal(8, 2, rng));
     let t: Vec<f64> = (0..8).map(|_| rng.random_range(1..=1000) as f64).collect();
-    let mut table = Table::new("Gradients against central differences: largest relative error, f64");
+    let mut checks = Checks::new("Gradients against central differences: largest relative error, f64");
     let mut entries = 0;
     for check in check_gradients(&network, x.view(), &t, &weights, 40) {
-        table = table.at_most(check.tensor, 1e-6, check.relative_error);
+        checks = checks.at_most(check.tensor, 1e-6, check.relative_error);
         entries += check.entries;
     }
-    chapter.table(table.note(format!("{entries} of {} parameters, 8 points", network.parameters().len())));
+    chapter.checks(checks.note(format!("{entries} of {} parameters, 8 points", network.parameters().len())));
     Ok(())
 }
 
@@ -186,12 +186,13 @@ fn loss_curve(
             let (network, exact) = (average(&of_network), average(&of_exact));
             panel = panel.horizontal("irreducible", exact);
             by_t = by_t.dashed("irreducible", points(&of_exact));
-            let mut table = Table::new("L_simple per coordinate, mean over t, on the same points and noise")
-                .at_least_within("network, at least the irreducible", exact, network, error);
+            let mut checks =
+                Checks::new("L_simple per coordinate, mean over t, on the same points and noise")
+                    .at_least_within("network, at least the irreducible", exact, network, error);
             if setting.judged {
-                table = table.at_most("network over irreducible", 1.05, network / exact);
+                checks = checks.at_most("network over irreducible", 1.05, network / exact);
             }
-            chapter.table(table.note(format!("irreducible: {exact:.4}; knowing nothing: 1")));
+            chapter.checks(checks.note(format!("irreducible: {exact:.4}; knowing nothing: 1")));
         }
     }
     chapter.figure(&Figure::new("Algorithm 1: a loss that falls to a line above 0").panel(panel), "loss")?;
@@ -223,7 +224,7 @@ fn averaging(
     rng: &mut StdRng,
 ) -> Result<()> {
     chapter.section("What the moving average buys");
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "Sliced Wasserstein over floor, 6 draws each",
         "training steps",
         ["last network", "average"],
@@ -242,11 +243,11 @@ fn averaging(
         };
         let [last, average] =
             [&early.network, &early.average].map(|network| distance(setting, network, early.objective, rng));
-        grid = grid.row(steps.to_string(), [last, average]);
+        table = table.row(steps.to_string(), [last, average]);
     }
     let [last, average] = [&trained.network, &trained.average]
         .map(|network| distance(setting, network, trained.objective, rng));
-    chapter.grid(grid.row(setting.training.steps.to_string(), [last, average]).digits(3).note(
+    chapter.table(table.row(setting.training.steps.to_string(), [last, average]).digits(3).note(
         "the first rows are runs of the same configuration, stopped early, while the learning rate is still high; at the \
          end it has fallen to 0. Distances of 6 draws scatter by a third or so",
     ));
@@ -261,7 +262,7 @@ fn ablations(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Resu
         ("the bound’s weights, Eq. (12)", TrainConfig { objective: Objective::Weighted, ..base.clone() }),
         ("no time embedding", TrainConfig { time_embedding: false, ..base.clone() }),
     ];
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         format!("{} steps each", base.steps),
         "trained",
         ["L_simple per coordinate", "sliced Wasserstein over floor"],
@@ -273,19 +274,19 @@ fn ablations(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Resu
         let losses = loss_over_t(setting, &denoiser, &mut StdRng::seed_from_u64(7));
         let loss = average(&losses);
         let ratio = distance(setting, &trained.average, trained.objective, rng);
-        grid = grid.row(name, [loss, ratio]);
+        table = table.row(name, [loss, ratio]);
         results.push((loss, ratio));
     }
     let (of_simple, of_weighted) = (results[0].1, results[1].1);
-    chapter.grid(grid.digits(3).note(format!(
+    chapter.table(table.digits(3).note(format!(
         "the bound’s weights draw samples {:.2} times as far from the data as L_simple does. On images the paper reports FID \
          13.51 with the weights and 3.17 without; on these points nothing of the kind is to be seen unless this number \
          is well above 1, and distances of 6 draws scatter by a third or so",
         of_weighted / of_simple,
     )));
     if setting.judged {
-        chapter.table(
-            Table::new("What t is for")
+        chapter.checks(
+            Checks::new("What t is for")
                 .at_least("loss without t over loss with it", 1.01, results[2].0 / results[0].0)
                 .note("a network that does not see t can still guess the noise level from x_t, if x_t is far out"),
         );
@@ -295,7 +296,7 @@ fn ablations(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Resu
 
 fn gradient_noise(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<()> {
     chapter.section("“The constant makes it unstable”");
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "Noise of one batch’s gradient",
         "objective",
         ["E‖g − E g‖²/‖E g‖² at the start", "after 300 steps"],
@@ -310,18 +311,18 @@ fn gradient_noise(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) ->
             trainer.step(&setting.data.sample(setting.training.batch, rng), rng);
         }
         let later = noise_of_gradient(setting, &mut trainer, batches, rng);
-        grid = grid.row(objective.to_string(), [at_start, later]);
+        table = table.row(objective.to_string(), [at_start, later]);
         noises.push(at_start);
     }
-    chapter.grid(
-        grid.digits(3).note(format!(
+    chapter.table(
+        table.digits(3).note(format!(
             "{batches} batches of {}, each objective on its own network",
             setting.training.batch
         )),
     );
     if setting.judged {
-        let table = Table::new("The weights of the bound make the gradient noisier");
-        chapter.table(table.at_least("weighted over simple, at the start", 1.0, noises[1] / noises[0]));
+        let checks = Checks::new("The weights of the bound make the gradient noisier");
+        chapter.checks(checks.at_least("weighted over simple, at the start", 1.0, noises[1] / noises[0]));
     }
     Ok(())
 }
@@ -355,8 +356,8 @@ fn weights_on_disk(chapter: &mut Chapter, trained: &Trained<f32>) -> Result<()> 
     fs::write(&damaged, &bytes[..bytes.len() / 2])?;
     let refusal = Mlp::<f32>::load(&damaged).err();
     fs::remove_file(&damaged)?;
-    chapter.table(
-        Table::new("Saved and read back")
+    chapter.checks(
+        Checks::new("Saved and read back")
             .exactly("parameters", trained.average.parameters().len(), read.parameters().len())
             .exactly("parameters that changed", 0, different)
             .exactly("half a file is refused", true, refusal.is_some()),

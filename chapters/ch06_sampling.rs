@@ -22,7 +22,7 @@ use ddpm::{
 use ddpm_page::{
     data::DataArgs,
     plot::{Figure, Panel, Series, film_strip, pairs, points_panel},
-    report::{Chapter, Common, Grid, Progress, Sweep, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Sweep, Table, catalogue},
 };
 use ndarray::{Array2, ArrayView1, Axis, Slice};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -262,12 +262,12 @@ fn quality(
     let floor = Floor::measure(setting, rng);
     let header = ["sliced W.", "over floor", "MMD²", "coverage", "precision", "largest |x_0|"];
     let [distance, mmd, coverage, precision] = floor.scores.mean;
-    let mut grid =
-        Grid::new(format!("{} points, means of {} draws", setting.count, setting.seeds), "", header)
+    let mut table =
+        Table::new(format!("{} points, means of {} draws", setting.count, setting.seeds), "", header)
             .row("data against data (floor)", [distance, 1.0, mmd, coverage, precision, setting.edge]);
     let header = ["over floor", "±", "coverage", "±", "precision", "±"];
-    let mut differences = Grid::new("The same, less the data’s own", "", header);
-    let mut table = Table::new("The clipped samples against the floor");
+    let mut differences = Table::new("The same, less the data’s own", "", header);
+    let mut checks = Checks::new("The clipped samples against the floor");
     for (name, choice) in [("σ² = β", FixedVariance::Beta), ("σ² = β̃", FixedVariance::Posterior)] {
         for (clipping, clip) in [("", None), (", x̂_0 clipped", Some(setting.edge))] {
             let steps = ancestral(&setting.schedule, choice, clip);
@@ -277,30 +277,30 @@ fn quality(
             let [distance, mmd, coverage, precision] = scores.mean;
             let ratio = distance / floor.distance();
             let label = format!("{name}{clipping}");
-            grid = grid.row(label.clone(), [distance, ratio, mmd, coverage, precision, largest]);
+            table = table.row(label.clone(), [distance, ratio, mmd, coverage, precision, largest]);
             let [farther, _, covered, precise] = scores.above(&floor.scores);
             let floors = farther.map(|distance| distance / floor.distance());
             differences = differences.row(label, [floors, covered, precise].concat());
             if clip.is_some() {
-                table = table
+                checks = checks
                     .at_most(format!("{name}: sliced Wasserstein over floor"), 1.5, ratio)
                     .at_least(format!("{name}: coverage over floor"), 0.9, coverage / floor.scores.mean[2])
                     .at_least(format!("{name}: precision over floor"), 0.9, precision / floor.scores.mean[3]);
             }
         }
     }
-    chapter.grid(grid.digits(3).note(format!(
+    chapter.table(table.digits(3).note(format!(
         "floor: mean of {} pairs of independent data samples; sliced W.: sliced Wasserstein distance; MMD², coverage and \
          precision (k = 5) of {SMALL} points. Without clipping, a point that strays to where the network never trained \
          may be thrown far out, and one in thousands is enough to rule this distance: look at the last column.",
         floor.pairs,
     )));
-    chapter.grid(differences.digits(2).note(format!(
+    chapter.table(differences.digits(2).note(format!(
         "±: the standard error of the difference, from how {} draws and {} pairs scatter",
         setting.seeds, floor.pairs,
     )));
     if setting.judged {
-        chapter.table(table);
+        chapter.checks(checks);
     }
     Ok(floor)
 }
@@ -313,8 +313,8 @@ fn rules(chapter: &mut Chapter, setting: &Setting, denoiser: &impl Denoiser, rng
     let x_1 = standard_normal(10, 2, rng);
     let mut last = || sample(&steps[steps.len() - 1..], denoiser, x_1.clone(), rng, |_, _| ());
     let difference = largest_difference(&last(), &last());
-    chapter.table(
-        Table::new("Algorithm 2")
+    chapter.checks(
+        Checks::new("Algorithm 2")
             .exactly("calls of the denoiser", setting.schedule.steps(), counting.calls())
             .exactly("change of x_0 when the last step’s generator changes", 0.0, difference),
     );
@@ -346,7 +346,7 @@ fn beta_or_beta_tilde(chapter: &mut Chapter, count: usize, rng: &mut StdRng) -> 
         });
         Ok([both[0].0, both[1].0, both[0].1, both[1].1])
     })?;
-    chapter.grid(costs.grid("Exact denoiser, cosine schedule, gaussians8").digits(3).note(format!(
+    chapter.table(costs.table("Exact denoiser, cosine schedule, gaussians8").digits(3).note(format!(
         "bounds in bits/dim, the data’s entropy is {entropy:.3}; sliced Wasserstein distances over the floor, 5 \
          draws. The denoiser is exact: all that is left is the choice of σ² and the number of steps. The bound tells the two \
          choices apart",
@@ -373,17 +373,18 @@ fn clipping(
 ) -> Result<()> {
     chapter.section("Clipping x_0 where?");
     let header = ["sliced Wasserstein over floor", "largest |x_0|"];
-    let mut grid = Grid::new("x̂_0 clipped to [−c, c], σ² = β, means of 2 draws", "c", header);
+    let mut table = Table::new("x̂_0 clipped to [−c, c], σ² = β, means of 2 draws", "c", header);
     for (name, share) in
         [("twice the data’s edge", 2.0), ("the edge", 1.0), ("0.8 of it", 0.8), ("half of it", 0.5)]
     {
         let steps = ancestral(&setting.schedule, FixedVariance::Beta, Some(share * setting.edge));
         let draws = [(); 2].map(|()| draw(&steps, denoiser, setting.count, rng));
         let (scores, top) = floor.judge(setting, &draws, rng);
-        grid = grid.row(name, [scores.mean[0] / floor.distance(), top]);
+        table = table.row(name, [scores.mean[0] / floor.distance(), top]);
     }
-    chapter.grid(
-        grid.digits(3)
+    chapter.table(
+        table
+            .digits(3)
             .note("the paper never says it clips; its code does, to the pixels’ [−1, 1], their edge"),
     );
     Ok(())
@@ -408,7 +409,7 @@ fn learned_variance(chapter: &mut Chapter, setting: &Setting, floor: &Floor, rng
         [&simple, &direct, &hybrid].map(|trained| NetworkDenoiser::of(schedule, trained));
 
     let x_0 = setting.data.sample(1000, rng);
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "Fixed and learned variances",
         "variance",
         ["bound in bits/dim", "sliced Wasserstein over floor"],
@@ -429,11 +430,11 @@ fn learned_variance(chapter: &mut Chapter, setting: &Setting, floor: &Floor, rng
         let bits = bits_per_dim(bound.sum() / x_0.nrows() as f64, 2);
         let steps = ancestral(schedule, variance, Some(setting.edge));
         let draws = [(); 2].map(|()| draw(&steps, &denoiser, setting.count, rng));
-        grid = grid.row(name, [bits, floor.judge(setting, &draws, rng).0.mean[0] / floor.distance()]);
+        table = table.row(name, [bits, floor.judge(setting, &draws, rng).0.mean[0] / floor.distance()]);
     }
     let entropy =
         setting.data.entropy().map(|nats| format!("; the data’s entropy is {:.3}", bits_per_dim(nats, 2)));
-    chapter.grid(grid.digits(3).note(format!(
+    chapter.table(table.digits(3).note(format!(
         "each trained for {} steps{}",
         setting.training.steps / 3 + 1,
         entropy.unwrap_or_default(),

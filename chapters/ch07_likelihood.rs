@@ -21,7 +21,7 @@ use ddpm::{
 use ddpm_page::{
     data::DataArgs,
     plot::{Figure, Panel, Series},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -147,8 +147,8 @@ fn entropies(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     chapter.section("Whole-numbered points, and the fewest bits they need");
     let header =
         ["entropy on levels", "density’s, less log₂ of the width", "share of occupied bins", "tails"];
-    let mut grid = Grid::new("bits/dim; 256 levels from −3 to 3", "data", header);
-    let mut table = Table::new("The entropy against the mean of −log₂ P over rounded samples, in bits/dim");
+    let mut table = Table::new("bits/dim; 256 levels from −3 to 3", "data", header);
+    let mut checks = Checks::new("The entropy against the mean of −log₂ P over rounded samples, in bits/dim");
     for name in NAMES {
         let (data, levels) = setting.known(name)?;
         let density = data.entropy().context("a known entropy")? - 2.0 * BINS.width().ln();
@@ -157,19 +157,19 @@ fn entropies(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         let inner =
             |p: &Array2<f64>, axis| p.index_axis(Axis(axis), 0).sum() + p.index_axis(Axis(axis), 255).sum();
         let entropy = bits(levels.entropy());
-        grid = grid.row(name.as_str(), [entropy, bits(density), occupied, inner(p, 0) + inner(p, 1)]);
+        table = table.row(name.as_str(), [entropy, bits(density), occupied, inner(p, 0) + inner(p, 1)]);
 
         let x_0 = quantize(BINS, &data.sample(20_000, &mut StdRng::seed_from_u64(setting.seed)));
         let nll: Array1<f64> =
             x_0.rows().into_iter().map(|x| bits(-p[(BINS.index(x[0]), BINS.index(x[1]))].ln())).collect();
         let error = StandardError::of_mean(nll.view());
-        table = table.within(name.as_str(), entropy, mean(nll.view()), error);
+        checks = checks.within(name.as_str(), entropy, mean(nll.view()), error);
     }
-    chapter.grid(grid.digits(4).note(
+    chapter.table(table.digits(4).note(
         "a byte is 8 bits; occupied: bins with more than 10⁻⁹ of the mass; tails: the mass in the outermost bins, which go \
          on to infinity",
     ));
-    chapter.table(table);
+    chapter.checks(checks);
     Ok(())
 }
 
@@ -177,8 +177,8 @@ fn exact_denoiser(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     chapter.section("An exact denoiser: the bound is the entropy plus the gap");
     let count = (setting.count / 3).max(2);
     let header = ["entropy", "prior", "t ≥ 2", "t = 1", "gap", "entropy + gap", "bound", "±"];
-    let mut grid = Grid::new("bits/dim; the gap by quadrature, the bound by sampling", "data", header);
-    let mut table = Table::new("entropy + gap against the bound, in bits/dim");
+    let mut table = Table::new("bits/dim; the gap by quadrature, the bound by sampling", "data", header);
+    let mut checks = Checks::new("entropy + gap against the bound, in bits/dim");
     let (beta, tilde) = (("β", FixedVariance::Beta), ("β̃", FixedVariance::Posterior));
     for (name, variances) in NAMES.into_iter().zip([vec![beta, tilde], vec![beta], vec![beta]]) {
         let (data, levels) = setting.known(name)?;
@@ -190,9 +190,9 @@ fn exact_denoiser(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
             let parts = [ledger.gap[setting.schedule.steps()], ledger.gap[0]].map(bits);
             let label = format!("{name}, σ² = {symbol}");
             let rest = gap - parts[0] - parts[1];
-            grid = grid
-                .row(label.clone(), [entropy, parts[0], rest, parts[1], gap, entropy + gap, bound, error]);
             table = table
+                .row(label.clone(), [entropy, parts[0], rest, parts[1], gap, entropy + gap, bound, error]);
+            checks = checks
                 .close(format!("{label}: by quadrature"), entropy + gap, bits(ledger.terms.sum()), 1e-4)
                 .within(
                     format!("{label}: by sampling"),
@@ -203,8 +203,8 @@ fn exact_denoiser(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
                 .at_least(format!("{label}: smallest term of the gap"), -1e-6, smallest(&ledger.gap));
         }
     }
-    chapter.grid(grid.digits(4).note(format!("{count} points; ±: the bound’s standard error")));
-    chapter.table(table.note(
+    chapter.table(table.digits(4).note(format!("{count} points; ±: the bound’s standard error")));
+    chapter.checks(checks.note(
         "by quadrature: the terms of the bound know x_0 by its mean and variance given x_t, the gap knows x_{t−1} by its \
          density given x_t",
     ));
@@ -306,7 +306,7 @@ fn term_by_term(chapter: &mut Chapter, setting: &Setting, judged: &Judged) -> Re
     let of_exact = setting.ledger(&setting.table, &exact, f64::INFINITY);
     let header = ["measured", "±", "by quadrature", "information", "gap", "gap of the exact denoiser"];
     let title = format!("bits/dim, {}, {}", setting.data.name(), judged.name);
-    let mut grid = Grid::new(title, "", header);
+    let mut table = Table::new(title, "", header);
     let inner = [(0, 0), (1, 1), (2, 4), (5, 19), (20, 99), (100, steps)].into_iter();
     let inner = inner.map(|(first, last)| (first, last.min(steps - 1))).filter(|(first, last)| first <= last);
     for (first, last) in inner.chain([(steps, steps), (0, steps)]) {
@@ -321,9 +321,9 @@ fn term_by_term(chapter: &mut Chapter, setting: &Setting, judged: &Judged) -> Re
         let (measured, error) = bits_with_error(&terms.select(Axis(1), &some), 2);
         let sum = |entries: &Array1<f64>| bits(entries.select(Axis(0), &some).sum());
         let columns = [&ledger.terms, &ledger.information(), &ledger.gap, &of_exact.gap].map(sum);
-        grid = grid.row(name, [measured, error].into_iter().chain(columns));
+        table = table.row(name, [measured, error].into_iter().chain(columns));
     }
-    chapter.grid(grid.digits(3).note(format!(
+    chapter.table(table.digits(3).note(format!(
         "{} points, one draw of x_t a term; L_{{t−1}} is the step from x_t; information: what the step tells about x_0, \
          the same for every model",
         setting.count,
@@ -331,7 +331,7 @@ fn term_by_term(chapter: &mut Chapter, setting: &Setting, judged: &Judged) -> Re
     let (bound, error) = bits_with_error(terms, 2);
     let error = StandardError::from(error).drawn(terms.nrows());
     let (entropy, gap) = (bits(setting.table.entropy()), bits(ledger.gap.sum()));
-    let mut table = Table::new("The bound in bits/dim, measured and predicted")
+    let mut checks = Checks::new("The bound in bits/dim, measured and predicted")
         .within("entropy + gap, against the measured bound", entropy + gap, bound, error)
         .close(
             "entropy, against the information of all steps",
@@ -348,9 +348,9 @@ fn term_by_term(chapter: &mut Chapter, setting: &Setting, judged: &Judged) -> Re
             .collect();
         let name = "terms above 0.001 bits/dim: largest distance from the quadrature, in their s.e.";
         let error = StandardError::from(1.0).drawn(terms.nrows()).largest_of(off.len());
-        table = table.within(name, 0.0, largest(off), error);
+        checks = checks.within(name, 0.0, largest(off), error);
     }
-    chapter.table(table);
+    chapter.checks(checks);
     let curve = |entries: &Array1<f64>| -> Vec<(f64, f64)> {
         let points = (1..).zip(entries.iter().take(steps)).map(|(t, &nats)| (f64::from(t), bits(nats)));
         points.filter(|&(_, bits)| bits > SMALLEST_SHOWN).collect()
@@ -378,8 +378,8 @@ fn variances_and_objectives(chapter: &mut Chapter, setting: &Setting, judged: &[
     let title =
         format!("bounds in bits/dim, entropy {entropy:.3}; sliced Wasserstein distance over the floor");
     let header = ["bound", "±", "entropy + gap", "gap", "of it at t = 1", "distance", "±"];
-    let mut grid = Grid::new(title, "", header);
-    let mut table = Table::new("Every bound, against the entropy plus its gap, in bits/dim");
+    let mut table = Table::new(title, "", header);
+    let mut checks = Checks::new("Every bound, against the entropy plus its gap, in bits/dim");
     let farthest = judged.iter().map(|one| mean(one.distances[0].view()) / floor);
     let mut panel = Panel::new("")
         .axes("gap: bits/dim above the entropy", "sliced Wasserstein over floor")
@@ -389,9 +389,9 @@ fn variances_and_objectives(chapter: &mut Chapter, setting: &Setting, judged: &[
         let (bound, error) = bits_with_error(terms, 2);
         let (gap, at_one) = (bits(ledger.gap.sum()), bits(ledger.gap[0]));
         let [distance, spread] = summary(&(&distances[0] / floor));
-        grid = grid.row(*name, [bound, error, entropy + gap, gap, at_one, distance, spread]);
+        table = table.row(*name, [bound, error, entropy + gap, gap, at_one, distance, spread]);
         let off = StandardError::from(error).drawn(terms.nrows());
-        table = table.within(format!("{name}: the bound"), entropy + gap, bound, off).at_least_within(
+        checks = checks.within(format!("{name}: the bound"), entropy + gap, bound, off).at_least_within(
             format!("{name}: at least the entropy"),
             entropy,
             bound,
@@ -400,14 +400,14 @@ fn variances_and_objectives(chapter: &mut Chapter, setting: &Setting, judged: &[
         let dot = Series::points(name.replace("β̃", "posterior variance"), [(gap, distance)]);
         panel = panel.series(dot.size(12.0));
     }
-    chapter.grid(grid.digits(3).note(format!(
+    chapter.table(table.digits(3).note(format!(
         "{} training steps each; {} points for the bound; {draws} draws of {count} points, ±: standard error of their mean; one \
          pair of data samples scatters by {:.2} floors",
         setting.training.steps,
         setting.count,
         floors.std(1.0) / floor,
     )));
-    chapter.table(table);
+    chapter.checks(checks);
     chapter.figure(&Figure::new("Likelihood and sample quality").panel(panel), "likelihood_and_quality")?;
     Ok(())
 }
@@ -426,23 +426,23 @@ impl<D: Denoiser> Denoiser for SilentAtOne<D> {
 
 fn last_term(chapter: &mut Chapter, setting: &Setting, networks: &Networks, judged: &Judged) {
     chapter.section("L_0: is it easy, and may it go?");
-    let (schedule, table, terms) = (&setting.schedule, &setting.table, &judged.ledger.terms);
+    let (schedule, levels, terms) = (&setting.schedule, &setting.table, &judged.ledger.terms);
     let [network, learned] =
         [&networks.simple, &networks.hybrid].map(|trained| NetworkDenoiser::of(schedule, trained));
     let denoisers: [(&str, &dyn Denoiser); 4] = [
-        ("the exact denoiser", &ExactDenoiser::new(schedule, table)),
+        ("the exact denoiser", &ExactDenoiser::new(schedule, levels)),
         ("the network", &network),
         ("nobody: ε_θ(x_1, 1) = 0", &SilentAtOne(&network)),
         ("the network with learned Σ", &learned),
     ];
     let title = "The last step in bits/dim, σ_1² = β̃_2 unless learned";
-    let mut grid = Grid::new(title, "asked at t = 1", ["L_0", "information in it", "its gap"]);
+    let mut table = Table::new(title, "asked at t = 1", ["L_0", "information in it", "its gap"]);
     for (name, denoiser) in denoisers {
-        let (term, gap) = last_step(&setting.model(denoiser, FixedVariance::Beta), table, WIDEST);
-        grid = grid.row(name, [term, term - gap, gap].map(bits));
+        let (term, gap) = last_step(&setting.model(denoiser, FixedVariance::Beta), levels, WIDEST);
+        table = table.row(name, [term, term - gap, gap].map(bits));
     }
     let width = (1.0 - schedule.alpha_bar(1)).sqrt() / BINS.width();
-    chapter.grid(grid.digits(4).note(format!(
+    chapter.table(table.digits(4).note(format!(
         "the noise of x_1 is {width:.2} levels wide; L_0 is {:.1} % of the network’s bound and {:.1} % of its gap; in L_simple \
          it is one term of {}",
         100.0 * terms[0] / terms.sum(),
@@ -450,15 +450,15 @@ fn last_term(chapter: &mut Chapter, setting: &Setting, networks: &Networks, judg
         schedule.steps(),
     )));
     let [whole, short] = judged.distances.each_ref().map(summary);
-    chapter.grid(
-        Grid::new("Samples with and without the last step", "", ["sliced Wasserstein", "±"])
+    chapter.table(
+        Table::new("Samples with and without the last step", "", ["sliced Wasserstein", "±"])
             .row("x_0, all steps", whole)
             .row("x_1, the last step left out", short)
             .digits(3),
     );
-    let entropy = bits(table.entropy());
-    chapter.table(
-        Table::new("What L_0 is for, in bits/dim")
+    let entropy = bits(levels.entropy());
+    chapter.checks(
+        Checks::new("What L_0 is for, in bits/dim")
             .at_most(
                 "the sum without L_0: under the entropy, so no bound",
                 entropy,
@@ -496,11 +496,11 @@ fn progressive(chapter: &mut Chapter, setting: &Setting, networks: &Networks) ->
         .collect();
     let header = ["t", "rate", "information", "RMSE in levels", "of the exact denoiser"];
     let title = "What the receiver of x_T … x_t has been sent, in bits/dim, and its error";
-    let mut grid = Grid::new(title, "reverse step", header);
+    let mut table = Table::new(title, "reverse step", header);
     for (t, (error, best)) in (1..).zip(&pairs).filter(|(_, (_, best))| best.is_finite()) {
-        grid = grid.row((steps - t + 1).to_string(), [t as f64, rates[t], told[t], *error, *best]);
+        table = table.row((steps - t + 1).to_string(), [t as f64, rates[t], told[t], *error, *best]);
     }
-    chapter.grid(grid.digits(4).note(format!(
+    chapter.table(table.digits(4).note(format!(
         "x̂_0 clipped to the box; RMSE: in levels of 255. L_0 then brings it to 0, at {:.3} bits/dim in all; information: the rate \
          of a code that wastes nothing. Ho et al. 2020, Table 4, on CIFAR-10: 1.776 bits/dim and 0.951 levels after reverse step \
          1000, 0.120 and 12.02 after 900, 0.054 and 18.47 after 800",
@@ -509,8 +509,8 @@ fn progressive(chapter: &mut Chapter, setting: &Setting, networks: &Networks) ->
     let squares = x_0.mapv(|x| x * x);
     let deviation = squares.mean().context("no points")?.sqrt() / BINS.width();
     let (of_network, of_exact) = pairs[steps - 1];
-    chapter.table(
-        Table::new("Rate and distortion")
+    chapter.checks(
+        Checks::new("Rate and distortion")
             .exactly("the rate never falls on the way", true, rates.windows(2).all(|pair| pair[0] >= pair[1]))
             .close(
                 "exact denoiser, RMSE at t = T: the data’s deviation",

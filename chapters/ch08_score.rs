@@ -27,7 +27,7 @@ use ddpm::{
 };
 use ddpm_page::{
     plot::{BLACK, Figure, Heatmap, ORANGE, Panel, Series, VERMILLION, points_panel},
-    report::{Cell, Chapter, Common, Grid, Progress, Sweep, Table, catalogue},
+    report::{Cell, Chapter, Checks, Common, Progress, Sweep, Table, catalogue},
 };
 use ndarray::{Array1, Array2, ArrayView1, Axis, array, concatenate};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -103,8 +103,8 @@ fn eps_and_score(chapter: &mut Chapter, data: &GaussianMixture, rng: &mut StdRng
     let exact = ExactDenoiser::new(&schedule, data);
     let blurred = |x: &Array2<f64>, sigma: f64| mixture_score(&data.diffused(1.0, sigma * sigma), x);
     let header = ["NCSN’s σ", "−ε/√(1−ᾱ) − ∇ln p", "DDPM → NCSN", "NCSN → DDPM", "largest |∇ln p|"];
-    let mut grid = Grid::new("Largest differences over 500 points, T = 1000", "t", header);
-    let mut table = Table::new("The same function in other units");
+    let mut table = Table::new("Largest differences over 500 points, T = 1000", "t", header);
+    let mut checks = Checks::new("The same function in other units");
     for t in [1, 10, 100, 500, 1000] {
         let alpha_bar = schedule.alpha_bar(t);
         let (noisy, sigma) = (data.diffused(alpha_bar.sqrt(), 1.0 - alpha_bar), noise_to_signal(alpha_bar));
@@ -115,15 +115,15 @@ fn eps_and_score(chapter: &mut Chapter, data: &GaussianMixture, rng: &mut StdRng
         let ncsn = largest_difference(&ncsn_from_ddpm(&schedule, &exact, &x, t), &blurred(&x, sigma));
         let back = largest_difference(&ddpm_from_ncsn(blurred, &x_t, alpha_bar), &eps);
         let top = largest(score.iter().map(|s| s.abs()));
-        grid = grid.row(t.to_string(), [sigma, ddpm, ncsn, back, top]);
-        table = table
+        table = table.row(t.to_string(), [sigma, ddpm, ncsn, back, top]);
+        checks = checks
             .close(format!("t = {t}: DDPM’s ε as a score, over the largest"), 0.0, ddpm / top, 1e-9)
             .close(format!("t = {t}: NCSN’s score as an ε"), 0.0, back, 1e-9);
     }
-    chapter.grid(
-        grid.digits(3).note("ε from E[x_0 | x_t], ∇ ln p from the pulls of the components: two formulas"),
+    chapter.table(
+        table.digits(3).note("ε from E[x_0 | x_t], ∇ ln p from the pulls of the components: two formulas"),
     );
-    chapter.table(table);
+    chapter.checks(checks);
     let panel = |t: usize| {
         let alpha_bar = schedule.alpha_bar(t);
         let noisy = data.diffused(alpha_bar.sqrt(), 1.0 - alpha_bar);
@@ -169,42 +169,42 @@ fn three_losses(chapter: &mut Chapter) {
         ("−x̃", |x| -x, |_| -1.0),
         ("5 sin 3x̃", |x| 5.0 * (3.0 * x).sin(), |x| 15.0 * (3.0 * x).cos()),
     ];
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "Two humps on a line, σ = 0.3, by quadrature",
         "s(x̃)",
         ["explicit", "denoising", "implicit"],
     );
-    let mut table = Table::new("What the losses differ by, whatever s");
+    let mut checks = Checks::new("What the losses differ by, whatever s");
     for (name, s, slope) in candidates {
         let explicit = expectation(&data, sigma, |_, x| explicit_score_matching(s(x), truth(x)));
         let denoising = expectation(&data, sigma, |eps, x| denoising_score_matching(s(x), eps, sigma));
         let implicit = expectation(&data, sigma, |_, x| implicit_score_matching(s(x), slope(x)));
-        grid = grid.row(name, [explicit, denoising, implicit]);
-        table = table
+        table = table.row(name, [explicit, denoising, implicit]);
+        checks = checks
             .close(format!("s = {name}: denoising − explicit"), constant, denoising - explicit, 1e-9)
             .close(format!("s = {name}: implicit − explicit"), -energy, implicit - explicit, 1e-9);
     }
     let best = expectation(&data, sigma, |eps, x| denoising_score_matching(truth(x), eps, sigma));
-    grid = grid.row("∇ ln p", [0.0, best, -energy]);
-    table = table.close("s = ∇ ln p: denoising, the least that a network can reach", constant, best, 1e-9);
-    chapter.grid(
-        grid.note("explicit needs ∇ ln p; denoising needs the noise that was drawn; implicit needs ∂s"),
+    table = table.row("∇ ln p", [0.0, best, -energy]);
+    checks = checks.close("s = ∇ ln p: denoising, the least that a network can reach", constant, best, 1e-9);
+    chapter.table(
+        table.note("explicit needs ∇ ln p; denoising needs the noise that was drawn; implicit needs ∂s"),
     );
-    chapter.table(table);
+    chapter.checks(checks);
 }
 
 fn steps_of_langevin(chapter: &mut Chapter, count: usize, rng: &mut StdRng) {
     chapter.section("Langevin dynamics");
     let (mean, variance) = (0.5, 0.3);
     let data = GaussianMixture::new(array![1.0], array![[mean]], array![[variance]]);
-    let mut table = Table::new("Variance after 200 steps on N(0.5, 0.3); predicted: v/(1 − η/4v)");
+    let mut checks = Checks::new("Variance after 200 steps on N(0.5, 0.3); predicted: v/(1 − η/4v)");
     for step in [0.01, 0.1, 0.3, 0.9] {
         let start = data.sample(count, rng);
         let moments = Moments::of(&langevin(&data, CLEAN, start, (step, 200), rng));
         let (got, error) = (moments.covariance[(0, 0)], moments.covariance_error[(0, 0)]);
-        table = table.within(format!("η = {step}"), langevin_variance(variance, step), got, error);
+        checks = checks.within(format!("η = {step}"), langevin_variance(variance, step), got, error);
     }
-    chapter.table(table.note(format!("{count} walkers; at η = 4v = 1.2 the walk runs away")));
+    chapter.checks(checks.note(format!("{count} walkers; at η = 4v = 1.2 the walk runs away")));
 }
 
 /// Two round Gaussians of variance 1 and weights 0.2 and 0.8, `distance` apart along the diagonal.
@@ -231,7 +231,8 @@ fn far_modes(chapter: &mut Chapter, count: usize, rng: &mut StdRng) -> Result<()
     chapter.section("Two far modes");
     let (sigmas, per_level) = (geometric_sigmas(20.0, 0.1, 10), 100);
     let header = ["exact", "at the start", "Langevin", "annealed"];
-    let mut grid = Grid::new("Share of the heavy mode, whose weight is 0.8", "distance of the modes", header);
+    let mut table =
+        Table::new("Share of the heavy mode, whose weight is 0.8", "distance of the modes", header);
     let (mut curves, mut frames, mut at_last) = (vec![Vec::new(); 3], Vec::new(), [0.0; 4]);
     let mut crossings = 0;
     for distance in Progress::over("walking", [2.0, 4.0, 6.0, 8.0, 10.0, 14.0]) {
@@ -240,14 +241,14 @@ fn far_modes(chapter: &mut Chapter, count: usize, rng: &mut StdRng) -> Result<()
         let plain = langevin(&data, CLEAN, start.clone(), (0.1, per_level * sigmas.len()), rng);
         let annealed = annealed_langevin(&data, &sigmas, (1e-3, per_level), start.clone(), rng, |_, _| ());
         at_last = [exact_share(distance), heavy_share(&start), heavy_share(&plain), heavy_share(&annealed)];
-        grid = grid.row(format!("{distance:.1}"), at_last);
+        table = table.row(format!("{distance:.1}"), at_last);
         crossings =
             start.rows().into_iter().zip(plain.rows()).filter(|(a, b)| is_heavy(*a) != is_heavy(*b)).count();
         let shown = [at_last[0], at_last[2], at_last[3]];
         curves.iter_mut().zip(shown).for_each(|(curve, share)| curve.push((distance, share)));
         frames = vec![("data", data.sample(count, rng)), ("Langevin", plain), ("annealed", annealed)];
     }
-    chapter.grid(grid.digits(3).note(format!(
+    chapter.table(table.digits(3).note(format!(
         "{count} walkers from N(0, 25 I), {} steps each; annealed: {} noise levels from 20 to 0.1",
         per_level * sigmas.len(),
         sigmas.len(),
@@ -257,8 +258,8 @@ fn far_modes(chapter: &mut Chapter, count: usize, rng: &mut StdRng) -> Result<()
     let change = largest_difference(&mixture_score(&two_modes(14.0), &x), &mixture_score(&swapped, &x));
     let of_crossings = ((crossings + 1) as f64).sqrt() / count as f64;
     let of_share = (0.16 / count as f64).sqrt();
-    chapter.table(
-        Table::new("Modes 14 apart")
+    chapter.checks(
+        Checks::new("Modes 14 apart")
             .at_most("change of the score when the weights 0.2 and 0.8 are swapped", 1e-6, change)
             .within(
                 "share by Langevin: that of the starts",
@@ -291,16 +292,16 @@ fn far_modes(chapter: &mut Chapter, count: usize, rng: &mut StdRng) -> Result<()
 
 fn three_sdes(chapter: &mut Chapter) -> Result<()> {
     chapter.section("Three SDEs");
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "What is left of x_0, and the noise’s standard deviation",
         "t",
         SDES.iter().flat_map(|sde| [format!("{} signal", sde.name()), format!("{} noise", sde.name())]),
     );
     for t in [0.0, 0.1, 0.25, 0.5, 0.75, 1.0] {
         let cells = SDES.iter().flat_map(|sde| [kernel(sde, t).signal, kernel(sde, t).variance.sqrt()]);
-        grid = grid.row(t.to_string(), cells.collect::<Vec<_>>());
+        table = table.row(t.to_string(), cells.collect::<Vec<_>>());
     }
-    chapter.grid(grid.digits(3));
+    chapter.table(table.digits(3));
     let sampled = |f: &dyn Fn(Kernel) -> f64, sde: &Sde| {
         (1..=100).map(|i| (i as f64 / 100.0, f(kernel(sde, i as f64 / 100.0)))).collect::<Vec<_>>()
     };
@@ -328,7 +329,7 @@ fn chain_and_sde(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result
             reverse_step_distance(&Sde::VP, &schedule),
         ])
     })?;
-    chapter.grid(distance.grid("Largest distance between chain and SDE").digits(3).note(format!(
+    chapter.table(distance.table("Largest distance between chain and SDE").digits(3).note(format!(
         "marginals: √ᾱ_t and 1 − ᾱ_t; same noise: root mean square of x_t, against a chain of {} steps; a reverse step: \
          the factors of Algorithm 2 and of Euler–Maruyama", fine.steps(),
     )));
@@ -336,17 +337,17 @@ fn chain_and_sde(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result
     let of_noise = (1.0 / walkers).sqrt() / 4f64.ln(); // of the difference of two logarithms, over that of T
     let to_the_fine = |steps: f64| 1.0 / steps - 1.0 / fine.steps() as f64;
     let bias = (to_the_fine(400.0) / to_the_fine(1600.0)).ln() / 4f64.ln() - 1.0;
-    let mut table = Table::new("Orders in 1/T, from T = 400 to 1600");
+    let mut checks = Checks::new("Orders in 1/T, from T = 400 to 1600");
     for (name, expected) in names.into_iter().zip([1.0, 1.0, 2.0]) {
         let measured = -distance.order(name, (400.0, 1600.0));
-        table = match name {
+        checks = match name {
             "same noise" => {
-                table.within(name, expected, measured, StandardError::from(of_noise).besides(bias))
+                checks.within(name, expected, measured, StandardError::from(of_noise).besides(bias))
             }
-            _ => table.close(name, expected, measured, 0.15),
+            _ => checks.close(name, expected, measured, 0.15),
         };
     }
-    chapter.table(table.note(format!(
+    chapter.checks(checks.note(format!(
         "s.e.: a distance is the root of a mean of {walkers} squares, known to 1/√(2N); {bias:.3}: what the slope is too large by because a chain of \
          {} steps stands for the limit",
         fine.steps(),
@@ -416,12 +417,14 @@ fn two_ways_back(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     let tight = Tolerances::both(1e-9);
     let up = dormand_prince(&velocity, x.clone(), (0.0, 1.0), tight)?.x;
     let change = largest_difference(&dormand_prince(&velocity, up, (1.0, 0.0), tight)?.x, &x);
-    chapter.table(Table::new("Paths without noise").exactly("crossings", 0, crossings.sum::<usize>()).close(
-        "largest change of x_0 after a way to noise and back",
-        0.0,
-        change,
-        1e-6,
-    ));
+    chapter.checks(
+        Checks::new("Paths without noise").exactly("crossings", 0, crossings.sum::<usize>()).close(
+            "largest change of x_0 after a way to noise and back",
+            0.0,
+            change,
+            1e-6,
+        ),
+    );
     Ok(())
 }
 
@@ -501,30 +504,30 @@ fn judge<'a>(data: &'a GaussianMixture, count: usize, repeats: usize, rng: &mut 
 fn calls_and_quality(chapter: &mut Chapter, judge: &Judge, quick: bool, rng: &mut StdRng) -> Result<()> {
     chapter.section("Calls and quality");
     let titles = ["VP: distance over floor", "VP: excess of −ln p over the entropy, in nats"];
-    let mut grids = titles.map(|title| Grid::new(title, "calls of the score", SOLVERS));
+    let mut grids = titles.map(|title| Table::new(title, "calls of the score", SOLVERS));
     let mut curves = [vec![Path::new(); 3], vec![Path::new(); 3]];
     let budgets: &[usize] = if quick { &[10, 50, 100] } else { &[10, 20, 50, 100, 200, 500] };
     for &calls in Progress::over("drawing", budgets) {
         let all = judge.solvers(&Sde::VP, calls, rng)?;
-        for ((grid, curves), scores) in grids.iter_mut().zip(&mut curves).zip(all) {
-            *grid = grid.clone().row(calls.to_string(), scores);
+        for ((table, curves), scores) in grids.iter_mut().zip(&mut curves).zip(all) {
+            *table = table.clone().row(calls.to_string(), scores);
             curves.iter_mut().zip(scores).for_each(|(curve, y)| curve.push((calls as f64, y.abs())));
         }
     }
     let [distances, excesses] = grids;
     let [_, scatter] = judge.mean(|rng| Ok(judge.data.sample(judge.count, rng)), rng)?;
-    chapter.grid(distances.digits(3).note(format!(
+    chapter.table(distances.digits(3).note(format!(
         "{} points, means of {} draws; the score is exact, and every draw starts from N(0, I); sliced Wasserstein \
          distance",
         judge.count, judge.repeats
     )));
-    chapter.grid(excesses.digits(3).note(format!("as many draws of the data itself: {scatter:.3}")));
-    let mut grid = Grid::new("Excess in nats of the three SDEs with 100 calls", "", SOLVERS);
+    chapter.table(excesses.digits(3).note(format!("as many draws of the data itself: {scatter:.3}")));
+    let mut table = Table::new("Excess in nats of the three SDEs with 100 calls", "", SOLVERS);
     for sde in SDES {
         let [_, excesses] = judge.solvers(&sde, 100, rng)?;
-        grid = grid.row(sde.name(), excesses);
+        table = table.row(sde.name(), excesses);
     }
-    chapter.grid(grid.digits(3));
+    chapter.table(table.digits(3));
     let adaptive = by_tolerance(chapter, judge, rng)?;
     let labels = ["distance over floor", "|excess of −ln p|, nats"];
     let panels = labels.into_iter().zip(curves).zip(adaptive).map(|((label, curves), adaptive)| {
@@ -540,7 +543,7 @@ fn calls_and_quality(chapter: &mut Chapter, judge: &Judge, quick: bool, rng: &mu
 /// The adaptive solver takes a tolerance, and the calls follow.
 fn by_tolerance(chapter: &mut Chapter, judge: &Judge, rng: &mut StdRng) -> Result<[Path; 2]> {
     let header = ["calls", "steps thrown away", "distance over floor", "excess in nats"];
-    let mut grid = Grid::new("VP: flow, Dormand–Prince", "tolerance", header);
+    let mut table = Table::new("VP: flow, Dormand–Prince", "tolerance", header);
     let mut curves = [Path::new(), Path::new()];
     for tolerance in [1e-1, 1e-2, 1e-3, 1e-4, 1e-6] {
         let (mut calls, mut rejected) = (0, 0);
@@ -553,10 +556,10 @@ fn by_tolerance(chapter: &mut Chapter, judge: &Judge, rng: &mut StdRng) -> Resul
         };
         let [distance, excess] = judge.mean(draw, rng)?;
         let cells = [Cell::from(calls), rejected.into(), distance.into(), excess.into()];
-        grid = grid.row(format!("{tolerance:.0e}"), cells);
+        table = table.row(format!("{tolerance:.0e}"), cells);
         curves.iter_mut().zip([distance, excess]).for_each(|(curve, y)| curve.push((calls as f64, y.abs())));
     }
-    chapter.grid(grid.digits(3));
+    chapter.table(table.digits(3));
     Ok(curves)
 }
 
@@ -576,25 +579,25 @@ fn likelihood(chapter: &mut Chapter, data: &GaussianMixture, count: usize, rng: 
     chapter.section("The exact likelihood");
     let x = data.sample(count, rng);
     let exact = log_densities(data, &x);
-    let mut table =
-        Table::new(format!("Largest |ln p by the flow − ln p| in nats over {count} points of data"));
+    let mut checks =
+        Checks::new(format!("Largest |ln p by the flow − ln p| in nats over {count} points of data"));
     for sde in SDES {
         let found = by_flow(&sde, data, &x, Trace::Exact, 1e-9)?;
         let error = largest_difference(&found.log_density, &exact);
-        table = table.at_most(format!("{}, {} calls", sde.name(), found.calls), 1e-6, error);
+        checks = checks.at_most(format!("{}, {} calls", sde.name(), found.calls), 1e-6, error);
     }
-    chapter.table(
-        table.note("score and divergence are exact, ln p_1 is the mixture’s own, tolerances are 1e-9"),
+    chapter.checks(
+        checks.note("score and divergence are exact, ln p_1 is the mixture’s own, tolerances are 1e-9"),
     );
-    let mut grid = Grid::new("VP", "tolerance", ["calls", "largest error in nats"]);
+    let mut table = Table::new("VP", "tolerance", ["calls", "largest error in nats"]);
     let mut curve = Vec::new();
     for tolerance in [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9] {
         let found = by_flow(&Sde::VP, data, &x, Trace::Exact, tolerance)?;
         let error = largest_difference(&found.log_density, &exact);
-        grid = grid.row(format!("{tolerance:.0e}"), [found.calls as f64, error]);
+        table = table.row(format!("{tolerance:.0e}"), [found.calls as f64, error]);
         curve.push((tolerance, error));
     }
-    chapter.grid(grid.digits(3));
+    chapter.table(table.digits(3));
     let same = curve.iter().map(|&(tolerance, _)| (tolerance, tolerance)).collect::<Vec<_>>();
     let panel = Panel::new("")
         .axes("tolerance", "largest error of ln p in nats")
@@ -620,8 +623,8 @@ fn one_probe(
     let errors = found.into_shape_with_order((probes, points))? - &exact;
     let scores = errors.columns().into_iter().map(|errors| mean(errors).abs() / standard_error(errors));
     let means = errors.mean_axis(Axis(1)).unwrap_or_else(|| Array1::zeros(probes));
-    chapter.table(
-        Table::new(format!("{points} points, {probes} probes of random signs each"))
+    chapter.checks(
+        Checks::new(format!("{points} points, {probes} probes of random signs each"))
             .within(
                 "largest |mean error| of a point, in its s.e.",
                 0.0,
@@ -660,7 +663,7 @@ fn cost_of_the_prior(
     let exact = log_densities(data, &x);
     let standard = |x: ArrayView1<f64>| x.iter().map(|&x| gaussian::log_density(x, 0.0, 1.0)).sum();
     let title = "Mean loss of ln p in nats, with ln N(x_1; 0, I) for ln p_1; predicted: KL(p_1 ‖ N(0, I))";
-    let (mut table, mut flow_cost, mut bound_cost) = (Table::new(title), Path::new(), Path::new());
+    let (mut checks, mut flow_cost, mut bound_cost) = (Checks::new(title), Path::new(), Path::new());
     for beta_max in [0.5, 1.0, 2.0, 4.0, 8.0, 20.0] {
         let sde = Sde::VariancePreserving { beta_min: 0.1, beta_max };
         let at = kernel(&sde, 1.0);
@@ -669,25 +672,26 @@ fn cost_of_the_prior(
         let found = log_likelihood(&sde, data, &x, Trace::Exact, standard, Tolerances::both(1e-8))?;
         let loss = &exact - &found.log_density;
         let (name, error) = (format!("β_max = {beta_max}"), StandardError::of_mean(loss.view()));
-        table = match error.value() > SOLVER {
-            true => table.within(name, divergence, mean(loss.view()), error.besides(SOLVER)),
-            false => table.close(name, divergence, mean(loss.view()), SOLVER),
+        checks = match error.value() > SOLVER {
+            true => checks.within(name, divergence, mean(loss.view()), error.besides(SOLVER)),
+            false => checks.close(name, divergence, mean(loss.view()), SOLVER),
         };
         let of_coordinate = |x: &f64| kl_divergence(at.signal * x, at.variance, 0.0, 1.0);
         let l_t = x.iter().map(of_coordinate).sum::<f64>() / count as f64;
         flow_cost.push((beta_max, bits_per_dim(divergence, 2)));
         bound_cost.push((beta_max, bits_per_dim(l_t, 2)));
     }
-    chapter.table(table.note(format!("{count} points of data; {SOLVER:e} is for the solver")));
-    let mut grid = Grid::new(
+    chapter.checks(checks.note(format!("{count} points of data; {SOLVER:e} is for the solver")));
+    let mut table = Table::new(
         "What the end of the chain costs, in bits/dim",
         "β_max",
         ["flow: KL(p_1 ‖ N)", "bound: L_T"],
     );
     for (&(beta_max, flow), &(_, bound)) in flow_cost.iter().zip(&bound_cost) {
-        grid = grid.row(beta_max.to_string(), [flow, bound]);
+        table = table.row(beta_max.to_string(), [flow, bound]);
     }
-    chapter.grid(grid.digits(3).note("L_T = E KL(q(x_1|x_0) ‖ N) also pays for what x_1 still tells of x_0"));
+    chapter
+        .table(table.digits(3).note("L_T = E KL(q(x_1|x_0) ‖ N) also pays for what x_1 still tells of x_0"));
     flow_cost.retain(|&(_, cost)| cost > 1e-9); // below, the quadrature has no digits left
     let panel = Panel::new("")
         .axes("β_max", "bits/dim")

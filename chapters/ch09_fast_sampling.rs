@@ -24,7 +24,7 @@ use ddpm::{
 use ddpm_page::{
     data::DataArgs,
     plot::{Figure, Panel, Series, pairs, points_panel},
-    report::{Cell, Chapter, Common, Grid, Progress, Sweep, Table, catalogue},
+    report::{Cell, Chapter, Checks, Common, Progress, Sweep, Table, catalogue},
 };
 use ndarray::{Array1, Array2, Axis, Slice};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -172,7 +172,8 @@ fn family(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
     chapter.section("One marginal, many chains");
     let (schedule, last) = (&setting.schedule, setting.schedule.steps());
     let (t, s, count) = (3 * last / 10, last / 10, if setting.quick { 5000 } else { 50_000 });
-    let mut table = Table::new(format!("From t = {t} to s = {s}, x_0 ~ N(0, 1) being known: {count} draws"));
+    let mut checks =
+        Checks::new(format!("From t = {t} to s = {s}, x_0 ~ N(0, 1) being known: {count} draws"));
     for eta in [0.0, 0.5, 1.0] {
         let x_0 = standard_normal(count, 1, rng);
         let x_t = diffuse(&x_0, schedule.alpha_bar(t), &standard_normal(count, 1, rng));
@@ -182,15 +183,15 @@ fn family(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
         let (variance, error) = (noise.covariance[(0, 0)], noise.covariance_error[(0, 0)]);
         let memory = partial_correlation(x_t.column(0), x_0.column(0), x_s.column(0));
         let (name, expected) = (format!("η = {eta}"), 1.0 - schedule.alpha_bar(s));
-        table = table.within(format!("{name}: variance of x_s given x_0"), expected, variance, error);
+        checks = checks.within(format!("{name}: variance of x_s given x_0"), expected, variance, error);
         let (name, expected) =
             (format!("{name}: corr(x_t, x_0 | x_s)"), memory_of_x_0(schedule, t, s, eta, 1.0));
-        table = match eta {
-            0.0 => table.close(name, expected, memory, 1e-9), // x_0 and x_s leave nothing open
-            _ => table.within(name, expected, memory, (1.0 - expected.powi(2)) / (count as f64).sqrt()),
+        checks = match eta {
+            0.0 => checks.close(name, expected, memory, 1e-9), // x_0 and x_s leave nothing open
+            _ => checks.within(name, expected, memory, (1.0 - expected.powi(2)) / (count as f64).sqrt()),
         };
     }
-    chapter.table(table.note(
+    chapter.checks(checks.note(
         "given x_0 all agree; in a Markov chain the correlation is 0; s.e. of a correlation ρ: (1 − ρ²)/√N",
     ));
     let grid = time_grid(last, last.min(200), Spacing::Trailing)?;
@@ -231,8 +232,8 @@ fn ends_of_eta(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Re
         let draw = |seed| sample(&steps, &exact, x_t.clone(), &mut StdRng::seed_from_u64(seed), |_, _| ());
         largest_difference(&draw(1), &draw(2))
     };
-    chapter.table(
-        Table::new(format!("All {last} steps: the largest difference between the factors of x_t, ε and z"))
+    chapter.checks(
+        Checks::new(format!("All {last} steps: the largest difference between the factors of x_t, ε and z"))
             .close("DDIM with η = 1, Algorithm 2 with σ² = β̃", 0.0, apart(&noisy, &beta_tilde), 1e-9)
             .close("DDIM with σ̂, Algorithm 2 with σ² = β", 0.0, apart(&louder, &beta), 1e-9)
             .at_least("DDIM with η = 1, Algorithm 2 with σ² = β", 1e-4, apart(&noisy, &beta))
@@ -264,20 +265,21 @@ fn orders(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
         Ok(medians)
     })?;
     let curves = DETERMINISTIC.map(|method| errors.curve(&method.to_string()));
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         format!("Median distance from the flow of “mixture”, from t = 1 to {to}, equal steps in λ"),
         "steps",
         ["DDIM, η = 0", "ratio", "DPM-Solver++(2M)", "ratio"],
     );
     for i in 1..curves[0].len() {
         let cells = curves.each_ref().map(|curve| [curve[i].1, curve[i - 1].1 / curve[i].1]);
-        grid = grid.row((curves[0][i].0 as usize).to_string(), cells.as_flattened().to_vec());
+        table = table.row((curves[0][i].0 as usize).to_string(), cells.as_flattened().to_vec());
     }
-    chapter
-        .grid(grid.digits(3).note("ratio: to the error of half the steps; a method of order p tends to 2^p"));
-    let [first, second] = DETERMINISTIC.map(|method| -errors.order(&method.to_string(), (320.0, 640.0)));
     chapter.table(
-        Table::new("Orders from 320 to 640 steps")
+        table.digits(3).note("ratio: to the error of half the steps; a method of order p tends to 2^p"),
+    );
+    let [first, second] = DETERMINISTIC.map(|method| -errors.order(&method.to_string(), (320.0, 640.0)));
+    chapter.checks(
+        Checks::new("Orders from 320 to 640 steps")
             .close("DDIM, η = 0", 1.0, first, 0.1)
             .close("DPM-Solver++(2M)", 2.0, second, 0.15)
             .at_most("the reference with a hundredfold tolerance: change", 1e-6, doubt),
@@ -306,16 +308,16 @@ fn grids(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<(
     chapter.section("Grids of whole times, down to 0");
     let (schedule, last) = (&setting.schedule, setting.schedule.steps());
     let header = ["t", "jumps end at", "last finite h/h′"];
-    let mut grid = Grid::new(format!("The times of 6 jumps, T = {last}"), "spacing", header);
+    let mut table = Table::new(format!("The times of 6 jumps, T = {last}"), "spacing", header);
     for spacing in Spacing::ALL {
         let times = time_grid(last, 6, spacing)?;
         let list = |times: &[usize]| times.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
         let [.., a, b, c] = times[..] else { unreachable!("six jumps of 100 steps or more") };
         let [a, b, c] = [a, b, c].map(|t| half_log_snr(schedule.alpha_bar(t)));
         let cells = [list(&times), list(&[&times[1..], &[0]].concat()), format!("{:.2}", (c - b) / (b - a))];
-        grid = grid.row(spacing.to_string(), cells);
+        table = table.row(spacing.to_string(), cells);
     }
-    chapter.grid(grid);
+    chapter.table(table);
 
     let (known, x) = (setting.known()?, standard_normal(if setting.quick { 30 } else { 200 }, 2, rng));
     let exact = ExactDenoiser::new(schedule, known);
@@ -325,7 +327,7 @@ fn grids(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<(
         Ok((times.len() as f64, median_error(&end, &truth)))
     };
     let title = "Median distance from the flow of “mixture” down to t = 0";
-    let mut grid = Grid::new(title, "spacing", CALLS.map(|calls| format!("{calls} calls")));
+    let mut table = Table::new(title, "spacing", CALLS.map(|calls| format!("{calls} calls")));
     let mut panels = Vec::new();
     for method in Progress::over("grids", DETERMINISTIC) {
         let axes = Panel::new(method.to_string()).axes("calls", "median distance from the flow");
@@ -336,7 +338,7 @@ fn grids(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<(
                 let times = time_grid(last, calls, spacing)?;
                 curve.push(error(&times, &method.steps(schedule, &times, None)?)?);
             }
-            grid = grid.row(format!("{method}, {spacing}"), curve.iter().map(|point| point.1));
+            table = table.row(format!("{method}, {spacing}"), curve.iter().map(|point| point.1));
             panel = panel.line(spacing.to_string(), curve);
         }
         panels.push(panel);
@@ -346,7 +348,7 @@ fn grids(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<(
         let times = time_grid(last, calls, Spacing::Linspace)?;
         row.push(error(&times, &by_the_mean_stride(schedule, &times, calls))?.1);
     }
-    chapter.grid(grid.row("DDIM, linspace, jumps to t − T/calls", row).digits(3).note(
+    chapter.table(table.row("DDIM, linspace, jumps to t − T/calls", row).digits(3).note(
         "no order is claimed: the last jump is infinitely long in λ. A quadratic grid has fewer times than asked where two \
          round to one",
     ));
@@ -366,7 +368,7 @@ fn there_and_back(
     let exact = ExactDenoiser::new(schedule, setting.known()?);
     let count = if setting.quick { 50 } else { 300 };
     let [x_0, data] = [&setting.mixture, &setting.data].map(|data| data.sample(count, rng));
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "Median distance of x_0 from itself, encoded and decoded in N steps each way",
         "N",
         ["exact, “mixture”", "times N", &format!("network, “{}”", setting.data.name()), "times N"],
@@ -381,16 +383,16 @@ fn there_and_back(
         let of_exact = median_error(&sample(&both, &exact, x_0.clone(), rng, |_, _| ()), &x_0);
         let of_network = median_error(&sample(&both, network, data.clone(), rng, |_, _| ()), &data);
         let n = steps as f64;
-        grid = grid.row(steps.to_string(), [of_exact, n * of_exact, of_network, n * of_network]);
+        table = table.row(steps.to_string(), [of_exact, n * of_exact, of_network, n * of_network]);
         curves.iter_mut().zip([of_exact, of_network]).for_each(|(curve, error)| curve.push((n, error)));
     }
-    chapter.grid(grid.digits(3));
+    chapter.table(table.digits(3));
     let slope = |curve: &[(f64, f64)]| {
         let [a, b] = [curve[curve.len() - 2], curve[curve.len() - 1]];
         (a.1 / b.1).ln() / (b.0 / a.0).ln()
     };
     if setting.judged && last >= 1000 {
-        chapter.table(Table::new("Order in 1/N, from 500 to 1000 steps").close(
+        chapter.checks(Checks::new("Order in 1/N, from 500 to 1000 steps").close(
             "exact",
             1.0,
             slope(&curves[0]),
@@ -430,9 +432,9 @@ fn quality(
         [distance(data, drawn, rng) / base, precision(&truth, &few, 5)]
     };
     let (mut methods, mut panels, mut strip) = (METHODS.to_vec(), Vec::new(), Vec::new());
-    let mut table = Table::new("DPM-Solver++(2M) in 20 calls");
+    let mut checks = Checks::new("DPM-Solver++(2M) in 20 calls");
     let mut aim = |name: &str, [distance, precision]: Scores| {
-        table = table.clone().at_most(format!("{name}: distance over floor"), 2.0, distance).at_least(
+        checks = checks.clone().at_most(format!("{name}: distance over floor"), 2.0, distance).at_least(
             format!("{name}: precision over that of the data"),
             0.95,
             precision / of_data,
@@ -476,7 +478,7 @@ fn quality(
         },
     )?);
     if setting.judged {
-        chapter.table(table);
+        chapter.checks(checks);
     }
     chapter.say(format!(
         "{} points of “{}”, quadratic grids, x̂_0 clipped. Data against data: a distance of {base:.4}, by which all are divided, and \
@@ -514,7 +516,7 @@ fn curves(
     let header = CALLS.map(|calls| format!("{calls} calls")).into_iter().chain([format!("{last} calls")]);
     let header: Vec<String> = header.collect();
     let mut grids =
-        titles.map(|title| Grid::new(format!("{name}: {title}"), "sampler", header.clone()).digits(3));
+        titles.map(|title| Table::new(format!("{name}: {title}"), "sampler", header.clone()).digits(3));
     let mut panels = titles.map(|title| Panel::new(format!("{name}: {title}")).axes("calls", title).log_x());
     let whole = score(Method::SigmaHat, &time_grid(last, last, Spacing::Trailing)?, last)?;
     for &method in Progress::over(name, methods) {
@@ -531,7 +533,7 @@ fn curves(
             panels[i] = panels[i].clone().line(method.to_string(), curves[i].clone());
         }
     }
-    grids.into_iter().for_each(|grid| chapter.grid(grid));
+    grids.into_iter().for_each(|table| chapter.table(table));
     let [distance, precision] = panels;
     let label = format!("Algorithm 2, {last} calls");
     Ok([
@@ -552,7 +554,7 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> 
     let arc = |points: usize| {
         Array2::from_shape_fn((points, 2), |(i, d)| between(&a, &b, i as f64 / (points - 1) as f64)[(0, d)])
     };
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "The mean distance of neighbours among x_0 drawn along the arc",
         "points",
         ["η = 0", "η = 1"],
@@ -562,9 +564,9 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> 
         for (gaps, eta) in gaps.iter_mut().zip([0.0, 1.0]) {
             gaps.push(mean_gap(&draw(eta, arc(points), rng)));
         }
-        grid = grid.row(points.to_string(), gaps.each_ref().map(|gaps| gaps[gaps.len() - 1].0));
+        table = table.row(points.to_string(), gaps.each_ref().map(|gaps| gaps[gaps.len() - 1].0));
     }
-    chapter.grid(grid.digits(3));
+    chapter.table(table.digits(3));
     let ratio = |gaps: &[(f64, f64)]| gaps[2].0 / gaps[3].0;
     let of_ratio = |gaps: &[(f64, f64)]| ratio(gaps) * (gaps[2].1 / gaps[2].0).hypot(gaps[3].1 / gaps[3].0);
     let count = setting.count;
@@ -574,17 +576,17 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> 
     let [on_arc, straight] = halfway.each_ref().map(Moments::of);
     let [drawn, too_narrow] = halfway.map(|x_t| distance(mixture, &draw(0.0, x_t, rng), rng) / base);
     let error = |moments: &Moments| StandardError::from(moments.covariance_error[(0, 0)]).drawn(count);
-    let mut table = Table::new("Twice as many points on the arc, and clouds halfway between two")
+    let mut checks = Checks::new("Twice as many points on the arc, and clouds halfway between two")
         .close("η = 0: gap over gap", 2.0, ratio(&gaps[0]), 0.1)
         .within("η = 1: gap over gap", 1.0, ratio(&gaps[1]), of_ratio(&gaps[1]))
         .within("variance halfway on the arc", 1.0, on_arc.covariance[(0, 0)], error(&on_arc))
         .within("variance halfway on the straight line", 0.5, straight.covariance[(0, 0)], error(&straight));
     if !setting.quick {
-        table = table
+        checks = checks
             .at_most("drawn from halfway on the arc: sliced Wasserstein over floor", 2.5, drawn)
             .at_least("drawn from halfway on the line: sliced Wasserstein over floor", 2.5, too_narrow);
     }
-    chapter.table(table);
+    chapter.checks(checks);
     let cloud = pairs(mixture.sample(3000, rng).view());
     let panel = |title: &str, points: &Array2<f64>| {
         Panel::new(title)
@@ -625,8 +627,8 @@ fn cost(chapter: &mut Chapter, network: &impl Denoiser, rng: &mut StdRng) -> Res
         sample(&steps, &counting, standard_normal(points, 2, rng), rng, |_, _| ());
         Ok([counting.calls(), counting.points()])
     };
-    let mut table =
-        Table::new("Points through the network, once and with tenfold points, tenfold steps, tenfold T");
+    let mut checks =
+        Checks::new("Points through the network, once and with tenfold points, tenfold steps, tenfold T");
     for (name, whole, method) in [
         ("Algorithm 2, all T steps", true, Method::SigmaHat),
         ("Algorithm 2 on a grid", false, Method::SigmaHat),
@@ -641,9 +643,9 @@ fn cost(chapter: &mut Chapter, network: &impl Denoiser, rng: &mut StdRng) -> Res
             rows.push(all.to_string());
         }
         let predicted = if whole { "1000, 10000, 1000, 10000" } else { "100, 1000, 1000, 100" };
-        table = table.exactly(name, predicted.to_owned(), rows.join(", "));
+        checks = checks.exactly(name, predicted.to_owned(), rows.join(", "));
     }
-    chapter.table(table.note(
+    chapter.checks(checks.note(
         "once: 10 points, 10 steps, T = 100. One call a step, each with all points; DPM-Solver++(2M) keeps one more array of \
          the size of x",
     ));

@@ -29,7 +29,7 @@ use ddpm::{
 };
 use ddpm_page::{
     plot::{BLACK, BLUE, Figure, GREEN, GREY, ORANGE, Panel, Series, VERMILLION, points_panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2, Axis, array};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -176,8 +176,8 @@ fn budget(chapter: &mut Chapter, setting: &Setting) {
     let gan = (generator.hidden, count(&[generator.clone(), discriminator.clone()]), count(&[generator]));
     let ddpm = (MlpConfig::default().hidden, parameters, parameters);
     let row = |(width, all, drawing): (usize, usize, usize), calls: usize| [width, all, drawing, calls];
-    chapter.grid(
-        Grid::new("Three models, the same layers", "", header)
+    chapter.table(
+        Table::new("Three models, the same layers", "", header)
             .row("VAE: encoder, decoder", row(vae, 1))
             .row("GAN: generator, discriminator", row(gan, 1))
             .row("DDPM: ε_θ", row(ddpm, calls))
@@ -186,8 +186,8 @@ fn budget(chapter: &mut Chapter, setting: &Setting) {
                 setting.ddpm.steps, setting.ddpm.batch, setting.runs
             )),
     );
-    chapter.table(
-        Table::new("None has more parameters than ε_θ")
+    chapter.checks(
+        Checks::new("None has more parameters than ε_θ")
             .at_most("VAE", parameters as f64, vae.1 as f64)
             .at_most("GAN", parameters as f64, gan.1 as f64),
     );
@@ -205,8 +205,8 @@ fn gradients(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     let deceived = |gan: &mut GanTrainer<f64>| {
         deceive(&mut gan.generator, &mut gan.discriminator, &z, GanConfig::default().edge)
     };
-    chapter.table(
-        Table::new("Largest error against central differences, relative to the largest entry")
+    chapter.checks(
+        Checks::new("Largest error against central differences, relative to the largest entry")
             .close(
                 "encoder, through z and the decoder",
                 0.0,
@@ -241,8 +241,8 @@ fn known_likelihood(chapter: &mut Chapter, draws: usize, rng: &mut StdRng) {
     let weights = log_weights(&right, x, &standard_normal(draws, 1, rng));
     let scatter = largest(weights.iter().map(|weight| (weight - exact).abs()));
     let bound = elbo(&wrong, x, &standard_normal(draws, 1, rng));
-    chapter.table(
-        Table::new("Probabilistic PCA at one point, in nats")
+    chapter.checks(
+        Checks::new("Probabilistic PCA at one point, in nats")
             .close("ln p(x, z)/q(z|x) at every z, q the true posterior: ln p(x)", 0.0, scatter, 1e-12)
             .within(
                 "ELBO of a wrong encoder: ln p(x) − KL(q‖p(z|x))",
@@ -252,14 +252,17 @@ fn known_likelihood(chapter: &mut Chapter, draws: usize, rng: &mut StdRng) {
             )
             .note(format!("ln p(x) is {exact:.4}; the wrong encoder’s mean is 0.7 of the right one, its variance twice too large")),
     );
-    let mut grid =
-        Grid::new("ln p(x) less the bound of the wrong encoder", "draws of z", ["missing", "standard error"]);
+    let mut table = Table::new(
+        "ln p(x) less the bound of the wrong encoder",
+        "draws of z",
+        ["missing", "standard error"],
+    );
     for count in [1, 5, 20, 100] {
         let x = point.broadcast((draws / count, 2)).expect("one point, many times");
         let bound = importance_weighted_log_likelihood(&wrong, x, count, rng);
-        grid = grid.row(count.to_string(), [exact - mean(bound.view()), standard_error(bound.view())]);
+        table = table.row(count.to_string(), [exact - mean(bound.view()), standard_error(bound.view())]);
     }
-    chapter.grid(grid.digits(3));
+    chapter.table(table.digits(3));
 }
 
 fn two_generator_losses(chapter: &mut Chapter) {
@@ -267,13 +270,14 @@ fn two_generator_losses(chapter: &mut Chapter) {
     let logits: Array1<f64> = array![-10.0, -5.0, -2.0, 0.0, 2.0];
     let (_, minimax) = saturating_generator_loss(logits.view());
     let (_, kind) = generator_loss(logits.view());
-    let mut grid =
-        Grid::new("Slope of the generator’s loss at a generated point", "D(x)", ["ln(1 − D)", "−ln D"]);
+    let mut table =
+        Table::new("Slope of the generator’s loss at a generated point", "D(x)", ["ln(1 − D)", "−ln D"]);
     for (i, &logit) in logits.indexed_iter() {
         let points = logits.len() as f64;
-        grid = grid.row(format!("{:.5}", sigmoid(logit)), [points * minimax[i], points * kind[i]]);
+        table = table.row(format!("{:.5}", sigmoid(logit)), [points * minimax[i], points * kind[i]]);
     }
-    chapter.grid(grid.digits(3).note("where the discriminator is sure, a minimax generator learns nothing"));
+    chapter
+        .table(table.digits(3).note("where the discriminator is sure, a minimax generator learns nothing"));
 }
 
 /// What a model drew, and how good it is.
@@ -500,13 +504,13 @@ fn quality_and_coverage(
             setting.count,
             setting.runs
         );
-        let mut grid = Grid::new(title, "", header);
+        let mut table = Table::new(title, "", header);
         let truth = draw_data(setting, world);
         let models = ["VAE", "VAE, means alone", "GAN", "DDPM"].map(|name| (name, outcomes));
         for (name, outcomes) in models.into_iter().chain([(DATA, &truth)]) {
             let column = |number: fn(&Draw) -> f64, digits| spread(&of_draws(outcomes, name, number), digits);
             let distances = of_draws(outcomes, name, |draw| draw.distance / world.floor);
-            grid = grid.row(
+            table = table.row(
                 name,
                 [
                     column(|draw| draw.report.found as f64, 1),
@@ -518,7 +522,7 @@ fn quality_and_coverage(
         }
         let modes = world.mixture.weights.len();
         let chance = (modes as f64 - 1.0) / (2.0 * setting.count as f64);
-        chapter.grid(grid.note(format!(
+        chapter.table(table.note(format!(
             "{modes} modes; high quality: within {REACH} deviations of one, of the data itself {:.3} expected; modes, effectively: \
              the effective share of them, of the data itself {:.3} expected",
             1.0 - (-0.5 * REACH * REACH).exp(),
@@ -576,21 +580,21 @@ fn likelihood(chapter: &mut Chapter, setting: &Setting, outcomes: &[Vec<Outcome>
     let entropies = setting.worlds.iter().map(|world| Ok(bits_per_dim(entropy(world)?, 2)));
     let entropies = entropies.collect::<Result<Vec<f64>>>()?;
     let values = |world: usize, name| of_numbers(&outcomes[world], name);
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "Bits per dimension, means of the runs [least most]",
         "",
         setting.worlds.iter().map(|w| w.data.name()),
     );
     for name in names {
-        grid = grid.row(name, (0..setting.worlds.len()).map(|world| spread(&values(world, name), 3)));
+        table = table.row(name, (0..setting.worlds.len()).map(|world| spread(&values(world, name), 3)));
     }
     let nothing = setting.worlds.iter().map(|_| "none".to_owned());
-    chapter.grid(
-        grid.row("GAN", nothing)
+    chapter.table(
+        table.row("GAN", nothing)
             .row("the data’s entropy", entropies.iter().map(|bits| format!("{bits:.3}")))
             .note("all but the quadrature are upper bounds of −ln p(x); no model is below the entropy but by chance"),
     );
-    let mut table = Table::new("What must hold in every run: the least of the runs, in bits/dim");
+    let mut checks = Checks::new("What must hold in every run: the least of the runs, in bits/dim");
     for (world, outcomes) in setting.worlds.iter().zip(outcomes) {
         for name in GAPS {
             let gaps = outcomes.iter().filter_map(|outcome| outcome.gaps.get(name)).copied();
@@ -598,16 +602,16 @@ fn likelihood(chapter: &mut Chapter, setting: &Setting, outcomes: &[Vec<Outcome>
             let (gap, error) = least.context("every run has its gaps")?;
             let points = POINTS.min(setting.count);
             let error = StandardError::from(error).drawn(points).largest_of(setting.runs);
-            table = table.at_least_within(format!("{}: {name}", world.data.name()), 0.0, gap, error);
+            checks = checks.at_least_within(format!("{}: {name}", world.data.name()), 0.0, gap, error);
         }
         let tightness = outcomes.iter().filter_map(|outcome| outcome.gaps.get(GAPS[1]));
-        table = table.at_most(
+        checks = checks.at_most(
             format!("{}: {}, at its most", world.data.name(), GAPS[1]),
             0.05,
             tightness.map(|gap| gap.0).fold(f64::NEG_INFINITY, f64::max),
         );
     }
-    chapter.table(table.note(format!(
+    chapter.checks(checks.note(format!(
         "the least: in standard errors; means of {POINTS} points (twice as many for DDPM’s bound), −ELBO over 50 draws"
     )));
     Ok(())
@@ -624,8 +628,8 @@ fn two_knobs(chapter: &mut Chapter, setting: &Setting, outcomes: &[Vec<Outcome>]
     let bits = bits_per_dim(-mean(mean_elbo(&forgetful, &x, &mut rng).view()), 2);
     let kl = mean(forgetful.kl(x.view()).view());
     let ignorant = bits_per_dim(2.0 * gaussian::entropy(1.0), 2);
-    chapter.grid(
-        Grid::new("VAE on gaussians8", "the KL’s weight", ["−ELBO in bits/dim", "KL in nats"])
+    chapter.table(
+        Table::new("VAE on gaussians8", "the KL’s weight", ["−ELBO in bits/dim", "KL in nats"])
             .row("rises from 0 to 1 in the first half", [all(VAE_BITS[0]), all("KL")])
             .row("1 from the first step (one run)", [format!("{bits:.3}"), format!("{kl:.3}")])
             .note(format!(
@@ -651,8 +655,8 @@ fn two_knobs(chapter: &mut Chapter, setting: &Setting, outcomes: &[Vec<Outcome>]
         all("D"),
     ];
     let header = ["modes found", "high quality", "modes, effectively", "discriminator’s loss"];
-    chapter.grid(
-        Grid::new("GAN on gaussians8", "coordinates are multiplied by", header)
+    chapter.table(
+        Table::new("GAN on gaussians8", "coordinates are multiplied by", header)
             .row("1 (one run)", runs[0].clone())
             .row(format!("{}, as above", setting.gan.learning.point_scale), usual)
             .row("25, as for ε_θ (one run)", runs[1].clone())
@@ -688,8 +692,8 @@ fn seconds(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result
     let header = ["network calls", "microseconds a point", "points a second"];
     let row =
         |calls: usize, time: f64| [calls.to_string(), format!("{time:.2}"), format!("{:.0}", 1e6 / time)];
-    chapter.grid(
-        Grid::new(format!("Drawing {count} points at once on this machine, the median of 5"), "", header)
+    chapter.table(
+        Table::new(format!("Drawing {count} points at once on this machine, the median of 5"), "", header)
             .row("VAE", row(1, one))
             .row("GAN", row(1, other))
             .row("DDIM", row(few.len(), quick))
@@ -725,17 +729,17 @@ fn triangle(chapter: &mut Chapter, setting: &Setting, scores: &Scores) -> Result
     let slowest = (setting.schedule.steps() as f64).ln().max(f64::MIN_POSITIVE);
     let mut panels = Vec::new();
     for (world, scores) in setting.worlds.iter().zip(scores) {
-        let mut grid =
-            Grid::new(format!("{}: 1 is best", world.data.name()), "", ["quality", "coverage", "speed"]);
+        let mut table =
+            Table::new(format!("{}: 1 is best", world.data.name()), "", ["quality", "coverage", "speed"]);
         let frame = |share| Series::dashed("", outline([share; 3])).color(GREY);
         let mut panel = Panel::new(world.data.name()).series(frame(1.0)).series(frame(0.5));
         for (name, calls, color) in corners(setting) {
             let Some([quality, coverage]) = scores.get(&name) else { continue };
             let shares = [quality.min(1.0), *coverage, 1.0 - (calls as f64).ln() / slowest];
-            grid = grid.row(name.clone(), shares);
+            table = table.row(name.clone(), shares);
             panel = panel.series(Series::line(name, outline(shares)).color(color));
         }
-        chapter.grid(grid.digits(3));
+        chapter.table(table.digits(3));
         panels.push(
             panel
                 .axes("← coverage · speed →", "quality →")
@@ -769,18 +773,18 @@ fn way_out(chapter: &mut Chapter, setting: &Setting, scores: &Scores) -> Result<
     let mut panels = Vec::new();
     for (world, scores) in setting.worlds.iter().zip(scores) {
         let header = ["calls", "high quality", "modes, effectively"];
-        let mut grid =
-            Grid::new(format!("{}: DDIM with η = 0, the same network", world.data.name()), "", header);
+        let mut table =
+            Table::new(format!("{}: DDIM with η = 0, the same network", world.data.name()), "", header);
         let (mut quality, mut coverage) = (Vec::new(), Vec::new());
         let steps = setting.schedule.steps();
         let names = CALLS.map(|calls| (ddim_name(calls), calls));
         for (name, calls) in names.into_iter().chain([("DDPM".to_owned(), steps)]) {
             let Some(&[good, even]) = scores.get(&name) else { continue };
-            grid = grid.row(name, [calls.to_string(), format!("{good:.3}"), format!("{even:.3}")]);
+            table = table.row(name, [calls.to_string(), format!("{good:.3}"), format!("{even:.3}")]);
             quality.push((calls as f64, good));
             coverage.push((calls as f64, even));
         }
-        chapter.grid(grid.digits(3));
+        chapter.table(table.digits(3));
         let mut panel = Panel::new(world.data.name())
             .axes("network calls a sample", "share")
             .log_x()

@@ -23,7 +23,7 @@ use ddpm::{
 };
 use ddpm_page::{
     plot::{Figure, Panel, Series, curve, pairs, points_panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -74,19 +74,19 @@ fn main() -> Result<()> {
 
 /// All bugs, one after the other, and what one looks up afterwards.
 fn guide(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
-    let mut grid = Grid::new("What gives it away", "", ["right", "wrong"]);
+    let mut table = Table::new("What gives it away", "", ["right", "wrong"]);
     for bug in Progress::over("bugs", BUGS) {
         let [right, wrong] = show(chapter, setting, bug)?;
         let label = format!("{:<3}  {}", format!("B{}", bug.number), bug.measures[0].name);
-        grid = grid.row(label, [right, wrong]);
+        table = table.row(label, [right, wrong]);
     }
     chapter.section("All numbers");
-    chapter.grid(grid.digits(3));
+    chapter.table(table.digits(3));
     chapter.section("Self-check");
     let probably = |numbers: &[usize]| numbers.iter().map(|n| format!("B{n}")).collect::<Vec<_>>().join(", ");
     let rows = SYMPTOMS.iter().map(|(see, numbers)| (*see, [probably(numbers)]));
-    let grid = Grid::new("Your samples look like this?", "what you see", ["it is probably"]);
-    chapter.grid(rows.fold(grid, |grid, (see, cells)| grid.row(see, cells)));
+    let table = Table::new("Your samples look like this?", "what you see", ["it is probably"]);
+    chapter.table(rows.fold(table, |table, (see, cells)| table.row(see, cells)));
     chapter.say("`cargo run --bin ch11_bugs -- --bug B7` shows one of them.");
     Ok(())
 }
@@ -99,19 +99,19 @@ fn show(chapter: &mut Chapter, setting: &Setting, bug: &Bug) -> Result<[f64; 2]>
     let [right, wrong] =
         [Code::Right, Code::Wrong].map(|code| bug.numbers(&setting.world, code, setting.seed));
     let (right, wrong) = (right?, wrong?);
-    let mut table = Table::new(format!("B{} in numbers", bug.number));
+    let mut checks = Checks::new(format!("B{} in numbers", bug.number));
     for (measure, (&right, &wrong)) in bug.measures.iter().zip(right.iter().zip(&wrong)) {
-        table = row(table, "right code", measure, measure.right, right);
-        table = row(table, "with the bug", measure, measure.wrong, wrong);
+        checks = row(checks, "right code", measure, measure.right, right);
+        checks = row(checks, "with the bug", measure, measure.wrong, wrong);
     }
-    chapter.table(table);
+    chapter.checks(checks);
     chapter.figure(&setting.picture(bug)?, &format!("b{}", bug.number))?;
     let commands = bug.tests.iter().map(|(file, name)| format!("cargo test --test {file} {name}"));
     chapter.say(format!("Goes red:\n{}", commands.collect::<Vec<_>>().join("\n")));
     Ok([right[0], wrong[0]])
 }
 
-fn row(table: Table, code: &str, measure: &Measure, bound: Bound, measured: f64) -> Table {
+fn row(table: Checks, code: &str, measure: &Measure, bound: Bound, measured: f64) -> Checks {
     let quantity = format!("{code}: {}", measure.name);
     match bound {
         Bound::AtMost(bound) => table.at_most(quantity, bound, measured),

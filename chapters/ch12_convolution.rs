@@ -10,7 +10,7 @@ use ddpm::{
 };
 use ddpm_page::{
     plot::{Figure, Panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ddpm_unet::{
     lesson::{
@@ -77,23 +77,23 @@ fn the_same_network(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     let loss = (&y * to_tensor(weights.view(), &Device::Cpu)?)?.sum_all()?;
     let by_tensors = loss.backward()?;
 
-    let mut table =
-        Table::new("Tensors in f32 against arrays in f64: largest difference over largest number");
+    let mut checks =
+        Checks::new("Tensors in f32 against arrays in f64: largest difference over largest number");
     let size = largest(output.iter().map(|y| y.abs()));
-    table = table.at_most("output", 1e-5, largest_difference(&to_array(&y)?, &output) / size);
+    checks = checks.at_most("output", 1e-5, largest_difference(&to_array(&y)?, &output) / size);
     for tensor in config.tensors() {
         let gradient = by_tensors.get(parameters.get(&tensor.name)).expect("every parameter has a gradient");
         let gradient: Array1<f64> =
             gradient.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
         let expected = Array1::from(by_arrays[tensor.range].to_vec());
         let size = largest(expected.iter().map(|g| g.abs()));
-        table = table.at_most(
+        checks = checks.at_most(
             format!("gradient by {}", tensor.name),
             1e-5,
             largest_difference(&gradient, &expected) / size,
         );
     }
-    chapter.table(table.note(format!(
+    chapter.checks(checks.note(format!(
         "200 points, {} parameters. An f32 is off by 6e-8 of itself; a sum of hundreds of products by some of that",
         parameters.count()
     )));
@@ -105,16 +105,16 @@ fn windows(chapter: &mut Chapter) {
     let x = Array3::from_shape_vec((3, 3, 1), (1..=9).map(f64::from).collect()).expect("nine numbers");
     let geometry = Geometry { stride: 1, before: 0, after: 0 };
     let columns = im2col(x.view(), 2, geometry);
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "The windows of the image 1 2 3 / 4 5 6 / 7 8 9 under a kernel of 2 × 2",
         "output",
         ["up left", "up right", "down left", "down right"],
     );
     for (place, row) in columns.rows().into_iter().enumerate() {
-        grid = grid.row(format!("({}, {})", place / 2, place % 2), row.to_vec());
+        table = table.row(format!("({}, {})", place / 2, place % 2), row.to_vec());
     }
-    chapter.grid(
-        grid.note("im2col: one row for each output. Times the kernel as a column, that is the convolution"),
+    chapter.table(
+        table.note("im2col: one row for each output. Times the kernel as a column, that is the convolution"),
     );
 }
 
@@ -153,36 +153,37 @@ fn products(chapter: &mut Chapter, rng: &mut StdRng) {
         let columns = im2col(x.view(), size, geometry);
         let others: Array2<f64> = random(columns.dim(), rng);
         let image = col2im(others.view(), x.dim(), size, geometry);
-        let mut table = Table::new(format!("{name}: largest difference, f64, 7 × 5 pixels, 3 → 4 channels"))
-            .at_most("product against definition", 1e-12, largest_difference(&y, &expected))
-            .at_most("∂L/∂x against differences", 1e-11, largest_difference(&gradients.x, &by_x))
-            .at_most(
-                "∂L/∂kernel against differences",
-                1e-11,
-                largest_difference(&gradients.kernel, &by_kernel),
-            )
-            .at_most("∂L/∂bias against differences", 1e-11, largest_difference(&gradients.bias, &by_bias))
-            .close(
-                "⟨im2col(x), c⟩ = ⟨x, col2im(c)⟩",
-                sum_of_products(&columns, &others),
-                sum_of_products(&x, &image),
-                1e-12,
-            );
+        let mut checks =
+            Checks::new(format!("{name}: largest difference, f64, 7 × 5 pixels, 3 → 4 channels"))
+                .at_most("product against definition", 1e-12, largest_difference(&y, &expected))
+                .at_most("∂L/∂x against differences", 1e-11, largest_difference(&gradients.x, &by_x))
+                .at_most(
+                    "∂L/∂kernel against differences",
+                    1e-11,
+                    largest_difference(&gradients.kernel, &by_kernel),
+                )
+                .at_most("∂L/∂bias against differences", 1e-11, largest_difference(&gradients.bias, &by_bias))
+                .close(
+                    "⟨im2col(x), c⟩ = ⟨x, col2im(c)⟩",
+                    sum_of_products(&columns, &others),
+                    sum_of_products(&x, &image),
+                    1e-12,
+                );
         if geometry.stride == 1 {
             let back =
                 Geometry { stride: 1, before: size - 1 - geometry.before, after: size - 1 - geometry.after };
             let none = Array1::zeros(3);
             let by_turned = convolve(g.view(), turned(kernel.view()).view(), none.view(), back);
             let difference = largest_difference(&by_turned, &gradients.x);
-            table = table.at_most("∂L/∂x against the turned kernel", 1e-12, difference);
+            checks = checks.at_most("∂L/∂x against the turned kernel", 1e-12, difference);
         }
-        chapter.table(table);
+        chapter.checks(checks);
     }
 }
 
 fn strips(chapter: &mut Chapter) {
     chapter.section("Windows that need no copy");
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "A 3×3 convolution of one image: numbers that are written before the products, and multiplications",
         "image",
         ["the image", "im2col", "a strip", "multiplications, of im2col's"],
@@ -196,21 +197,21 @@ fn strips(chapter: &mut Chapter) {
         let share = multiplied as f64 / (3 * side * side) as f64;
         let cells =
             [image.to_string(), columns.to_string(), strip.to_string(), format!("{:.1} %", 100.0 * share)];
-        grid = grid.row(format!("{side} × {side} × {channels}"), cells);
+        table = table.row(format!("{side} × {side} × {channels}"), cells);
     }
-    chapter.grid(grid.note(
+    chapter.table(table.note(
         "a strip: rows of pixels, one pixel of zeros between them, a row of zeros above and below. Its windows overlap in memory",
     ));
 }
 
 fn fast_operations(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     chapter.section("Every operation against the library’s own");
-    let mut table = Table::new("Largest difference over largest number, values and gradients, f32");
+    let mut checks = Checks::new("Largest difference over largest number, values and gradients, f32");
     for case in Progress::over("comparing", cases(2)) {
         let difference = case.difference(rng)?;
-        table = table.at_most(case.name(), 1e-5, difference.values.max(difference.gradients));
+        checks = checks.at_most(case.name(), 1e-5, difference.values.max(difference.gradients));
     }
-    chapter.table(table.note("both sides sum in f32, in different orders: that is all that may differ"));
+    chapter.checks(checks.note("both sides sum in f32, in different orders: that is all that may differ"));
     Ok(())
 }
 
@@ -226,7 +227,7 @@ fn how_fast(chapter: &mut Chapter, rounds: usize, rng: &mut StdRng) -> Result<()
     let timed: Vec<(String, Case)> = (timed.into_iter().map(|(name, case)| (name.to_owned(), case)))
         .chain(others.map(|case| (case.name().to_owned(), case)))
         .collect();
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "16 images forwards and backwards on one thread, medians",
         "operation",
         ["the library’s own, ms", "ours, ms", "ratio"],
@@ -234,10 +235,10 @@ fn how_fast(chapter: &mut Chapter, rounds: usize, rng: &mut StdRng) -> Result<()
     let mut ratios = Vec::new();
     for (name, case) in Progress::over("timing", timed) {
         let [ours, own] = case.seconds(rounds, rng)?;
-        grid = grid.row(name.clone(), [1e3 * own, 1e3 * ours, own / ours]);
+        table = table.row(name.clone(), [1e3 * own, 1e3 * ours, own / ours]);
         ratios.push((name, own / ours));
     }
-    chapter.grid(grid.digits(3).note(
+    chapter.table(table.digits(3).note(
         "timed in turn on this machine, whatever else it does; the library would use more threads, but so do we: one for each chunk of a batch",
     ));
     chapter.figure(
@@ -281,7 +282,7 @@ fn where_the_time_goes(chapter: &mut Chapter, rounds: usize, rng: &mut StdRng) -
     let (done, spent) = record(|| (0..rounds).try_for_each(|_| pass()));
     done?;
     let total = start.elapsed().as_secs_f64();
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "The laptop U-Net on 16 images, one thread",
         "operation",
         ["forwards, ms", "backwards, ms", "share"],
@@ -291,12 +292,12 @@ fn where_the_time_goes(chapter: &mut Chapter, rounds: usize, rng: &mut StdRng) -
         let [forward, backward] = [forward, backward].map(|taken| taken.as_secs_f64());
         let cells = [forward, backward].map(|taken| format!("{:.1}", 1e3 * taken / rounds as f64));
         let share = format!("{:.1} %", 100.0 * (forward + backward) / total);
-        grid = grid.row(name, cells.into_iter().chain([share]));
+        table = table.row(name, cells.into_iter().chain([share]));
         rest -= forward + backward;
     }
     let share = format!("{:.1} %", 100.0 * rest / total);
     let cells = [String::new(), format!("{:.1}", 1e3 * rest / rounds as f64), share];
-    chapter.grid(grid.row("the library: sums of gradients, joints, copies", cells).note(format!(
+    chapter.table(table.row("the library: sums of gradients, joints, copies", cells).note(format!(
         "{} parameters; {:.0} ms in all on this machine, whatever else it does",
         network.parameters().count(),
         1e3 * total / rounds as f64

@@ -6,7 +6,7 @@ use clap::Parser;
 use ddpm::{course, schedule::Schedule};
 use ddpm_page::{
     plot::{Figure, Heatmap, Panel},
-    report::{Cell, Chapter, Common, Grid, Table, catalogue},
+    report::{Cell, Chapter, Checks, Common, Table, catalogue},
 };
 use ddpm_unet::{
     diffusers::{Scheduler, read_folder, write_folder},
@@ -89,15 +89,15 @@ fn choose(arguments: &Arguments, rng: &mut StdRng) -> Result<Walked> {
 
 fn counts(chapter: &mut Chapter) -> Result<()> {
     chapter.section("How many parameters");
-    let mut table = Table::new("Parameters, counted from the blueprint; nothing is allocated");
-    let mut grid =
-        Grid::new("Where they are, in %", "kind of layer", Preset::ALL.map(|preset| preset.to_string()));
+    let mut checks = Checks::new("Parameters, counted from the blueprint; nothing is allocated");
+    let mut table =
+        Table::new("Where they are, in %", "kind of layer", Preset::ALL.map(|preset| preset.to_string()));
     let mut blueprints = Vec::new();
     for (preset, known) in Preset::ALL.into_iter().zip([1_540_681, 1_623_169, 35_746_307, 113_673_219]) {
         let config = UNetConfig::preset(preset);
         let (height, width) = config.sample_size.context("a preset knows its size")?;
         let blueprint = Blueprint::of(&config, height, width)?;
-        table = table.exactly(preset.to_string(), known, blueprint.count());
+        checks = checks.exactly(preset.to_string(), known, blueprint.count());
         blueprints.push(blueprint);
     }
     for kind in Kind::ALL.into_iter().filter(|&kind| blueprints[0].kind(kind).any(|layer| layer.count() > 0))
@@ -105,13 +105,14 @@ fn counts(chapter: &mut Chapter) -> Result<()> {
         let share = |blueprint: &Blueprint| {
             100.0 * blueprint.kind(kind).map(Layer::count).sum::<usize>() as f64 / blueprint.count() as f64
         };
-        grid = grid.row(kind.to_string(), blueprints.iter().map(share).collect::<Vec<_>>());
+        table = table.row(kind.to_string(), blueprints.iter().map(share).collect::<Vec<_>>());
     }
-    chapter
-        .table(table.note("the last two are the counts of Ho et al.’s code: 35.7 M and 114 M in the paper"));
-    chapter.grid(grid.digits(3));
+    chapter.checks(
+        checks.note("the last two are the counts of Ho et al.’s code: 35.7 M and 114 M in the paper"),
+    );
+    chapter.table(table.digits(3));
 
-    let mut table = Table::new("A residual block’s parameters: the formula against the blueprint");
+    let mut checks = Checks::new("A residual block’s parameters: the formula against the blueprint");
     let [_, laptop, cifar10, _] = blueprints.as_slice() else { unreachable!("four presets") };
     for (name, blueprint, block, inputs, outputs, time) in [
         ("laptop, down 0, first", laptop, "down_blocks.0.resnets.0.", 32, 32, 128),
@@ -121,9 +122,9 @@ fn counts(chapter: &mut Chapter) -> Result<()> {
     ] {
         let counted =
             blueprint.layers.iter().filter(|layer| layer.name.starts_with(block)).map(Layer::count).sum();
-        table = table.exactly(name, residual_parameters(inputs, outputs, time), counted);
+        checks = checks.exactly(name, residual_parameters(inputs, outputs, time), counted);
     }
-    chapter.table(table);
+    chapter.checks(checks);
     Ok(())
 }
 
@@ -143,7 +144,7 @@ fn walk(chapter: &mut Chapter, walked: &Walked) -> Result<()> {
     let blueprint = Blueprint::of(network.config(), *height, *width)?;
     chapter.section("A walk of shapes");
     let columns = ["height", "width", "channels", "parameters", "million multiplications"];
-    let mut grid = Grid::new(format!("A {height} × {width} image on its way"), "block", columns);
+    let mut table = Table::new(format!("A {height} × {width} image on its way"), "block", columns);
     for block in blueprint.layers.chunk_by(|a, b| block_of(&a.name) == block_of(&b.name)) {
         let last = block.last().context("a block has layers")?;
         let [height, width, channels] = match *last.shape.as_slice() {
@@ -152,7 +153,7 @@ fn walk(chapter: &mut Chapter, walked: &Walked) -> Result<()> {
         };
         let parameters: usize = block.iter().map(Layer::count).sum();
         let multiplications = block.iter().map(|layer| layer.multiplications).sum::<u64>() as f64 / 1e6;
-        grid = grid.row(
+        table = table.row(
             block_of(&last.name),
             [
                 Cell::from(height),
@@ -163,13 +164,13 @@ fn walk(chapter: &mut Chapter, walked: &Walked) -> Result<()> {
             ],
         );
     }
-    chapter.grid(grid.digits(3).note(format!(
+    chapter.table(table.digits(3).note(format!(
         "{} parameters and {:.4} billion multiplications in all",
         blueprint.count(),
         blueprint.multiplications() as f64 / 1e9
     )));
-    chapter.table(
-        Table::new("The walk ends where it began, and was counted as it is built")
+    chapter.checks(
+        Checks::new("The walk ends where it began, and was counted as it is built")
             .exactly("parameters of the network", blueprint.count(), network.parameters().count())
             .exactly(
                 "height of the output",
@@ -203,8 +204,8 @@ fn time(chapter: &mut Chapter) -> Result<()> {
 
     let nearest = (1..1000).map(|t| similarity(&rows[t], &rows[t - 1])).fold(f64::NEG_INFINITY, f64::max);
     let longest = rows.iter().map(|row| similarity(row, row)).fold(f64::NEG_INFINITY, f64::max);
-    chapter.table(
-        Table::new("Every t has its own direction")
+    chapter.checks(
+        Checks::new("Every t has its own direction")
             .close("‖e‖²/(size/2), since sin² + cos² = 1", 1.0, longest, 1e-4)
             .at_most("cosine of two neighbours, at most", 0.9999, nearest),
     );
@@ -229,7 +230,7 @@ fn costs(chapter: &mut Chapter, walked: &Walked, rounds: usize) -> Result<()> {
         }
     }
     let (total, seconds) = fastest.context("at least one round")?;
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         format!("One {height} × {width} image forward, the fastest of {rounds}"),
         "kind of layer",
         ["layers", "% of parameters", "% of multiplications", "% of time", "multiplications per ns"],
@@ -238,7 +239,7 @@ fn costs(chapter: &mut Chapter, walked: &Walked, rounds: usize) -> Result<()> {
         let layers: Vec<&Layer> = blueprint.kind(kind).collect();
         let parameters = layers.iter().map(|layer| layer.count()).sum::<usize>() as f64;
         let multiplications = layers.iter().map(|layer| layer.multiplications).sum::<u64>() as f64;
-        grid = grid.row(
+        table = table.row(
             kind.to_string(),
             [
                 Cell::from(if layers.is_empty() { String::new() } else { layers.len().to_string() }),
@@ -250,7 +251,7 @@ fn costs(chapter: &mut Chapter, walked: &Walked, rounds: usize) -> Result<()> {
         );
     }
     let measured: f64 = seconds.iter().sum();
-    chapter.grid(grid.digits(3).note(format!(
+    chapter.table(table.digits(3).note(format!(
         "{total:.4} s in all, of which the layers account for {:.3} %; sums and joints multiply nothing",
         100.0 * measured / total
     )));
@@ -287,26 +288,29 @@ fn sight(chapter: &mut Chapter, images: usize, rng: &mut StdRng) -> Result<()> {
     ways.push(("the middle only".into(), of(experiment(&[], false), &only_level(levels, layers, None))?));
     ways.push(("all ways".into(), of(experiment(&[], false), &[])?));
 
-    let mut grid =
-        Grid::new("One pixel of the output, one way open at a time", "open", ["reach in pixels", "strength"]);
+    let mut table = Table::new(
+        "One pixel of the output, one way open at a time",
+        "open",
+        ["reach in pixels", "strength"],
+    );
     for (name, map) in &ways {
-        grid = grid.row(name.clone(), [reach(map, pixel), map.sum()]);
+        table = table.row(name.clone(), [reach(map, pixel), map.sum()]);
     }
-    chapter.grid(grid.digits(3).note(
+    chapter.table(table.digits(3).note(
         "reach: root mean square distance of the pixels it depends on, weighted by |∂ε/∂x|; strength: the sum of |∂ε/∂x|",
     ));
-    let table = ways[..levels].windows(2).fold(
-        Table::new("The coarser the level, the further it looks"),
-        |table, pair| {
+    let checks = ways[..levels].windows(2).fold(
+        Checks::new("The coarser the level, the further it looks"),
+        |checks, pair| {
             let [(_, finer), (name, coarser)] = pair else { unreachable!("windows of two") };
-            table.at_least(
+            checks.at_least(
                 format!("{name}, over the finer one"),
                 1.0,
                 reach(coarser, pixel) / reach(finer, pixel),
             )
         },
     );
-    chapter.table(table);
+    chapter.checks(checks);
     let panels = ways.iter().map(|(name, map)| sight_panel(name, map.view()));
     chapter.figure(&Figure::new("").columns(3).panels(panels).panel_size(300, 270), "sight")?;
 
@@ -318,18 +322,20 @@ fn sight(chapter: &mut Chapter, images: usize, rng: &mut StdRng) -> Result<()> {
     .into_iter()
     .map(|(name, config)| Ok((name, of(config, &[])?)))
     .collect::<Result<_>>()?;
-    let mut grid =
-        Grid::new("What attention adds", "attention", ["reach in pixels", "% of |∂ε/∂x| beyond 8 pixels"]);
+    let mut table =
+        Table::new("What attention adds", "attention", ["reach in pixels", "% of |∂ε/∂x| beyond 8 pixels"]);
     for (name, map) in &with {
         let far: f64 = map
             .indexed_iter()
             .filter(|((k, l), _)| k.abs_diff(pixel.0).max(l.abs_diff(pixel.1)) > 8)
             .map(|(_, weight)| weight)
             .sum();
-        grid = grid.row(name.clone(), [reach(map, pixel), 100.0 * far / map.sum()]);
+        table = table.row(name.clone(), [reach(map, pixel), 100.0 * far / map.sum()]);
     }
-    chapter.grid(
-        grid.digits(3).note("random weights: what the architecture can carry, not what training makes of it"),
+    chapter.table(
+        table
+            .digits(3)
+            .note("random weights: what the architecture can carry, not what training makes of it"),
     );
     chapter.figure(
         &Figure::new("")
@@ -379,8 +385,8 @@ fn learning(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result<()> 
         .fold(0.0, f64::max);
     let of_keys =
         keys.iter().map(|slope| slope.measured.abs().max(slope.predicted) / steepest).fold(0.0, f64::max);
-    chapter.table(
-        Table::new("Gradients of the whole network, f32, against central differences along them")
+    chapter.checks(
+        Checks::new("Gradients of the whole network, f32, against central differences along them")
             .exactly("parameter tensors without a gradient", 0, silent)
             .at_most("largest relative error of a slope", 2e-2, worst)
             .at_most("slope of the keys’ bias, over the steepest", 1e-4, of_keys)
@@ -402,8 +408,8 @@ fn learning(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result<()> 
     let group = normed.narrow(0, 0, 1)?.narrow(3, 0, 4)?.to_dtype(DType::F64)?;
     let mean: f64 = group.mean_all()?.to_scalar()?;
     let variance: f64 = group.affine(1.0, -mean)?.sqr()?.mean_all()?.to_scalar()?;
-    chapter.table(
-        Table::new("What else must hold")
+    chapter.checks(
+        Checks::new("What else must hold")
             .at_least("change of the output from t = 1 to T, relative", 1e-3, change)
             .at_most("largest output of a fresh network", 1e-3, largest(&at(&fresh, 500.0)?)?)
             .close("mean of a group after GroupNorm", 0.0, mean, 1e-5)
@@ -416,7 +422,7 @@ fn learning(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result<()> 
 fn same_as_diffusers(chapter: &mut Chapter) -> Result<()> {
     chapter.section("The same numbers as diffusers’");
     let folders = course::within("tests/fixtures/unet")?;
-    let mut table = Table::new("Largest difference of the outputs, over the largest output");
+    let mut checks = Checks::new("Largest difference of the outputs, over the largest output");
     for name in ["paper", "heads", "options", "odd", "flat"] {
         let folder = folders.join(name);
         let network = read_folder(&folder, &Device::Cpu)?.network;
@@ -428,13 +434,13 @@ fn same_as_diffusers(chapter: &mut Chapter) -> Result<()> {
             (network.forward(&last(&stored["x"])?, &t, Mode::Evaluate)?, last(&stored["y"])?);
         let error: f32 = (found - &expected)?.abs()?.flatten_all()?.max(0)?.to_scalar()?;
         let scale: f32 = expected.abs()?.flatten_all()?.max(0)?.to_scalar()?;
-        table = table.at_most(
+        checks = checks.at_most(
             format!("{name}, {} parameters", network.parameters().count()),
             1e-4,
             f64::from(error / scale),
         );
     }
-    chapter.table(table.note(
+    chapter.checks(checks.note(
         "tests/fixtures/unet.py made these networks and their outputs, with diffusers 0.42 and PyTorch 2.15",
     ));
     Ok(())
@@ -460,8 +466,8 @@ fn there_and_back(chapter: &mut Chapter, walked: &Walked, save: Option<&Path>) -
     let (written, read) = (numbers(&network)?, numbers(&back.network)?);
     ensure!(written.len() == read.len(), "as many parameters as were written");
     let changed = written.iter().zip(&read).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-    chapter.table(
-        Table::new("Written as a diffusers folder, and read back")
+    chapter.checks(
+        Checks::new("Written as a diffusers folder, and read back")
             .exactly("parameters", network.parameters().count(), back.network.parameters().count())
             .exactly("parameters that changed", 0, changed)
             .exactly("the settings are the same", true, back.network.config() == network.config())

@@ -6,7 +6,7 @@ use clap::Parser;
 use ddpm::{metrics::StandardError, schedule::ScheduleName};
 use ddpm_page::{
     plot::{Figure, Panel, Series},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ddpm_unet::{
     denoiser::ImageDenoiser,
@@ -193,8 +193,8 @@ fn describe(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer, p
     let Setting { schedule, timesteps, training, data, .. } = trainer.setting();
     let passes = (training.steps * training.batch) as f64 / data.count as f64;
     chapter.section("The run");
-    chapter.grid(
-        Grid::new("", "what", ["here"])
+    chapter.table(
+        Table::new("", "what", ["here"])
             .row("images", [data.name.clone()])
             .row("parameters", [trainer.network().parameters().count().to_string()])
             .row("schedule", [format!("{schedule}, T = {timesteps}")])
@@ -320,8 +320,8 @@ fn before(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) -> 
     let mean = times.iter().sum::<usize>() as f64 / drawn;
     // a uniform t has variance (T² − 1)/12, and misses the last per cent of 1…T in n draws with probability 0.99ⁿ
     let error = ((steps as f64).powi(2) / 12.0 / drawn).sqrt();
-    chapter.table(
-        Table::new(format!("The first {} examples", times.len()))
+    chapter.checks(
+        Checks::new(format!("The first {} examples", times.len()))
             .at_least("smallest number of an image", -1.0, low)
             .at_most("largest number of an image", 1.0, high)
             .within("E ε²", 1.0, eps_squares / count as f64, (2.0 / count as f64).sqrt())
@@ -360,18 +360,18 @@ fn curves(chapter: &mut Chapter, trainer: &Trainer) -> Result<()> {
     let (history, training) = (trainer.history(), &trainer.setting().training);
     let (steps, (h, w, c)) = (&history.steps, trainer.setting().data.shape);
     let numbers = training.batch * h * w * c;
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "The average, judged always on the same images, t and ε",
         "after step",
         ["L_simple per number"],
     );
     for judged in &history.judged {
-        grid = grid.row(judged.step.to_string(), [judged.loss]);
+        table = table.row(judged.step.to_string(), [judged.loss]);
     }
-    chapter.grid(grid.digits(4));
+    chapter.table(table.digits(4));
     if let ([first, ..], Some(best)) = (steps.as_slice(), history.best()) {
-        chapter.table(
-            Table::new("From knowing nothing to knowing something")
+        chapter.checks(
+            Checks::new("From knowing nothing to knowing something")
                 .within(
                     "the first loss",
                     1.0,
@@ -411,17 +411,18 @@ fn loss_by_time(chapter: &mut Chapter, collection: &Collection, trainer: &Traine
     let batch = judging_batch(judges, schedule, training.seed, 4 * training.judged_images)?;
     let losses = losses(&trainer.denoiser()?, &batch, trainer.device())?;
     let (bins, count) = (10.min(batch.len()), batch.len());
-    let mut grid = Grid::new("L_simple per number by t, on the average", "t", ["√ᾱ_t in the middle", "loss"]);
+    let mut table =
+        Table::new("L_simple per number by t, on the average", "t", ["√ᾱ_t in the middle", "loss"]);
     let mut curve = Vec::new();
     for bin in 0..bins {
         let rows = bin * count / bins..(bin + 1) * count / bins;
         let (from, to) = (batch.t[rows.start], batch.t[rows.end - 1]);
         let loss = losses[rows.clone()].iter().sum::<f64>() / rows.len() as f64;
         let middle = (from + to) / 2;
-        grid = grid.row(format!("{from} … {to}"), [schedule.alpha_bar(middle).sqrt(), loss]);
+        table = table.row(format!("{from} … {to}"), [schedule.alpha_bar(middle).sqrt(), loss]);
         curve.push((middle as f64, loss));
     }
-    chapter.grid(grid.digits(3));
+    chapter.table(table.digits(3));
     let panel = Panel::new("").axes("t", "E‖ε − ε_θ‖²/D").log_y().line("average", curve);
     chapter.figure(&Figure::new("The loss by t").panel(panel), "loss_over_t")?;
     Ok(())
@@ -446,8 +447,8 @@ fn every_parameter(chapter: &mut Chapter, collection: &Collection, trainer: &Tra
     let denoiser = trainer.denoiser()?;
     let [early, late] = [1, trainer.schedule().steps()].map(|t| denoiser.predict(&x_t, t as f64));
     let difference = (early? - late?)?.abs()?.max_all()?.to_scalar::<f32>()?;
-    chapter.table(
-        Table::new("After training")
+    chapter.checks(
+        Checks::new("After training")
             .exactly("tensors of parameters that are as they began", 0, same)
             .at_least("largest |ε_θ(x, 1) − ε_θ(x, T)|", 1e-6, difference.into())
             .note(format!(
@@ -486,8 +487,8 @@ fn on_disk(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) ->
     second.take_steps(&mut feed, 5)?;
     let (whole, second) = (whole.checkpoint()?.into_rows()?, second.checkpoint()?.into_rows()?);
     let differ = |a: &[f32], b: &[f32]| a.iter().zip(b).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-    chapter.table(
-        Table::new("Eight steps in one go, and three, a checkpoint, five: numbers that differ")
+    chapter.checks(
+        Checks::new("Eight steps in one go, and three, a checkpoint, five: numbers that differ")
             .exactly("weights", 0, differ(&whole.weights, &second.weights))
             .exactly("their average", 0, differ(&whole.average, &second.average))
             .exactly("mean of the gradients", 0, differ(&whole.mean, &second.mean))
@@ -500,8 +501,8 @@ fn on_disk(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) ->
     checkpoint.save(&path)?;
     let bytes = path.metadata().map_or(0, |data| data.len());
     let again = Checkpoint::load(&path)?;
-    chapter.table(
-        Table::new("model.safetensors, for ch15 and ch16")
+    chapter.checks(
+        Checks::new("model.safetensors, for ch15 and ch16")
             .exactly("numbers that differ after reading it", 0, differ(again.average(), checkpoint.average()))
             .note(format!(
                 "{bytes} bytes for the average of {} parameters; the last weights are in the folder `checkpoints`",

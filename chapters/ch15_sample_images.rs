@@ -11,7 +11,7 @@ use ddpm::{
 };
 use ddpm_page::{
     plot::{Figure, Panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ddpm_unet::{
     denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},
@@ -242,7 +242,7 @@ fn film(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         "{plan}. In pairs of rows: x_t, and what the network makes of it, x̂_0. From left to right t = {}, 0.",
         times.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
     ));
-    chapter.table(Table::new("What it costs").exactly("calls of the network", steps.len(), calls));
+    chapter.checks(Checks::new("What it costs").exactly("calls of the network", steps.len(), calls));
     let panel = Panel::new("").axes("t", "pixels outside ±1.05, in %").line("", outside);
     chapter.figure(
         &Figure::new("The predicted image, before it is clipped").panel(panel).panel_size(720, 300),
@@ -266,7 +266,7 @@ fn rules(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let noisy = setting.steps(Sampler::Ddim(1.0), setting.plan.clip)?;
     let counting = Counting::new(&setting.denoiser);
     let first = sample(&ddim, &counting, noise.clone(), rng, |_, _| Ok(()))?;
-    let table = Table::new("Samplers")
+    let checks = Checks::new("Samplers")
         .exactly("calls of the network by DDIM", ddim.len(), counting.calls())
         .exactly("another generator, Algorithm 2’s last step: change", 0.0, {
             largest(&with_seed(last, 3)?, &with_seed(last, 4)?)?
@@ -284,7 +284,7 @@ fn rules(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
             },
             1e-3,
         );
-    chapter.table(table);
+    chapter.checks(checks);
     Ok(())
 }
 
@@ -299,7 +299,7 @@ fn few_steps(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     ];
     let counts: Vec<usize> =
         [5, 10, 20, 50, 100, 250, 1000].into_iter().filter(|&n| n <= schedule.steps()).collect();
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         format!("Variance drawn over the data’s, for pixels N({mean}, {variance}) and an exact denoiser"),
         "steps",
         samplers.map(|(name, _)| name),
@@ -312,10 +312,10 @@ fn few_steps(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         });
         let ratios = ratios.into_iter().collect::<Result<Vec<_>>>()?;
         curves.iter_mut().zip(&ratios).for_each(|(curve, &ratio)| curve.push((count as f64, ratio)));
-        grid = grid.row(count.to_string(), ratios);
+        table = table.row(count.to_string(), ratios);
     }
-    chapter.grid(
-        grid.digits(3).note("computed step by step from the samplers’ factors, without a random number"),
+    chapter.table(
+        table.digits(3).note("computed step by step from the samplers’ factors, without a random number"),
     );
     let names = samplers.map(|(name, _)| name.replace("β̃", "posterior variance"));
     let panel = names.iter().zip(curves).fold(
@@ -333,13 +333,14 @@ fn few_steps(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         let measured = f64::from(drawn.flatten_all()?.var(0)?.to_scalar::<f32>()?);
         Ok((moments_drawn(schedule, &steps, (mean, variance)).1, measured))
     };
-    let mut table = Table::new(format!("The same by sampling: 32,000 pixels, {} steps", setting.plan.calls));
+    let mut checks =
+        Checks::new(format!("The same by sampling: 32,000 pixels, {} steps", setting.plan.calls));
     for (name, sampler) in samplers {
         let (predicted, measured) = drawn_by(sampler, rng)?;
         let error = predicted * (2.0f64 / 32_000.0).sqrt();
-        table = table.within(format!("{name}: variance"), predicted, measured, error);
+        checks = checks.within(format!("{name}: variance"), predicted, measured, error);
     }
-    chapter.table(table);
+    chapter.checks(checks);
     Ok(())
 }
 
@@ -349,7 +350,7 @@ fn variances(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let noise = setting.noise(count, &mut setting.rng(9))?;
     let row = |ink: Ink| [ink.mean, 100.0 * ink.grey, 100.0 * ink.outside];
     let header = ["mean of pixels", "grey, in %", "outside ±1.05, in %"];
-    let mut grid = Grid::new(format!("{count} images, {} steps", setting.plan.calls), "", header)
+    let mut table = Table::new(format!("{count} images, {} steps", setting.plan.calls), "", header)
         .row("test images", row(Ink::of(&setting.images(count.max(500))?)?));
     let mut rows = Vec::new();
     for (name, sampler) in [
@@ -361,11 +362,12 @@ fn variances(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
             let steps = setting.steps(sampler, clip)?;
             let label = format!("{name}{clipping}");
             let drawn = setting.run(&label, &steps, noise.clone(), &mut setting.rng(10))?;
-            grid = grid.row(label, row(Ink::of(&drawn)?));
+            table = table.row(label, row(Ink::of(&drawn)?));
             rows.push(drawn.narrow(0, 0, 16.min(count))?);
         }
     }
-    chapter.grid(grid.digits(3).note("grey: within ±0.9; the same x_T and the same generator in every row"));
+    chapter
+        .table(table.digits(3).note("grey: within ±0.9; the same x_T and the same generator in every row"));
     chapter.picture("variances.png", &Sheet::new(16).draw(&Tensor::cat(&rows, 0)?)?.png()?)?;
     Ok(())
 }
@@ -384,7 +386,7 @@ fn there_and_back(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let rng = &mut setting.rng(11);
     let x_0 = setting.images(8)?;
     let top = top(setting.schedule());
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         format!("8 test images, encoded by DDIM up to t = {top} and decoded again"),
         "steps",
         ["variance of the noise", "root mean squared error", "PSNR in dB"],
@@ -399,28 +401,28 @@ fn there_and_back(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         let back = setting.run(&format!("{count} steps down"), &down, latent.clone(), rng)?;
         let error = mean(&mean_squared_errors(&back, &x_0)?);
         let variance = f64::from(latent.sqr()?.mean_all()?.to_scalar::<f32>()?);
-        grid = grid.row(count.to_string(), [variance, error.sqrt(), psnr(error)]);
+        table = table.row(count.to_string(), [variance, error.sqrt(), psnr(error)]);
         curve.push((count as f64, error.sqrt()));
         latents.push((count.to_string(), LatentMoments::of(&latent, &x_0)?));
         shown.extend([latent, back]);
     }
-    chapter.grid(grid.digits(3).note(format!("beyond t = {top} ᾱ_t is less than {LEAST_ALPHA_BAR}")));
+    chapter.table(table.digits(3).note(format!("beyond t = {top} ᾱ_t is less than {LEAST_ALPHA_BAR}")));
     let noise = LatentMoments::of(&setting.noise(x_0.dim(0)?, rng)?, &x_0)?;
     if noise.neighbours.is_finite() && noise.on_ink.is_finite() {
         latents.push(("standard normal noise".into(), noise));
         let header = ["variance on ink", "variance off ink", "correlation of neighbours off ink"];
-        let grid = Grid::new("Are the encodings noise?", "steps", header);
-        let grid = latents
+        let table = Table::new("Are the encodings noise?", "steps", header);
+        let table = latents
             .into_iter()
-            .fold(grid, |grid, (name, of)| grid.row(name, [of.on_ink, of.off_ink, of.neighbours]));
-        chapter.grid(grid.digits(3).note(
+            .fold(table, |table, (name, of)| table.row(name, [of.on_ink, of.off_ink, of.neighbours]));
+        chapter.table(table.digits(3).note(
             "ink: pixels of the image above 0; off ink: its black pixels, −1; neighbours: beside or below one another",
         ));
     } else {
         chapter.say("These images have no black ground, so encodings cannot be compared on ink and off it.");
     }
     let (few, many) = (curve[0].1, curve[curve.len() - 1].1);
-    chapter.table(Table::new("More steps, nearer").at_most(
+    chapter.checks(Checks::new("More steps, nearer").at_most(
         format!("error of {} steps over that of {}", counts[counts.len() - 1], counts[0]),
         0.5,
         many / few,
@@ -449,10 +451,10 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let variance = |x: &Tensor| -> Result<f64> { Ok(f64::from(x.sqr()?.mean_all()?.to_scalar::<f32>()?)) };
     let middle = columns / 2;
     let pixels = from.elem_count() as f64;
-    let table = Table::new("Half-way between two noises: variance of the pixels")
+    let checks = Checks::new("Half-way between two noises: variance of the pixels")
         .within("on the circle", 1.0, variance(&circle[middle])?, (1.0 / pixels).sqrt()) // the means of two lengths
         .within("on the straight line", 0.5, variance(&line[middle])?, 0.5 * (2.0 / pixels).sqrt());
-    chapter.table(table);
+    chapter.checks(checks);
     halfway(chapter, setting)?;
     let drawn = setting.run("decoding", &decode, Tensor::cat(&[strip(&circle)?, strip(&line)?], 0)?, rng)?;
 
@@ -479,7 +481,7 @@ fn halfway(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let decode = setting.steps(Sampler::Ddim(0.0), setting.plan.clip)?;
     let (from, to) = (setting.noise(pairs, rng)?, setting.noise(pairs, rng)?);
     let line = ((&from + &to)? * 0.5)?;
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         format!("{pairs} pairs of noises, decoded"),
         "",
         ["mean of pixels", "± ", "grey, in %", "variance between images"],
@@ -494,9 +496,11 @@ fn halfway(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         let means: Vec<f64> =
             drawn.flatten_from(1)?.mean(1)?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
         let between = f64::from(drawn.var(0)?.mean_all()?.to_scalar::<f32>()?); // over images, for each pixel
-        grid = grid.row(name, [ink.mean, standard_error(ndarray::aview1(&means)), 100.0 * ink.grey, between]);
+        table =
+            table.row(name, [ink.mean, standard_error(ndarray::aview1(&means)), 100.0 * ink.grey, between]);
     }
-    chapter.grid(grid.digits(3).note("grey: within ±0.9; variance between images: of each pixel, averaged"));
+    chapter
+        .table(table.digits(3).note("grey: within ±0.9; variance between images: of each pixel, averaged"));
     Ok(())
 }
 
@@ -506,14 +510,14 @@ fn denoising(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let count = if setting.quick { 8 } else { 16 };
     let x_0 = setting.images(count)?;
     let last = setting.schedule().steps();
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         format!("PSNR in dB, {count} test images"),
         "t",
         ["x_t/√ᾱ_t", "x̂_0 in one step", "Algorithm 2, σ² = β, from t", "DDIM from t"],
     );
     let mut shown = vec![x_0.narrow(0, 0, 8)?];
-    let mut table =
-        Table::new("A chain that draws from p(x_0 | x_t) is 10 log₁₀ 2 below the mean of p(x_0 | x_t)");
+    let mut checks =
+        Checks::new("A chain that draws from p(x_0 | x_t) is 10 log₁₀ 2 below the mean of p(x_0 | x_t)");
     for share in [0.25, 0.5, 0.75] {
         let t = (share * last as f64) as usize;
         let x_t = diffuse(setting.schedule(), t, &x_0, &setting.noise(count, rng)?)?;
@@ -530,20 +534,20 @@ fn denoising(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
             .iter()
             .map(|images| Ok(psnr(mean(&mean_squared_errors(images, &x_0)?))))
             .collect::<Result<_>>()?;
-        table = table.close(
+        checks = checks.close(
             format!("t = {t}: one step above the chain, in dB"),
             10.0 * 2f64.log10(),
             decibels[1] - decibels[2],
             1.5,
         );
-        grid = grid.row(t.to_string(), decibels);
+        table = table.row(t.to_string(), decibels);
         for images in all {
             shown.push(images.narrow(0, 0, 8)?);
         }
     }
-    chapter.grid(grid.digits(4));
+    chapter.table(table.digits(4));
     if setting.judged {
-        chapter.table(table);
+        chapter.checks(checks);
     }
     chapter.picture("denoising.png", &Sheet::new(8).draw(&Tensor::cat(&shown, 0)?)?.png()?)?;
     Ok(())
@@ -560,7 +564,7 @@ fn inpainting_of_two_pixels(chapter: &mut Chapter, setting: &Setting) -> Result<
     let image = |pixels: [f32; 2]| Tensor::from_vec(pixels.repeat(count), (count, 1, 2, 1), &setting.device);
     let known = Known { x_0: image([left, 0.0])?, mask: image([1.0, 0.0])? };
     let truth = correlation * f64::from(left);
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         format!("Two pixels of correlation {correlation}, the left one is {left}: the right one’s moments"),
         "repeats",
         ["mean", "variance", "calls of the denoiser"],
@@ -575,12 +579,12 @@ fn inpainting_of_two_pixels(chapter: &mut Chapter, setting: &Setting) -> Result<
         let right = drawn.narrow(2, 1, 1)?.flatten_all()?;
         let mean = f64::from(right.mean_all()?.to_scalar::<f32>()?);
         let variance = f64::from(right.var(0)?.to_scalar::<f32>()?);
-        grid = grid.row(repeats.to_string(), [mean, variance, counting.calls() as f64]);
+        table = table.row(repeats.to_string(), [mean, variance, counting.calls() as f64]);
         means.push(mean);
     }
-    chapter.grid(grid.digits(3));
-    chapter.table(
-        Table::new("The unknown pixel’s mean")
+    chapter.table(table.digits(3));
+    chapter.checks(
+        Checks::new("The unknown pixel’s mean")
             .at_most("replacement alone, over the truth", 0.8, means[0] / truth)
             .close("16 repeats, over the truth", 1.0, means[4] / truth, 0.08),
     );
@@ -601,14 +605,14 @@ fn inpainting(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let mask = Tensor::from_vec(mask, (count, height, width, channels), &setting.device)?;
     let known = Known { mask, x_0: x_0.clone() };
     let steps = setting.steps(Sampler::default(), setting.plan.clip)?;
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         format!("{count} test images, half of each unknown"),
         "repeats",
         ["roughness of the seam", "calls of the network"],
     )
     .row("the images themselves", [seam_roughness(&x_0, &known.mask)?, 0.0]);
     let mut shown = vec![x_0.clone(), (&x_0 * &known.mask)?];
-    let mut table = Table::new("The known pixels");
+    let mut checks = Checks::new("The known pixels");
     for repeats in [1usize, if setting.quick { 2 } else { 5 }] {
         let rng = &mut setting.rng(15);
         let counting = Counting::new(&setting.denoiser);
@@ -619,12 +623,13 @@ fn inpainting(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
             Ok(())
         })?;
         let change = ((&drawn - &x_0)? * &known.mask)?.abs()?.max_all()?.to_scalar::<f32>()?;
-        table = table.exactly(format!("{repeats} repeats: largest change"), 0.0, f64::from(change));
-        grid = grid.row(repeats.to_string(), [seam_roughness(&drawn, &known.mask)?, counting.calls() as f64]);
+        checks = checks.exactly(format!("{repeats} repeats: largest change"), 0.0, f64::from(change));
+        table =
+            table.row(repeats.to_string(), [seam_roughness(&drawn, &known.mask)?, counting.calls() as f64]);
         shown.push(drawn);
     }
-    chapter.grid(grid.digits(3));
-    chapter.table(table);
+    chapter.table(table.digits(3));
+    chapter.checks(checks);
     chapter.picture("inpainting.png", &Sheet::new(count).draw(&Tensor::cat(&shown, 0)?)?.png()?)?;
     chapter.say("From above: the image, what is known of it, replacement alone, replacement with repeats.");
     Ok(())

@@ -10,7 +10,7 @@ use ddpm::{
 };
 use ddpm_page::{
     plot::{Figure, Panel},
-    report::{Cell, Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Cell, Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ddpm_unet::{
     denoiser::{ImageDenoiser, NetworkDenoiser},
@@ -242,10 +242,10 @@ impl Judge {
         let all: Vec<usize> = (0..setting.test.len()).collect();
         let test = Opinions::on_source(&classifier, &setting.test, &all, &setting.device)?;
         let accuracy = test.accuracy(&mnist_labels(Split::Test)?);
-        let table = Table::new("The classifier on the 10,000 test images, which it has not seen");
+        let checks = Checks::new("The classifier on the 10,000 test images, which it has not seen");
         let least = if setting.quick { 0.97 } else { 0.985 };
-        chapter.table(
-            table
+        chapter.checks(
+            checks
                 .at_least("share that it reads as its label says", least, accuracy)
                 .exactly("features", ddpm_unet::evaluate::classifier::FEATURES, test.features.ncols())
                 .note(format!(
@@ -346,17 +346,17 @@ fn quality(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<Te
     let count = setting.samples;
     let mut rng = setting.rng(2);
     let floor = Floor::new(judge, setting, count, &mut rng)?;
-    let mut grid = Grid::new(format!("{count} images against the test images"), "", SCORES)
+    let mut table = Table::new(format!("{count} images against the test images"), "", SCORES)
         .row("training images (floor)", floor.row());
 
     let plan = &setting.plan;
     let drawn = setting.draw(&setting.denoiser, plan, count, &mut setting.rng(1), "drawing")?;
     let scores = judge.score(&Opinions::on_images(&judge.classifier, &drawn)?);
-    grid = grid.row("samples, averaged weights", scores.row(&floor));
+    table = table.row("samples, averaged weights", scores.row(&floor));
     if let Some(last) = &setting.last {
         let raw = setting.draw(last, plan, count, &mut setting.rng(1), "drawing with the last weights")?;
         let raw = judge.score(&Opinions::on_images(&judge.classifier, &raw)?);
-        grid = grid.row("samples, last weights", raw.row(&floor));
+        table = table.row("samples, last weights", raw.row(&floor));
     }
     let (h, w, c) = setting.test.shape();
     let noise = standard_normal((count, h, w, c), &mut rng, &setting.device)?.clamp(-1f32, 1f32)?;
@@ -364,10 +364,10 @@ fn quality(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<Te
     let noise = judge.score(&of_noise);
     let first = judge.test.features.slice_axis(Axis(0), Slice::from(..count)).to_owned();
     let (by_others, _) = precision_recall(&first, &of_noise.features, NEIGHBOURS);
-    grid = grid.row("noise", noise.row(&floor));
+    table = table.row("noise", noise.row(&floor));
     let draws = floor.0.len();
     let error = standard_error(floor.over(|scores| scores.distance).view());
-    chapter.grid(grid.digits(3).note(format!(
+    chapter.table(table.digits(3).note(format!(
         "floor: mean of {draws} draws of as many training images, its standard error {error:.2}; FID: Fréchet distance on the \
          128 features of the classifier above, and comparable with that of no other; {plan}. Against the first {count} test \
          images, and not {count} chosen by chance, the precision of noise is {by_others:.3}",
@@ -383,8 +383,8 @@ fn quality(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<Te
     let scale = judge.gaussian.covariance.diag().sum();
     let halves = judge.test.features.view().split_at(Axis(0), judge.test.features.nrows() / 2);
     let of_halves = feature_distance(&halves.0.to_owned(), &halves.1.to_owned());
-    chapter.table(
-        Table::new("What the numbers must obey")
+    chapter.checks(
+        Checks::new("What the numbers must obey")
             .close("FID of the test images from themselves", 0.0, of_themselves, 1e-6 * scale)
             .at_least("FID of one half of them from the other, above 0", 1e-6 * scale, of_halves)
             .at_least("floor, above 0", 1e-6 * scale, floor.distance())
@@ -453,12 +453,12 @@ fn samplers(chapter: &mut Chapter, setting: &Setting, judge: &Judge, drawn: &Ten
     };
     let header = ["calls", "FID", "over floor", "precision", "recall", "confidence"];
     let row = |calls: Cell, scores: [f64; 5]| [calls].into_iter().chain(scores.map(Cell::from));
-    let mut grid = Grid::new(format!("{count} images by one network, against the test images"), "", header)
+    let mut table = Table::new(format!("{count} images by one network, against the test images"), "", header)
         .row("training images (floor)", row("".into(), floor.row()));
     let mut at_this_cost = Vec::new();
     for (name, one) in compared(setting) {
         let scores = score(&one, 1, &format!("{name}, {} calls", one.calls))?;
-        grid = grid.row(name, row(one.calls.into(), scores.row(&floor)));
+        table = table.row(name, row(one.calls.into(), scores.row(&floor)));
         if one.calls == plan.calls {
             at_this_cost.push(scores.distance);
         }
@@ -470,7 +470,7 @@ fn samplers(chapter: &mut Chapter, setting: &Setting, judge: &Judge, drawn: &Ten
         .map(|scores| Ok(scores?.distance))
         .collect::<Result<Array1<f64>>>()?;
     let spread = again.std(1.0);
-    chapter.grid(grid.digits(3).note(format!(
+    chapter.table(table.digits(3).note(format!(
         "{} times and x̂_0 {}, where a row does not say otherwise; the same x_T in every row. {} draws by {} in {} calls have \
          FID {:.1}, with a standard deviation of {spread:.1}: rows that differ by less are not told apart by one draw",
         plan.spacing,
@@ -482,7 +482,7 @@ fn samplers(chapter: &mut Chapter, setting: &Setting, judge: &Judge, drawn: &Ten
     )));
     if setting.judged {
         let best = at_this_cost.into_iter().fold(f64::INFINITY, f64::min);
-        chapter.table(Table::new("The default").at_most(
+        chapter.checks(Checks::new("The default").at_most(
             format!("its FID above the best at {} calls, in deviations of a draw", plan.calls),
             APART,
             (again[0] - best) / spread,
@@ -512,19 +512,19 @@ fn memory(chapter: &mut Chapter, setting: &Setting, drawn: &Tensor) -> Result<()
     let distances = |all: &[Neighbour]| all.iter().map(|one| one.distance).collect::<Vec<f64>>();
     let (own, test) = (distances(of_samples), distances(of_test));
     let header = ["smallest", "5 %", "median", "95 %"];
-    let mut grid = Grid::new("Distance to the nearest of the 60,000 training images", "", header);
+    let mut table = Table::new("Distance to the nearest of the 60,000 training images", "", header);
     for (name, all) in [("test images", &test), ("samples", &own)] {
-        grid = grid.row(name, [0.0, 0.05, 0.5, 0.95].map(|q| quantile(all, q)));
+        table = table.row(name, [0.0, 0.05, 0.5, 0.95].map(|q| quantile(all, q)));
     }
-    chapter.grid(
-        grid.digits(3).note(format!(
+    chapter.table(
+        table.digits(3).note(format!(
             "{count} images each; Euclidean, over 784 pixels in [−1, 1]; noise lies at 30 or so"
         )),
     );
     let copies = |all: &[f64]| all.iter().filter(|&&distance| distance < COPY).count();
     let farthest_copy = of_train.iter().map(|one| one.distance).fold(0.0, f64::max);
-    chapter.table(
-        Table::new("Copies of training images")
+    chapter.checks(
+        Checks::new("Copies of training images")
             .at_most("a training image finds itself: largest of 10 distances", 1e-4, farthest_copy)
             .exactly("samples at less than 1", 0, copies(&own))
             .at_least("median distance of samples over test images", 0.5, quantile(&own, 0.5) / quantile(&test, 0.5))
@@ -581,13 +581,13 @@ fn likelihood(chapter: &mut Chapter, setting: &Setting) -> Result<Vec<Terms>> {
         || progress.advance(1),
     )?;
     let header = ["L_T", "Σ L_{t−1}", "L_0", "bound", "± "];
-    let mut grid = Grid::new("bits/dim", "", header);
+    let mut table = Table::new("bits/dim", "", header);
     for ((name, _), terms) in rules.iter().zip(&all) {
         let total = terms.total_bits();
         let parts = [terms.prior_bits(), terms.denoising_bits(), terms.reconstruction_bits()];
-        grid = grid.row(*name, [parts[0].mean, parts[1].mean, parts[2].mean, total.mean, total.error]);
+        table = table.row(*name, [parts[0].mean, parts[1].mean, parts[2].mean, total.mean, total.error]);
     }
-    chapter.grid(grid.digits(4).note(format!(
+    chapter.table(table.digits(4).note(format!(
         "{} test images, {} strata of t; ±: the standard error of the bound, over {} groups of images with a t of their own \
          in each stratum",
         setting.images,
@@ -595,12 +595,12 @@ fn likelihood(chapter: &mut Chapter, setting: &Setting) -> Result<Vec<Terms>> {
         setting.images.div_ceil(plan.group),
     )));
 
-    let mut table = Table::new("The bound, its parts and its neighbours");
+    let mut checks = Checks::new("The bound, its parts and its neighbours");
     for ((name, _), terms) in rules.iter().zip(&all).take(2) {
         let total = terms.total_bits().mean;
         let parts = terms.prior_bits().mean + terms.denoising_bits().mean + terms.reconstruction_bits().mean;
         let smallest = terms.denoising.iter().chain(&terms.reconstruction);
-        table = table
+        checks = checks
             .close(format!("{name}: sum of the parts"), parts, total, 1e-9)
             .at_least(
                 format!("{name}: smallest term of an image"),
@@ -609,7 +609,7 @@ fn likelihood(chapter: &mut Chapter, setting: &Setting) -> Result<Vec<Terms>> {
             )
             .at_most(format!("{name}: bound, below a byte a pixel"), 8.0, total);
     }
-    chapter.table(table);
+    chapter.checks(checks);
 
     let best =
         all.iter().map(Terms::total_bits).min_by(|a, b| a.mean.total_cmp(&b.mean)).context("four rules")?;
@@ -624,11 +624,11 @@ fn likelihood(chapter: &mut Chapter, setting: &Setting) -> Result<Vec<Terms>> {
         ("gzip of all test images", exactly(gzip_bits_per_dim(&setting.test)?)),
         ("this network (bound)", best),
     ];
-    let mut grid = Grid::new("What a test image costs", "code", ["bits/dim", "±"]);
+    let mut table = Table::new("What a test image costs", "code", ["bits/dim", "±"]);
     for (name, Bits { mean, error }) in codes {
-        grid = grid.row(name, [mean, error]);
+        table = table.row(name, [mean, error]);
     }
-    chapter.grid(grid.digits(4).note(
+    chapter.table(table.digits(4).note(
         "the histograms come from the training images; gzip packs all 10,000 images as one file, and errs by nothing",
     ));
 
@@ -655,7 +655,7 @@ fn progressive(chapter: &mut Chapter, setting: &Setting, all: &[Terms]) -> Resul
         .collect();
     let errors: Vec<f64> = terms.distortion_by_step().into_iter().map(rmse_in_levels).collect();
     let steps = setting.denoiser.schedule().steps();
-    let mut grid = Grid::new(
+    let mut table = Table::new(
         "Progressive decoding, σ² = β̃, x̂_0 clipped",
         "reverse step",
         ["t", "bits/dim", "RMSE in levels"],
@@ -663,16 +663,16 @@ fn progressive(chapter: &mut Chapter, setting: &Setting, all: &[Terms]) -> Resul
     for tenth in (1..=10).rev() {
         let reverse_step = steps * tenth / 10;
         let t = (steps - reverse_step + 1).min(steps);
-        grid = grid.row(reverse_step.to_string(), [t as f64, rates[t], errors[t - 1]]);
+        table = table.row(reverse_step.to_string(), [t as f64, rates[t], errors[t - 1]]);
     }
-    chapter.grid(grid.digits(4).note(
+    chapter.table(table.digits(4).note(
         "what the receiver of x_T … x_t has been sent, and how far its x̂_0 is from the image, of 255 levels; after the last \
          step L_0 brings the error to 0. Ho et al. 2020, Table 4, have the same for CIFAR-10",
     ));
     let total = terms.total_bits().mean;
     let falls = rates.windows(2).all(|pair| pair[0] >= pair[1]);
-    chapter.table(
-        Table::new("Rate and distortion")
+    chapter.checks(
+        Checks::new("Rate and distortion")
             .close("rate after L_0: the whole bound", total, rates[0], 1e-9)
             .exactly("the rate never falls on the way", true, falls)
             .at_most("error at t = 1 over that at t = T", 0.5, errors[0] / errors[steps - 1])

@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ddpm_page::{
     plot::{Figure, Panel, curve},
-    report::Table,
+    report::Checks,
 };
 use std::{env, process::Command};
 
@@ -46,12 +46,12 @@ fn a_figure_is_handed_over_as_svg_and_as_png() {
 #[test]
 #[should_panic(expected = "1 of 1 rows is not ok")]
 fn a_table_that_is_not_ok_fails_the_cell() {
-    Table::new("").close("π", 3.0, 3.2, 0.1).evcxr_display();
+    Checks::new("").close("π", 3.0, 3.2, 0.1).evcxr_display();
 }
 
 #[test]
 fn a_table_that_is_ok_is_shown() {
-    Table::new("").close("π", 3.0, 3.05, 0.1).evcxr_display();
+    Checks::new("").close("π", 3.0, 3.05, 0.1).evcxr_display();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use ddpm::metrics::StandardError;
 use ddpm_page::{
     Error,
     plot::{Figure, Panel},
-    report::{Chapter, Common, Grid, Progress, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use std::{
     fs,
@@ -19,7 +19,7 @@ fn common(out: &Path) -> Common {
     Common { out: Some(out.into()), ..Common::default() }
 }
 
-fn is_ok(table: &Table) -> bool {
+fn is_ok(table: &Checks) -> bool {
     table.verdict().is_ok()
 }
 
@@ -27,14 +27,14 @@ fn is_ok(table: &Table) -> bool {
 fn columns_line_up_and_fit() {
     let long =
         "the largest absolute difference between chain and closed form over all steps t and all points, in σ";
-    let table = Table::new("Closed form against the chain")
+    let checks = Checks::new("Closed form against the chain")
         .close("√ᾱ_T", 0.006_352_8, 0.006_352_801, 1e-6)
         .close("1 − ᾱ_T", -123_456.789, -123_456.788, 1.0)
         .close_relative(long, 1e-30, 1.000_000_1e-30, 1e-3)
         .at_most("L_T (bits/dim)", 1e-4, 2.9e-5)
         .exactly("steps", 1000, 999)
         .note("a note");
-    let text = table.to_string();
+    let text = checks.to_string();
     let lines: Vec<&str> = text.lines().collect();
     for line in &lines {
         assert!(line.width() <= 100, "{} columns: {line}", line.width());
@@ -57,7 +57,7 @@ fn columns_line_up_and_fit() {
 #[test]
 fn numbers_show_seven_digits_alike() {
     let shown = |predicted: f64, measured: f64| {
-        let text = Table::new("").close("q", predicted, measured, 1.0).to_string();
+        let text = Checks::new("").close("q", predicted, measured, 1.0).to_string();
         let row = text.lines().find(|line| line.starts_with("q ")).unwrap().to_owned();
         let cells: Vec<String> = row.split_whitespace().map(str::to_owned).collect();
         (cells[1].clone(), cells[2].clone())
@@ -77,20 +77,20 @@ fn numbers_show_seven_digits_alike() {
 #[test]
 fn a_row_is_ok_up_to_its_tolerance() {
     let above = 0.25 + f64::EPSILON;
-    assert!(is_ok(&Table::new("").close("q", 1.0, 1.25, 0.25)));
-    assert!(is_ok(&Table::new("").close("q", 1.0, 0.75, 0.25)));
-    assert!(!is_ok(&Table::new("").close("q", 1.0, 1.0 + above, 0.25)));
-    assert!(!is_ok(&Table::new("").close("q", 1.0, 1.0 - above, 0.25)));
-    assert!(is_ok(&Table::new("").close_relative("q", -4.0, -5.0, 0.25)));
-    assert!(!is_ok(&Table::new("").close_relative("q", -4.0, -5.0 - 4.0 * f64::EPSILON, 0.25)));
-    assert!(is_ok(&Table::new("").close_relative("q", 0.0, 0.0, 0.1)));
-    assert!(!is_ok(&Table::new("").close_relative("q", 0.0, 1e-300, 0.1)));
-    assert!(is_ok(&Table::new("").at_most("q", 1.0, 1.0)));
-    assert!(!is_ok(&Table::new("").at_most("q", 1.0, 1.0 + f64::EPSILON)));
-    assert!(is_ok(&Table::new("").at_least("q", 1.0, 1.0)));
-    assert!(!is_ok(&Table::new("").at_least("q", 1.0, 1.0 - f64::EPSILON)));
-    assert!(is_ok(&Table::new("").exactly("q", 3, 3)));
-    assert!(!is_ok(&Table::new("").exactly("q", 3, 4)));
+    assert!(is_ok(&Checks::new("").close("q", 1.0, 1.25, 0.25)));
+    assert!(is_ok(&Checks::new("").close("q", 1.0, 0.75, 0.25)));
+    assert!(!is_ok(&Checks::new("").close("q", 1.0, 1.0 + above, 0.25)));
+    assert!(!is_ok(&Checks::new("").close("q", 1.0, 1.0 - above, 0.25)));
+    assert!(is_ok(&Checks::new("").close_relative("q", -4.0, -5.0, 0.25)));
+    assert!(!is_ok(&Checks::new("").close_relative("q", -4.0, -5.0 - 4.0 * f64::EPSILON, 0.25)));
+    assert!(is_ok(&Checks::new("").close_relative("q", 0.0, 0.0, 0.1)));
+    assert!(!is_ok(&Checks::new("").close_relative("q", 0.0, 1e-300, 0.1)));
+    assert!(is_ok(&Checks::new("").at_most("q", 1.0, 1.0)));
+    assert!(!is_ok(&Checks::new("").at_most("q", 1.0, 1.0 + f64::EPSILON)));
+    assert!(is_ok(&Checks::new("").at_least("q", 1.0, 1.0)));
+    assert!(!is_ok(&Checks::new("").at_least("q", 1.0, 1.0 - f64::EPSILON)));
+    assert!(is_ok(&Checks::new("").exactly("q", 3, 3)));
+    assert!(!is_ok(&Checks::new("").exactly("q", 3, 4)));
 }
 // ANCHOR_END: a_row_is_ok_up_to_its_tolerance
 
@@ -98,30 +98,30 @@ fn a_row_is_ok_up_to_its_tolerance() {
 fn what_is_not_a_number_is_never_ok() {
     for (predicted, measured) in [(f64::NAN, 0.0), (0.0, f64::NAN), (f64::NAN, f64::NAN)] {
         let rows = [
-            Table::new("").close("q", predicted, measured, f64::INFINITY),
-            Table::new("").close_relative("q", predicted, measured, f64::INFINITY),
-            Table::new("").at_most("q", predicted, measured),
-            Table::new("").at_least("q", predicted, measured),
-            Table::new("").exactly("q", predicted, measured),
+            Checks::new("").close("q", predicted, measured, f64::INFINITY),
+            Checks::new("").close_relative("q", predicted, measured, f64::INFINITY),
+            Checks::new("").at_most("q", predicted, measured),
+            Checks::new("").at_least("q", predicted, measured),
+            Checks::new("").exactly("q", predicted, measured),
         ];
         for row in rows {
             assert!(!is_ok(&row), "ok in\n{row}");
         }
     }
-    assert!(!is_ok(&Table::new("").close("q", 0.0, 0.0, f64::NAN)));
-    assert!(!is_ok(&Table::new("").close("q", f64::INFINITY, f64::INFINITY, 1.0)));
+    assert!(!is_ok(&Checks::new("").close("q", 0.0, 0.0, f64::NAN)));
+    assert!(!is_ok(&Checks::new("").close("q", f64::INFINITY, f64::INFINITY, 1.0)));
 }
 
 #[test]
 fn a_verdict_names_the_first_disagreement() {
-    let table = Table::new("Numbers").exactly("a", 1, 1).exactly("b", 2, 3).exactly("c", 4, 5);
-    let error = table.verdict().unwrap_err().to_string();
+    let checks = Checks::new("Numbers").exactly("a", 1, 1).exactly("b", 2, 3).exactly("c", 4, 5);
+    let error = checks.verdict().unwrap_err().to_string();
     assert_eq!(error, "2 of 3 rows are not ok in “Numbers”: b is 3, predicted 2");
 }
 
 #[test]
 fn a_grid_shows_its_numbers() {
-    let grid = Grid::new("Schedules", "t", ["linear β", "cosine"])
+    let table = Table::new("Schedules", "t", ["linear β", "cosine"])
         .row("1", [1e-4, 4.128e-5])
         .row("500", [0.01, 0.5]);
     let expected = [
@@ -131,11 +131,11 @@ fn a_grid_shows_its_numbers() {
         "1    0.00010000  4.1280e-5",
         "500    0.010000    0.50000",
     ];
-    assert_eq!(grid.to_string(), expected.join("\n"));
+    assert_eq!(table.to_string(), expected.join("\n"));
 }
 
 /// The cells of the last row: quantity, predicted, measured, error, tolerance, ok.
-fn cells(table: &Table) -> Vec<String> {
+fn cells(table: &Checks) -> Vec<String> {
     let text = table.to_string();
     text.lines()
         .last()
@@ -152,22 +152,23 @@ fn cells(table: &Table) -> Vec<String> {
 fn a_statistical_row_is_ok_within_five_standard_errors() {
     assert_eq!(StandardError::LIMIT, 5.0);
     let beyond = 1.25 + 2.0 * f64::EPSILON;
-    let within = |measured: f64| is_ok(&Table::new("").within("q", 1.0, measured, 0.25));
+    let within = |measured: f64| is_ok(&Checks::new("").within("q", 1.0, measured, 0.25));
     assert!(within(1.0) && within(1.0 + 1.25) && within(1.0 - 1.25));
     assert!(!within(1.0 + beyond) && !within(1.0 - beyond));
-    let at_most = |measured: f64| is_ok(&Table::new("").at_most_within("q", 1.0, measured, 0.25));
+    let at_most = |measured: f64| is_ok(&Checks::new("").at_most_within("q", 1.0, measured, 0.25));
     assert!(at_most(-1e9) && at_most(1.0 + 1.25) && !at_most(1.0 + beyond));
-    let at_least = |measured: f64| is_ok(&Table::new("").at_least_within("q", 1.0, measured, 0.25));
+    let at_least = |measured: f64| is_ok(&Checks::new("").at_least_within("q", 1.0, measured, 0.25));
     assert!(at_least(1e9) && at_least(1.0 - 1.25) && !at_least(1.0 - beyond));
     let besides = StandardError::from(0.25).besides(0.5);
-    assert!(is_ok(&Table::new("").within("q", 1.0, 1.0 + 1.75, besides)));
-    assert!(!is_ok(&Table::new("").within("q", 1.0, 1.0 + 0.5 + beyond, besides)));
+    assert!(is_ok(&Checks::new("").within("q", 1.0, 1.0 + 1.75, besides)));
+    assert!(!is_ok(&Checks::new("").within("q", 1.0, 1.0 + 0.5 + beyond, besides)));
 }
 
 #[test]
 fn a_statistical_row_shows_its_deviation_and_the_digits_that_are_known() {
-    let row =
-        |predicted, measured, error| cells(&Table::new("").within("q", predicted, measured, error)).join("|");
+    let row = |predicted, measured, error| {
+        cells(&Checks::new("").within("q", predicted, measured, error)).join("|")
+    };
     assert_eq!(row(0.54, 0.540_291_8, 0.0027), "q|0.5400|0.5403 ± 0.0027|0.1 s.e.|5 s.e.|✓");
     assert_eq!(row(-0.012_8, 0.010_3, 0.0142), "q|-0.013|0.010 ± 0.014|1.6 s.e.|5 s.e.|✓");
     assert_eq!(row(2.911_295e-5, 2.917_708e-5, 4.42e-7), "q|2.911e-5|2.918e-5 ± 4.4e-7|0.1 s.e.|5 s.e.|✓");
@@ -177,11 +178,11 @@ fn a_statistical_row_shows_its_deviation_and_the_digits_that_are_known() {
     assert_eq!(row(500.5, 498.0, 9.96), "q|500|498 ± 10|0.3 s.e.|5 s.e.|✓");
     assert_eq!(row(1.0, 2.0, 0.1), "q|1.00|2.00 ± 0.10|10.0 s.e.|5 s.e.|✗ NO");
     assert_eq!(row(0.0, 1234.0, 1.0), "q|0|1234.0 ± 1.0|1.2e3 s.e.|5 s.e.|✗ NO");
-    let table =
-        Table::new("").at_least_within("q", 1.0, 2.0, StandardError::from(0.1).drawn(20).besides(0.03));
-    assert_eq!(cells(&table), ["q", "≥ 1.00", "2.00 ± 0.10", "7.4 s.e. + 0.03", "✓"]);
-    let table = Table::new("").at_most_within("q", 1.0, 1.02, StandardError::from(0.1).drawn(100));
-    assert_eq!(cells(&table), ["q", "≤ 1.00", "1.02 ± 0.10", "0.2 s.e.", "5.3 s.e.", "✓"]);
+    let checks =
+        Checks::new("").at_least_within("q", 1.0, 2.0, StandardError::from(0.1).drawn(20).besides(0.03));
+    assert_eq!(cells(&checks), ["q", "≥ 1.00", "2.00 ± 0.10", "7.4 s.e. + 0.03", "✓"]);
+    let checks = Checks::new("").at_most_within("q", 1.0, 1.02, StandardError::from(0.1).drawn(100));
+    assert_eq!(cells(&checks), ["q", "≤ 1.00", "1.02 ± 0.10", "0.2 s.e.", "5.3 s.e.", "✓"]);
 }
 
 /// The limits are those of Student's t, by numerical integration of its density outside of this repository.
@@ -207,23 +208,23 @@ fn a_standard_error_from_few_draws_and_the_largest_of_many_are_allowed_more() {
 fn a_standard_error_that_is_no_positive_number_is_refused_and_no_work_of_chance() {
     for error in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         for table in [
-            Table::new("").within("q", 1.0, 1.0, error),
-            Table::new("").at_most_within("q", 1.0, 0.0, error),
-            Table::new("").at_least_within("q", 0.0, 1.0, error),
-            Table::new("").within("q", 1.0, 1.0, StandardError::from(error).besides(10.0)),
+            Checks::new("").within("q", 1.0, 1.0, error),
+            Checks::new("").at_most_within("q", 1.0, 0.0, error),
+            Checks::new("").at_least_within("q", 0.0, 1.0, error),
+            Checks::new("").within("q", 1.0, 1.0, StandardError::from(error).besides(10.0)),
         ] {
             assert!(!is_ok(&table) && table.statistical_rows() == 0, "{table}");
             assert!(!table.verdict().unwrap_err().to_string().contains("chance"), "{table}");
         }
     }
-    assert!(!is_ok(&Table::new("").within("q", 1.0, 1.0, StandardError::from(1.0).drawn(1))));
+    assert!(!is_ok(&Checks::new("").within("q", 1.0, 1.0, StandardError::from(1.0).drawn(1))));
     for (predicted, measured) in
         [(f64::NAN, 0.0), (0.0, f64::NAN), (f64::INFINITY, f64::INFINITY), (0.0, f64::INFINITY)]
     {
         for table in [
-            Table::new("").within("q", predicted, measured, 1.0),
-            Table::new("").at_most_within("q", predicted, measured, 1.0),
-            Table::new("").at_least_within("q", measured, predicted, 1.0),
+            Checks::new("").within("q", predicted, measured, 1.0),
+            Checks::new("").at_most_within("q", predicted, measured, 1.0),
+            Checks::new("").at_least_within("q", measured, predicted, 1.0),
         ] {
             assert!(!is_ok(&table), "{table}");
             assert!(!table.verdict().unwrap_err().to_string().contains("chance"), "{table}");
@@ -233,14 +234,14 @@ fn a_standard_error_that_is_no_positive_number_is_refused_and_no_work_of_chance(
 
 #[test]
 fn a_failure_by_chance_says_how_rare_it_is_and_what_to_do() {
-    let one = Table::new("Numbers").exactly("a", 1, 1).within("b", 0.0, 6.0, 1.0).within("c", 0.0, 1.0, 1.0);
+    let one = Checks::new("Numbers").exactly("a", 1, 1).within("b", 0.0, 6.0, 1.0).within("c", 0.0, 1.0, 1.0);
     assert_eq!((one.rows(), one.statistical_rows()), (3, 2));
     assert_eq!(
         one.verdict().unwrap_err().to_string(),
         "1 of 3 rows is not ok in “Numbers”: b is 6.0 ± 1.0, predicted 0. It is statistical: a right program fails one of its 2 \
          statistical rows by chance at about one seed in 870,000. Try another --seed: if it fails there, too, it is a bug"
     );
-    let alone = Table::new("").within("b", 0.0, 6.0, 1.0).verdict().unwrap_err().to_string();
+    let alone = Checks::new("").within("b", 0.0, 6.0, 1.0).verdict().unwrap_err().to_string();
     assert!(
         alone.contains(
             "a right program fails its only statistical row by chance at about one seed in 1,700,000."
@@ -259,18 +260,18 @@ fn a_failure_by_chance_says_how_rare_it_is_and_what_to_do() {
 #[test]
 fn a_chapter_blames_chance_only_if_all_its_failures_are_statistical() {
     let folder = tempfile::tempdir().unwrap();
-    let verdict = |tables: Vec<Table>| {
+    let verdict = |tables: Vec<Checks>| {
         let mut chapter = Chapter::start("ch01_forward", &common(folder.path())).unwrap();
-        tables.into_iter().for_each(|table| chapter.table(table));
+        tables.into_iter().for_each(|checks| chapter.checks(checks));
         let verdict = chapter.finish();
         (
             verdict.map_err(|error| error.to_string()),
             fs::read_to_string(folder.path().join("table.txt")).unwrap(),
         )
     };
-    let good = Table::new("Good").within("b", 0.0, 1.0, 1.0).exactly("a", 1, 1);
-    let unlucky = Table::new("Unlucky").within("c", 0.0, 6.0, 1.0);
-    let wrong = Table::new("Wrong").exactly("d", 1, 2);
+    let good = Checks::new("Good").within("b", 0.0, 1.0, 1.0).exactly("a", 1, 1);
+    let unlucky = Checks::new("Unlucky").within("c", 0.0, 6.0, 1.0);
+    let wrong = Checks::new("Wrong").exactly("d", 1, 2);
     let (ok, text) = verdict(vec![wrong_free(), good.clone(), good.clone()]);
     assert_eq!(ok, Ok(()));
     assert_eq!(text.matches("±: the standard error").count(), 1, "{text}");
@@ -289,17 +290,17 @@ fn a_chapter_blames_chance_only_if_all_its_failures_are_statistical() {
     assert!(!text.contains("standard error"), "{text}");
 }
 
-fn wrong_free() -> Table {
-    Table::new("Exact").exactly("a", 1, 1)
+fn wrong_free() -> Checks {
+    Checks::new("Exact").exactly("a", 1, 1)
 }
 
 /// A chapter with one table and one plot.
-fn run(common: &Common, table: Table) -> ddpm_page::Result<()> {
+fn run(common: &Common, table: Checks) -> ddpm_page::Result<()> {
     let mut chapter = Chapter::start("ch01_forward", common)?;
     chapter.section("One step");
     chapter.say("A step adds noise.");
-    chapter.table(table);
-    chapter.grid(Grid::new("Steps", "t", ["β"]).row("1", [1e-4]));
+    chapter.checks(table);
+    chapter.table(Table::new("Steps", "t", ["β"]).row("1", [1e-4]));
     let frame = |t: i32| Figure::new("").panel(Panel::new("").points("", [(f64::from(t), 0.0)]));
     chapter.figure(&frame(0), "step")?;
     chapter.gif(&[frame(0), frame(1)], 100, "steps")?;
@@ -310,8 +311,8 @@ fn run(common: &Common, table: Table) -> ddpm_page::Result<()> {
 fn a_chapter_leaves_its_text_and_its_plots() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("deep/folder");
-    let table = Table::new("Variance").close("Var x_t", 1.0, 1.0, 1e-12);
-    run(&common(&out), table.clone()).unwrap();
+    let checks = Checks::new("Variance").close("Var x_t", 1.0, 1.0, 1e-12);
+    run(&common(&out), checks.clone()).unwrap();
     let text = fs::read_to_string(out.join("table.txt")).unwrap();
     for part in [
         "ch01_forward --seed 0\n",
@@ -330,10 +331,10 @@ fn a_chapter_leaves_its_text_and_its_plots() {
     assert_eq!(files, ["step.png", "step.svg", "steps.gif", "table.txt"]);
 
     let elsewhere = folder.path().join("elsewhere");
-    run(&common(&elsewhere), table.clone()).unwrap();
+    run(&common(&elsewhere), checks.clone()).unwrap();
     assert_eq!(text, fs::read_to_string(elsewhere.join("table.txt")).unwrap());
 
-    run(&Common { quick: true, ..common(&out) }, table).unwrap();
+    run(&Common { quick: true, ..common(&out) }, checks).unwrap();
     let text = fs::read_to_string(out.join("table.txt")).unwrap();
     assert!(text.contains("--quick: shorter training and fewer samples"), "{text}");
 }
@@ -341,7 +342,7 @@ fn a_chapter_leaves_its_text_and_its_plots() {
 #[test]
 fn a_chapter_that_disagrees_draws_everything_and_exits_with_1() {
     let folder = tempfile::tempdir().unwrap();
-    let result = run(&common(folder.path()), Table::new("Variance").close("Var x_t", 1.0, 2.0, 0.1));
+    let result = run(&common(folder.path()), Checks::new("Variance").close("Var x_t", 1.0, 2.0, 0.1));
     assert!(folder.path().join("step.svg").exists() && folder.path().join("table.txt").exists());
     let error = result.unwrap_err();
     let expected =
@@ -406,7 +407,7 @@ fn contents_lists_the_chapters_and_what_they_left() {
     assert!(before.contains("cargo run --bin ch03_posterior"), "{before}");
     assert!(before.lines().all(|line| line.width() <= 100), "{before}");
 
-    run(&common(&folder.path().join("out/ch01_forward")), Table::new("").exactly("q", 1, 1)).unwrap();
+    run(&common(&folder.path().join("out/ch01_forward")), Checks::new("").exactly("q", 1, 1)).unwrap();
     let after = text(contents());
     assert_eq!(after.matches("not run yet").count(), catalogue::CHAPTERS.len() - 1, "{after}");
     assert!(after.contains("2 plots in out/ch01_forward"), "{after}");
@@ -428,14 +429,14 @@ fn a_reader_who_goes_away_is_no_error() {
 
 #[test]
 fn measured_bounds_and_tolerances_are_rounded_and_chosen_ones_are_not() {
-    let table = Table::new("")
+    let checks = Checks::new("")
         .close("measured", 1.0, 1.0, 0.010642255138964692)
         .close("chosen", 1.0, 1.0, 1e-12)
         .at_most("measured bound", 2.505774943597428, 1.0)
         .at_most("chosen bound", 1.5, 1.0)
         .to_string();
     for shown in [" 0.011 ", " 1e-12 ", "≤ 2.505775", "≤ 1.5 "] {
-        assert!(table.contains(shown), "{shown} is not in\n{table}");
+        assert!(checks.contains(shown), "{shown} is not in\n{checks}");
     }
-    assert!(!table.contains("0.0106") && !table.contains("2.5057749"), "{table}");
+    assert!(!checks.contains("0.0106") && !checks.contains("2.5057749"), "{checks}");
 }

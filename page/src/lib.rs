@@ -7,7 +7,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`plot`] | figures as SVG, PNG and GIF |
-//! | [`report`] | tables of predicted against measured, grids of numbers, progress, the running of a chapter |
+//! | [`report`] | checks of predicted against measured, tables of numbers, progress, the running of a chapter |
 //! | [`error`] | what can go wrong where results are shown |
 //! | [`data`] | the data set as a reader names it, and pictures as a source of points |
 

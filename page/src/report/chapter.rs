@@ -1,7 +1,7 @@
 //! The shape that all chapters share.
 
 use super::{
-    Grid, Table, catalogue,
+    Checks, Table, catalogue,
     text::{WIDTH, print, width, wrap},
 };
 use crate::plot::{Figure, save_gif};
@@ -61,7 +61,7 @@ impl Common {
 /// A chapter that runs: it prints what it is given, keeps it for the book, and knows at its end whether all was ok.
 ///
 /// ```
-/// use ddpm_page::{plot::{Figure, Panel}, report::{Chapter, Common, Table}};
+/// use ddpm_page::{plot::{Figure, Panel}, report::{Chapter, Common, Checks}};
 ///
 /// # fn main() -> ddpm_page::Result<()> {
 /// # let folder = tempfile::tempdir().unwrap();
@@ -69,7 +69,7 @@ impl Common {
 /// let mut chapter = Chapter::start("ch01_forward", &common)?;
 /// chapter.section("One step");
 /// chapter.say("A step keeps √(1−β) of x_{t−1} and adds noise of variance β.");
-/// chapter.table(Table::new("Variance after a step").close("Var x_t", 1.0, 1.0 - 0.02 + 0.02, 1e-12));
+/// chapter.checks(Checks::new("Variance after a step").close("Var x_t", 1.0, 1.0 - 0.02 + 0.02, 1e-12));
 /// chapter.figure(&Figure::new("").panel(Panel::new("").line("", [(0.0, 0.0), (1.0, 1.0)])), "step")?;
 /// chapter.finish()?; // an error if a row was not ok: the program exits with 1
 /// # Ok(())
@@ -141,17 +141,15 @@ impl Chapter {
         self.emit(&lines.join("\n"));
     }
 
-    /// Shows a table and keeps its verdict for the end.
-    pub fn table(&mut self, table: Table) {
-        let table = match self.quick {
-            true => table.note("--quick: shorter training and fewer samples"),
-            false => table,
-        };
-        let table = match self.statistical == 0 && table.statistical_rows() > 0 {
-            true => table.note(legend()),
-            false => table,
-        };
-        if let Err(Error::Disagreement { title, count, first, by_chance, .. }) = table.verdict() {
+    /// Shows a list of checks and keeps its verdict for the end.
+    pub fn checks(&mut self, mut checks: Checks) {
+        if self.quick {
+            checks = checks.note("--quick: shorter training and fewer samples");
+        }
+        if self.statistical == 0 && checks.statistical_rows() > 0 {
+            checks = checks.note(legend());
+        }
+        if let Err(Error::Disagreement { title, count, first, by_chance, .. }) = checks.verdict() {
             let first = format!("in “{title}”, {first}");
             self.failures += count;
             if self.first_failure.is_none() || by_chance == 0 && !self.certain {
@@ -159,14 +157,14 @@ impl Chapter {
             }
             self.certain |= by_chance == 0;
         }
-        self.rows += table.rows();
-        self.statistical += table.statistical_rows();
-        self.emit(&table.to_string());
+        self.rows += checks.rows();
+        self.statistical += checks.statistical_rows();
+        self.emit(&checks.to_string());
     }
 
-    /// Shows a grid.
-    pub fn grid(&mut self, grid: Grid) {
-        self.emit(&grid.to_string());
+    /// Shows a table.
+    pub fn table(&mut self, table: Table) {
+        self.emit(&table.to_string());
     }
 
     /// Draws a figure to `stem.svg` and `stem.png` in the chapter's folder.

@@ -1,12 +1,12 @@
-//! What a chapter says: tables of predicted against measured, grids of numbers, and progress.
+//! What a chapter shows: checks of predicted against measured, tables of numbers, and progress.
 //!
-//! This is the only module that writes to the terminal. [`Table`] and [`Grid`] are text that anyone may print;
+//! This is the only module that writes to the terminal. [`Checks`] and [`Table`] are text that anyone may print;
 //! [`Chapter`] prints it, keeps it for the book, and fails the program if a row is not ok.
 
 pub mod catalogue;
 #[cfg(feature = "cli")]
 mod chapter;
-mod grid;
+mod checks;
 mod notebook;
 mod number;
 mod progress;
@@ -16,9 +16,9 @@ mod text;
 
 #[cfg(feature = "cli")]
 pub use chapter::{Chapter, Common};
-pub use grid::{Cell, Grid};
+pub use checks::Checks;
 pub use notebook::show_png;
 pub use progress::Progress;
 pub use sweep::{Setting, Sweep};
-pub use table::Table;
+pub use table::{Cell, Table};
 pub use text::print;

@@ -1,14 +1,14 @@
-//! How tables, grids and figures show themselves in a notebook.
+//! How checks, tables and figures show themselves in a notebook.
 //!
 //! The evcxr kernel calls `evcxr_display` on the value that a cell ends in. Nothing else calls it, and nothing in this
 //! library shows itself unasked.
 
-use super::{Grid, Table, print};
+use super::{Checks, Table, print};
 use crate::plot::Figure;
 use base64::{Engine, prelude::BASE64_STANDARD};
 
-impl Table {
-    /// Prints the table, and fails the cell if a row is not ok.
+impl Checks {
+    /// Prints the rows, and fails the cell if a row is not ok.
     ///
     /// # Panics
     /// With the [`verdict`](Self::verdict), if it is no: a notebook's claims are held to, as a chapter's are.
@@ -21,8 +21,8 @@ impl Table {
     }
 }
 
-impl Grid {
-    /// Prints the grid.
+impl Table {
+    /// Prints the table.
     pub fn evcxr_display(&self) {
         print(&self.to_string());
     }

@@ -1,6 +1,6 @@
 //! One pass over a knob's values: a table and curves of the same numbers.
 
-use super::{Grid, Progress};
+use super::{Progress, Table};
 use crate::plot::Panel;
 
 /// What a knob of a [`Sweep`] is set to: a count or a number.
@@ -43,7 +43,7 @@ impl Setting for f64 {
 /// })?;
 /// assert_eq!(sweep.curve("1/T")[2], (40.0, 0.025));
 /// assert!((sweep.order("1/T²", (10.0, 40.0)) + 2.0).abs() < 1e-12);
-/// println!("{}", sweep.grid("Two powers"));
+/// println!("{}", sweep.table("Two powers"));
 /// # Ok::<(), ddpm_page::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -72,9 +72,9 @@ impl<const N: usize> Sweep<N> {
     }
 
     /// All numbers as a table: a row for each value of the knob, a column for each quantity.
-    pub fn grid(&self, title: impl Into<String>) -> Grid {
-        let grid = Grid::new(title, &self.knob, self.names.clone());
-        self.rows.iter().fold(grid, |grid, (label, _, values)| grid.row(label, *values))
+    pub fn table(&self, title: impl Into<String>) -> Table {
+        let table = Table::new(title, &self.knob, self.names.clone());
+        self.rows.iter().fold(table, |table, (label, _, values)| table.row(label, *values))
     }
 
     /// One quantity as points of a curve.

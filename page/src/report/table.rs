@@ -1,185 +1,95 @@
-//! The table that every section of a chapter ends in.
+//! A plain table of numbers: shown, not judged.
 
 use super::{
-    number::{alike, known_to, short, significant},
+    number::significant,
     text::{Lean, WIDTH, columns, width, wrap},
 };
-use crate::{Error, Result};
-use ddpm::metrics::StandardError;
 use std::fmt;
 
-/// Predictions and measurements side by side: *quantity, predicted, measured, error, tolerance, ok*.
+/// A table of numbers with a header row and a label column.
 ///
 /// ```
 /// use ddpm_page::report::Table;
 ///
-/// let table = Table::new("x_T for T = 1000")
-///     .close("√ᾱ_T", 0.0063528, 0.00635281, 1e-7)
-///     .at_most("L_T (bits/dim)", 1e-4, 2.9e-5)
-///     .exactly("steps", 1000, 1000)
-///     .within("mean of x_T", 0.0, 0.0123, 0.01) // a statistical row: ok within 5 standard errors
-///     .note("β from 10⁻⁴ to 0.02, linear");
-/// println!("{table}");
-/// table.verdict()?;
-/// # Ok::<(), ddpm_page::Error>(())
+/// let table = Table::new("Schedules", "t", ["linear", "cosine"])
+///     .row("1", [1e-4, 4.1e-5])
+///     .row("1000", [0.02, 0.999]);
+/// assert!(table.to_string().contains("linear"));
 /// ```
 #[derive(Debug, Clone)]
 pub struct Table {
     title: String,
-    rows: Vec<Row>,
+    header: Vec<String>,
+    rows: Vec<Vec<Cell>>,
+    digits: i32,
     notes: Vec<String>,
 }
 
-#[derive(Debug, Clone)]
-struct Row {
-    quantity: String,
-    /// Predicted, measured, error, tolerance.
-    cells: [String; 4],
-    ok: bool,
-    /// Whether chance decides, and a right program fails now and then.
-    statistical: bool,
+/// What stands in a [`Table`]: a number, a count or a word.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// A number, shown to the table's digits.
+    Number(f64),
+    /// Anything that is shown as it is.
+    Text(String),
 }
 
-const HEADER: [&str; 6] = ["quantity", "predicted", "measured", "error", "tolerance", "ok"];
-const LEANS: [Lean; 6] = [Lean::Left, Lean::Right, Lean::Right, Lean::Right, Lean::Right, Lean::Left];
+impl From<f64> for Cell {
+    fn from(value: f64) -> Self {
+        Cell::Number(value)
+    }
+}
 
-/// Before the further lines of a long quantity.
-const INDENT: &str = "  ";
+impl From<usize> for Cell {
+    fn from(value: usize) -> Self {
+        Cell::Text(value.to_string())
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(value: &str) -> Self {
+        Cell::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(value: String) -> Self {
+        Cell::Text(value)
+    }
+}
 
 impl Table {
-    /// A table without rows.
-    pub fn new(title: impl Into<String>) -> Self {
-        Self { title: title.into(), rows: Vec::new(), notes: Vec::new() }
+    /// A table without rows; `corner` heads the labels and `header` the other columns.
+    pub fn new<H: Into<String>>(
+        title: impl Into<String>,
+        corner: impl Into<String>,
+        header: impl IntoIterator<Item = H>,
+    ) -> Self {
+        let header = std::iter::once(corner.into()).chain(header.into_iter().map(Into::into)).collect();
+        Self { title: title.into(), header, rows: Vec::new(), digits: 5, notes: Vec::new() }
     }
 
-    fn row(mut self, quantity: impl Into<String>, cells: [String; 4], ok: bool) -> Self {
-        self.rows.push(Row { quantity: quantity.into(), cells, ok, statistical: false });
-        self
-    }
-
-    /// Adds a statistical row: `off` is how far the measured value lies on the wrong side, and `sign` stands before the
-    /// predicted one.
-    fn statistical(
+    /// Adds a row.
+    ///
+    /// # Panics
+    /// If it has not as many cells as the header.
+    #[track_caller]
+    pub fn row<C: Into<Cell>>(
         mut self,
-        quantity: String,
-        (sign, predicted): (&str, f64),
-        measured: f64,
-        off: f64,
-        standard_error: StandardError,
+        label: impl Into<String>,
+        cells: impl IntoIterator<Item = C>,
     ) -> Self {
-        let error = standard_error.value();
-        let known = standard_error.is_known();
-        let cells = if known {
-            let limit = short((10.0 * standard_error.limit()).round() / 10.0, 2);
-            let bias = match standard_error.bias() {
-                0.0 => String::new(),
-                bias => format!(" + {}", short(bias, 2)),
-            };
-            let [predicted, measured, scatter] = known_to([predicted, measured, error], error);
-            [
-                format!("{sign}{predicted}"),
-                format!("{measured} ± {scatter}"),
-                if off <= 0.0 { String::new() } else { format!("{} s.e.", in_tenths(off / error)) },
-                format!("{limit} s.e.{bias}"),
-            ]
-        } else {
-            let (shown, seen) = alike(predicted, measured);
-            [format!("{sign}{shown}"), format!("{seen} ± {error}"), String::new(), "no s.e.".into()]
-        };
-        let ok = known && off <= standard_error.tolerance();
-        let statistical = known && off.is_finite();
-        self.rows.push(Row { quantity, cells, ok, statistical });
+        let label = Cell::Text(label.into());
+        let row: Vec<Cell> = std::iter::once(label).chain(cells.into_iter().map(Into::into)).collect();
+        assert_eq!(row.len(), self.header.len(), "cells in a row and in the header, with the label");
+        self.rows.push(row);
         self
     }
 
-    /// Adds a statistical row that is ok if |predicted − measured| is at most [`StandardError::LIMIT`] standard errors.
-    ///
-    /// It shows how many standard errors the two are apart, and both with the digits that the standard error leaves. A standard error that is
-    /// not a positive number is never ok: what does not scatter belongs into [`close`](Self::close).
-    ///
-    /// ```
-    /// let table = ddpm_page::report::Table::new("").within("mean of x_T", 0.0, 0.0123, 0.01);
-    /// let row = table.to_string().lines().last().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-    /// assert_eq!(row, "mean of x_T 0 0.012 ± 0.010 1.2 s.e. 5 s.e. ✓");
-    /// ```
-    pub fn within(
-        self,
-        quantity: impl Into<String>,
-        predicted: f64,
-        measured: f64,
-        standard_error: impl Into<StandardError>,
-    ) -> Self {
-        let off = (predicted - measured).abs();
-        self.statistical(quantity.into(), ("", predicted), measured, off, standard_error.into())
-    }
-
-    /// Adds a statistical row that is ok if measured ≤ bound, but for [`StandardError::LIMIT`] standard errors.
-    pub fn at_most_within(
-        self,
-        quantity: impl Into<String>,
-        bound: f64,
-        measured: f64,
-        standard_error: impl Into<StandardError>,
-    ) -> Self {
-        self.statistical(quantity.into(), ("≤ ", bound), measured, measured - bound, standard_error.into())
-    }
-
-    /// Adds a statistical row that is ok if measured ≥ bound, but for [`StandardError::LIMIT`] standard errors.
-    pub fn at_least_within(
-        self,
-        quantity: impl Into<String>,
-        bound: f64,
-        measured: f64,
-        standard_error: impl Into<StandardError>,
-    ) -> Self {
-        self.statistical(quantity.into(), ("≥ ", bound), measured, bound - measured, standard_error.into())
-    }
-
-    /// Adds a row that is ok if |predicted − measured| ≤ tolerance.
-    pub fn close(self, quantity: impl Into<String>, predicted: f64, measured: f64, tolerance: f64) -> Self {
-        let error = (predicted - measured).abs();
-        let (shown, seen) = alike(predicted, measured);
-        self.row(quantity, [shown, seen, significant(error, 2), short(tolerance, 2)], error <= tolerance)
-    }
-
-    /// Adds a row that is ok if |predicted − measured| ≤ tolerance · |predicted|.
-    pub fn close_relative(
-        self,
-        quantity: impl Into<String>,
-        predicted: f64,
-        measured: f64,
-        tolerance: f64,
-    ) -> Self {
-        let error = (predicted - measured).abs();
-        let relative = if error == 0.0 { 0.0 } else { error / predicted.abs() };
-        let (shown, seen) = alike(predicted, measured);
-        let cells = [shown, seen, format!("{} rel", significant(relative, 2)), short(tolerance, 2)];
-        self.row(quantity, cells, error <= tolerance * predicted.abs())
-    }
-
-    /// Adds a row that is ok if measured ≤ bound.
-    pub fn at_most(self, quantity: impl Into<String>, bound: f64, measured: f64) -> Self {
-        let cells =
-            [format!("≤ {}", short(bound, 7)), significant(measured, 7), String::new(), String::new()];
-        self.row(quantity, cells, measured <= bound)
-    }
-
-    /// Adds a row that is ok if measured ≥ bound.
-    pub fn at_least(self, quantity: impl Into<String>, bound: f64, measured: f64) -> Self {
-        let cells =
-            [format!("≥ {}", short(bound, 7)), significant(measured, 7), String::new(), String::new()];
-        self.row(quantity, cells, measured >= bound)
-    }
-
-    /// Adds a row that is ok if both are equal: for counts and names.
-    pub fn exactly<T: PartialEq + fmt::Display>(
-        self,
-        quantity: impl Into<String>,
-        predicted: T,
-        measured: T,
-    ) -> Self {
-        let cells = [predicted.to_string(), measured.to_string(), String::new(), "exact".into()];
-        self.row(quantity, cells, predicted == measured)
+    /// Sets how many significant digits numbers show; without it 5.
+    pub fn digits(mut self, digits: usize) -> Self {
+        self.digits = digits.clamp(1, 17) as i32;
+        self
     }
 
     /// Adds a line below the table.
@@ -187,55 +97,19 @@ impl Table {
         self.notes.push(note.into());
         self
     }
-
-    /// How many rows there are.
-    pub fn rows(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// How many rows are statistical.
-    pub fn statistical_rows(&self) -> usize {
-        self.rows.iter().filter(|row| row.statistical).count()
-    }
-
-    /// Whether all rows are ok.
-    ///
-    /// # Errors
-    /// [`Error::Disagreement`] with the first row that is not, or the first that chance cannot excuse.
-    pub fn verdict(&self) -> Result<()> {
-        let wrong: Vec<&Row> = self.rows.iter().filter(|row| !row.ok).collect();
-        let certain = wrong.iter().find(|row| !row.statistical);
-        let Some(row) = certain.or(wrong.first()) else { return Ok(()) };
-        let [predicted, measured, ..] = &row.cells;
-        Err(Error::Disagreement {
-            title: self.title.clone(),
-            count: wrong.len(),
-            rows: self.rows.len(),
-            first: format!("{} is {measured}, predicted {predicted}", row.quantity),
-            by_chance: if certain.is_none() { self.statistical_rows() } else { 0 },
-        })
-    }
-}
-
-/// A deviation in standard errors: tenths say enough.
-fn in_tenths(deviation: f64) -> String {
-    if deviation < 100.0 { format!("{deviation:.1}") } else { significant(deviation, 2) }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = vec![HEADER.map(str::to_owned).to_vec()];
-        let widest = |i: usize| self.rows.iter().map(|row| width(&row.cells[i])).max().unwrap_or(0);
-        let taken: usize = (0..4).map(|i| widest(i).max(HEADER[i + 1].len())).sum();
-        let space = WIDTH.saturating_sub(taken + 5 * 2 + "✗ NO".chars().count()).max(20);
-        for row in &self.rows {
-            let mut quantity = wrap(&row.quantity, space - INDENT.len()).into_iter();
-            let verdict = if row.ok { "✓" } else { "✗ NO" };
-            let first = quantity.next().into_iter().chain(row.cells.clone()).chain([verdict.to_owned()]);
-            lines.push(first.collect());
-            lines.extend(quantity.map(|rest| vec![format!("{INDENT}{rest}")]));
-        }
-        let mut lines = columns(&lines, &LEANS);
+        let text = |cell: &Cell| match cell {
+            Cell::Number(value) => significant(*value, self.digits),
+            Cell::Text(text) => text.clone(),
+        };
+        let rows = self.rows.iter().map(|row| row.iter().map(text).collect());
+        let lines: Vec<Vec<String>> = std::iter::once(self.header.clone()).chain(rows).collect();
+        let mut leans = vec![Lean::Right; self.header.len()];
+        leans[0] = Lean::Left;
+        let mut lines = columns(&lines, &leans);
         let rule = lines.iter().map(|line| width(line)).max().unwrap_or(0);
         lines.insert(1, "─".repeat(rule));
         if !self.title.is_empty() {
