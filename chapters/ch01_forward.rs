@@ -28,7 +28,7 @@ const DIRECTIONS: usize = 64;
 const NULL_PAIRS: usize = 100;
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch01_forward"))]
+#[command(about = catalogue::question("ch01_forward"), after_help = catalogue::running_time("ch01_forward"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

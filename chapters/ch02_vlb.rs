@@ -22,7 +22,7 @@ use ndarray::{Array1, Array2, Axis};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch02_vlb"))]
+#[command(about = catalogue::question("ch02_vlb"), after_help = catalogue::running_time("ch02_vlb"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -22,7 +22,7 @@ use ndarray::{Axis, array};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch03_posterior"))]
+#[command(about = catalogue::question("ch03_posterior"), after_help = catalogue::running_time("ch03_posterior"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

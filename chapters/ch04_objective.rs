@@ -26,7 +26,7 @@ use ndarray::{Array1, Array2};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch04_objective"))]
+#[command(about = catalogue::question("ch04_objective"), after_help = catalogue::running_time("ch04_objective"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -27,7 +27,7 @@ use std::fs;
 const DRAWS: usize = 6;
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch05_training"))]
+#[command(about = catalogue::question("ch05_training"), after_help = catalogue::running_time("ch05_training"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

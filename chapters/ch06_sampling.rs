@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 const DIRECTIONS: usize = 64;
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch06_sampling"))]
+#[command(about = catalogue::question("ch06_sampling"), after_help = catalogue::running_time("ch06_sampling"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -35,7 +35,7 @@ const DIRECTIONS: usize = 64;
 const SMALLEST_SHOWN: f64 = 1e-7;
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch07_likelihood"))]
+#[command(about = catalogue::question("ch07_likelihood"), after_help = catalogue::running_time("ch07_likelihood"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -37,7 +37,7 @@ const DIRECTIONS: usize = 64;
 const CLEAN: Kernel = Kernel { signal: 1.0, variance: 0.0 };
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch08_score"))]
+#[command(about = catalogue::question("ch08_score"), after_help = catalogue::running_time("ch08_score"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -35,7 +35,7 @@ const DIRECTIONS: usize = 64;
 const CALLS: [usize; 5] = [5, 10, 20, 50, 100];
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch09_fast_sampling"))]
+#[command(about = catalogue::question("ch09_fast_sampling"), after_help = catalogue::running_time("ch09_fast_sampling"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -60,7 +60,7 @@ const FEW: usize = 20;
 const CALLS: [usize; 6] = [1, 2, 5, 10, 20, 50];
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch10_trilemma"))]
+#[command(about = catalogue::question("ch10_trilemma"), after_help = catalogue::running_time("ch10_trilemma"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

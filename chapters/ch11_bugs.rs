@@ -31,7 +31,7 @@ use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 const BOTH: [(Code, &str); 2] = [(Code::Right, "right"), (Code::Wrong, "wrong")];
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch11_bugs"))]
+#[command(about = catalogue::question("ch11_bugs"), after_help = catalogue::running_time("ch11_bugs"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -35,7 +35,7 @@ use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 use std::time::Instant;
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch12_convolution"))]
+#[command(about = catalogue::question("ch12_convolution"), after_help = catalogue::running_time("ch12_convolution"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -28,7 +28,7 @@ use std::{
 };
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch13_unet"))]
+#[command(about = catalogue::question("ch13_unet"), after_help = catalogue::running_time("ch13_unet"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -36,7 +36,7 @@ use std::{
 };
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch14_train_images"))]
+#[command(about = catalogue::question("ch14_train_images"), after_help = catalogue::running_time("ch14_train_images"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -32,7 +32,7 @@ use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::path::PathBuf;
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch15_sample_images"))]
+#[command(about = catalogue::question("ch15_sample_images"), after_help = catalogue::running_time("ch15_sample_images"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

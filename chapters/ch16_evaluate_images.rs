@@ -37,7 +37,7 @@ use ndarray_rand::rand::{SeedableRng, rngs::StdRng, seq::index};
 use std::path::PathBuf;
 
 #[derive(Parser)]
-#[command(about = catalogue::question("ch16_evaluate_images"))]
+#[command(about = catalogue::question("ch16_evaluate_images"), after_help = catalogue::running_time("ch16_evaluate_images"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,

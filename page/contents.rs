@@ -1,29 +1,43 @@
-//! The table of contents: the chapters, what they answer, how to run them, and what they have left behind.
+//! The table of contents: the chapters, what they answer, how long they take, and which have been run.
 //!
 //! ```sh
 //! cargo run
 //! ```
 
-use ddpm_page::report::{catalogue::CHAPTERS, print};
-use std::{fs, path::Path};
+use ddpm_page::report::{
+    catalogue::{CHAPTERS, Entry, Part},
+    print,
+};
+use std::path::{Path, PathBuf};
 
 fn main() {
     print("DDPM step by step: run a chapter, read its table, look at its plots.");
-    for chapter in CHAPTERS {
-        let out = Path::new("out").join(chapter.name);
-        print(&format!("\n{}  {}", chapter.name, chapter.question));
-        print(&format!("    cargo run --bin {}", chapter.name));
-        print(&format!("    {}", left_behind(&out)));
+    for (part, title) in
+        [(Part::Points, "Part I: points, networks by hand"), (Part::Images, "Part II: images")]
+    {
+        print(&format!("\n{title}\n{:<24}{:>7}  {:<4}  question", "chapter", "minutes", "done"));
+        CHAPTERS.iter().filter(|chapter| chapter.part == part).for_each(row);
+    }
+    let done = CHAPTERS.iter().filter(|chapter| page_of(chapter).exists());
+    for chapter in done {
+        print(&format!("\n{:<24}{}", chapter.name, page_of(chapter).display()));
+    }
+    match CHAPTERS.iter().find(|chapter| !page_of(chapter).exists()) {
+        Some(next) => print(&format!("\nNext: cargo run --bin {}", next.name)),
+        None => print("\nAll chapters have been run. Next: your own data; README says how."),
     }
 }
 
-/// What a chapter's run has left in its folder.
-fn left_behind(out: &Path) -> String {
-    if !out.join("table.txt").exists() {
-        return "not run yet".into();
-    }
-    let files = fs::read_dir(out).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_plot = |file: &Path| file.extension().is_some_and(|end| end == "svg" || end == "gif");
-    let plots = files.filter(|file| is_plot(file)).count();
-    format!("has been run: table.txt and {plots} plots in {}", out.display())
+/// A chapter's name, its minutes in full, whether it has been run, and below them its question.
+fn row(chapter: &Entry) {
+    let minutes = f64::from(chapter.seconds.0) / 60.0;
+    let minutes = if minutes < 10.0 { format!("{minutes:.1}") } else { format!("{minutes:.0}") };
+    let done = if page_of(chapter).exists() { "✓" } else { "" };
+    print(format!("{:<24}{minutes:>7}  {done:<4}", chapter.name).trim_end());
+    print(&format!("    {}", chapter.question));
+}
+
+/// The page that a chapter's run leaves in its folder.
+fn page_of(chapter: &Entry) -> PathBuf {
+    Path::new("out").join(chapter.name).join("index.html")
 }

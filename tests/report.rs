@@ -7,6 +7,7 @@ use ddpm_page::{
     plot::{Figure, Panel},
     report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
+use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     fs,
     io::Read,
@@ -120,18 +121,22 @@ fn a_verdict_names_the_first_disagreement() {
 }
 
 #[test]
-fn a_grid_shows_its_numbers() {
+fn a_table_shows_its_numbers() {
     let table = Table::new("Schedules", "t", ["linear β", "cosine"])
         .row("1", [1e-4, 4.128e-5])
         .row("500", [0.01, 0.5]);
     let expected = [
         "Schedules",
-        "t      linear β     cosine",
-        "──────────────────────────",
-        "1    0.00010000  4.1280e-5",
-        "500    0.010000    0.50000",
+        "t    linear β   cosine",
+        "──────────────────────",
+        "1    0.000100  4.13e-5",
+        "500    0.0100    0.500",
     ];
     assert_eq!(table.to_string(), expected.join("\n"));
+    let all = Table::new("Schedules", "t", ["linear β", "cosine"])
+        .rows([("1", [1e-4, 4.128e-5]), ("500", [0.01, 0.5])]);
+    assert_eq!(all.to_string(), table.to_string());
+    assert!(all.digits(5).to_string().contains("1    0.00010000  4.1280e-5"));
 }
 
 /// The cells of the last row: quantity, predicted, measured, error, tolerance, ok.
@@ -315,7 +320,7 @@ fn a_chapter_leaves_its_text_and_its_plots() {
     run(&common(&out), checks.clone()).unwrap();
     let text = fs::read_to_string(out.join("table.txt")).unwrap();
     for part in [
-        "ch01_forward --seed 0\n",
+        "ch01_forward --seed 0",
         "One step\n════════\n",
         "A step adds",
         "Var x_t",
@@ -328,7 +333,7 @@ fn a_chapter_leaves_its_text_and_its_plots() {
     assert!(!text.contains("--quick"), "{text}");
     let mut files: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     files.sort();
-    assert_eq!(files, ["step.png", "step.svg", "steps.gif", "table.txt"]);
+    assert_eq!(files, ["index.html", "step.png", "step.svg", "steps.gif", "table.txt"]);
 
     let elsewhere = folder.path().join("elsewhere");
     run(&common(&elsewhere), checks.clone()).unwrap();
@@ -337,6 +342,61 @@ fn a_chapter_leaves_its_text_and_its_plots() {
     run(&Common { quick: true, ..common(&out) }, checks).unwrap();
     let text = fs::read_to_string(out.join("table.txt")).unwrap();
     assert!(text.contains("--quick: shorter training and fewer samples"), "{text}");
+}
+
+#[test]
+fn a_chapter_leaves_a_page_with_its_tables_its_plots_and_its_verdicts() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = Checks::new("a < b & c").exactly("kept", 1, 1).exactly("lost", 1, 2);
+    run(&common(folder.path()), wrong).unwrap_err();
+    let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
+    for part in [
+        "<title>ch01_forward</title>",
+        "<h2>One step</h2>",
+        "<p>A step adds noise.</p>",
+        "a &lt; b &amp; c",
+        "<span class=\"ok\">✓</span>",
+        "<span class=\"no\">✗ NO</span>",
+        "<img src=\"step.svg\"",
+        "<img src=\"steps.gif\"",
+    ] {
+        assert!(page.contains(part), "no {part:?} in\n{page}");
+    }
+    let text = fs::read_to_string(folder.path().join("table.txt")).unwrap();
+    assert!(!text.contains('\u{1b}'), "a colour in\n{text}");
+}
+
+#[test]
+fn a_chapter_owns_its_seed_and_its_generators() {
+    let folder = tempfile::tempdir().unwrap();
+    let common = Common { seed: 7, quick: true, ..common(folder.path()) };
+    let mut chapter = Chapter::start("ch01_forward", &common).unwrap();
+    let first = |mut rng: StdRng| rng.random::<u64>();
+    assert_eq!(chapter.rng.random::<u64>(), first(StdRng::seed_from_u64(7)));
+    assert_eq!(first(chapter.stream(3)), first(StdRng::seed_from_u64(7003)));
+    assert_eq!((chapter.seed(), chapter.quick(), chapter.pick(20, 5)), (7, true, 5));
+}
+
+#[test]
+fn alike_rows_are_folded_into_the_worst_of_them() {
+    let errors = |last: f64| Checks::new("").largest_error("x", [("a", 1e-9), ("b", last), ("c", 0.0)], 1e-6);
+    assert!(is_ok(&errors(-1e-6)) && errors(-1e-6).to_string().contains("largest of 3 errors (b)"));
+    for bad in [2e-6, f64::NAN, f64::INFINITY] {
+        assert!(!is_ok(&errors(bad)), "{bad}");
+        assert!(errors(bad).to_string().contains("(b)"));
+    }
+    let rows = |far: f64, error: f64| {
+        let row = |label, measured, error: f64| (label, 0.0, measured, StandardError::from(error));
+        Checks::new("").farthest("x", [row("a", 0.2, 0.1), row("b", far, error), row("c", -0.1, 0.1)])
+    };
+    assert!(rows(0.3, 1.0).to_string().contains("farthest of 3 (a)"));
+    let limit = StandardError::from(0.1).largest_of(3).tolerance();
+    assert!(limit > 0.5 && is_ok(&rows(limit, 0.1)) && !is_ok(&rows(1.0001 * limit, 0.1)));
+    for (far, error) in [(f64::NAN, 0.1), (0.0, 0.0), (0.0, f64::NAN)] {
+        assert!(!is_ok(&rows(far, error)), "{far} ± {error}");
+        assert!(rows(far, error).to_string().contains("(b)"));
+    }
+    assert_eq!(rows(0.3, 0.1).statistical_rows(), 1);
 }
 
 #[test]
@@ -364,7 +424,7 @@ fn an_unwritable_folder_is_an_error_before_the_work() {
 }
 
 #[derive(clap::Parser)]
-#[command(about = catalogue::question("ch01_forward"))]
+#[command(about = catalogue::question("ch01_forward"), after_help = catalogue::running_time("ch01_forward"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,
@@ -375,7 +435,8 @@ fn help_opens_with_the_question_and_names_the_common_arguments() {
     for help in ["-h", "--help"] {
         let text = Arguments::try_parse_from(["ch01_forward", help]).err().unwrap().to_string();
         assert!(text.starts_with(catalogue::question("ch01_forward")), "{text}");
-        assert!(["--seed", "--out", "--quick"].iter().all(|name| text.contains(name)), "{text}");
+        assert!(text.contains("It runs for about") && text.contains("with --quick"), "{text}");
+        assert!(["--seed", "--out", "--quick", "--open"].iter().all(|name| text.contains(name)), "{text}");
         assert!(text.lines().count() < 25, "{text}");
     }
     let arguments = Arguments::parse_from(["ch01_forward"]);
@@ -403,14 +464,15 @@ fn contents_lists_the_chapters_and_what_they_left() {
         || Command::new(env!("CARGO_BIN_EXE_contents")).current_dir(folder.path()).output().unwrap();
     let text = |output: std::process::Output| String::from_utf8(output.stdout).unwrap();
     let before = text(contents());
-    assert_eq!(before.matches("not run yet").count(), catalogue::CHAPTERS.len(), "{before}");
-    assert!(before.contains("cargo run --bin ch03_posterior"), "{before}");
+    assert!(!before.contains('✓') && before.contains("Next: cargo run --bin ch01_forward"), "{before}");
+    assert!(catalogue::CHAPTERS.iter().all(|chapter| before.contains(chapter.question)), "{before}");
     assert!(before.lines().all(|line| line.width() <= 100), "{before}");
 
     run(&common(&folder.path().join("out/ch01_forward")), Checks::new("").exactly("q", 1, 1)).unwrap();
     let after = text(contents());
-    assert_eq!(after.matches("not run yet").count(), catalogue::CHAPTERS.len() - 1, "{after}");
-    assert!(after.contains("2 plots in out/ch01_forward"), "{after}");
+    assert_eq!(after.matches('✓').count(), 1, "{after}");
+    assert!(after.contains("out/ch01_forward/index.html"), "{after}");
+    assert!(after.contains("Next: cargo run --bin ch02_vlb"), "{after}");
 }
 
 #[test]

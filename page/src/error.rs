@@ -1,6 +1,6 @@
 //! What can go wrong where results are shown.
 
-use ddpm::metrics::StandardError;
+use ddpm::{metrics::StandardError, network::MlpConfig};
 use std::path::PathBuf;
 
 /// A [`Result`](std::result::Result) with this crate's [`Error`].
@@ -20,6 +20,26 @@ pub enum Error {
         /// The plot's file.
         path: PathBuf,
         /// What the drawing library said.
+        reason: String,
+    },
+
+    /// A network's weights of another shape than a chapter can use.
+    #[error("{}: found the shape {found:?}, expected {expected:?}, or 4 outputs; take a file that ch05_training, ch06_sampling or ch09_fast_sampling wrote", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// The shape of the network in it.
+        found: MlpConfig,
+        /// The shape of the chapters' networks for ε alone.
+        expected: MlpConfig,
+    },
+
+    /// A folder's page that could not be shown.
+    #[error("{}: cannot open it in a browser: {reason}; open it by hand", path.display())]
+    Browser {
+        /// The page.
+        path: PathBuf,
+        /// What the system said.
         reason: String,
     },
 

@@ -10,10 +10,15 @@
 //! | [`report`] | checks of predicted against measured, tables of numbers, progress, the running of a chapter |
 //! | [`error`] | what can go wrong where results are shown |
 //! | [`data`] | the data set as a reader names it, and pictures as a source of points |
+//! | [`experiment`] | data, a chain, a training: what chapters on points share |
 
 pub mod data;
 pub mod error;
+#[cfg(feature = "cli")]
+pub mod experiment;
 pub mod plot;
 pub mod report;
 
 pub use error::{Error, Result};
+#[cfg(feature = "cli")]
+pub use experiment::Experiment;

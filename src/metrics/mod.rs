@@ -2,6 +2,7 @@
 
 mod coverage;
 mod distance;
+mod judge;
 mod moments;
 mod standard_error;
 
@@ -9,6 +10,7 @@ use ndarray::ArrayView1;
 
 pub use coverage::{coverage, precision};
 pub use distance::{median_distance, mmd_squared, row_distances, sliced_wasserstein};
+pub use judge::{Estimate, Judge};
 pub use moments::{
     Moments, covariance, excess_kurtosis, largest, largest_difference, mean, paired_errors,
     partial_correlation, quantile, relative_noise, standard_error,

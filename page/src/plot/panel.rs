@@ -1,6 +1,7 @@
 //! One pair of axes with what is drawn between them.
 
-use super::{Heatmap, Series, axis::Axis, series::Kind};
+use super::{Heatmap, Series, axis::Axis, curve, series::Kind};
+use ndarray::{Array2, ArrayView1, arr1};
 
 /// A range that is set, or the one that fits.
 pub(super) type Range = Option<(f64, f64)>;
@@ -50,6 +51,63 @@ impl Panel {
     /// Adds a [`Series::line`].
     pub fn line(self, label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         self.series(Series::line(label, points))
+    }
+
+    /// Adds several lines, each with its label.
+    pub fn lines<L: Into<String>, P: IntoIterator<Item = (f64, f64)>>(
+        self,
+        lines: impl IntoIterator<Item = (L, P)>,
+    ) -> Self {
+        lines.into_iter().fold(self, |panel, (label, points)| panel.line(label, points))
+    }
+
+    /// Adds the line y = f(x) over a range of x, through 200 points.
+    ///
+    /// ```
+    /// let panel = ddpm_page::plot::Panel::new("").function("sine", (0.0, 6.3), f64::sin);
+    /// ```
+    pub fn function(self, label: impl Into<String>, range: (f64, f64), f: impl Fn(f64) -> f64) -> Self {
+        self.line(label, curve(range, 200, f))
+    }
+
+    /// Adds a grey dashed line y = x from `from` to `to`: where what is measured equals what is predicted.
+    pub fn diagonal(self, label: impl Into<String>, (from, to): (f64, f64)) -> Self {
+        self.series(Series::dashed(label, [(from, from), (to, to)]).color(super::GREY))
+    }
+
+    /// Adds the arrows of a field of directions on the square from −`limit` to `limit`, `across` of them in each row: `field` gives
+    /// the direction at a point (x, y). Long ones are shortened to fit: an arrow of length ℓ is drawn ℓ/(1 + ℓ) of the
+    /// space between two points.
+    ///
+    /// ```
+    /// use ddpm_page::plot::Panel;
+    /// let whirl = Panel::new("").arrows_of(1.0, 9, |x| [-x[1], x[0]]).square(1.0);
+    /// ```
+    pub fn arrows_of(self, limit: f64, across: usize, field: impl Fn(ArrayView1<f64>) -> [f64; 2]) -> Self {
+        let space = 2.0 * limit / across.max(2) as f64;
+        let place = |i: usize| space * (i as f64 + 0.5) - limit;
+        let arrow = |i: usize| {
+            let tail = [place(i % across), place(i / across)];
+            let [u, v] = field(arr1(&tail).view());
+            let scale = 0.9 * space / (1.0 + u.hypot(v));
+            [(tail[0], tail[1]), (tail[0] + scale * u, tail[1] + scale * v)]
+        };
+        self.series(Series::arrows("", (0..across * across).map(arrow)).color(super::ORANGE))
+    }
+
+    /// Lays the values of a function on the square from −`limit` to `limit` under the series, in 120×120 cells.
+    ///
+    /// ```
+    /// use ddpm_page::plot::Panel;
+    /// let hill = Panel::new("").density(2.0, "p(x)", |x| (-x.dot(&x)).exp());
+    /// ```
+    pub fn density(self, limit: f64, label: impl Into<String>, f: impl Fn(ArrayView1<f64>) -> f64) -> Self {
+        const CELLS: usize = 120;
+        let middle = |i: usize| limit * ((2 * i + 1) as f64 / CELLS as f64 - 1.0);
+        let values = Array2::from_shape_fn((CELLS, CELLS), |(row, column)| {
+            f(arr1(&[middle(column), middle(row)]).view())
+        });
+        self.heatmap(Heatmap::new(values, (-limit, limit), (-limit, limit)).label(label))
     }
 
     /// Adds a [`Series::dashed`] line.
@@ -130,6 +188,16 @@ impl Panel {
     pub fn log_y(mut self) -> Self {
         self.log.1 = true;
         self
+    }
+
+    /// Makes both axes logarithmic.
+    pub fn log_log(self) -> Self {
+        self.log_x().log_y()
+    }
+
+    /// Shows the square from −`limit` to `limit`, x and y in one scale.
+    pub fn square(self, limit: f64) -> Self {
+        self.x_range(-limit, limit).y_range(-limit, limit).equal()
     }
 
     /// Gives a unit of x and a unit of y the same length on paper.

@@ -1,42 +1,148 @@
-//! The chapters, in their order: their names and the questions they answer.
+//! The chapters, in their order: their names, the questions they answer, and how long they take.
 
-/// A chapter's name, which is also its command's, and the question it answers.
+/// The parts of the course.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Two-dimensional points, networks written by hand.
+    Points,
+    /// Images, networks of tensors.
+    Images,
+}
+
+/// A chapter's name, which is also its command's, the question it answers, and how long it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// The name of its program: `ch01_forward`.
     pub name: &'static str,
     /// The question it answers, in one line.
     pub question: &'static str,
+    /// The part that it belongs to.
+    pub part: Part,
+    /// The seconds of a run in full and of one with `--quick`, on an idle machine of two cores; compiling is not counted.
+    pub seconds: (u32, u32),
 }
 
 /// All chapters, in their order.
 pub const CHAPTERS: &[Entry] = &[
-    entry("ch01_forward", "What does the forward chain do, and is x_T Gaussian for this T?"),
-    entry("ch02_vlb", "Where do L_T, L_{t−1} and L_0 come from, and how tight is their bound?"),
-    entry("ch03_posterior", "Why many small steps, and why is q(x_{t−1}|x_t, x_0) this Gaussian?"),
-    entry("ch04_objective", "How does the KL divergence become ‖ε − ε_θ‖²?"),
-    entry("ch05_training", "How does a hand-written network learn ε_θ, and what does L_simple change?"),
-    entry("ch06_sampling", "How do samples come out of ε_θ, and with which variance?"),
-    entry(
-        "ch07_likelihood",
-        "How many bits does the trained model need, term by term, and how many must it?",
-    ),
-    entry("ch08_score", "What has ε_θ to do with the score, and what do SDEs and their ODE buy?"),
-    entry("ch09_fast_sampling", "How few calls of the network will do, and what do the few calls cost?"),
-    entry("ch10_trilemma", "VAE, GAN and DDPM on one budget: who has quality, coverage, speed?"),
-    entry("ch11_bugs", "Your samples look wrong: which of seventeen bugs is it, and what gives it away?"),
-    entry(
-        "ch12_convolution",
-        "From arrays to tensors: what is convolution as a matrix product, and how fast?",
-    ),
-    entry("ch13_unet", "What is in the paper’s U-Net, block by block, and what does each block cost?"),
-    entry("ch14_train_images", "How does Algorithm 1 train a U-Net on images, and survive being killed?"),
-    entry("ch15_sample_images", "How are images drawn: Algorithm 2, DDIM, and what else can the chain do?"),
-    entry("ch16_evaluate_images", "How good are the images: bits/dim, FID, and did it memorise?"),
+    Entry {
+        name: "ch01_forward",
+        question: "What does the forward chain do, and is x_T Gaussian for this T?",
+        part: Part::Points,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch02_vlb",
+        question: "Where do L_T, L_{t−1} and L_0 come from, and how tight is their bound?",
+        part: Part::Points,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch03_posterior",
+        question: "Why many small steps, and why is q(x_{t−1}|x_t, x_0) this Gaussian?",
+        part: Part::Points,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch04_objective",
+        question: "How does the KL divergence become ‖ε − ε_θ‖²?",
+        part: Part::Points,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch05_training",
+        question: "How does a hand-written network learn ε_θ, and what does L_simple change?",
+        part: Part::Points,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch06_sampling",
+        question: "How do samples come out of ε_θ, and with which variance?",
+        part: Part::Points,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch07_likelihood",
+        question: "How many bits does the trained model need, term by term, and how many must it?",
+        part: Part::Points,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch08_score",
+        question: "What has ε_θ to do with the score, and what do SDEs and their ODE buy?",
+        part: Part::Points,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch09_fast_sampling",
+        question: "How few calls of the network will do, and what do the few calls cost?",
+        part: Part::Points,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch10_trilemma",
+        question: "VAE, GAN and DDPM on one budget: who has quality, coverage, speed?",
+        part: Part::Points,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch11_bugs",
+        question: "Your samples look wrong: which of seventeen bugs is it, and what gives it away?",
+        part: Part::Points,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch12_convolution",
+        question: "From arrays to tensors: what is convolution as a matrix product, and how fast?",
+        part: Part::Images,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch13_unet",
+        question: "What is in the paper’s U-Net, block by block, and what does each block cost?",
+        part: Part::Images,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch14_train_images",
+        question: "How does Algorithm 1 train a U-Net on images, and survive being killed?",
+        part: Part::Images,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch15_sample_images",
+        question: "How are images drawn: Algorithm 2, DDIM, and what else can the chain do?",
+        part: Part::Images,
+        seconds: (60, 10),
+    },
+    Entry {
+        name: "ch16_evaluate_images",
+        question: "How good are the images: bits/dim, FID, and did it memorise?",
+        part: Part::Images,
+        seconds: (60, 10),
+    },
 ];
 
-const fn entry(name: &'static str, question: &'static str) -> Entry {
-    Entry { name, question }
+impl Entry {
+    /// How long it runs, for `--help`: “Runs for about 2 minutes, or 20 seconds with --quick”.
+    pub fn running_time(&self) -> String {
+        let words = |seconds: u32| match seconds {
+            0..2 => "a second".to_owned(),
+            2..90 => format!("{seconds} seconds"),
+            _ => format!("{:.0} minutes", f64::from(seconds) / 60.0),
+        };
+        let (full, quick) = self.seconds;
+        format!(
+            "It runs for about {}, or {} with --quick, on two cores of a laptop; the first command also compiles.",
+            words(full),
+            words(quick)
+        )
+    }
+
+    /// The chapter that follows.
+    pub fn next(&self) -> Option<&'static Entry> {
+        let place = CHAPTERS.iter().position(|entry| entry.name == self.name)?;
+        CHAPTERS.get(place + 1)
+    }
 }
 
 /// The chapter of a name.
@@ -62,5 +168,23 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 /// If there is no chapter of this name.
 #[track_caller]
 pub fn question(name: &str) -> &'static str {
-    find(name).unwrap_or_else(|| panic!("{name} is not in the catalogue")).question
+    expect(name).question
+}
+
+/// How long a chapter runs, for the end of its `--help`.
+///
+/// ```
+/// assert!(ddpm_page::report::catalogue::running_time("ch01_forward").contains("--quick"));
+/// ```
+///
+/// # Panics
+/// If there is no chapter of this name.
+#[track_caller]
+pub fn running_time(name: &str) -> String {
+    expect(name).running_time()
+}
+
+#[track_caller]
+pub(super) fn expect(name: &str) -> &'static Entry {
+    find(name).unwrap_or_else(|| panic!("{name} is not in the catalogue"))
 }

@@ -2,11 +2,13 @@
 
 use super::{
     Checks, Table, catalogue,
-    text::{WIDTH, print, width, wrap},
+    html::Page,
+    text::{WIDTH, paint, print, width, wrap},
 };
 use crate::plot::{Figure, save_gif};
 use crate::{Error, Result};
 use ddpm::{files::write_whole, metrics::StandardError};
+use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -19,17 +21,17 @@ use std::{
 /// use ddpm_page::report::{Common, catalogue};
 ///
 /// #[derive(Parser)]
-/// #[command(about = catalogue::question("ch01_forward"))]
+/// #[command(about = catalogue::question("ch01_forward"), after_help = catalogue::running_time("ch01_forward"))]
 /// struct Arguments {
 ///     #[command(flatten)]
 ///     common: Common,
-///     /// The number of steps T.
+///     /// The number of diffusion steps T
 ///     #[arg(long, default_value_t = 1000)]
-///     steps: usize,
+///     diffusion_steps: usize,
 /// }
 ///
 /// let arguments = Arguments::parse_from(["ch01_forward", "--seed", "7", "--quick"]);
-/// assert!(arguments.common.quick && arguments.common.seed == 7 && arguments.steps == 1000);
+/// assert!(arguments.common.quick && arguments.common.seed == 7 && arguments.diffusion_steps == 1000);
 /// ```
 #[derive(Debug, Clone, Default, clap::Args)]
 // Without this the text above would stand in `--help` in place of the chapter's question.
@@ -44,6 +46,9 @@ pub struct Common {
     /// Shorter training and fewer samples; the table says so
     #[arg(long)]
     pub quick: bool,
+    /// Open the page with the tables and the plots in a browser at the end
+    #[arg(long)]
+    pub open: bool,
 }
 
 impl Common {
@@ -77,11 +82,15 @@ impl Common {
 /// ```
 #[derive(Debug)]
 pub struct Chapter {
-    name: &'static str,
+    /// The generator of the chapter's random numbers, from its seed: all sections draw from it in their order.
+    pub rng: StdRng,
+    entry: &'static catalogue::Entry,
     out: PathBuf,
+    seed: u64,
     quick: bool,
+    open: bool,
     text: String,
-    plots: Vec<String>,
+    page: Page,
     rows: usize,
     statistical: usize,
     failures: usize,
@@ -92,6 +101,8 @@ pub struct Chapter {
 
 /// The file that the book includes.
 const TABLE: &str = "table.txt";
+/// The page with all tables and plots.
+const PAGE: &str = "index.html";
 
 impl Chapter {
     /// Opens a chapter of the catalogue: creates its folder and prints its question.
@@ -103,15 +114,19 @@ impl Chapter {
     /// If there is no chapter of this name.
     #[track_caller]
     pub fn start(name: &'static str, common: &Common) -> Result<Self> {
-        let question = catalogue::question(name);
+        let entry = catalogue::expect(name);
         let out = common.out.clone().unwrap_or_else(|| Path::new("out").join(name));
         probe(&out)?;
-        let mut chapter = Self {
-            name,
+        let command = command(name, common, std::env::args().skip(1));
+        let chapter = Self {
+            rng: StdRng::seed_from_u64(common.seed),
+            entry,
             out,
+            seed: common.seed,
             quick: common.quick,
-            text: String::new(),
-            plots: Vec::new(),
+            open: common.open,
+            text: format!("{command}\n{}\n", entry.question),
+            page: Page::new(name, entry.question, &command),
             rows: 0,
             statistical: 0,
             failures: 0,
@@ -119,7 +134,7 @@ impl Chapter {
             certain: false,
         };
         remove_if_there(&chapter.out.join(TABLE))?;
-        chapter.text = format!("{}\n{question}\n", command(name, common, std::env::args().skip(1)));
+        remove_if_there(&chapter.out.join(PAGE))?;
         print(chapter.text.trim_end());
         Ok(chapter)
     }
@@ -129,15 +144,37 @@ impl Chapter {
         &self.out
     }
 
+    /// The seed of the chapter's random numbers.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Whether it runs with `--quick`.
+    pub fn quick(&self) -> bool {
+        self.quick
+    }
+
+    /// The full setting, or the smaller one with `--quick`.
+    pub fn pick<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// A generator of a section's own, by a number, so that a section can be left out without changing the others.
+    pub fn stream(&self, number: u64) -> StdRng {
+        StdRng::seed_from_u64(self.seed.wrapping_mul(1000).wrapping_add(number))
+    }
+
     /// Begins a section.
     pub fn section(&mut self, title: impl AsRef<str>) {
         let title = title.as_ref();
+        self.page.heading(title);
         self.emit(&format!("{title}\n{}", "═".repeat(width(title).min(WIDTH))));
     }
 
     /// Says a sentence or a few, broken into lines between words; line breaks stay.
     pub fn say(&mut self, text: impl AsRef<str>) {
         let lines: Vec<String> = text.as_ref().lines().flat_map(|line| wrap(line, WIDTH)).collect();
+        self.page.paragraph(text.as_ref());
         self.emit(&lines.join("\n"));
     }
 
@@ -159,11 +196,13 @@ impl Chapter {
         }
         self.rows += checks.rows();
         self.statistical += checks.statistical_rows();
+        self.page.table(&checks.to_string());
         self.emit(&checks.to_string());
     }
 
     /// Shows a table.
     pub fn table(&mut self, table: Table) {
+        self.page.table(&table.to_string());
         self.emit(&table.to_string());
     }
 
@@ -198,20 +237,25 @@ impl Chapter {
         Ok(())
     }
 
-    /// Closes the chapter: writes all it printed to `table.txt` and says where the plots are.
+    /// Closes the chapter: writes all it printed to `table.txt`, and with its plots to `index.html`; prints where they are, what
+    /// to read and what to do next; opens the page if `--open` is given.
     ///
     /// # Errors
-    /// - [`ddpm::Error::File`] if the text cannot be written.
+    /// - [`ddpm::Error::File`] if a file cannot be written.
+    /// - [`Error::Browser`] if the page cannot be opened.
     /// - [`Error::Disagreement`] if a row of a table was not ok.
     pub fn finish(self) -> Result<()> {
         write_whole(&self.out.join(TABLE), self.text.as_bytes(), "write the table")?;
-        let files: Vec<&str> = self.plots.iter().map(String::as_str).chain([TABLE]).collect();
-        let list = wrap(&format!("{}: {}", self.out.display(), files.join(", ")), WIDTH);
-        print(&format!("\n{}", list.join("\n")));
+        let page = self.out.join(PAGE);
+        write_whole(&page, self.page.whole().as_bytes(), "write the page")?;
+        print(&format!("\n{}", leads_on(self.entry, &page)));
+        if self.open {
+            opener::open(&page).map_err(|error| Error::Browser { path: page, reason: error.to_string() })?;
+        }
         match self.first_failure {
             None => Ok(()),
             Some(first) => Err(Error::Disagreement {
-                title: self.name.into(),
+                title: self.entry.name.into(),
                 count: self.failures,
                 rows: self.rows,
                 first,
@@ -224,14 +268,27 @@ impl Chapter {
     fn mention(&mut self, file: String) {
         print(&format!("\n→ {}", self.out.join(&file).display()));
         self.text.push_str(&format!("\n→ {file}\n"));
-        self.plots.push(file);
+        self.page.picture(&file);
     }
 
     /// Prints a block after an empty line and keeps it.
     fn emit(&mut self, block: &str) {
-        print(&format!("\n{block}"));
+        print(&format!("\n{}", paint(block)));
         self.text.push_str(&format!("\n{block}\n"));
     }
+}
+
+/// What to read, to do, to run next and to look at.
+fn leads_on(entry: &catalogue::Entry, page: &Path) -> String {
+    let name = entry.name;
+    let next = entry.next().map_or_else(
+        || "your own: cargo run --example mnist".to_owned(),
+        |next| format!("cargo run --bin {}", next.name),
+    );
+    format!(
+        "Read   book/src/{name}.md\nDo     cargo exercise {name}\nNext   {next}\nPlots  {}",
+        page.display()
+    )
 }
 
 /// What the marks of a statistical row mean, below the first table that has one.
@@ -250,6 +307,7 @@ fn command(name: &str, common: &Common, mut arguments: impl Iterator<Item = Stri
     while let Some(word) = arguments.next() {
         match word.as_str() {
             "--seed" | "--out" => drop(arguments.next()),
+            "--open" => (),
             _ if word.starts_with("--seed=") || word.starts_with("--out=") => (),
             _ => words.push(word),
         }

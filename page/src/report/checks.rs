@@ -182,6 +182,78 @@ impl Checks {
         self.row(quantity, cells, predicted == measured)
     }
 
+    /// Adds rows that are alike, in a loop: what `add` makes of the list and each item.
+    ///
+    /// ```
+    /// let checks = ddpm_page::report::Checks::new("Squares")
+    ///     .each([1, 2, 3], |checks, n| checks.exactly(format!("{n}²"), n * n, n.pow(2)));
+    /// assert_eq!(checks.rows(), 3);
+    /// ```
+    pub fn each<T>(self, items: impl IntoIterator<Item = T>, add: impl FnMut(Self, T) -> Self) -> Self {
+        items.into_iter().fold(self, add)
+    }
+
+    /// Folds errors that are alike into one row: the largest of them, which is ok up to `tolerance`, and where it is.
+    ///
+    /// ```
+    /// use ddpm_page::report::Checks;
+    ///
+    /// let checks = Checks::new("").largest_error("√ᾱ_t", [("t = 1", 1e-15), ("t = 9", 3e-15)], 1e-12);
+    /// let row = checks.to_string().lines().last().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    /// assert_eq!(row, "√ᾱ_t: largest of 2 errors (t = 9) 0 3e-15 3.0e-15 1e-12 ✓");
+    /// ```
+    ///
+    /// # Panics
+    /// If there are no errors.
+    #[track_caller]
+    pub fn largest_error<L: fmt::Display>(
+        self,
+        quantity: impl fmt::Display,
+        errors: impl IntoIterator<Item = (L, f64)>,
+        tolerance: f64,
+    ) -> Self {
+        let errors: Vec<(L, f64)> = errors.into_iter().map(|(label, error)| (label, error.abs())).collect();
+        let worst = errors.iter().max_by(|(_, a), (_, b)| a.total_cmp(b)); // NaN is the largest of all
+        let (label, error) = worst.unwrap_or_else(|| panic!("“{quantity}” has no errors"));
+        let quantity = format!("{quantity}: largest of {} errors ({label})", errors.len());
+        let cells = ["0".into(), short(*error, 2), significant(*error, 2), short(tolerance, 2)];
+        self.row(quantity, cells, *error <= tolerance)
+    }
+
+    /// Folds statistical rows that are alike into one: the deviation that is the largest share of its limit, and where it is.
+    /// The limit is that of the largest of so many, so that the chance of a failure stays that of one row.
+    ///
+    /// Each item is a label, the predicted and the measured value, and the standard error of their difference.
+    ///
+    /// ```
+    /// use ddpm::metrics::StandardError;
+    /// use ddpm_page::report::Checks;
+    ///
+    /// let means = [("t = 1", 0.0, 0.1, StandardError::from(0.1)), ("t = 9", 0.0, 0.4, StandardError::from(0.2))];
+    /// let checks = Checks::new("").farthest("mean of x_t", means);
+    /// assert!(checks.to_string().contains("mean of x_t: farthest of 2 (t = 9)"));
+    /// ```
+    ///
+    /// # Panics
+    /// If there are no rows.
+    #[track_caller]
+    pub fn farthest<L: fmt::Display>(
+        self,
+        quantity: impl fmt::Display,
+        rows: impl IntoIterator<Item = (L, f64, f64, StandardError)>,
+    ) -> Self {
+        let rows: Vec<_> = rows.into_iter().collect();
+        let share = |(_, predicted, measured, error): &(L, f64, f64, StandardError)| {
+            let error = error.largest_of(rows.len());
+            let share = (predicted - measured).abs() / error.tolerance();
+            if error.is_known() && !share.is_nan() { share } else { f64::INFINITY }
+        };
+        let worst = rows.iter().max_by(|a, b| share(a).total_cmp(&share(b)));
+        let Some((label, predicted, measured, error)) = worst else { panic!("“{quantity}” has no rows") };
+        let quantity = format!("{quantity}: farthest of {} ({label})", rows.len());
+        self.within(quantity, *predicted, *measured, error.largest_of(rows.len()))
+    }
+
     /// Adds a line below the rows.
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());

@@ -7,6 +7,8 @@ pub mod catalogue;
 #[cfg(feature = "cli")]
 mod chapter;
 mod checks;
+#[cfg(feature = "cli")]
+mod html;
 mod notebook;
 mod number;
 mod progress;

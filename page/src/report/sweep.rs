@@ -3,7 +3,7 @@
 use super::{Progress, Table};
 use crate::plot::Panel;
 
-/// What a knob of a [`Sweep`] is set to: a count or a number.
+/// What a knob of a [`Sweep`] is set to: a count, a number, or anything that has a name.
 pub trait Setting: Copy {
     /// The place on a curve's axis.
     fn place(self) -> f64;
@@ -19,6 +19,17 @@ impl Setting for usize {
 
     fn label(self) -> String {
         self.to_string()
+    }
+}
+
+/// A setting that is no number, under a name: its place on an axis is not a number.
+impl<T: Copy> Setting for (&'static str, T) {
+    fn place(self) -> f64 {
+        f64::NAN
+    }
+
+    fn label(self) -> String {
+        self.0.to_owned()
     }
 }
 
@@ -44,6 +55,10 @@ impl Setting for f64 {
 /// assert_eq!(sweep.curve("1/T")[2], (40.0, 0.025));
 /// assert!((sweep.order("1/T²", (10.0, 40.0)) + 2.0).abs() < 1e-12);
 /// println!("{}", sweep.table("Two powers"));
+///
+/// let named = [("a half", 0.5), ("a third", 1.0 / 3.0)]; // settings that are no numbers have names
+/// let squares = Sweep::over("x", named, ["x²"], |(_, x)| ddpm_page::Result::Ok([x * x]))?;
+/// assert_eq!(squares.rows().next(), Some(("a half", [0.25])));
 /// # Ok::<(), ddpm_page::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -77,15 +92,40 @@ impl<const N: usize> Sweep<N> {
         self.rows.iter().fold(table, |table, (label, _, values)| table.row(label, *values))
     }
 
+    /// The rows: the label of each setting and its values.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, [f64; N])> {
+        self.rows.iter().map(|(label, _, values)| (label.as_str(), *values))
+    }
+
+    /// One quantity with the label of each setting: for [`Checks::largest_error`](super::Checks::largest_error).
+    ///
+    /// # Panics
+    /// If there is none of this name.
+    #[track_caller]
+    pub fn labelled(&self, name: &str) -> impl Iterator<Item = (String, f64)> {
+        let column = self.column(name);
+        self.rows.iter().map(move |(label, _, values)| (format!("{} {label}", self.knob), values[column]))
+    }
+
     /// One quantity as points of a curve.
     ///
     /// # Panics
     /// If there is none of this name.
     #[track_caller]
     pub fn curve(&self, name: &str) -> Vec<(f64, f64)> {
-        let column = self.names.iter().position(|own| own == name);
-        let column = column.unwrap_or_else(|| panic!("“{name}” is none of {:?}", self.names));
+        let column = self.column(name);
         self.rows.iter().map(|(_, place, values)| (*place, values[column])).collect()
+    }
+
+    #[track_caller]
+    fn column(&self, name: &str) -> usize {
+        let column = self.names.iter().position(|own| own == name);
+        column.unwrap_or_else(|| panic!("“{name}” is none of {:?}", self.names))
+    }
+
+    /// All quantities as lines of a new panel, on doubly logarithmic paper: the knob along x, `label` along y.
+    pub fn log_log(&self, label: impl Into<String>) -> Panel {
+        self.lines(Panel::new("").axes(&self.knob, label).log_x().log_y())
     }
 
     /// All quantities as lines of a panel, in their order.

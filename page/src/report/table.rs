@@ -66,7 +66,7 @@ impl Table {
         header: impl IntoIterator<Item = H>,
     ) -> Self {
         let header = std::iter::once(corner.into()).chain(header.into_iter().map(Into::into)).collect();
-        Self { title: title.into(), header, rows: Vec::new(), digits: 5, notes: Vec::new() }
+        Self { title: title.into(), header, rows: Vec::new(), digits: 3, notes: Vec::new() }
     }
 
     /// Adds a row.
@@ -86,7 +86,19 @@ impl Table {
         self
     }
 
-    /// Sets how many significant digits numbers show; without it 5.
+    /// Adds rows, each a label and its cells.
+    ///
+    /// # Panics
+    /// As [`row`](Self::row).
+    #[track_caller]
+    pub fn rows<L: Into<String>, C: Into<Cell>>(
+        self,
+        rows: impl IntoIterator<Item = (L, impl IntoIterator<Item = C>)>,
+    ) -> Self {
+        rows.into_iter().fold(self, |table, (label, cells)| table.row(label, cells))
+    }
+
+    /// Sets how many significant digits numbers show; without it 3.
     pub fn digits(mut self, digits: usize) -> Self {
         self.digits = digits.clamp(1, 17) as i32;
         self

@@ -49,12 +49,28 @@ pub(super) fn wrap(text: &str, space: usize) -> Vec<String> {
     lines
 }
 
-/// Prints a text and a line's end. A reader who has gone away, as in `| head`, is no error: nobody misses the text.
+/// A text with the marks of its verdicts in green and red, for a terminal that has colours.
+#[cfg(feature = "cli")]
+pub(super) fn paint(text: &str) -> String {
+    use anstyle::{AnsiColor, Style};
+    let painted = |color: AnsiColor, mark: &str| {
+        let style = Style::new().fg_color(Some(color.into()));
+        format!("{style}{mark}{style:#}")
+    };
+    text.replace("✗ NO", &painted(AnsiColor::Red, "✗ NO")).replace('✓', &painted(AnsiColor::Green, "✓"))
+}
+
+/// Prints a text and a line's end; colours are left out where the output is no terminal or the reader wants none. A reader
+/// who has gone away, as in `| head`, is no error: nobody misses the text.
 ///
 /// ```
 /// ddpm_page::report::print("six chapters");
 /// ```
 pub fn print(text: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    #[cfg(feature = "cli")]
+    let mut out = anstream::stdout().lock();
+    #[cfg(not(feature = "cli"))]
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}");
 }

@@ -1,0 +1,149 @@
+//! What the chapters on points share: data, a chain, a training, and where samples are clipped.
+
+use crate::{
+    Error, Result,
+    data::DataArgs,
+    report::{Common, Progress},
+};
+use ddpm::{
+    data::Dataset,
+    denoiser::Denoiser,
+    forward::standard_normal,
+    metrics::largest,
+    network::{Mlp, MlpConfig},
+    objective::Objective,
+    sampler::{Step, sample},
+    schedule::Schedule,
+    train::{StepReport, TrainConfig, Trained, Trainer},
+};
+use ndarray::Array2;
+use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+use std::path::Path;
+
+/// Data, a chain, a training: what a chapter trains on and draws with.
+///
+/// ```
+/// # use clap::Parser;
+/// use ddpm::{reverse::FixedVariance, sampler::ancestral, train::{NetworkDenoiser, TrainConfig}};
+/// use ddpm_page::{Experiment, data::DataArgs, report::Common};
+/// # #[derive(Parser)] struct Arguments { #[command(flatten)] common: Common, #[command(flatten)] data: DataArgs }
+/// # let arguments = Arguments::parse_from(["ch06_sampling", "--quick", "--data", "gaussians8"]);
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let training = TrainConfig { steps: 50, ..TrainConfig::default() };
+/// let experiment = Experiment::new(&arguments.common, &arguments.data, 20, training)?;
+/// let mut rng = StdRng::seed_from_u64(0);
+/// let trained = experiment.train("training", experiment.training.clone(), &mut rng)?;
+/// let denoiser = NetworkDenoiser::of(&experiment.schedule, &trained);
+/// let steps = ancestral(&experiment.schedule, FixedVariance::Beta, Some(experiment.edge));
+/// assert_eq!(experiment.draw(&steps, &denoiser, 100, &mut rng).dim(), (100, 2));
+/// # Ok::<(), ddpm_page::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    /// What points are drawn from.
+    pub data: Dataset,
+    /// β from 0.1/T to 20/T.
+    pub schedule: Schedule,
+    /// How networks are trained; with `--quick` at most [`QUICK_STEPS`](Self::QUICK_STEPS) steps.
+    pub training: TrainConfig,
+    /// The largest |x| of 20,000 points of the data: where samples are clipped.
+    pub edge: f64,
+    /// Whether aims are judged: on built-in data, after training that was not cut short by `--quick`.
+    pub judged: bool,
+}
+
+impl Experiment {
+    /// The most training steps with `--quick`.
+    pub const QUICK_STEPS: usize = 300;
+
+    /// Loads the data and checks the numbers.
+    ///
+    /// # Errors
+    /// As [`DataArgs::load`], [`Schedule::linear_scaled`] and [`TrainConfig::validate`].
+    pub fn new(
+        common: &Common,
+        data: &DataArgs,
+        diffusion_steps: usize,
+        training: TrainConfig,
+    ) -> Result<Self> {
+        let judged = !common.quick && data.is_built_in();
+        let data = data.load()?;
+        let sample = data.sample(20_000, &mut StdRng::seed_from_u64(common.seed));
+        let steps = common.pick(training.steps, training.steps.min(Self::QUICK_STEPS));
+        let experiment = Experiment {
+            data,
+            schedule: Schedule::linear_scaled(diffusion_steps)?,
+            training: TrainConfig { steps, ..training },
+            edge: largest(sample.iter().map(|x| x.abs())),
+            judged,
+        };
+        experiment.training.validate()?;
+        Ok(experiment)
+    }
+
+    /// The same, with aims judged only if the training has at least so many steps.
+    #[must_use]
+    pub fn judged_from(self, least: usize) -> Self {
+        let judged = self.judged && self.training.steps >= least;
+        Experiment { judged, ..self }
+    }
+
+    /// Trains a network, with a progress bar.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`] and [`Trainer::run`].
+    pub fn train(&self, label: &str, config: TrainConfig, rng: &mut StdRng) -> Result<Trained<f32>> {
+        self.train_watching(label, config, rng, |_| ())
+    }
+
+    /// Trains a network, with a progress bar, and hands over the report of each step.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train).
+    pub fn train_watching(
+        &self,
+        label: &str,
+        config: TrainConfig,
+        rng: &mut StdRng,
+        mut watch: impl FnMut(StepReport),
+    ) -> Result<Trained<f32>> {
+        let mut progress = Progress::new(label, config.steps);
+        let trainer = Trainer::<f32>::new(&self.schedule, config, rng)?;
+        let draw = |batch, rng: &mut StdRng| self.data.sample(batch, rng);
+        Ok(trainer.run(rng, draw, |report| {
+            progress.advance(1);
+            watch(report);
+        })?)
+    }
+
+    /// Draws `count` points, with a progress bar.
+    pub fn draw(
+        &self,
+        steps: &[Step],
+        denoiser: &impl Denoiser,
+        count: usize,
+        rng: &mut StdRng,
+    ) -> Array2<f64> {
+        let mut progress = Progress::new("sampling", steps.len());
+        let x_t = standard_normal(count, 2, rng);
+        sample(steps, denoiser, x_t, rng, |t, _| progress.advance(usize::from(t > 0)))
+    }
+}
+
+/// Reads a network for 2-D points that a chapter wrote; the width of its output tells whether it gives a variance, too. For which
+/// data and T it was trained, its file does not say.
+///
+/// # Errors
+/// - As [`Mlp::load`].
+/// - [`Error::Weights`] if the network has another shape than the chapters' own.
+pub fn load_network(path: &Path) -> Result<(Mlp<f32>, Objective)> {
+    let network = Mlp::load(path)?;
+    let found = network.config().clone();
+    let expected = MlpConfig { outputs: found.outputs, ..MlpConfig::default() };
+    match found.outputs {
+        2 if found == expected => Ok((network, Objective::Simple)),
+        4 if found == expected => Ok((network, Objective::Hybrid)),
+        _ => Err(Error::Weights { path: path.into(), found, expected: MlpConfig::default() }),
+    }
+}

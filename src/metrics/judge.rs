@@ -1,0 +1,105 @@
+//! Distances beside their floor: how far samples lie from data, and how far the data lies from itself.
+
+use super::{mean, sliced_wasserstein, standard_error};
+use crate::data::Dataset;
+use ndarray::{Array1, Array2};
+use ndarray_rand::rand::Rng;
+
+/// A mean of several draws, and its standard error.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// The mean.
+    pub mean: f64,
+    /// The standard error of the mean, √(s²/N); not a number for a single draw.
+    pub standard_error: f64,
+}
+
+impl Estimate {
+    /// The mean of `values`, and its standard error.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let values: Array1<f64> = values.into_iter().collect();
+        Estimate { mean: mean(values.view()), standard_error: standard_error(values.view()) }
+    }
+
+    /// Both numbers, each less or more by one factor: a change of unit.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Estimate { mean: factor * self.mean, standard_error: factor.abs() * self.standard_error }
+    }
+}
+
+/// How far samples lie from a data set, over the distance of the data set from itself.
+///
+/// The sliced Wasserstein distance of two independent samples of *one* distribution is not 0; its mean over some pairs
+/// is the floor, and 1 the best that a model can reach.
+///
+/// ```
+/// use ddpm::{data::{Dataset, DatasetName}, metrics::Judge};
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let data = Dataset::named(DatasetName::Gaussians8, "")?;
+/// let mut rng = StdRng::seed_from_u64(0);
+/// let judge = Judge::new(&data, 500, 20, &mut rng);
+/// let of_data = judge.mean(5, &mut rng, |rng| data.sample(500, rng));
+/// let of_shifted = judge.mean(5, &mut rng, |rng| data.sample(500, rng) + 1.0);
+/// assert!((0.5..2.0).contains(&of_data.mean) && of_shifted.mean > 5.0);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Judge<'a> {
+    data: &'a Dataset,
+    count: usize,
+    floor: Estimate,
+}
+
+impl<'a> Judge<'a> {
+    /// The number of directions of the sliced distance.
+    pub const DIRECTIONS: usize = 64;
+
+    /// Measures the floor over `pairs` pairs of independent samples of `count` points.
+    ///
+    /// # Panics
+    /// If there are no points, or they are not two-dimensional.
+    #[track_caller]
+    pub fn new(data: &'a Dataset, count: usize, pairs: usize, rng: &mut impl Rng) -> Self {
+        let pair = |_| {
+            let [a, b] = [(); 2].map(|()| data.sample(count, rng));
+            sliced_wasserstein(&a, &b, Self::DIRECTIONS)
+        };
+        let floor = Estimate::of((0..pairs).map(pair));
+        Judge { data, count, floor }
+    }
+
+    /// The distance of the data from itself, in the data's units.
+    pub fn floor(&self) -> Estimate {
+        self.floor
+    }
+
+    /// The distance of one sample from fresh data, over the floor.
+    ///
+    /// # Panics
+    /// If the sample is empty or not two-dimensional.
+    #[track_caller]
+    pub fn distance(&self, drawn: &Array2<f64>, rng: &mut impl Rng) -> f64 {
+        let fresh = self.data.sample(self.count, rng);
+        sliced_wasserstein(&fresh, drawn, Self::DIRECTIONS) / self.floor.mean
+    }
+
+    /// The mean distance of `draws` samples from fresh data, over the floor.
+    ///
+    /// # Panics
+    /// As [`distance`](Self::distance).
+    #[track_caller]
+    pub fn mean<R: Rng>(
+        &self,
+        draws: usize,
+        rng: &mut R,
+        mut draw: impl FnMut(&mut R) -> Array2<f64>,
+    ) -> Estimate {
+        let distance = |_| {
+            let drawn = draw(rng);
+            self.distance(&drawn, rng)
+        };
+        Estimate::of((0..draws).map(distance))
+    }
+}
