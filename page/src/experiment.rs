@@ -31,7 +31,7 @@ use std::path::Path;
 /// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 ///
 /// let training = TrainConfig { steps: 50, ..TrainConfig::default() };
-/// let experiment = Experiment::new(&arguments.common, &arguments.data, 20, training)?;
+/// let experiment = Experiment::new(&arguments.common, &arguments.data, 50, training)?;
 /// let mut rng = StdRng::seed_from_u64(0);
 /// let trained = experiment.train("training", experiment.training.clone(), &mut rng)?;
 /// let denoiser = NetworkDenoiser::of(&experiment.schedule, &trained);

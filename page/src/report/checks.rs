@@ -186,7 +186,7 @@ impl Checks {
     ///
     /// ```
     /// let checks = ddpm_page::report::Checks::new("Squares")
-    ///     .each([1, 2, 3], |checks, n| checks.exactly(format!("{n}²"), n * n, n.pow(2)));
+    ///     .each([1_u32, 2, 3], |checks, n| checks.exactly(format!("{n}²"), n * n, n.pow(2)));
     /// assert_eq!(checks.rows(), 3);
     /// ```
     pub fn each<T>(self, items: impl IntoIterator<Item = T>, add: impl FnMut(Self, T) -> Self) -> Self {

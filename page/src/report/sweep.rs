@@ -57,7 +57,7 @@ impl Setting for f64 {
 /// println!("{}", sweep.table("Two powers"));
 ///
 /// let named = [("a half", 0.5), ("a third", 1.0 / 3.0)]; // settings that are no numbers have names
-/// let squares = Sweep::over("x", named, ["x²"], |(_, x)| ddpm_page::Result::Ok([x * x]))?;
+/// let squares = Sweep::over("x", named, ["x²"], |(_, x)| -> ddpm_page::Result<_> { Ok([x * x]) })?;
 /// assert_eq!(squares.rows().next(), Some(("a half", [0.25])));
 /// # Ok::<(), ddpm_page::Error>(())
 /// ```
