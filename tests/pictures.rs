@@ -109,6 +109,14 @@ fn a_missing_picture() {
 }
 
 #[test]
+fn a_folder_is_a_file_that_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = read_picture(folder.path()).unwrap_err();
+    assert!(matches!(error, Error::File { .. }), "{error:?}");
+    assert!(error.to_string().ends_with("it is to be the file of a PNG picture"), "{error}");
+}
+
+#[test]
 fn a_file_that_is_no_png() {
     for bytes in ["", "GIF89a, say"] {
         let parts = ["does not decode", "a complete PNG picture", "Convert or export it again"];

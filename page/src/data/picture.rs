@@ -1,6 +1,10 @@
 //! The ink of a PNG picture.
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{
+    fs::File,
+    io::{BufReader, ErrorKind},
+    path::Path,
+};
 
 use ndarray::{Array2, ArrayView1, Axis};
 use png::{ColorType, Decoder, DecodingError, Transformations};
@@ -18,21 +22,26 @@ use ddpm::{Error, Result, data::Dataset, error::Place};
 ///
 /// # Errors
 ///
-/// [`Error::File`] where the file cannot be opened, [`Error::Content`] where it is not a PNG or is damaged.
+/// [`Error::File`] where the file cannot be read, [`Error::Content`] where it is not a PNG or is damaged.
 pub fn read_picture(path: impl AsRef<Path>) -> Result<Array2<f64>> {
     let path = path.as_ref();
-    let file = File::open(path).map_err(|source| Error::File {
+    let unread = |source| Error::File {
         path: path.to_path_buf(),
         action: "read the picture",
         source,
-        remedy: "check the path".into(),
-    })?;
-    decode(BufReader::new(file)).map_err(|error| Error::Content {
-        path: path.to_path_buf(),
-        place: Place::Whole,
-        found: format!("data that does not decode ({error})"),
-        expected: "a complete PNG picture".into(),
-        remedy: "is it a PNG? Convert or export it again".into(),
+        remedy: "check the path; it is to be the file of a PNG picture".into(),
+    };
+    let file = File::open(path).map_err(unread)?;
+    decode(BufReader::new(file)).map_err(|error| match error {
+        // A file that ends too early is damaged; any other trouble is the system's, as with a folder.
+        DecodingError::IoError(source) if source.kind() != ErrorKind::UnexpectedEof => unread(source),
+        error => Error::Content {
+            path: path.to_path_buf(),
+            place: Place::Whole,
+            found: format!("data that does not decode ({error})"),
+            expected: "a complete PNG picture".into(),
+            remedy: "is it a PNG? Convert or export it again".into(),
+        },
     })
 }
 
