@@ -59,7 +59,7 @@ def text_of(output):
 def complaint(cell):
     """What a cell that ran has to complain about, or nothing."""
     errors = [text_of(o) for o in cell.outputs if o.output_type == "error" or o.get("name") == "stderr"]
-    if any(re.match(r"(Figure|Grid|Panel|Table) \{", text_of(o)) for o in cell.outputs):
+    if any(re.match(r"(Checks|Figure|Panel|Table) \{", text_of(o)) for o in cell.outputs):
         # The kernel falls back to the fields of what it shows if the last line moves a variable.
         errors.append("The cell shows a value by its fields: end it in a variable, with the value made the line before.")
     return "\n".join(errors).strip()
