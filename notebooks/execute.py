@@ -237,11 +237,8 @@ def chosen(names):
     return list(sources.values())
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="notebooks", description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=["run", "check"])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="ch01_forward, …; without a name, all")
-    arguments = parser.parse_args()
+def run_all(command, sources):
+    """Runs the notebooks one after the other; returns how many failed."""
     failures = 0
     # One place for all notebooks: the library is compiled once, not once for each of them. It must lie outside of the
     # repository, where cargo would take it for a part of the workspace.
@@ -249,22 +246,44 @@ def main():
         os.environ["EVCXR_TMPDIR"] = build
         # The kernel keeps what it compiled for other notebooks, too. Of two builds of one crate it may take the wrong one.
         os.environ["XDG_CACHE_HOME"] = f"{build}/cache"
-        try:
-            sources = chosen(arguments.names)
-            if arguments.command == "check":
-                print("That a wrong notebook is found:", flush=True)
-                prove_the_gate()
-            print("The notebooks, on the Rust kernel (the first one compiles the library):", flush=True)
-        except Trouble as trouble:
-            sys.exit(f"notebooks/{arguments.command}: {trouble}")
         for source in sources:
             try:
-                one(arguments.command, source)
+                one(command, source)
             except Trouble as trouble:
                 failures += 1
                 print(f"\n✗ {trouble}\n", file=sys.stderr, flush=True)
-    if failures:
-        sys.exit(f"notebooks/{arguments.command}: {failures} of {len(sources)} failed")
+    return failures
+
+
+def run_side_by_side(command, sources):
+    """Runs Part I beside Part II, in processes of their own; returns how many of the two have a failure.
+
+    Most of a notebook's time goes into compiling its cells, one after the other: on one processor.
+    """
+    part_2 = [source for source in sources if "ddpm-unet" in source.read_text(encoding="utf-8")]
+    parts = [[source.stem for source in sources if source not in part_2], [source.stem for source in part_2]]
+    runs = [subprocess.Popen([sys.executable, __file__, command, "--one-by-one", *names]) for names in parts if names]
+    return sum(run.wait() != 0 for run in runs)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="notebooks", description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=["run", "check"])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="ch01_forward, …; without a name, all")
+    parser.add_argument("--one-by-one", action="store_true", help="Part I and Part II not side by side")
+    arguments = parser.parse_args()
+    try:
+        sources = chosen(arguments.names)
+        if arguments.one_by_one:
+            sys.exit(1 if run_all(arguments.command, sources) else 0)
+        if arguments.command == "check":
+            print("That a wrong notebook is found:", flush=True)
+            prove_the_gate()
+        print("The notebooks, on the Rust kernel (the first one of a part compiles its library):", flush=True)
+        if run_side_by_side(arguments.command, sources):
+            sys.exit(f"notebooks/{arguments.command}: it failed, see above")
+    except Trouble as trouble:
+        sys.exit(f"notebooks/{arguments.command}: {trouble}")
 
 
 if __name__ == "__main__":
