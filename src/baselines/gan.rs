@@ -7,7 +7,7 @@
 
 use crate::{
     Error, Result,
-    baselines::LearningConfig,
+    baselines::BaselineConfig,
     forward::standard_normal,
     network::{Float, Learner, Mlp, MlpConfig, learner::output},
 };
@@ -150,7 +150,7 @@ impl<F: Float> Generator<F> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct GanConfig {
     /// What both networks share.
-    pub learning: LearningConfig,
+    pub learning: BaselineConfig,
     /// The half side of the box that all points lie in.
     pub edge: f64,
 }
@@ -160,7 +160,7 @@ impl Default for GanConfig {
     ///
     /// Source: Radford, Metz & Chintala 2016 (DCGAN), §4: with β_1 = 0.9 training oscillates.
     fn default() -> Self {
-        GanConfig { learning: LearningConfig { beta_1: 0.5, ..LearningConfig::default() }, edge: 3.0 }
+        GanConfig { learning: BaselineConfig { beta_1: 0.5, ..BaselineConfig::default() }, edge: 3.0 }
     }
 }
 
@@ -201,7 +201,7 @@ pub struct GanTrainer<F> {
 impl<F: Float> GanTrainer<F> {
     /// The shapes of generator and discriminator for points of `dimension` coordinates and as many latents,
     /// in this order.
-    pub fn shapes(config: &LearningConfig, dimension: usize) -> [MlpConfig; 2] {
+    pub fn shapes(config: &BaselineConfig, dimension: usize) -> [MlpConfig; 2] {
         [
             config.shape(dimension, dimension, config.latent_scale),
             config.shape(dimension, 1, config.point_scale),
@@ -229,18 +229,19 @@ impl<F: Float> GanTrainer<F> {
         let latents = self.generator.network().config().inputs;
         let z = standard_normal(x.nrows(), latents, rng);
         let fake = into_box(&output(self.generator.network(), z.view()), self.config.edge);
-        let discriminator = judge(&mut self.discriminator, x, &fake);
+        let discriminator = discriminator_gradient(&mut self.discriminator, x, &fake);
         self.discriminator.step();
 
         let z = standard_normal(x.nrows(), latents, rng);
-        let generator = deceive(&mut self.generator, &mut self.discriminator, &z, self.config.edge);
+        let generator =
+            generator_gradient(&mut self.generator, &mut self.discriminator, &z, self.config.edge);
         self.generator.step();
         GanLoss { discriminator, generator }
     }
     // ANCHOR_END: gan_step
 
     /// Takes all steps of the configuration, each on points from `draw`, and shows each one's losses to
-    /// `watch`.
+    /// `on_step`.
     ///
     /// # Errors
     /// [`Error::Diverged`] at the first loss that is not a finite number.
@@ -248,7 +249,7 @@ impl<F: Float> GanTrainer<F> {
         mut self,
         rng: &mut R,
         mut draw: impl FnMut(usize, &mut R) -> Array2<f64>,
-        mut watch: impl FnMut(GanLoss),
+        mut on_step: impl FnMut(GanLoss),
     ) -> Result<Generator<F>> {
         for step in 1..=self.config.learning.steps {
             let x = draw(self.config.learning.batch, rng);
@@ -257,30 +258,34 @@ impl<F: Float> GanTrainer<F> {
             if !loss.is_finite() {
                 return Err(Error::Diverged { step, loss });
             }
-            watch(losses);
+            on_step(losses);
         }
         Ok(Generator { network: self.generator.average(), edge: self.config.edge })
     }
 }
 
-// ANCHOR: judge
+// ANCHOR: discriminator_gradient
 /// The discriminator's loss on real and generated points, (N, D) and (M, D); its gradient is left in the
 /// discriminator.
-pub fn judge<F: Float>(discriminator: &mut Learner<F>, real: &Array2<f64>, fake: &Array2<f64>) -> f64 {
+pub fn discriminator_gradient<F: Float>(
+    discriminator: &mut Learner<F>,
+    real: &Array2<f64>,
+    fake: &Array2<f64>,
+) -> f64 {
     let logits = discriminator.forward(&concatenate![Axis(0), *real, *fake], &[]); // (N + M, 1)
     let (real, fake) = logits.column(0).split_at(Axis(0), real.nrows());
     let (loss, grad_real, grad_fake) = discriminator_loss(real, fake);
     discriminator.backward(&concatenate![Axis(0), grad_real, grad_fake].insert_axis(Axis(1)));
     loss
 }
-// ANCHOR_END: judge
+// ANCHOR_END: discriminator_gradient
 
-// ANCHOR: deceive
+// ANCHOR: generator_gradient
 /// The generator's loss at the latents `z`, (M, K); its gradient, which comes back *through* the
 /// discriminator and the box, is left in the generator.
 ///
 /// With x = c tanh(o/c), ∂x/∂o = 1 − (x/c)².
-pub fn deceive<F: Float>(
+pub fn generator_gradient<F: Float>(
     generator: &mut Learner<F>,
     discriminator: &mut Learner<F>,
     z: &Array2<f64>,
@@ -294,4 +299,4 @@ pub fn deceive<F: Float>(
     generator.backward(&(grad_fake * fake.mapv(|x| 1.0 - (x / edge).powi(2))));
     loss
 }
-// ANCHOR_END: deceive
+// ANCHOR_END: generator_gradient

@@ -101,7 +101,7 @@ pub struct StepAudit {
     /// The t that the sampler asks for and training never drew, rising, each once.
     pub untrained: Vec<usize>,
     /// The t of 1 … T that the sampler never asks for, rising.
-    pub unasked: Vec<usize>,
+    pub uncalled: Vec<usize>,
     /// The t that the sampler asks for more than once, rising, each once.
     pub repeated: Vec<usize>,
 }
@@ -117,10 +117,10 @@ pub struct StepAudit {
 /// use ddpm::bugs::{StepAudit, step_audit};
 ///
 /// let audit = step_audit(3, &[1, 2, 3, 3], &[2, 1, 1, 0]);
-/// assert_eq!(audit, StepAudit { untrained: vec![0], unasked: vec![3], repeated: vec![1] });
+/// assert_eq!(audit, StepAudit { untrained: vec![0], uncalled: vec![3], repeated: vec![1] });
 /// ```
-pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit {
-    let mut sorted = asked.to_vec();
+pub fn step_audit(steps: usize, trained: &[usize], called: &[usize]) -> StepAudit {
+    let mut sorted = called.to_vec();
     sorted.sort_unstable();
     let mut repeated: Vec<usize> =
         sorted.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
@@ -128,7 +128,7 @@ pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit
     sorted.dedup();
     StepAudit {
         untrained: sorted.iter().copied().filter(|t| !trained.contains(t)).collect(),
-        unasked: (1..=steps).filter(|t| !asked.contains(t)).collect(),
+        uncalled: (1..=steps).filter(|t| !called.contains(t)).collect(),
         repeated,
     }
 }

@@ -1,7 +1,7 @@
 //! A field guide to the bugs of public DDPM code: each a small switch on a copied formula.
 //!
-//! Nothing else may use this module: its formulas are wrong on purpose, or copies. With [`Code::Right`] every copy is
-//! equal to the library's own (the tests compare them), with [`Code::Wrong`] it is what was found in somebody's code.
+//! Nothing else may use this module: its formulas are wrong on purpose, or copies. With [`Variant::Right`] every copy is
+//! equal to the library's own (the tests compare them), with [`Variant::Wrong`] it is what was found in somebody's code.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -28,16 +28,16 @@ pub use detect::{
     StepAudit, first_bad_beta, normality_scores, reseed_change, standard_errors_off, step_audit,
     unmoved_parameters,
 };
-pub use numbers::World;
+pub use numbers::BugFixture;
 
-// ANCHOR: Code
+// ANCHOR: Variant
 /// Which of two versions of a formula to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Code {
+pub enum Variant {
     /// As it should be.
     #[default]
     Right,
     /// As it was found.
     Wrong,
 }
-// ANCHOR_END: Code
+// ANCHOR_END: Variant

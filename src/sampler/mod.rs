@@ -5,21 +5,21 @@
 
 mod choice;
 mod ddim;
-mod encode;
 mod family;
+mod interpolation;
+mod inversion;
 mod linear;
 mod multistep;
-mod spaced;
-mod walk;
+mod respaced;
 
-pub use choice::Method;
+pub use choice::Sampler;
 pub use ddim::{Spacing, ddim, ddim_sigma, ddim_step, sigma_hat_step, time_grid};
-pub use encode::{encode, encode_step};
-pub use family::{Knowing, memory_of_x_0, noise_kept};
+pub use family::{OracleDenoiser, noise_correlation, x_0_partial_correlation};
+pub use interpolation::interpolate_noise;
+pub use inversion::{ddim_inversion, ddim_inversion_step};
 pub use linear::moments_drawn;
 pub use multistep::{MultiStep, dpm_solver, dpm_solver_step};
-pub use spaced::{SpacedVariance, spaced_ancestral, spaced_schedule};
-pub use walk::between;
+pub use respaced::{RespacedVariance, respaced_ancestral, respaced_schedule};
 
 use crate::{
     denoiser::{Denoiser, Prediction},
@@ -214,12 +214,12 @@ impl SamplerStep for Step {
 /// # Example
 /// ```
 /// use ddpm::{metrics::largest_difference, reverse::FixedVariance, schedule::Schedule};
-/// use ddpm::sampler::{Knowing, ancestral, sample};
+/// use ddpm::sampler::{OracleDenoiser, ancestral, sample};
 /// use ndarray::array;
 /// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 ///
 /// let (schedule, x_0) = (Schedule::linear(1000, 1e-4, 0.02)?, array![[1.0, -2.0]]);
-/// let (denoiser, x_t) = (Knowing { schedule: &schedule, x_0: &x_0 }, array![[0.3, 0.4]]); // the true noise
+/// let (denoiser, x_t) = (OracleDenoiser { schedule: &schedule, x_0: &x_0 }, array![[0.3, 0.4]]); // the true noise
 /// let steps = ancestral(&schedule, FixedVariance::Beta, None);
 /// let drawn = sample(&steps, &denoiser, x_t, &mut StdRng::seed_from_u64(1), |_, _| ());
 /// assert!(largest_difference(&drawn, &x_0) < 1e-9);

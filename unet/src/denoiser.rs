@@ -2,7 +2,7 @@
 
 use crate::{
     Result,
-    network::{Mode, UNet},
+    network::{Phase, UNet},
     operations::threads::in_order,
 };
 use candle_core::{Device, Tensor};
@@ -61,14 +61,14 @@ impl NetworkDenoiser {
     /// noise.
     pub fn new(network: UNet, schedule: Schedule) -> Result<Self> {
         let config = network.config();
-        let refuse = |name, value, bound, remedy: &str| ddpm::Error::Parameter {
+        let reject = |name, value, bound, remedy: &str| ddpm::Error::Parameter {
             name,
             value,
             bound,
             remedy: remedy.into(),
         };
         let (height, width) = config.sample_size.ok_or_else(|| {
-            refuse(
+            reject(
                 "sample_size",
                 "missing".into(),
                 "stand in the settings",
@@ -78,7 +78,7 @@ impl NetworkDenoiser {
         if config.out_channels != config.in_channels {
             let value = format!("{} for in_channels {}", config.out_channels, config.in_channels);
             let remedy = "networks that learned a variance, too, cannot be sampled from here";
-            Err(refuse("out_channels", value, "be equal to in_channels", remedy))?;
+            Err(reject("out_channels", value, "be equal to in_channels", remedy))?;
         }
         let shape = (height, width, config.in_channels);
         let on_cpu = network.parameters().variables().iter().all(|variable| variable.device().is_cpu());
@@ -117,7 +117,7 @@ impl NetworkDenoiser {
         let pass = |start: usize| {
             let images = self.chunk.min(count - start);
             let chunk = x_t.narrow(0, start, images)?.contiguous()?;
-            self.network.forward(&chunk, &t[start..start + images], Mode::Evaluate)
+            self.network.forward(&chunk, &t[start..start + images], Phase::Evaluate)
         };
         let eps = match x_t.device().is_cpu() {
             true => in_order(starts, pass).into_iter().collect::<Result<Vec<_>>>()?,
@@ -212,15 +212,15 @@ impl ImageDenoiser for GaussianImages {
 
 /// Counts a denoiser's calls: what a sampler costs.
 #[derive(Debug)]
-pub struct Counting<D> {
+pub struct CallCounter<D> {
     inner: D,
     calls: std::cell::Cell<usize>,
 }
 
-impl<D: ImageDenoiser> Counting<D> {
+impl<D: ImageDenoiser> CallCounter<D> {
     /// Counts the calls of `inner` from now on.
     pub fn new(inner: D) -> Self {
-        Counting { inner, calls: std::cell::Cell::new(0) }
+        CallCounter { inner, calls: std::cell::Cell::new(0) }
     }
 
     /// The number of calls.
@@ -229,7 +229,7 @@ impl<D: ImageDenoiser> Counting<D> {
     }
 }
 
-impl<D: ImageDenoiser> ImageDenoiser for Counting<D> {
+impl<D: ImageDenoiser> ImageDenoiser for CallCounter<D> {
     fn shape(&self) -> (usize, usize, usize) {
         self.inner.shape()
     }

@@ -21,8 +21,8 @@ pub struct Style {
 impl Style {
     /// As the terminal and the environment want it.
     pub fn from_environment() -> Style {
-        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Style { colour: io::stdout().is_terminal() && !refused }
+        let rejected = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Style { colour: io::stdout().is_terminal() && !rejected }
     }
 
     fn paint(self, code: &str, text: &str) -> String {

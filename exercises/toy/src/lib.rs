@@ -94,7 +94,7 @@ pub mod continuous {
 
 pub mod forward {
     #[cfg(feature = "ch01")]
-    pub use crate::answers::ch01_forward::{diffuse, forward_step, merge};
+    pub use crate::answers::ch01_forward::{compose, diffuse, forward_step};
     pub use solution::forward::*;
 }
 
@@ -160,7 +160,7 @@ pub mod sampler {
     pub use crate::answers::ch06_sampling::{ancestral_step, apply, sample};
     #[cfg(feature = "ch09")]
     pub use crate::answers::ch09_fast_sampling::{
-        ddim, ddim_sigma, ddim_step, dpm_solver_step, encode_step, time_grid,
+        ddim, ddim_inversion_step, ddim_sigma, ddim_step, dpm_solver_step, time_grid,
     };
     pub use solution::sampler::*;
 }

@@ -12,7 +12,7 @@ use std::{io::Cursor, path::Path, time::Duration};
 
 /// Images in rows and columns, with white gutters between them and around them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sheet {
+pub struct ImageGrid {
     columns: usize,
     scale: Option<usize>,
 }
@@ -20,13 +20,13 @@ pub struct Sheet {
 /// The width of a gutter, in pixels of the picture.
 const GUTTER: usize = 3;
 
-/// An image is enlarged to about so many pixels, unless [`Sheet::scale`] says how much.
+/// An image is enlarged to about so many pixels, unless [`ImageGrid::scale`] says how much.
 const SIDE: usize = 64;
 
-impl Sheet {
+impl ImageGrid {
     /// A sheet with so many images a row.
     pub fn new(columns: usize) -> Self {
-        Sheet { columns: columns.max(1), scale: None }
+        ImageGrid { columns: columns.max(1), scale: None }
     }
 
     /// Draws every pixel of an image as a square of so many pixels.
@@ -149,9 +149,9 @@ impl Picture {
 /// Draws images of shape (N, H, W, C) in so many columns and writes them as a PNG.
 ///
 /// # Errors
-/// As [`Sheet::draw`] and [`Picture::save`].
+/// As [`ImageGrid::draw`] and [`Picture::save`].
 pub fn save_grid(images: &Tensor, columns: usize, path: &Path) -> Result<()> {
-    Sheet::new(columns).draw(images)?.save(path)
+    ImageGrid::new(columns).draw(images)?.save(path)
 }
 
 /// The images of a film strip: row i of the sheet is image i at all times. As many columns as frames.

@@ -73,18 +73,18 @@ impl Collection {
     /// # Errors
     /// If there are no images at `data`, a file is damaged, or `size` is missing or not wanted.
     pub fn open(data: Option<&Path>, size: Option<usize>) -> Result<Self> {
-        Self::open_watching(data, size, |_, _| ())
+        Self::open_with_progress(data, size, |_, _| ())
     }
 
-    /// As [`open`](Self::open); of a folder's pictures `watch` gets how many more have been decoded, first 0, and how many
+    /// As [`open`](Self::open); of a folder's pictures `on_progress` gets how many more have been decoded, first 0, and how many
     /// there are.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_watching(
+    pub fn open_with_progress(
         data: Option<&Path>,
         size: Option<usize>,
-        watch: impl FnMut(usize, usize),
+        on_progress: impl FnMut(usize, usize),
     ) -> Result<Self> {
         let Some(data) = data else {
             refuse_size(size)?;
@@ -106,7 +106,7 @@ impl Collection {
             let test = Cifar10::open(&folder, Split::Test)?;
             return Ok(Self::new("CIFAR-10", Cifar10::open(&folder, Split::Train)?, Some(test)));
         }
-        let (pictures, unreadable) = PictureFolder::open(data, size, watch)?;
+        let (pictures, unreadable) = PictureFolder::open(data, size, on_progress)?;
         Ok(Self { unreadable, ..Self::new(&name, pictures, None) })
     }
 

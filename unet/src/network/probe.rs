@@ -1,26 +1,26 @@
 //! The network read with instruments: a stopwatch for each kind of layer, and scissors for the skip connections.
 
 use super::{
-    compute::{Mode, Weights},
-    interpreter::{Convolution, Reading},
+    compute::{Compute, Phase},
+    interpreter::{Convolution, Interpreter},
     parameters::Parameters,
     summary::Kind,
 };
 use crate::{
     Result,
-    operations::{Activation, Norm, profile::stopwatch},
+    operations::{Activation, GroupNormConfig, profile::stopwatch},
 };
 use candle_core::Tensor;
 use std::time::Duration;
 
-/// Computes as [`Weights`] do, and meanwhile measures and cuts.
+/// Computes as [`Compute`] do, and meanwhile measures and cuts.
 ///
 /// On a GPU, where layers run on after the call has returned, the times mean nothing.
 #[derive(Debug)]
 pub struct Probe<'a> {
-    weights: Weights<'a>,
+    weights: Compute<'a>,
     times: [Duration; Kind::ALL.len()],
-    joints: usize,
+    concatenations: usize,
     cuts: Vec<Cut>,
 }
 
@@ -37,11 +37,11 @@ pub enum Cut {
 
 impl<'a> Probe<'a> {
     /// A reading with these parameters that cuts nothing.
-    pub fn new(parameters: &'a Parameters, mode: Mode) -> Self {
+    pub fn new(parameters: &'a Parameters, mode: Phase) -> Self {
         Self {
-            weights: Weights::new(parameters, mode),
+            weights: Compute::new(parameters, mode),
             times: Default::default(),
-            joints: 0,
+            concatenations: 0,
             cuts: Vec::new(),
         }
     }
@@ -56,14 +56,14 @@ impl<'a> Probe<'a> {
         self.times[kind as usize].as_secs_f64()
     }
 
-    fn time<T>(&mut self, kind: Kind, layer: impl FnOnce(&mut Weights) -> Result<T>) -> Result<T> {
+    fn time<T>(&mut self, kind: Kind, layer: impl FnOnce(&mut Compute) -> Result<T>) -> Result<T> {
         let (y, taken) = stopwatch(|| layer(&mut self.weights));
         self.times[kind as usize] += taken;
         y
     }
 }
 
-impl Reading for Probe<'_> {
+impl Interpreter for Probe<'_> {
     type Value = Tensor;
 
     fn convolve(&mut self, name: &str, x: &Tensor, layer: Convolution) -> Result<Tensor> {
@@ -71,11 +71,17 @@ impl Reading for Probe<'_> {
     }
 
     fn upsample(&mut self, name: &str, x: &Tensor) -> Result<Tensor> {
-        self.time(Kind::Doubling, |weights| weights.upsample(name, x))
+        self.time(Kind::Upsample, |weights| weights.upsample(name, x))
     }
 
-    fn group_norm(&mut self, name: &str, x: &Tensor, norm: Norm, activation: Activation) -> Result<Tensor> {
-        self.time(Kind::Norm, |weights| weights.group_norm(name, x, norm, activation))
+    fn group_norm(
+        &mut self,
+        name: &str,
+        x: &Tensor,
+        norm: GroupNormConfig,
+        activation: Activation,
+    ) -> Result<Tensor> {
+        self.time(Kind::GroupNorm, |weights| weights.group_norm(name, x, norm, activation))
     }
 
     fn linear(&mut self, name: &str, x: &Tensor, outputs: usize, scale: f64) -> Result<Tensor> {
@@ -98,16 +104,16 @@ impl Reading for Probe<'_> {
         self.time(Kind::Rest, |weights| weights.add(x, y, divisor))
     }
 
-    fn join(&mut self, x: &Tensor, skip: &Tensor) -> Result<Tensor> {
-        let cut = self.cuts.get(self.joints).copied().unwrap_or(Cut::Nothing);
-        self.joints += 1;
+    fn concat(&mut self, x: &Tensor, skip: &Tensor) -> Result<Tensor> {
+        let cut = self.cuts.get(self.concatenations).copied().unwrap_or(Cut::Nothing);
+        self.concatenations += 1;
         let silence = |tensor: &Tensor, silent: bool| match silent {
             true => tensor.zeros_like(),
             false => Ok(tensor.clone()),
         };
         let x = silence(x, cut == Cut::Below)?;
         let skip = silence(skip, cut == Cut::Skip)?;
-        self.time(Kind::Rest, |weights| weights.join(&x, &skip))
+        self.time(Kind::Rest, |weights| weights.concat(&x, &skip))
     }
 
     fn dropout(&mut self, x: &Tensor, share: f64) -> Result<Tensor> {

@@ -1,7 +1,7 @@
 //! How far a pixel of the output looks.
 
 use super::{
-    compute::Mode,
+    compute::Phase,
     probe::{Cut, Probe},
     unet::UNet,
 };
@@ -25,7 +25,7 @@ pub fn sensitivity(
     cuts: &[Cut],
 ) -> Result<Array2<f64>> {
     let x = Var::from_tensor(x_t)?;
-    let mut probe = Probe::new(network.parameters(), Mode::Evaluate).cutting(cuts.to_vec());
+    let mut probe = Probe::new(network.parameters(), Phase::Evaluate).cutting(cuts.to_vec());
     let y = network.read(x.as_tensor(), t, &mut probe)?;
     let gradients = y.narrow(1, row, 1)?.narrow(2, column, 1)?.sum_all()?.backward()?;
     let (_, height, width, _) = x_t.dims4()?;

@@ -119,7 +119,7 @@ pub fn group_norm(
     x: &Tensor,
     scale: &Tensor,
     shift: &Tensor,
-    norm: Norm,
+    norm: GroupNormConfig,
     activation: Activation,
 ) -> Result<Tensor> {
     let [_, _, _, channels] = dims(x)?;
@@ -135,7 +135,7 @@ pub fn group_norm(
 
 /// The setting of a group normalisation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Norm {
+pub struct GroupNormConfig {
     /// The number of groups; it divides the number of channels.
     pub groups: usize,
     /// Added to the variance, against division by 0.
@@ -163,7 +163,7 @@ pub enum Activation {
 pub fn norm_convolve(
     x: &Tensor,
     [scale, shift]: [&Tensor; 2],
-    (norm, activation): (Norm, Activation),
+    (norm, activation): (GroupNormConfig, Activation),
     [kernel, bias]: [&Tensor; 2],
     addend: &Tensor,
 ) -> Result<Tensor> {
@@ -228,10 +228,10 @@ pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// As [`convolve`].
-pub fn join(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
+pub fn concat(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
     let ([b, h, w, _], [images, rows, columns, _]) = (dims(x)?, dims(skip)?);
     check("join", [b, h, w] == [images, rows, columns], [x, skip])?;
-    if x.device().is_cpu() { apply_2(linear::Join, x, skip) } else { reference::join(x, skip) }
+    if x.device().is_cpu() { apply_2(linear::Concat, x, skip) } else { reference::concat(x, skip) }
 }
 
 /// Self-attention in `heads` heads: softmax(Q Kᵀ/√(C/heads)) V, each head on its own share of the channels.

@@ -15,7 +15,7 @@ pub struct StepReport {
 
 /// The averaged network's loss on the images that it is judged on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Judged {
+pub struct Evaluation {
     /// After how many steps.
     pub step: u64,
     /// The loss, always on the same images, times and noise.
@@ -28,7 +28,7 @@ pub struct History {
     /// The steps.
     pub steps: Vec<StepReport>,
     /// The judgements.
-    pub judged: Vec<Judged>,
+    pub evaluations: Vec<Evaluation>,
 }
 
 impl History {
@@ -45,7 +45,10 @@ impl History {
     }
 
     /// The best judgement, the first of several.
-    pub fn best(&self) -> Option<Judged> {
-        self.judged.iter().copied().reduce(|best, other| if other.loss < best.loss { other } else { best })
+    pub fn best(&self) -> Option<Evaluation> {
+        self.evaluations
+            .iter()
+            .copied()
+            .reduce(|best, other| if other.loss < best.loss { other } else { best })
     }
 }

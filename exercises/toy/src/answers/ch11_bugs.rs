@@ -48,8 +48,8 @@ pub fn unmoved_parameters<F: PartialEq>(before: &[F], after: &[F]) -> usize {
 /// Compares the t that training drew with those at which a sampler of T = `steps` steps called the network.
 ///
 /// Both come as they were logged, in any order. A sampler may call it at a t outside of 1 … T; training never drew that.
-pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit {
-    let _ = (steps, trained, asked);
+pub fn step_audit(steps: usize, trained: &[usize], called: &[usize]) -> StepAudit {
+    let _ = (steps, trained, called);
     todo!("B8, B9: three lists, each rising: asked but not trained, not asked, asked twice")
 }
 

@@ -7,7 +7,7 @@
 use super::dense::Cholesky;
 use crate::{
     denoiser::{ExactDenoiser, GaussianData},
-    forward::Kernel,
+    forward::TransitionKernel,
     gaussian::{kl_divergence, log_density},
     posterior::{posterior_mean_coefficients, posterior_variance},
     reverse::{FixedVariance, density_variance},
@@ -64,7 +64,7 @@ impl LinearGaussian {
 
 /// The world: the data's Gaussian, the Gaussian that the model's denoiser believes in, a schedule and a variance.
 #[derive(Debug, Clone)]
-pub struct GaussianWorld {
+pub struct GaussianCase {
     /// The schedule.
     pub schedule: Schedule,
     /// The data's own Gaussian.
@@ -75,7 +75,7 @@ pub struct GaussianWorld {
     pub variance: FixedVariance,
 }
 
-impl GaussianWorld {
+impl GaussianCase {
     /// The reverse process as a [`Model`](super::Model), the same as for any other denoiser.
     pub fn model(&self) -> super::Model<'_, ExactDenoiser<'_, GaussianData>> {
         let denoiser = ExactDenoiser::new(&self.schedule, &self.belief);
@@ -84,7 +84,7 @@ impl GaussianWorld {
 
     /// p_θ(x_{t−1} | x_t) in closed form: μ̃_t at the believed E[x_0 | x_t], which is linear in x_t.
     pub fn reverse(&self, t: usize) -> LinearGaussian {
-        let kernel = Kernel::from_start(&self.schedule, t);
+        let kernel = TransitionKernel::from_start(&self.schedule, t);
         let (of_x_0, of_x_t) = posterior_mean_coefficients(&self.schedule, t);
         let k = self.belief.regression(kernel.signal, kernel.variance);
         LinearGaussian {
@@ -146,7 +146,7 @@ impl GaussianWorld {
         let marginals = self.model_marginals();
         (1..=self.schedule.steps())
             .map(|t| {
-                let step = Kernel::step(&self.schedule, t);
+                let step = TransitionKernel::step(&self.schedule, t);
                 let offset = Array1::zeros(x_0.len());
                 let q = LinearGaussian { gain: step.signal, offset, variance: step.variance };
                 q.expected_kl(&self.reverse(t).turned(&marginals[t]), &self.forward_marginal(x_0, t - 1))
@@ -194,7 +194,7 @@ impl GaussianWorld {
 
     /// q(x_t | x_0) for t = 0 … T.
     fn forward_marginal(&self, x_0: ArrayView1<f64>, t: usize) -> GaussianData {
-        let kernel = Kernel::from_start(&self.schedule, t);
+        let kernel = TransitionKernel::from_start(&self.schedule, t);
         GaussianData { mean: kernel.signal * &x_0, variance: kernel.variance }
     }
 

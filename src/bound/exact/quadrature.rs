@@ -1,6 +1,6 @@
 //! Sums over square grids that stand for integrals, and Bayes' rule on them.
 
-use crate::{forward::Kernel, gaussian::log_density};
+use crate::{forward::TransitionKernel, gaussian::log_density};
 use ndarray::{Array1, Array2};
 
 /// How many deviations of the noise a grid reaches beyond the outermost level: outside lies less than 10⁻¹¹ of the mass.
@@ -11,18 +11,18 @@ pub(super) const PER_DEVIATION: f64 = 4.0 / 3.0;
 
 /// Equally spaced nodes on a line; the same ones serve both axes.
 #[derive(Debug, Clone)]
-pub(super) struct Nodes {
+pub(super) struct QuadratureGrid {
     pub at: Array1<f64>,
     pub step: f64,
 }
 
-impl Nodes {
+impl QuadratureGrid {
     /// Nodes for x_t where |x_0| ≤ `edge`, at most `step` apart.
-    pub fn spanning(edge: f64, kernel: Kernel, step: f64) -> Self {
+    pub fn spanning(edge: f64, kernel: TransitionKernel, step: f64) -> Self {
         let reach = kernel.signal * edge + REACH * kernel.variance.sqrt();
         let half = (reach / step).ceil();
         let step = reach / half;
-        Nodes { at: (0..=2 * half as usize).map(|i| i as f64 * step - reach).collect(), step }
+        QuadratureGrid { at: (0..=2 * half as usize).map(|i| i as f64 * step - reach).collect(), step }
     }
 
     /// The area that a node of the square grid stands for.
@@ -52,7 +52,7 @@ pub(super) struct Posterior {
 }
 
 impl Posterior {
-    pub fn new(kernel: Kernel, x_t: &Array1<f64>, y: Array1<f64>, mass: Array2<f64>) -> Self {
+    pub fn new(kernel: TransitionKernel, x_t: &Array1<f64>, y: Array1<f64>, mass: Array2<f64>) -> Self {
         let log_kernel = Array2::from_shape_fn((x_t.len(), y.len()), |(a, i)| {
             log_density(x_t[a], kernel.signal * y[i], kernel.variance)
         });

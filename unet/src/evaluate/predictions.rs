@@ -12,7 +12,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 
 /// What a classifier says about N images.
 #[derive(Debug, Clone)]
-pub struct Opinions {
+pub struct Predictions {
     /// The features, of shape (N, F).
     pub features: Array2<f64>,
     /// The probability of each class, of shape (N, classes).
@@ -22,7 +22,7 @@ pub struct Opinions {
 /// Images that are looked at together.
 const CHUNK: usize = 100;
 
-impl Opinions {
+impl Predictions {
     /// On images of shape (N, H, W, C) in [−1, 1].
     ///
     /// # Errors
@@ -56,8 +56,8 @@ impl Opinions {
     ) -> Result<Self> {
         let starts: Vec<usize> = (0..count).step_by(CHUNK).collect();
         let part = |from: usize| {
-            let opinion = classifier.look(&chunk(from, CHUNK.min(count - from))?)?;
-            Ok((rows(&opinion.features)?, rows(&opinion.probabilities()?)?))
+            let output = classifier.classify(&chunk(from, CHUNK.min(count - from))?)?;
+            Ok((rows(&output.features)?, rows(&output.probabilities()?)?))
         };
         let parts = in_order(starts, part).into_iter().collect::<Result<Vec<_>>>()?;
         let (features, probabilities): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
