@@ -360,7 +360,7 @@ fn diffuse_between_is_the_chain_s_steps_in_one() {
     }
 }
 
-// ANCHOR: spherical_keeps_the_angle_s_share_and_the_length
+// ANCHOR: slerp_keeps_the_angle_s_share_and_the_length
 #[test]
 fn slerp_keeps_the_angle_s_share_and_the_length() {
     let dot = |a: &Tensor, b: &Tensor| numbers(a).iter().zip(numbers(b)).map(|(a, b)| a * b).sum::<f64>();
@@ -378,7 +378,7 @@ fn slerp_keeps_the_angle_s_share_and_the_length() {
         assert_close(&format!("length at {share}"), dot(&got, &got).sqrt(), length, 1e-5);
     }
 }
-// ANCHOR_END: spherical_keeps_the_angle_s_share_and_the_length
+// ANCHOR_END: slerp_keeps_the_angle_s_share_and_the_length
 
 #[test]
 fn slerp_gives_each_image_its_own_way() {

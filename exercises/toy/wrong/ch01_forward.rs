@@ -45,7 +45,7 @@ pub fn alpha_bars(betas: &Array1<f64>) -> Array1<f64> {
 pub fn compose(first: TransitionKernel, second: TransitionKernel) -> TransitionKernel {
     let merged = right::compose(first, second);
     let with = |variance| TransitionKernel { variance, ..merged };
-    match slip("merge") {
+    match slip("compose") {
         "deviations_add" => with((second.signal * first.variance.sqrt() + second.variance.sqrt()).powi(2)),
         "signal_not_squared" => with(second.signal * first.variance + second.variance),
         "variances_as_they_stand" => with(first.variance + second.variance),

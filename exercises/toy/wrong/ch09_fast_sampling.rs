@@ -96,7 +96,7 @@ pub fn ddim(schedule: &Schedule, grid: &[usize], eta: f64, clip: Option<f64>) ->
 pub fn ddim_inversion_step(schedule: &Schedule, t: usize, next: usize) -> Step {
     let step = sampler::ddim_inversion_step(schedule, t, next);
     let (now, then) = (schedule.alpha_bar(t), schedule.alpha_bar(next));
-    match slip("encode_step") {
+    match slip("ddim_inversion_step") {
         "the_factors_of_the_jump_down" => {
             let down = sampler::ddim_step(schedule, next, t, 0.0, None);
             Step { x_t: down.x_t, eps: down.eps, ..step }

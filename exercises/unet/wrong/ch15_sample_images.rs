@@ -59,7 +59,7 @@ pub fn slerp(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
         let size = x.sqr()?.flatten_from(1)?.sum(D::Minus1)?.sqrt()?.reshape((x.dims()[0], 1, 1, 1))?;
         Ok(x.broadcast_div(&size)?)
     };
-    match slip("spherical") {
+    match slip("slerp") {
         "straight_line" => Ok(((a * (1.0 - share))? + (b * share)?)?),
         "ends_swapped" => sample::slerp(b, a, share),
         "right_angle_whatever_the_images" => {
