@@ -127,7 +127,11 @@ impl Times {
         let times = train_step.zip(draw).filter(|_| output.status.success());
         let (train_step, draw) = times.ok_or_else(|| {
             let said = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
-            format!("{ran}: ended with {}, and no times; {remedy}. It said:\n{}", output.status, said.trim())
+            format!(
+                "{ran}: ended with {}, and no times; {remedy}. Its output:\n{}",
+                output.status,
+                said.trim()
+            )
         })?;
         Ok(Self { train_step, draw })
     }

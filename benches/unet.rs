@@ -175,7 +175,7 @@ fn seconds(rounds: usize, mut work: impl FnMut() -> Outcome<()>) -> Outcome<f64>
     Ok(median(taken.collect::<Outcome<Vec<f64>>>()?))
 }
 
-/// The most memory that this process ever held, in MiB, where the system says.
+/// The most memory that this process ever held, in MiB, where the system gives it.
 fn peak() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM"))?;

@@ -25,7 +25,7 @@ pub trait Denoiser {
     /// Between steps ᾱ is that of [`Schedule::alpha_bar_at`].
     ///
     /// # Panics
-    /// May panic if t lies outside of (0, T], or between steps where the denoiser knows whole steps alone.
+    /// May panic if t lies outside of (0, T], or between steps where the denoiser takes whole steps only.
     fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction;
 }
 // ANCHOR_END: Denoiser
@@ -143,7 +143,7 @@ impl<P: PosteriorMean + ?Sized> Denoiser for ExactDenoiser<'_, P> {
     // ANCHOR_END: exact_denoiser
 }
 
-/// Data from one Gaussian N(mean, variance · I) in D dimensions: the smallest world in which everything is known.
+/// Data from one Gaussian N(mean, variance · I) in D dimensions: the smallest case in which every density is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GaussianData {
     /// The mean, of shape (D).

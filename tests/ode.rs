@@ -1,4 +1,4 @@
-//! Heun and Dormand–Prince: their orders, their tolerances, and what they refuse.
+//! Heun and Dormand–Prince: their orders, their tolerances, and what they reject.
 
 mod common;
 

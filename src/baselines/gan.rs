@@ -1,9 +1,9 @@
-//! The generative adversarial network: no likelihood, a judge instead.
+//! The generative adversarial network: a discriminator in place of a likelihood.
 //!
 //! Source: Goodfellow et al. 2014 (Generative Adversarial Nets). The generator maps z ~ N(0, I) to a point;
 //! the discriminator sees real and generated points and gives a logit a, the log-odds of "real", so that D =
 //! 1/(1 + e^{−a}). With the generator held, the best logit is ln p_data(x) − ln p_G(x): the only place where
-//! densities enter, and nobody computes them.
+//! densities enter, and no code computes them.
 
 use crate::{
     Error, Result,
@@ -14,7 +14,7 @@ use crate::{
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use ndarray_rand::rand::Rng;
 
-/// 1/(1 + e^{−a}): the probability that the log-odds a speak of.
+/// 1/(1 + e^{−a}): the probability whose log-odds are a.
 pub fn sigmoid(a: f64) -> f64 {
     1.0 / (1.0 + (-a).exp())
 }
@@ -40,7 +40,7 @@ pub fn softplus(a: f64) -> f64 {
 /// Source: Goodfellow et al. 2014, Eq. (1).
 ///
 /// `real` are the logits of N real points, `fake` those of M generated ones, and D = σ(logit), the [`sigmoid`]. It is 2 ln
-/// 2 for a discriminator that cannot tell, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
+/// 2 for a discriminator that gives D = ½ everywhere, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
 ///
 /// # Formula
 /// L_D = (1/N) Σ_n softplus(−a_n) + (1/M) Σ_m softplus(b_m), ∂L_D/∂a_n = −σ(−a_n)/N, ∂L_D/∂b_m = σ(b_m)/M
@@ -53,7 +53,7 @@ pub fn softplus(a: f64) -> f64 {
 /// use ndarray::array;
 ///
 /// let (loss, of_real, of_fake) = discriminator_loss(array![0.0].view(), array![0.0, 0.0].view());
-/// assert_eq!(loss, 2.0 * 2f64.ln()); // it cannot tell
+/// assert_eq!(loss, 2.0 * 2f64.ln()); // D = ½ everywhere
 /// assert_eq!((of_real, of_fake), (array![-0.5], array![0.25, 0.25])); // up for real, down for fake
 /// ```
 pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64, Array1<f64>, Array1<f64>) {
@@ -119,7 +119,7 @@ pub fn saturating_generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
 /// the data.
 ///
 /// where c is `edge`. Near 0 it changes nothing. A generator without it may run from the discriminator to
-/// where there is no data, and where nothing calls it back. DDPM knows the box, too: it clips x̂_0.
+/// where there is no data, and where no gradient leads back. DDPM has the same box: it clips x̂_0.
 pub fn into_box(output: &Array2<f64>, edge: f64) -> Array2<f64> {
     output.mapv(|o| edge * (o / edge).tanh())
 }
@@ -182,9 +182,9 @@ impl GanConfig {
 /// What the two networks of a GAN lost in one step, in nats.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GanLoss {
-    /// The discriminator's loss; 2 ln 2 = 1.386 if it cannot tell.
+    /// The discriminator's loss; 2 ln 2 = 1.386 where D = ½ everywhere.
     pub discriminator: f64,
-    /// The generator's loss; ln 2 = 0.693 if the discriminator cannot tell.
+    /// The generator's loss; ln 2 = 0.693 where D = ½ everywhere.
     pub generator: f64,
 }
 

@@ -45,8 +45,8 @@ pub struct BaselineConfig {
 impl Default for BaselineConfig {
     /// A short training of DDPM's kind: its optimizer, its first learning rate, its average.
     ///
-    /// The two scales are smaller than ε_θ's 25. Of 1, 2, 3, 4, 8 and 25, those from 1 to 4 served the rivals
-    /// well: with 8 or more the discriminator soon tells every single point, and the generator learns nothing
+    /// The two scales are smaller than ε_θ's 25. Of 1, 2, 3, 4, 8 and 25, those from 1 to 4 served both models
+    /// well: with 8 or more the discriminator soon separates every single point, and the generator learns nothing
     /// from it.
     fn default() -> Self {
         BaselineConfig {

@@ -12,7 +12,7 @@ use crate::{
 };
 use ndarray::{Array1, Array2, Axis, Zip};
 
-/// Every log-density that the derivation speaks of, for N trajectories at once; entries have shape (N) and are in nats.
+/// Every log-density of the derivation, for N trajectories at once; entries have shape (N) and are in nats.
 ///
 /// Index = t, as everywhere; entries that do not exist (t = 0, and t = 1 of the posterior) are zeros and are not used.
 #[derive(Debug, Clone, PartialEq)]

@@ -29,7 +29,7 @@ impl Bound {
     }
 }
 
-/// A number that tells right code from wrong code.
+/// A number that separates right code from wrong code.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measure {
     /// What is measured.

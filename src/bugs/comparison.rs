@@ -5,7 +5,7 @@ use crate::metrics::largest;
 use ndarray::ArrayView1;
 
 // ANCHOR: bug_13
-/// B13. KL(N(μ_p, v_p) ‖ N(μ_q, v_q)) by a formula that wants *log*-variances: it is given ln v, or v.
+/// B13. KL(N(μ_p, v_p) ‖ N(μ_q, v_q)) by a formula that takes *log*-variances: it is given ln v, or v.
 ///
 /// KL = ½ [s_q − s_p − 1 + e^{s_p − s_q} + (μ_p − μ_q)² e^{−s_q}], s = ln v; nats, one coordinate.
 pub fn kl_divergence(mean_p: f64, variance_p: f64, mean_q: f64, variance_q: f64, code: Variant) -> f64 {

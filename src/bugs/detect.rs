@@ -1,7 +1,6 @@
-//! The detectors: small functions that take what *your* code made, and ring.
+//! The detectors: small functions that check what *your* code computed.
 //!
-//! None of them knows DDPM's formulas. They ask for what must hold whatever the formulas are, so they work on anybody's
-//! code.
+//! None of them uses DDPM's formulas. They check what must hold whatever the formulas are, so they work on any code.
 
 use crate::metrics::{excess_kurtosis, largest_difference, mean, standard_error};
 use ndarray::{Array2, ArrayView1};
@@ -98,11 +97,11 @@ pub fn unmoved_parameters<F: PartialEq>(before: &[F], after: &[F]) -> usize {
 /// Which steps of 1 … T training and sampling do not agree on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StepAudit {
-    /// The t that the sampler asks for and training never drew, rising, each once.
+    /// The t at which the sampler calls the network and which training never drew, rising, each once.
     pub untrained: Vec<usize>,
-    /// The t of 1 … T that the sampler never asks for, rising.
+    /// The t of 1 … T at which the sampler never calls the network, rising.
     pub uncalled: Vec<usize>,
-    /// The t that the sampler asks for more than once, rising, each once.
+    /// The t at which the sampler calls the network more than once, rising, each once.
     pub repeated: Vec<usize>,
 }
 // ANCHOR_END: StepAudit

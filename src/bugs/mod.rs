@@ -11,7 +11,7 @@
 //! | [`steps`] | B6, B7, B8, B9, B16, B17: the loop of a sampler and what a step adds |
 //! | [`training`] | B10: Algorithm 1 with four switches |
 //! | [`comparison`] | B13, B14: a divergence, and how two results are compared |
-//! | [`detect`] | the detectors: functions that take *your* code and ring |
+//! | [`detect`] | the detectors: functions that check *your* code |
 //! | [`numbers`] | the numbers of the catalogue, measured |
 
 pub mod catalogue;

@@ -1,4 +1,4 @@
-//! The numbers that give the bugs away, in a small world whose exact denoiser is known.
+//! The numbers that give the bugs away, on data whose exact denoiser is known.
 //!
 //! Each function measures what its bug's [`Measure`](super::Measure)s name, in their order, with one of the two codes.
 
@@ -27,7 +27,7 @@ use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 /// The paper's number of steps, for schedules.
 const T: usize = 1000;
 
-/// Where the bugs are let loose: a ring of eight Gaussians, and a chain of 100 steps.
+/// The data and the schedule that all bugs are measured on: a ring of eight Gaussians, and a chain of 100 steps.
 #[derive(Debug, Clone)]
 pub struct BugFixture {
     /// The data: mean 0 and variance 1 on both axes.
@@ -37,7 +37,7 @@ pub struct BugFixture {
 }
 
 impl BugFixture {
-    /// The world of the field guide.
+    /// The fixture of the field guide.
     ///
     /// # Errors
     /// None: both parts are built in and within their bounds.
@@ -128,7 +128,7 @@ pub(super) fn noise_at_the_end(world: &BugFixture, code: Variant, rng: &mut StdR
     })])
 }
 
-/// How many steps are asked for and untrained, or never asked for.
+/// How many steps are called but untrained, or never called.
 pub(super) fn off_by_one(world: &BugFixture, code: Variant, rng: &mut StdRng) -> Result<Vec<f64>> {
     let steps = world.schedule.steps();
     let trained: Vec<usize> = (0..50 * steps).map(|_| steps::draw_time(steps, code, rng)).collect();
@@ -160,7 +160,7 @@ pub(super) fn nothing_connected(world: &BugFixture, code: Variant, rng: &mut Std
 /// How many β of 1 or more get through at T = 10, and the t of the first.
 pub(super) fn beta_above_one(_: &BugFixture, code: Variant, _: &mut StdRng) -> Result<Vec<f64>> {
     let Ok(betas) = schedules::scaled_betas(10, code) else {
-        return Ok(vec![0.0, 0.0]); // refused, as it should be
+        return Ok(vec![0.0, 0.0]); // rejected, as it should be
     };
     let bad = betas.iter().filter(|&&beta| beta >= 1.0).count();
     Ok(vec![bad as f64, first_bad_beta(&betas.to_vec()).unwrap_or(0) as f64])

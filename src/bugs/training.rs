@@ -22,7 +22,7 @@ pub struct Slips {
     pub noise: Variant,
     /// B8: which t are drawn.
     pub times: Variant,
-    /// B10: whether the optimizer knows the network's parameters.
+    /// B10: whether the optimizer holds the network's parameters.
     pub optimizer: Variant,
     /// B10: whether the time embedding reaches the network.
     pub time: Variant,
@@ -39,7 +39,7 @@ pub fn fresh_network(time: Variant, rng: &mut impl Rng) -> Result<Mlp<f32>> {
 }
 
 // ANCHOR: bug_10
-/// Algorithm 1 on the world's points, in a loop of one's own: the trained network; `on_step` sees each step's loss.
+/// Algorithm 1 on the fixture's points, in a loop of its own: the trained network; `on_step` is called with each step's loss.
 ///
 /// # Errors
 /// As [`fresh_network`].

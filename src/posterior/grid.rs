@@ -1,4 +1,4 @@
-//! Bayes' rule on a grid: the route that knows nothing of Gaussians.
+//! Bayes' rule on a grid: the route that uses no formula for Gaussians.
 
 use crate::{forward::TransitionKernel, gaussian};
 use ndarray::Array1;

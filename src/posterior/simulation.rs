@@ -1,4 +1,4 @@
-//! Conditioning by simulation: the route that knows no formula at all.
+//! Conditioning by simulation: the route that uses no formula at all.
 
 use crate::{
     forward::{TransitionKernel, forward_step, standard_normal},

@@ -8,7 +8,7 @@ use crate::{
 use ndarray::{Array2, ArrayView2};
 
 // ANCHOR: OracleDenoiser
-/// A denoiser that knows x_0, of shape (N, D), and so the noise: ε = (x_t − √ᾱ_t x_0)/√(1 − ᾱ_t).
+/// A denoiser that is given x_0, of shape (N, D), and returns the true noise: ε = (x_t − √ᾱ_t x_0)/√(1 − ᾱ_t).
 ///
 /// DDIM's jumps with it are draws from q_σ(x_s | x_t, x_0), Song, Meng & Ermon 2021, Eq. (7): the family of forward
 /// processes that DDIM samples backwards.
@@ -16,7 +16,7 @@ use ndarray::{Array2, ArrayView2};
 pub struct OracleDenoiser<'a> {
     /// The schedule.
     pub schedule: &'a Schedule,
-    /// What it knows.
+    /// The clean points, of shape (N, D).
     pub x_0: &'a Array2<f64>,
 }
 
@@ -57,7 +57,7 @@ pub fn noise_correlation(schedule: &Schedule, t: usize, previous: usize, eta: f6
 // ANCHOR_END: noise_correlation
 
 // ANCHOR: x_0_partial_correlation
-/// The partial correlation of x_t and x_0 given x_s, s = `previous` < t, for x_0 ~ N(0, v): what x_t tells about x_0 beyond x_s.
+/// The partial correlation of x_t and x_0 given x_s, s = `previous` < t, for x_0 ~ N(0, v): the correlation that x_s does not explain.
 ///
 /// In a Markov chain x_0 → … → x_s → x_t it is 0. With `eta` = 1 it is 0; with `eta` = 0 it is −1. For 1 ≤ s < t ≤ T.
 ///

@@ -78,7 +78,7 @@ pub fn respaced_ancestral(
 // ANCHOR_END: respaced_ancestral
 
 // ANCHOR: RespacedVariance
-/// A denoiser that learned a variance between β̃_t and β_t, asked along a grid: its v is kept, and β̃ and β are the grid's.
+/// A denoiser that learned a variance between β̃_t and β_t, called along a grid: its v is kept, and β̃ and β are the grid's.
 ///
 /// Source: Nichol & Dhariwal 2021 (Improved DDPM), §4 and Eq. (19).
 ///

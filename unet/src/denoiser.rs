@@ -1,4 +1,4 @@
-//! Denoisers of images: what says which noise is in x_t.
+//! Denoisers of images: they predict the noise in x_t.
 
 use crate::{
     Result,
@@ -57,7 +57,7 @@ impl NetworkDenoiser {
     /// A network that was trained with this schedule.
     ///
     /// # Errors
-    /// [`ddpm::Error::Parameter`] if its settings do not say the size of the images, or it predicts something else beside the
+    /// [`ddpm::Error::Parameter`] if its settings lack the size of the images, or it predicts something else beside the
     /// noise.
     pub fn new(network: UNet, schedule: Schedule) -> Result<Self> {
         let config = network.config();
@@ -101,7 +101,7 @@ impl NetworkDenoiser {
         &self.schedule
     }
 
-    /// The predicted noise with a t of its own for each image: for judging a network on images of many t at once.
+    /// The predicted noise with a t of its own for each image: for evaluating a network on images of many t at once.
     ///
     /// # Errors
     /// If the shape is not the network's, or the device runs out of memory.
@@ -141,7 +141,7 @@ impl ImageDenoiser for NetworkDenoiser {
 ///
 /// x_0 = m + Σ_k √v_k z_k a_k, z_k ~ N(0, 1)
 ///
-/// where the a_k are orthonormal images: single pixels unless [`axes`](Self::axes) says otherwise.
+/// where the a_k are orthonormal images: single pixels if [`axes`](Self::axes) is `None`.
 #[derive(Debug, Clone)]
 pub struct GaussianImages {
     /// The noise schedule.
@@ -175,8 +175,8 @@ impl GaussianImages {
         })
     }
 
-    /// Images of two pixels side by side, each N(0, `variance`), with a correlation: the smallest world in which one pixel
-    /// says something about the other.
+    /// Images of two pixels side by side, each N(0, `variance`), with a correlation: the smallest case in which one pixel
+    /// carries information about the other.
     ///
     /// # Errors
     /// If the device runs out of memory.
@@ -200,11 +200,11 @@ impl ImageDenoiser for GaussianImages {
     /// ε* = √(1 − ᾱ_t) (ᾱ_t V + (1 − ᾱ_t) I)⁻¹ (x_t − √ᾱ_t m), where V is the covariance: the noise's regression on x_t.
     fn predict(&self, x_t: &Tensor, t: f64) -> Result<Tensor> {
         let alpha_bar = self.schedule.alpha_bar_at(t);
-        let surprise = x_t.broadcast_sub(&(&self.mean * alpha_bar.sqrt())?)?; // (B, H, W, C)
+        let residual = x_t.broadcast_sub(&(&self.mean * alpha_bar.sqrt())?)?; // (B, H, W, C)
         let variance = self.variance.affine(alpha_bar, 1.0 - alpha_bar)?; // (H, W, C)
         let share = variance.recip()?.affine((1.0 - alpha_bar).sqrt(), 0.0)?;
-        let Some(axes) = &self.axes else { return Ok(surprise.broadcast_mul(&share)?) };
-        let along = surprise.flatten_from(1)?.matmul(&axes.t()?)?; // (B, D)
+        let Some(axes) = &self.axes else { return Ok(residual.broadcast_mul(&share)?) };
+        let along = residual.flatten_from(1)?.matmul(&axes.t()?)?; // (B, D)
         let eps = along.broadcast_mul(&share.flatten_all()?)?.matmul(axes)?; // (B, D)
         Ok(eps.reshape(x_t.dims())?)
     }

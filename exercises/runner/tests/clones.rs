@@ -24,7 +24,7 @@ impl Place {
     }
 
     fn write(&self, path: &str, text: &str) {
-        let path = self.0.concat(path);
+        let path = self.0.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
@@ -56,7 +56,7 @@ impl Place {
         for mark in course::MARKS {
             self.write(&format!("{name}/{mark}"), "");
         }
-        self.0.concat(name)
+        self.0.join(name)
     }
 }
 

@@ -1,4 +1,4 @@
-#![deny(unsafe_code)] // not `forbid`: it refuses `ndarray::s![]`, which allows itself what it needs
+#![deny(unsafe_code)] // not `forbid`: it rejects `ndarray::s![]`, which allows itself what it needs
 //! The library with a chapter's exercises in it: everything is the solution's, except what the features turn on.
 //!
 //! The answers go into `answers/`. Types always come from the solution; an answer stands in for the free function of

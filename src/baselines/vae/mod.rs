@@ -153,7 +153,7 @@ impl<F: Float> Vae<F> {
         p.sample(&noise)
     }
 
-    /// KL(q(z | x) ‖ N(0, I)) of each row of `x`, (N, D), in nats: how much the latent says about the point.
+    /// KL(q(z | x) ‖ N(0, I)) of each row of `x`, (N, D), in nats: how much information the latent carries about the point.
     /// (N)
     pub fn kl(&self, x: ArrayView2<f64>) -> Array1<f64> {
         let q = self.encode(x);

@@ -1,10 +1,10 @@
 //! The bound's terms and the gap under them, step by step, without a random number.
 //!
 //! Data are a table, so q(x_t) is a mixture with a known density at every t, and each expectation over x_t or x_{t−1} is a sum
-//! over a square grid. Two different questions are asked of every step:
+//! over a square grid. Every step has two different costs:
 //!
-//! - what the **bound** charges, L_{t−1} = E KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(x_{t−1} | x_t)), whose target knows x_0;
-//! - what the **model** wastes, E KL(q(x_{t−1} | x_t) ‖ p_θ(x_{t−1} | x_t)), whose target, the true reverse step, does not.
+//! - what the **bound** charges, L_{t−1} = E KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(x_{t−1} | x_t)), whose target is conditioned on x_0;
+//! - what the **model** wastes, E KL(q(x_{t−1} | x_t) ‖ p_θ(x_{t−1} | x_t)), whose target, the true reverse step, is not.
 //!
 //! The sum of the first is the bound, that of the second the gap: KL(q(x_{0:T}) ‖ p_θ(x_{0:T})), by the chain rule from x_T down.
 //! The bound is the gap and H(x_0): Ho et al. 2020, Eq. (16), derived in Appendix A.
@@ -33,7 +33,7 @@ pub struct BoundDecomposition {
 }
 
 impl BoundDecomposition {
-    /// Goes through all steps; `max_spacing` as in [`reverse_step`]. `on_step` hears of every one.
+    /// Computes all steps; `max_spacing` as in [`reverse_step`]. `on_step` is called at every one.
     pub fn of(
         model: &Model<impl Denoiser>,
         data: &QuantizedDistribution,
@@ -53,7 +53,7 @@ impl BoundDecomposition {
         BoundDecomposition { terms: terms.into(), gap: gap.into() }
     }
 
-    /// What x_{t−1} says about x_0 that x_t did not: I(x_0; x_{t−1} | x_t), at T I(x_0; x_T), and at 0 H(x_0 | x_1).
+    /// The information that x_{t−1} adds about x_0, given x_t: I(x_0; x_{t−1} | x_t), at T I(x_0; x_T), and at 0 H(x_0 | x_1).
     ///
     /// Source: Ho et al. 2020, Eq. (16), term by term.
     ///
@@ -98,10 +98,10 @@ impl Support {
         Support { on_grid, points, weights }
     }
 
-    /// Σ weight · `cost`(k, place, axis) over the places and both axes.
+    /// Σ weight · `cost`(k, place, axis) over the support and both axes.
     fn sum(&self, cost: impl Fn(usize, (usize, usize), usize) -> f64) -> f64 {
-        let places = self.on_grid.iter().zip(&self.weights).enumerate();
-        places.map(|(k, (&place, weight))| weight * (cost(k, place, 0) + cost(k, place, 1))).sum()
+        let support = self.on_grid.iter().zip(&self.weights).enumerate();
+        support.map(|(k, (&place, weight))| weight * (cost(k, place, 0) + cost(k, place, 1))).sum()
     }
 }
 
@@ -115,7 +115,7 @@ fn nodes(schedule: &Schedule, data: &QuantizedDistribution, t: usize, max_spacin
     )
 }
 
-/// What x_t on these nodes says about x_0.
+/// The posterior of x_0 given x_t on these nodes.
 fn posterior_of_x_0(
     schedule: &Schedule,
     data: &QuantizedDistribution,
@@ -155,22 +155,22 @@ pub fn reverse_step(
     let mass = x_before.area() * &density;
     let before = Posterior::new(TransitionKernel::step(schedule, t), &x_t.at, x_before.at, mass);
 
-    let places = Support::new(&x_t, &start.evidence);
-    let DiagonalGaussian { mean, variance } = model.reverse(&places.points, t);
+    let support = Support::new(&x_t, &start.evidence);
+    let DiagonalGaussian { mean, variance } = model.reverse(&support.points, t);
     let p = |k, axis| (mean[(k, axis)], variance[(k, axis)]);
     let (of_x_0, of_x_t) = posterior_mean_coefficients(schedule, t);
     let beta_tilde = posterior_variance(schedule, t);
     let [known, unknown] = [start.moments(), before.moments()];
-    let told = before.negative_entropy(&density.ln());
-    let term = places.sum(|k, place, axis| {
+    let negative_entropy = before.negative_entropy(&density.ln());
+    let term = support.sum(|k, place, axis| {
         let (mean, spread) = (known[axis].0[place], known[axis].1[place]);
-        let target = of_x_0 * mean + of_x_t * places.points[(k, axis)];
+        let target = of_x_0 * mean + of_x_t * support.points[(k, axis)];
         let (mean_p, variance_p) = p(k, axis);
         kl_divergence(target, beta_tilde, mean_p, variance_p) + of_x_0.powi(2) * spread / (2.0 * variance_p)
     });
-    let gap = places.sum(|k, place, axis| {
+    let gap = support.sum(|k, place, axis| {
         let moments = (unknown[axis].0[place], unknown[axis].1[place]);
-        told[place] / 2.0 + expected_nll(moments, p(k, axis))
+        negative_entropy[place] / 2.0 + expected_nll(moments, p(k, axis))
     });
     (term, gap)
 }
@@ -185,34 +185,34 @@ pub fn last_step(model: &Model<impl Denoiser>, data: &QuantizedDistribution, max
     let (schedule, bins) = (model.schedule, data.bins());
     let x_1 = nodes(schedule, data, 1, max_spacing);
     let start = posterior_of_x_0(schedule, data, 1, &x_1);
-    let places = Support::new(&x_1, &start.evidence);
-    let DiagonalGaussian { mean, variance } = model.reverse(&places.points, 1);
+    let support = Support::new(&x_1, &start.evidence);
+    let DiagonalGaussian { mean, variance } = model.reverse(&support.points, 1);
     let (levels, marginals) = (bins.all(), start.marginals());
-    let term = places.sum(|k, place, axis| {
+    let term = support.sum(|k, place, axis| {
         let shares = marginals.at(place)[axis].clone();
         let likely = levels.iter().zip(&shares).filter(|&(_, &share)| share > LEAST);
         let log = |level: f64| bin_log_probability(bins, level, mean[(k, axis)], variance[(k, axis)]);
         likely.map(|(&level, share)| -share * log(level)).sum()
     });
-    let told = start.negative_entropy(&data.probabilities().ln());
-    (term, places.sum(|_, place, _| told[place] / 2.0) + term)
+    let negative_entropy = start.negative_entropy(&data.probabilities().ln());
+    (term, support.sum(|_, place, _| negative_entropy[place] / 2.0) + term)
 }
 // ANCHOR_END: last_step
 
 // ANCHOR: prior_step
 /// L_T and the prior mismatch KL(q(x_T) ‖ N(0, I)), as means over the data; nats.
 ///
-/// L_T measures q(x_T | x_0), which still knows which x_0 it came from; the mismatch measures what all of them make together.
+/// L_T measures q(x_T | x_0) for each x_0 by itself; the mismatch measures q(x_T), the mixture of all of them.
 pub fn prior_step(schedule: &Schedule, data: &QuantizedDistribution) -> (f64, f64) {
     let levels = data.bins().all().insert_axis(Axis(1)); // (levels, 1)
     let of_level = prior_term(schedule, &levels);
     let [of_x, of_y] = [1, 0].map(|axis| data.probabilities().sum_axis(Axis(axis)));
     let steps = schedule.steps();
     let x_t = nodes(schedule, data, steps, f64::INFINITY);
-    let places = Support::new(&x_t, &posterior_of_x_0(schedule, data, steps, &x_t).evidence);
-    let log_density_q = |k: usize| (places.weights[k] / x_t.area()).ln();
+    let support = Support::new(&x_t, &posterior_of_x_0(schedule, data, steps, &x_t).evidence);
+    let log_density_q = |k: usize| (support.weights[k] / x_t.area()).ln();
     let mismatch =
-        places.sum(|k, _, axis| log_density_q(k) / 2.0 - log_density(places.points[(k, axis)], 0.0, 1.0));
+        support.sum(|k, _, axis| log_density_q(k) / 2.0 - log_density(support.points[(k, axis)], 0.0, 1.0));
     (of_level.dot(&(of_x + of_y)), mismatch)
 }
 // ANCHOR_END: prior_step

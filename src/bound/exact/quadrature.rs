@@ -36,7 +36,7 @@ pub(super) fn both_axes(of_x: &Array2<f64>, mass: &Array2<f64>, of_y: &Array2<f6
     of_x.dot(mass).dot(&of_y.t())
 }
 
-/// What x_t, on a square of nodes, says about an earlier y, on a square of its own: x_t ~ N(signal · y, variance).
+/// The posterior of an earlier y, on a square of nodes, given x_t, on a square of its own: x_t ~ N(signal · y, variance).
 ///
 /// Everything is a product of three matrices, since the kernel is a product of one factor for each axis.
 pub(super) struct Posterior {
@@ -64,12 +64,12 @@ impl Posterior {
     /// Σ P(y | x_t) ln f(y | x_t) over y, where `log_prior` is ln f(y): a density's logarithm, or a probability's.
     pub fn negative_entropy(&self, log_prior: &Array2<f64>) -> Array2<f64> {
         // where there is no mass, ln f is −∞ and adds nothing
-        let told = ndarray::Zip::from(&self.mass)
+        let weighted_log = ndarray::Zip::from(&self.mass)
             .and(log_prior)
             .map_collect(|&mass, &log| if mass > 0.0 { mass * log } else { 0.0 });
         let of_kernel = self.average(&self.kernel_log, &self.mass, &self.kernel)
             + self.average(&self.kernel, &self.mass, &self.kernel_log);
-        self.average(&self.kernel, &told, &self.kernel) + of_kernel - self.evidence.mapv(f64::ln)
+        self.average(&self.kernel, &weighted_log, &self.kernel) + of_kernel - self.evidence.mapv(f64::ln)
     }
 
     /// Mean and variance of each axis of y, given x_t.
@@ -92,7 +92,7 @@ impl Posterior {
         ]
     }
 
-    /// The marginals of P(y | x_t) on both axes, to be asked for at single nodes.
+    /// The marginals of P(y | x_t) on both axes; [`Marginals::at`] gives them at one node of x_t.
     pub fn marginals(&self) -> Marginals<'_> {
         Marginals {
             posterior: self,

@@ -1,4 +1,4 @@
-//! Langevin dynamics: a walk that drifts uphill and shakes, and so visits each place as often as the density says.
+//! Langevin dynamics: a walk that drifts uphill and shakes, and so visits each place in proportion to the density.
 
 use super::Score;
 use crate::forward::{TransitionKernel, standard_normal};
@@ -28,9 +28,9 @@ pub fn langevin_step(x: &Array2<f64>, score: &Array2<f64>, step: f64, noise: &Ar
 }
 // ANCHOR_END: langevin_step
 
-/// `count` steps of [`langevin_step`] on the density of data under noise; `at` says how much of it.
+/// `count` steps of [`langevin_step`] on the density of data under noise; `at` is the kernel of that noise.
 ///
-/// `x` has shape (N, D): N walkers that know nothing of each other.
+/// `x` has shape (N, D): N independent walkers.
 pub fn langevin(
     score: &impl Score,
     at: TransitionKernel,
@@ -79,7 +79,7 @@ pub fn geometric_sigmas(largest: f64, smallest: f64, count: usize) -> Vec<f64> {
 /// Source: Song & Ermon 2019, Algorithm 1, with η_i = ε σ_i²/σ_L².
 ///
 /// At each of the falling `sigmas`, `per_level` steps on the score of x_0 + σ ε. The step shrinks with the density's own
-/// width σ², so that each level is walked equally well; `step` is the last one, ε. `on_step` sees the walkers, of shape
+/// width σ², so that each level is walked equally well; `step` is the last one, ε. `on_step` is called with the walkers, of shape
 /// (N, D), after each level.
 ///
 /// # Panics

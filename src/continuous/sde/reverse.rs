@@ -128,12 +128,12 @@ pub fn uniform_times(steps: usize, end: f64) -> Result<Vec<f64>> {
 }
 
 // ANCHOR: reverse_sde
-/// Runs the reverse SDE along falling `times`, by Euler–Maruyama, with a corrector if one is asked for.
+/// Runs the reverse SDE along falling `times`, by Euler–Maruyama, with a corrector if one is given.
 ///
 /// Source: Song et al. 2021, Algorithm 1 (predictor–corrector).
 ///
-/// `x` of shape (N, D) starts at the first time. A step asks for the score once, and once more for each correction.
-/// `on_step` sees every (t, x), both ends included.
+/// `x` of shape (N, D) starts at the first time. A step evaluates the score once, and once more for each correction.
+/// `on_step` is called with every (t, x), both ends included.
 pub fn reverse_sde(
     sde: &Sde,
     score: &impl Score,

@@ -106,7 +106,7 @@ pub struct Plan {
 /// Measures the bound on images `x_0`, of shape (N, H·W·C), for each of `rules`.
 ///
 /// Each group of images draws its own t, one in each stratum: so group means are independent, and their scatter is the whole
-/// Monte Carlo error, that of t included. `on_step` hears of every question.
+/// Monte Carlo error, that of t included. `on_step` is called after every call of the denoiser.
 ///
 /// # Errors
 /// Those of the denoiser.

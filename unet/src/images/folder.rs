@@ -22,7 +22,7 @@ pub struct PictureFolder {
 pub struct Unreadable {
     /// Its file.
     pub path: PathBuf,
-    /// What the decoder said.
+    /// The decoder's error.
     pub reason: String,
 }
 

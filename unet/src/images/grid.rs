@@ -20,11 +20,11 @@ pub struct ImageGrid {
 /// The width of a gutter, in pixels of the picture.
 const GUTTER: usize = 3;
 
-/// An image is enlarged to about so many pixels, unless [`ImageGrid::scale`] says how much.
+/// An image is enlarged to about so many pixels, unless [`ImageGrid::scale`] sets the factor.
 const SIDE: usize = 64;
 
 impl ImageGrid {
-    /// A sheet with so many images a row.
+    /// A grid with so many images in a row.
     pub fn new(columns: usize) -> Self {
         ImageGrid { columns: columns.max(1), scale: None }
     }

@@ -1,4 +1,4 @@
-//! The network read with its weights: every layer computes.
+//! The interpreter that computes every layer with its weights.
 
 use super::{
     interpreter::{Convolution, Interpreter},
@@ -34,7 +34,7 @@ pub struct Compute<'a> {
 }
 
 impl<'a> Compute<'a> {
-    /// A reading with these parameters.
+    /// An interpreter with these parameters.
     pub fn new(parameters: &'a Parameters, mode: Phase) -> Self {
         Self { parameters, mode, dropped: 0 }
     }

@@ -1,4 +1,4 @@
-//! The network read with its weights, several layers at a time.
+//! The interpreter that computes with its weights, several layers at a time.
 
 use super::{
     compute::Compute,
@@ -14,20 +14,20 @@ use candle_core::Tensor;
 #[derive(Debug, Clone)]
 pub struct Fused<'a>(pub Compute<'a>);
 
-/// What flows from layer to layer: a tensor, or one that waits, since the layers after it may do its work in the same go.
+/// The value between two layers: a tensor, or one whose computation is deferred, so that the next layers can be fused with it.
 ///
-/// A normalisation with SiLU waits for the convolution after it, and both wait for what is added to them.
+/// A normalisation with SiLU is deferred to the convolution after it, and both to the sum after them.
 #[derive(Debug, Clone)]
 pub enum Deferred {
     /// A tensor.
     Ready(Tensor),
-    /// A normalisation with SiLU that nobody has computed.
+    /// A normalisation with SiLU that is not computed yet.
     Normed(Normed),
     /// The convolution of one, with kernel and bias.
     Convolved(Normed, (Tensor, Tensor)),
 }
 
-/// A normalisation with SiLU that waits.
+/// A deferred normalisation with SiLU.
 #[derive(Debug, Clone)]
 pub struct Normed {
     x: Tensor,
@@ -42,7 +42,7 @@ impl From<Tensor> for Deferred {
 }
 
 impl Deferred {
-    /// The tensor, computed now if it waited.
+    /// The tensor, computed now if it was deferred.
     ///
     /// # Errors
     /// If the device runs out of memory.

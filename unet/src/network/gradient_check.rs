@@ -21,7 +21,7 @@ pub struct Slope {
 /// The parameters end as they began.
 ///
 /// # Errors
-/// If the network refuses the input, or the device runs out of memory.
+/// If the network cannot take the input, or the device runs out of memory.
 pub fn slopes(network: &UNet, x: &Tensor, t: &[f64], w: &Tensor, h: f64) -> Result<Vec<Slope>> {
     let loss = |mode| -> Result<Tensor> { Ok((network.forward(x, t, mode)? * w)?) };
     let gradients = loss(Phase::Train { seed: 0 })?.sum_all()?.backward()?;

@@ -1,4 +1,4 @@
-//! The layers that a U-Net is built of, as a trait: the network is written down once and read in more than one way.
+//! The layers that a U-Net is built of, as a trait: the network is written once and interpreted in several ways.
 //!
 //! [`Compute`](super::Compute) computes each layer; [`ModelSummary`](super::summary::ModelSummary) only notes its shapes, its
 //! parameters and its cost, without a single number being multiplied. So what is counted is what is computed.
@@ -8,12 +8,12 @@ use crate::{
     operations::{Activation, Geometry, GroupNormConfig},
 };
 
-/// A way of reading the network, layer by layer.
+/// An interpreter of the network's definition, layer by layer.
 ///
 /// Images are (H, W, C) and vectors (C), each with a batch in front where there are numbers. `name` is the name of the layer,
 /// as in diffusers; its parameters are `name.weight` and `name.bias`.
 pub trait Interpreter {
-    /// What flows from layer to layer.
+    /// The value that a layer takes and returns.
     type Value: Clone;
 
     /// A convolution with bias: an image to an image.
@@ -115,7 +115,7 @@ impl Convolution {
     }
 }
 
-/// The scale of a layer that begins next to silent: the last one of each residual block, of each attention block and of
+/// The scale of a layer whose weights begin near zero: the last one of each residual block, of each attention block and of
 /// the whole network. A block then begins as the identity, and the network by predicting 0. The number is that of Ho et
 /// al.'s code; it is not 0, so that gradients reach every parameter from the first step.
 pub const NEAR_ZERO_INIT: f64 = 1e-10;

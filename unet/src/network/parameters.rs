@@ -10,7 +10,7 @@ use std::collections::HashMap;
 pub struct Specification {
     /// The name, the same as in diffusers: `down_blocks.0.resnets.0.conv1.weight`.
     pub name: String,
-    /// The shape. Kernels are (K, K, I, O), matrices (O, I), as the operations want them.
+    /// The shape. Kernels are (K, K, I, O), matrices (O, I), as the operations take them.
     pub shape: Vec<usize>,
     /// How it begins.
     pub init: Init,

@@ -1,4 +1,4 @@
-//! The network read with instruments: a stopwatch for each kind of layer, and scissors for the skip connections.
+//! The interpreter that measures: the time of each kind of layer, and the effect of a skip connection that is cut.
 
 use super::{
     compute::{Compute, Phase},
@@ -13,7 +13,7 @@ use crate::{
 use candle_core::Tensor;
 use std::time::Duration;
 
-/// Computes as [`Compute`] do, and meanwhile measures and cuts.
+/// Computes as [`Compute`] does, and meanwhile measures and cuts.
 ///
 /// On a GPU, where layers run on after the call has returned, the times mean nothing.
 #[derive(Debug)]
@@ -24,10 +24,10 @@ pub struct Probe<'a> {
     cuts: Vec<Cut>,
 }
 
-/// What to do at a joint.
+/// What to do where a skip connection is concatenated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Join both.
+    /// Concatenate both.
     Nothing,
     /// Zeros for what the skip connection carries.
     Skip,
@@ -36,7 +36,7 @@ pub enum Cut {
 }
 
 impl<'a> Probe<'a> {
-    /// A reading with these parameters that cuts nothing.
+    /// An interpreter with these parameters that cuts nothing.
     pub fn new(parameters: &'a Parameters, mode: Phase) -> Self {
         Self {
             weights: Compute::new(parameters, mode),
@@ -46,7 +46,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// What to cut at each joint, in the order of the way up; nothing where the list has ended.
+    /// What to cut at each concatenation, in the order of the way up; nothing where the list has ended.
     pub fn cutting(self, cuts: Vec<Cut>) -> Self {
         Self { cuts, ..self }
     }

@@ -1,4 +1,4 @@
-//! The network read without numbers: the shapes, the parameters and the cost of every layer.
+//! The interpreter without numbers: the shapes, the parameters and the cost of every layer.
 
 use super::{
     architecture::u_net,
@@ -32,7 +32,7 @@ pub enum Kind {
     Projection,
     /// Attention between its projections: it has no parameters.
     Attention,
-    /// Sums, joints, activations by themselves, dropout: no parameters, no products to speak of.
+    /// Sums, concatenations, activations by themselves, dropout: no parameters and hardly any products.
     Rest,
 }
 

@@ -70,7 +70,7 @@ impl UNet {
         Ok(Self { inside: Arc::new(Inside { config, parameters }) })
     }
 
-    /// As [`fresh`](Self::fresh), but with no layer that begins next to silent: what a fresh network hides, this one shows.
+    /// As [`fresh`](Self::fresh), but with no layer whose weights begin near zero: every layer has an effect from the start.
     ///
     /// # Errors
     /// As [`fresh`](Self::fresh).
@@ -111,7 +111,7 @@ impl UNet {
         self.read(x_t, t, &mut Fused(Compute::new(self.parameters(), mode)))?.ready()
     }
 
-    /// The predicted noise, computed by a reading of your own: a [`Probe`](super::Probe), say.
+    /// The predicted noise, computed by an interpreter of your own, for example a [`Probe`](super::Probe).
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use std::panic::catch_unwind;
 
-    /// Whether a product of 3×3 and 3×2 with slices of so many numbers is refused; its rows in C start `stride` apart.
+    /// Whether a product of 3×3 and 3×2 with slices of so many numbers is rejected; its rows in C start `stride` apart.
     fn rejected([a, b, c]: [usize; 3], stride: usize) -> bool {
         let multiplied = catch_unwind(|| {
             let (a, b) = (vec![1.0; a], vec![1.0; b]);

@@ -5,7 +5,7 @@
 //! numbers, those of the next pixel start C numbers later, and so on through the whole image: the row that `im2col` would
 //! copy is there already, in a matrix whose rows overlap. So a convolution is K products, one for each row of the kernel, and
 //! where that row sees the zeros above or below the image, there is nothing to multiply. At the padding between the rows the
-//! products compute numbers that nobody reads: p in W + p.
+//! products compute numbers that are never read: p in W + p.
 
 use super::matrix::{Accumulate, Matrix, multiply};
 use std::ops::Range;

@@ -3,7 +3,7 @@
 use crate::Result;
 use candle_core::{D, DType, Tensor};
 
-/// What can be said of images without knowing what they show.
+/// Statistics of the pixels of images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PixelStats {
     /// The mean of all pixels.
@@ -15,7 +15,7 @@ pub struct PixelStats {
 }
 
 impl PixelStats {
-    /// The ink of images of any shape.
+    /// The statistics of images of any shape.
     ///
     /// # Errors
     /// If the device fails.

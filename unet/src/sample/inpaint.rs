@@ -86,8 +86,8 @@ pub struct Inpainting<'a> {
 /// Source: Lugmayr et al. 2022 (RePaint), Algorithm 1.
 ///
 /// Replacement alone is not a draw from p(unknown | known): the network sees the known pixels, but only as noised as t, and
-/// what they say may come too late, when the unknown ones are settled already. With more repeats each step is undone by
-/// the forward chain and taken again, so that both parts have time to agree; the network is asked as many times as often.
+/// their information may come too late, when the unknown ones are settled already. With more repeats each step is undone by
+/// the forward chain and taken again, so that both parts have time to agree; the network is called as many times as often.
 ///
 /// # Errors
 /// Those of the denoiser and of `on_step`, or if the shapes differ.

@@ -99,9 +99,9 @@ pub fn apply(step: &Step, eps: &Tensor, x_t: &Tensor, noise: &Tensor) -> Result<
 // ANCHOR_END: apply
 
 // ANCHOR: sample
-/// Runs a sampler from `x` = x_T ~ N(0, I) of shape (B, H, W, C) down to x_0, asking the denoiser once a step.
+/// Runs a sampler from `x` = x_T ~ N(0, I) of shape (B, H, W, C) down to x_0, with one call of the denoiser per step.
 ///
-/// Steps without noise draw none from `rng`. `on_step` sees every (t, x_t) on the way, x_T and x_0 included; it may stop the
+/// Steps without noise draw none from `rng`. `on_step` is called with every (t, x_t) on the way, x_T and x_0 included; it may stop the
 /// sampler with an error.
 ///
 /// # Errors
@@ -124,7 +124,7 @@ pub fn sample(
 }
 // ANCHOR_END: sample
 
-/// Noise of the shape of `x`, or zeros where the step wants none.
+/// Noise of the shape of `x`, or zeros where the step adds none.
 fn fresh_noise(step: &Step, x: &Tensor, rng: &mut impl Rng) -> Result<Tensor> {
     if step.noise == 0.0 { Ok(x.zeros_like()?) } else { standard_normal(x.dims4()?, rng, x.device()) }
 }

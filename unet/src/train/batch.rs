@@ -140,7 +140,7 @@ impl<'a> BatchStream<'a> {
     }
 }
 
-/// The batch that a network is judged on: the first `count` images of `source`, always with the same t, spread evenly over
+/// The batch that a network is evaluated on: the first `count` images of `source`, always with the same t, spread evenly over
 /// 1…T, and the same ε.
 ///
 /// # Errors

@@ -31,7 +31,7 @@ pub struct TrainConfig {
     pub flips: bool,
     /// The seed of all random numbers.
     pub seed: u64,
-    /// After how many steps the average is judged and the run saved; it has no influence on the weights.
+    /// After how many steps the average is evaluated and the run saved; it has no influence on the weights.
     pub save_every: usize,
     /// On how many images the average is evaluated.
     #[serde(rename = "judged_images")] // the key in checkpoints

@@ -109,7 +109,7 @@ pub(super) fn on_device(
 }
 
 // ANCHOR: losses
-/// The loss of every image of a batch, without dropout and without a gradient: what a network is judged by.
+/// The loss of every image of a batch, without dropout and without a gradient: what a network is evaluated by.
 ///
 /// # Errors
 /// If the device runs out of memory.

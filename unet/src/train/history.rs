@@ -1,8 +1,8 @@
-//! What a run has seen: its steps and its judgements.
+//! The history of a run: its steps and its evaluations.
 
 use serde::{Deserialize, Serialize};
 
-/// What a step of training saw.
+/// The loss and the gradient's norm of a training step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
     /// The step, from 1.
@@ -13,7 +13,7 @@ pub struct StepReport {
     pub gradient_norm: f64,
 }
 
-/// The averaged network's loss on the images that it is judged on.
+/// The averaged network's loss on the validation batch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// After how many steps.
@@ -22,12 +22,12 @@ pub struct Evaluation {
     pub loss: f64,
 }
 
-/// What a run has seen so far.
+/// The history of a run so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
     /// The steps.
     pub steps: Vec<StepReport>,
-    /// The judgements.
+    /// The evaluations.
     pub evaluations: Vec<Evaluation>,
 }
 
@@ -44,7 +44,7 @@ impl History {
         curve
     }
 
-    /// The best judgement, the first of several.
+    /// The best evaluation, the first of several.
     pub fn best(&self) -> Option<Evaluation> {
         self.evaluations
             .iter()

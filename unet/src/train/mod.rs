@@ -8,7 +8,7 @@
 //! | [`gradient`] | the loss and its gradient, in chunks |
 //! | [`optimizer`] | from gradients to weights, and their moving average |
 //! | [`checkpoint`] | a whole run in one file, and the folder of them |
-//! | [`run()`] | the loop: steps, judging, checkpoints, stopping |
+//! | [`run()`] | the loop: steps, evaluation, checkpoints, stopping |
 
 pub mod batch;
 pub mod checkpoint;

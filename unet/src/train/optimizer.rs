@@ -258,7 +258,7 @@ fn cut(variables: &[Var], part: impl Fn(usize, &[usize]) -> Result<Tensor>) -> R
         .collect()
 }
 
-/// As [`clip_gradient_norm`], without asking the device for a number.
+/// As [`clip_gradient_norm`], without reading a number from the device.
 fn clip_on_device(gradient: &Tensor, max_norm: f64) -> Result<(Tensor, Tensor)> {
     let norm = gradient.sqr()?.sum_all()?.sqrt()?;
     let factor = ((&norm + 1e-6)?.recip()? * max_norm)?.minimum(1.0)?;

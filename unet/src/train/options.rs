@@ -1,4 +1,4 @@
-//! What a reader asks for: a new run, or the continuation of one.
+//! The options of a run: for a new one, or for the continuation of one.
 
 use super::{
     checkpoint::Checkpoint,
@@ -8,7 +8,7 @@ use crate::{Error, Result, images::Collection, network::config::UNetConfig};
 use ddpm::schedule::ScheduleName;
 use std::fmt::Debug;
 
-/// What a reader asks of a run; `None` where nothing was said.
+/// The options of a run; `None` where an option is not given.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
     /// A network's name, or the file of its JSON.
@@ -31,14 +31,14 @@ pub struct RunOptions {
     pub ema_decay: Option<f64>,
     /// Whether to mirror half of the images.
     pub flips: bool,
-    /// After how many steps to judge and save.
+    /// After how many steps to evaluate and save.
     pub save_every: Option<usize>,
     /// The seed.
     pub seed: Option<u64>,
 }
 
 impl RunOptions {
-    /// The setting of a new run: what was asked for, and `default` for the rest. A network by name is given the images' size
+    /// The configuration of a new run: the options given, and `default` for the rest. A network by name is given the images' size
     /// and channels; one from a file must have them.
     ///
     /// # Errors
@@ -69,11 +69,11 @@ impl RunOptions {
         RunConfig::new(network, (schedule, self.diffusion_steps.unwrap_or(1000)), training, collection)
     }
 
-    /// The setting of a run that goes on: the checkpoint's. Only its number of steps, its learning rate and how often it
-    /// saves may be changed; anything else that was asked for must be what it is.
+    /// The configuration of a run that goes on: the checkpoint's. Only its number of steps, its learning rate and how often it
+    /// saves may be changed; any other option must be the checkpoint's.
     ///
     /// # Errors
-    /// If the images or what was asked for are not those of the checkpoint: both are named.
+    /// If the images or the options are not those of the checkpoint: both are named.
     pub fn continued(&self, checkpoint: &Checkpoint, collection: &Collection) -> Result<RunConfig> {
         let mut config = checkpoint.config.clone();
         let training = &mut config.training;
@@ -114,7 +114,7 @@ impl RunOptions {
     }
 }
 
-/// Refuses what was asked for if it is not what the checkpoint holds.
+/// Rejects an option that is not what the checkpoint holds.
 fn same<T: PartialEq + Debug>(flag: &'static str, requested: Option<T>, held: &T) -> Result<()> {
     match requested {
         Some(requested) if requested != *held => {

@@ -20,7 +20,7 @@ pub enum Purpose {
     Example,
     /// The dropout masks of a chunk; the count is the chunk's first example.
     Dropout,
-    /// t and ε of an image that is judged on; the count is the image.
+    /// t and ε of a validation image; the count is the image.
     Validation,
     /// Samples on the way; the count is the step.
     Samples,

@@ -1,4 +1,4 @@
-//! The loop of a run: steps, judging, checkpoints, and how it ends.
+//! The loop of a run: steps, evaluation, checkpoints, and how it ends.
 
 use super::{
     batch::{Batch, BatchStream, validation_batch},
@@ -24,7 +24,7 @@ use std::{
 pub enum Event<'a> {
     /// A step was reported.
     Step(StepReport),
-    /// The averaged network was judged.
+    /// The averaged network was evaluated.
     Evaluated(Evaluation),
     /// A checkpoint was written.
     Saved(PathBuf),
@@ -37,11 +37,11 @@ pub enum Event<'a> {
 pub enum Outcome {
     /// All steps were taken.
     Finished,
-    /// It was asked to stop, and saved.
+    /// It was stopped, and saved.
     Stopped,
 }
 
-/// Takes the steps that are left. `stop` is looked at before every step; `on_event` sees what happens.
+/// Takes the steps that are left. `stop` is read before every step; `on_event` is called with each [`Event`].
 ///
 /// A thread of its own prepares the next batch while the device computes this one.
 ///
@@ -68,7 +68,7 @@ pub fn run(
         let (send, batches) = sync_channel(1);
         let range = left.clone();
         scope.spawn(move || {
-            // The other side is gone when the run has ended early; then there is nobody to prepare for.
+            // The other side is gone when the run has ended early; then no more batches are needed.
             range.map(|step| batch_stream.batch(step)).try_for_each(|batch| send.send(batch))
         });
         steps(trainer, &batches, folder, &validation, stop, &mut on_event)

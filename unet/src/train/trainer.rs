@@ -17,8 +17,8 @@ use crate::{
 use candle_core::{Device, Tensor};
 use ddpm::schedule::Schedule;
 
-/// After how many steps a GPU is asked for its losses.
-const ASK_EVERY: u64 = 10;
+/// After how many steps the losses are read from a GPU.
+const READ_EVERY: u64 = 10;
 
 /// Algorithm 1, one step at a time: the network, its optimizer, its average.
 pub struct Trainer {
@@ -73,7 +73,7 @@ impl Trainer {
     // ANCHOR: train_step
     /// One step of Algorithm 1.
     ///
-    /// On the CPU every step is reported; a GPU is asked every few steps, so as not to wait for it.
+    /// On the CPU every step is reported; a GPU is read every few steps, so as not to wait for it.
     ///
     /// Source: Ho et al. 2020, Algorithm 1, with AdamW, the moving average of their App. B, and warm-up and clipping, which only
     /// their code has.
@@ -97,8 +97,8 @@ impl Trainer {
             if let GradientNorm::Device(norm) = self.optimizer.step(gradient, rate)? {
                 self.waiting.push((loss, norm));
             }
-            let ask = (self.step + 1).is_multiple_of(ASK_EVERY) || self.step + 1 == training.steps as u64;
-            ask.then(|| self.ask_device()).transpose()?
+            let due = (self.step + 1).is_multiple_of(READ_EVERY) || self.step + 1 == training.steps as u64;
+            due.then(|| self.read_device()).transpose()?
         };
         self.step += 1;
         self.history.steps.extend(report);
@@ -117,7 +117,7 @@ impl Trainer {
     }
 
     /// Fetches the losses and norms that wait on the device.
-    fn ask_device(&mut self) -> Result<StepReport> {
+    fn read_device(&mut self) -> Result<StepReport> {
         let mean = |of: fn(&(Tensor, Tensor)) -> &Tensor| -> Result<f64> {
             let parts: Vec<&Tensor> = self.waiting.iter().map(of).collect();
             Ok(f64::from(Tensor::stack(&parts, 0)?.mean_all()?.to_scalar::<f32>()?))
@@ -135,7 +135,7 @@ impl Trainer {
         }
     }
 
-    /// Judges the averaged network on a batch of [`validation_batch`](super::validation_batch), and remembers it.
+    /// Evaluates the averaged network on a batch of [`validation_batch`](super::validation_batch), and remembers it.
     ///
     /// # Errors
     /// If the device runs out of memory.

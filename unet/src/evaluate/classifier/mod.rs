@@ -37,7 +37,7 @@ pub struct Classifier {
     parameters: Parameters,
 }
 
-/// What a classifier says about a batch of images.
+/// A classifier's output for a batch of images.
 #[derive(Debug, Clone)]
 pub struct ClassifierOutput {
     /// The units before the classes, of shape (B, [`FEATURES`]).
@@ -50,7 +50,7 @@ impl Classifier {
     /// A fresh classifier of images of `shape` (H, W, C).
     ///
     /// # Errors
-    /// [`ddpm::Error::Parameter`] if H or W cannot be halved twice, there is nothing to tell apart, or the device runs out of memory.
+    /// [`ddpm::Error::Parameter`] if H or W cannot be halved twice, there are fewer than two classes, or the device runs out of memory.
     pub fn fresh(
         shape: (usize, usize, usize),
         classes: usize,
@@ -61,12 +61,12 @@ impl Classifier {
         Ok(Self { shape, classes, parameters })
     }
 
-    /// Height, width and channels of the images it sees.
+    /// Height, width and channels of the images it takes.
     pub fn shape(&self) -> (usize, usize, usize) {
         self.shape
     }
 
-    /// How many classes it tells apart.
+    /// The number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
@@ -76,7 +76,7 @@ impl Classifier {
         &self.parameters
     }
 
-    /// What it says about `images` of shape (B, H, W, C) in [−1, 1].
+    /// Features and logits of `images` of shape (B, H, W, C) in [−1, 1].
     ///
     /// # Errors
     /// If the shape is another, or the device runs out of memory.

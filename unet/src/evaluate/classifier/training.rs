@@ -46,7 +46,7 @@ pub struct TrainingReport {
 /// On the CPU a batch is cut into chunks of so many images, whatever the number of threads: sums keep their order.
 const CHUNK: usize = 32;
 
-/// Trains `classifier` on labelled images, in place; `on_step` sees every step.
+/// Trains `classifier` on labelled images, in place; `on_step` is called after every step.
 ///
 /// # Errors
 /// If an image cannot be read, the device runs out of memory, or [`ddpm::Error::Diverged`].
@@ -112,8 +112,8 @@ fn loss_and_gradient(
         let y = Tensor::from_vec(y, (indices.len(), 1), device)?;
         let logits =
             classifier.forward(&x, |name| classifier.parameters.get(name).as_tensor().clone())?.logits;
-        let surprise = (logits.log_sum_exp(1)? - logits.gather(&y, 1)?.squeeze(1)?)?; // (B), −log p of the label
-        let loss = (surprise.sum_all()? / batch.len() as f64)?;
+        let nll = (logits.log_sum_exp(1)? - logits.gather(&y, 1)?.squeeze(1)?)?; // (B), −log p of the label
+        let loss = (nll.sum_all()? / batch.len() as f64)?;
         let gradients = loss.backward()?;
         let of = |variable: &Var| gradients.get(variable).expect("every parameter has a part in the loss");
         let gradient = flat(classifier.parameters.variables().iter().map(of))?;

@@ -1,4 +1,4 @@
-//! What can be said against settings before any layer is built.
+//! Checks of the settings before any layer is built.
 
 use super::UNetConfig;
 use crate::Result;

@@ -10,7 +10,7 @@ use std::{fmt, fs, path::Path, str::FromStr};
 
 /// The settings of a U-Net. Names and meanings are those of diffusers' `UNet2DModel`, and so is the JSON.
 ///
-/// A key that the JSON lacks has diffusers' default. A setting that this package does not build is refused by name.
+/// A key that the JSON lacks has diffusers' default. A setting that this package does not build is rejected by name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "json::Written", into = "json::Written")]
 pub struct UNetConfig {
