@@ -93,7 +93,7 @@ fn noise(shape: &[usize], seed: u64) -> Tensor {
     Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap()
 }
 
-/// A small network with attention, three levels and a shortcut; nothing in it is silent.
+/// A small network with attention, three levels and a shortcut; no layer begins near zero.
 fn small() -> UNet {
     let config = UNetConfig {
         norm_num_groups: 2,
@@ -170,12 +170,12 @@ fn beginnings(block: impl FnOnce(&mut ModelSummary)) -> HashMap<String, f64> {
         .collect()
 }
 
-/// That of a block's layers only the last begins next to silent.
+/// That of a block's layers only the last begins near zero.
 #[track_caller]
 fn assert_silent(begin: &HashMap<String, f64>, last: &str) {
     for (name, &bound) in begin {
-        let silent = bound < 1e-4;
-        assert_eq!(silent, name == last, "{name} begins within ±{bound:.1e}: next to silent");
+        let near_zero = bound < 1e-4;
+        assert_eq!(near_zero, name == last, "{name} begins within ±{bound:.1e}");
     }
 }
 
@@ -637,7 +637,7 @@ fn the_output_depends_on_t() {
 #[test]
 fn every_parameter_gets_a_gradient_but_one_kind_that_has_none() {
     let fresh = UNet::fresh(small().config().clone(), &mut StdRng::seed_from_u64(5), &Device::Cpu).unwrap();
-    for (network, name) in [(small(), "loud"), (fresh, "fresh")] {
+    for (network, name) in [(small(), "fully initialised"), (fresh, "fresh")] {
         let (x, eps) = (noise(&[3, 8, 8, 2], 1), noise(&[3, 8, 8, 2], 2));
         let predicted = network.forward(&x, &[1.0, 500.0, 1000.0], Phase::Train { seed: 1 }).unwrap();
         let gradients = (predicted - eps).unwrap().sqr().unwrap().mean_all().unwrap().backward().unwrap();

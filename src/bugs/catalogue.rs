@@ -97,8 +97,8 @@ impl Bug {
     ///
     /// # Errors
     /// None: what the measurements build is within its bounds.
-    pub fn numbers(&self, world: &BugFixture, code: Variant, seed: u64) -> Result<Vec<f64>> {
-        (self.measure)(world, code, &mut StdRng::seed_from_u64(seed.wrapping_add(self.number as u64)))
+    pub fn numbers(&self, fixture: &BugFixture, variant: Variant, seed: u64) -> Result<Vec<f64>> {
+        (self.measure)(fixture, variant, &mut StdRng::seed_from_u64(seed.wrapping_add(self.number as u64)))
     }
 }
 

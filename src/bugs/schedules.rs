@@ -10,8 +10,8 @@ use std::f64::consts::FRAC_PI_2;
 
 // ANCHOR: bug_2
 /// B2. The linear schedule up to 0.02: from β_1 = 10⁻⁴, or from 10⁻¹.
-pub fn linear_betas(steps: usize, code: Variant) -> Array1<f64> {
-    let beta_start = match code {
+pub fn linear_betas(steps: usize, variant: Variant) -> Array1<f64> {
+    let beta_start = match variant {
         Variant::Right => 1e-4,
         Variant::Wrong => 1e-1,
     };
@@ -21,8 +21,8 @@ pub fn linear_betas(steps: usize, code: Variant) -> Array1<f64> {
 
 // ANCHOR: bug_4
 /// B4. The quadratic schedule: a line between the *roots* of its ends, squared, or a line between their squares, squared.
-pub fn quad_betas(steps: usize, code: Variant) -> Array1<f64> {
-    let (start, end) = match code {
+pub fn quad_betas(steps: usize, variant: Variant) -> Array1<f64> {
+    let (start, end) = match variant {
         Variant::Right => (BETA_START.sqrt(), BETA_END.sqrt()),
         Variant::Wrong => (BETA_START.powi(2), BETA_END.powi(2)),
     };
@@ -37,8 +37,8 @@ fn cosine(share: f64) -> f64 {
 
 // ANCHOR: bug_5
 /// B5. The cosine schedule: t/T divided as fractions, or as integers.
-pub fn cosine_betas(steps: usize, code: Variant) -> Array1<f64> {
-    let share = |t: usize| match code {
+pub fn cosine_betas(steps: usize, variant: Variant) -> Array1<f64> {
+    let share = |t: usize| match variant {
         Variant::Right => t as f64 / steps as f64,
         Variant::Wrong => (t / steps) as f64, // 0 for every t < T
     };
@@ -51,11 +51,11 @@ pub fn cosine_betas(steps: usize, code: Variant) -> Array1<f64> {
 ///
 /// # Errors
 /// With [`Variant::Right`], at the first β outside of (0, 1): for T ≤ 20 there is one.
-pub fn scaled_betas(steps: usize, code: Variant) -> Result<Array1<f64>> {
+pub fn scaled_betas(steps: usize, variant: Variant) -> Result<Array1<f64>> {
     let scale = 1000.0 / steps as f64;
     let (start, end) = (scale * BETA_START, scale * BETA_END);
     let betas = table(steps, |t| start + progress(t, steps) * (end - start));
-    let bad = match code {
+    let bad = match variant {
         Variant::Right => first_bad_beta(&betas.to_vec()),
         Variant::Wrong => None,
     };
@@ -68,8 +68,8 @@ pub fn scaled_betas(steps: usize, code: Variant) -> Result<Array1<f64>> {
 
 // ANCHOR: bug_12
 /// B12. ᾱ_t of the cosine schedule: the product of capped steps, or the cosine itself, which falls to 0 at t = T.
-pub fn cosine_alpha_bars(steps: usize, code: Variant) -> Array1<f64> {
-    match code {
+pub fn cosine_alpha_bars(steps: usize, variant: Variant) -> Array1<f64> {
+    match variant {
         Variant::Right => alpha_bars(&cosine_betas(steps, Variant::Right)),
         Variant::Wrong => (0..=steps).map(|t| cosine(t as f64 / steps as f64) / cosine(0.0)).collect(),
     }

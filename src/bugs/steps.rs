@@ -22,8 +22,8 @@ pub fn along(schedule: &Schedule, times: &[usize]) -> Vec<Step> {
 
 // ANCHOR: bug_6
 /// B6. σ from ln σ²: exp(½ ln σ²), or the root of a logarithm.
-pub fn sigma_of_log_variance(log_variance: f64, code: Variant) -> f64 {
-    match code {
+pub fn sigma_of_log_variance(log_variance: f64, variant: Variant) -> f64 {
+    match variant {
         Variant::Right => (0.5 * log_variance).exp(),
         Variant::Wrong => log_variance.sqrt(),
     }
@@ -32,8 +32,8 @@ pub fn sigma_of_log_variance(log_variance: f64, code: Variant) -> f64 {
 
 // ANCHOR: bug_7
 /// B7. The factor of fresh noise in step t: σ_t and 0 at t = 1, or σ_t everywhere.
-pub fn noise_factor(schedule: &Schedule, t: usize, code: Variant) -> f64 {
-    match (code, t) {
+pub fn noise_factor(schedule: &Schedule, t: usize, variant: Variant) -> f64 {
+    match (variant, t) {
         (Variant::Right, 1) => 0.0,
         _ => schedule.beta(t).sqrt(),
     }
@@ -42,16 +42,16 @@ pub fn noise_factor(schedule: &Schedule, t: usize, code: Variant) -> f64 {
 
 // ANCHOR: bug_8
 /// B8. The t of a training point, from 1 to T: both ends, or without the upper one (`randint(1, T)`).
-pub fn draw_time(steps: usize, code: Variant, rng: &mut impl Rng) -> usize {
-    match code {
+pub fn draw_time(steps: usize, variant: Variant, rng: &mut impl Rng) -> usize {
+    match variant {
         Variant::Right => rng.random_range(1..=steps),
         Variant::Wrong => rng.random_range(1..steps),
     }
 }
 
 /// B8. The times of a sampler: T … 1, or T … 2.
-pub fn sampled_times(steps: usize, code: Variant) -> Vec<usize> {
-    match code {
+pub fn sampled_times(steps: usize, variant: Variant) -> Vec<usize> {
+    match variant {
         Variant::Right => (1..=steps).rev().collect(),
         Variant::Wrong => (1..steps).rev().map(|index| index + 1).collect(),
     }
@@ -59,8 +59,8 @@ pub fn sampled_times(steps: usize, code: Variant) -> Vec<usize> {
 // ANCHOR_END: bug_8
 
 /// B8, on a short grid: all steps of a sampler, or all but the one to the clean image.
-pub fn to_the_end(steps: &[Step], code: Variant) -> &[Step] {
-    match code {
+pub fn to_the_end(steps: &[Step], variant: Variant) -> &[Step] {
+    match variant {
         Variant::Right => steps,
         Variant::Wrong => &steps[..steps.len().saturating_sub(1)],
     }
@@ -68,8 +68,8 @@ pub fn to_the_end(steps: &[Step], code: Variant) -> &[Step] {
 
 // ANCHOR: bug_9
 /// B9. The times of a sampler's loop: down from T, or `T..=0`, which in Rust is an empty range.
-pub fn loop_times(steps: usize, code: Variant) -> Vec<usize> {
-    match code {
+pub fn loop_times(steps: usize, variant: Variant) -> Vec<usize> {
+    match variant {
         Variant::Right => (1..=steps).rev().collect(),
         Variant::Wrong => (steps..=0).collect(),
     }
@@ -78,17 +78,17 @@ pub fn loop_times(steps: usize, code: Variant) -> Vec<usize> {
 
 // ANCHOR: bug_16
 /// B16. The factor of fresh noise for a variance Σ: its root, or Σ itself, taken for a standard deviation.
-pub fn factor_of_variance(variance: f64, code: Variant) -> f64 {
-    match code {
+pub fn factor_of_variance(variance: f64, variant: Variant) -> f64 {
+    match variant {
         Variant::Right => variance.sqrt(),
         Variant::Wrong => variance,
     }
 }
 
 /// B16. The variance that `p_mean_variance` reports: the one it computed, or its logarithm.
-pub fn reported_variance(log_variance: f64, code: Variant) -> f64 {
+pub fn reported_variance(log_variance: f64, variant: Variant) -> f64 {
     let variance = log_variance.exp();
-    match code {
+    match variant {
         Variant::Right => variance,
         Variant::Wrong => log_variance,
     }
@@ -96,8 +96,8 @@ pub fn reported_variance(log_variance: f64, code: Variant) -> f64 {
 
 /// B16. A network's output (N, 2 D) cut into a mean and a log-variance: halves, or pieces of size two, of which the first
 /// two are taken.
-pub fn split(output: ArrayView2<f64>, code: Variant) -> (Array2<f64>, Array2<f64>) {
-    let size = match code {
+pub fn split(output: ArrayView2<f64>, variant: Variant) -> (Array2<f64>, Array2<f64>) {
+    let size = match variant {
         Variant::Right => output.ncols() / 2,
         Variant::Wrong => 2,
     };
@@ -111,9 +111,9 @@ pub fn split(output: ArrayView2<f64>, code: Variant) -> (Array2<f64>, Array2<f64
 ///
 /// Whoever reads “the reverse process approximates the forward process” to the letter makes p(x_{t−1} | x_t) a Gaussian with
 /// mean √α_t x_t.
-pub fn reverse_step(schedule: &Schedule, t: usize, code: Variant) -> Step {
+pub fn reverse_step(schedule: &Schedule, t: usize, variant: Variant) -> Step {
     let step = ancestral_step(schedule, t, FixedVariance::Beta, None);
-    match code {
+    match variant {
         Variant::Right => step,
         Variant::Wrong => Step { x_t: schedule.alpha(t).sqrt(), eps: 0.0, ..step },
     }

@@ -44,13 +44,13 @@ pub fn fresh_network(time: Variant, rng: &mut impl Rng) -> Result<Mlp<f32>> {
 /// # Errors
 /// As [`fresh_network`].
 pub fn train(
-    world: &BugFixture,
+    fixture: &BugFixture,
     steps: usize,
     slips: Slips,
     rng: &mut impl Rng,
     mut on_step: impl FnMut(f64),
 ) -> Result<Mlp<f32>> {
-    let (schedule, mut network) = (&world.schedule, fresh_network(slips.time, rng)?);
+    let (schedule, mut network) = (&fixture.schedule, fresh_network(slips.time, rng)?);
     let known = match slips.optimizer {
         Variant::Right => network.parameters().len(),
         Variant::Wrong => 0, // `AdamW::new(vec![])`: nothing fails, nothing moves
@@ -58,7 +58,7 @@ pub fn train(
     let mut optimizer = AdamW::new(AdamWConfig::default(), known);
     let (mut pass, objective) = (Pass::new(&network), TrainingLoss::new(schedule, Objective::Simple));
     for step in 0..steps {
-        let x_0 = world.ring.sample(BATCH, rng);
+        let x_0 = fixture.ring.sample(BATCH, rng);
         let t: Vec<usize> = (0..BATCH).map(|_| draw_time(schedule.steps(), slips.times, rng)).collect();
         let eps = noise(BATCH, 2, slips.noise, rng);
         let x_t = diffuse_each(&x_0, schedule, &t, &eps);

@@ -77,17 +77,17 @@ impl ImageGrid {
         Ok(Picture::from_bytes(wide as u32, high as u32, channels, bytes))
     }
 
-    /// The bytes of a GIF that shows one sheet after the other, each for so many milliseconds and the last one for two
+    /// The bytes of a GIF that shows one grid after the other, each for so many milliseconds and the last one for two
     /// seconds longer, forever.
     ///
     /// # Errors
-    /// Those of [`draw`](Self::draw), or if there are no sheets.
-    pub fn gif(&self, sheets: &[Tensor], milliseconds: u64) -> Result<Vec<u8>> {
+    /// Those of [`draw`](Self::draw), or if there are no frames.
+    pub fn gif(&self, frames: &[Tensor], milliseconds: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut encoder = GifEncoder::new(&mut bytes);
         encoder.set_repeat(Repeat::Infinite)?;
-        for (i, images) in sheets.iter().enumerate() {
-            let hold = if i + 1 == sheets.len() { 2000 } else { 0 };
+        for (i, images) in frames.iter().enumerate() {
+            let hold = if i + 1 == frames.len() { 2000 } else { 0 };
             let delay = Delay::from_saturating_duration(Duration::from_millis(milliseconds + hold));
             let picture = self.draw(images)?.0.into_rgba8();
             encoder.encode_frame(Frame::from_parts(picture, 0, 0, delay))?;
@@ -154,7 +154,7 @@ pub fn save_grid(images: &Tensor, columns: usize, path: &Path) -> Result<()> {
     ImageGrid::new(columns).draw(images)?.save(path)
 }
 
-/// The images of a film strip: row i of the sheet is image i at all times. As many columns as frames.
+/// The images of a film strip: row i of the grid is image i at all times. As many columns as frames.
 ///
 /// Shapes: K frames (N, H, W, C) to (N · K, H, W, C).
 ///

@@ -107,12 +107,12 @@ impl Interpreter for Probe<'_> {
     fn concat(&mut self, x: &Tensor, skip: &Tensor) -> Result<Tensor> {
         let cut = self.cuts.get(self.concatenations).copied().unwrap_or(Cut::Nothing);
         self.concatenations += 1;
-        let silence = |tensor: &Tensor, silent: bool| match silent {
+        let zeros_if = |tensor: &Tensor, cut: bool| match cut {
             true => tensor.zeros_like(),
             false => Ok(tensor.clone()),
         };
-        let x = silence(x, cut == Cut::Below)?;
-        let skip = silence(skip, cut == Cut::Skip)?;
+        let x = zeros_if(x, cut == Cut::Below)?;
+        let skip = zeros_if(skip, cut == Cut::Skip)?;
         self.time(Kind::Rest, |weights| weights.concat(&x, &skip))
     }
 
