@@ -172,7 +172,7 @@ fn ddim_goes_from_each_grid_point_to_the_next_and_then_to_0() {
         let x = diffuse(&x_0, schedule.alpha_bar(grid[0]), &eps);
         let end = sample(&steps, &oracle, x, &mut rng(3), |t, x| {
             let what = format!("grid {grid:?}, t = {t}");
-            assert_eq!(Some(&t), times.next(), "{what}: the time at which the denoiser is asked");
+            assert_eq!(Some(&t), times.next(), "{what}: the time at which the denoiser is called");
             let worst = largest_difference(x, &diffuse(&x_0, schedule.alpha_bar(t), &eps));
             assert!(worst < 1e-9, "{what}: x_t is off by {worst:.2e}");
         });
@@ -254,7 +254,7 @@ fn ddim_inversion_step_is_the_jump_down_s_inverse_for_the_same_eps() {
     let schedule = ScheduleName::Cosine.schedule(100).unwrap();
     for (t, next) in [(0, 1), (0, 50), (1, 2), (20, 60), (98, 99)] {
         let (up, down) = (ddim_inversion_step(&schedule, t, next), ddim_step(&schedule, next, t, 0.0, None));
-        assert_eq!((up.t, up.noise, up.x_0), (t.max(1), 0.0, 0.0), "the step asked at {t}");
+        assert_eq!((up.t, up.noise, up.x_0), (t.max(1), 0.0, 0.0), "the step called at {t}");
         let (x, eps) = (0.7, -0.4);
         let there = up.x_t * x + up.eps * eps;
         let [of_x_t, of_eps] = with_x_0_put_in(&down);

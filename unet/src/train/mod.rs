@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`config`] | everything that decides a run: network, schedule, numbers of the training, data |
-//! | [`stream`] | where the random numbers come from, and the order of the images |
+//! | [`rng_streams`] | where the random numbers come from, and the order of the images |
 //! | [`batch`] | images, times and noise of a step |
 //! | [`gradient`] | the loss and its gradient, in chunks |
 //! | [`optimizer`] | from gradients to weights, and their moving average |
