@@ -17,7 +17,7 @@ use ddpm::{
     forward::standard_normal,
     objective::Objective,
     reverse::FixedVariance,
-    sampler::{Method, Spacing, ancestral, sample, time_grid},
+    sampler::{Sampler, Spacing, ancestral, sample, time_grid},
     schedule::{Schedule, ScheduleName},
     train::{NetworkDenoiser, TrainConfig, Trainer},
 };
@@ -127,7 +127,11 @@ impl Times {
         let times = train_step.zip(draw).filter(|_| output.status.success());
         let (train_step, draw) = times.ok_or_else(|| {
             let said = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
-            format!("{ran}: ended with {}, and no times; {remedy}. It said:\n{}", output.status, said.trim())
+            format!(
+                "{ran}: ended with {}, and no times; {remedy}. Its output:\n{}",
+                output.status,
+                said.trim()
+            )
         })?;
         Ok(Self { train_step, draw })
     }
@@ -173,7 +177,7 @@ fn print_tenfold() {
         let mut toy = Toy::new(BATCH, steps);
         seconds(3, || toy.jump(method, count, DRAWN))
     };
-    let (ddim, solver) = (Method::Ddim(0.0), Method::Solver);
+    let (ddim, solver) = (Sampler::Ddim(0.0), Sampler::Solver);
     print("20, 200 jumps of DDIM, T = 200", jumps(ddim, 200, 20), jumps(ddim, 200, 200));
     print("20 jumps of DDIM, T = 200, 2000", jumps(ddim, 200, 20), jumps(ddim, 2000, 20));
     print("20, 200 jumps of DPM-Solver++(2M)", jumps(solver, 200, 20), jumps(solver, 200, 200));
@@ -234,7 +238,7 @@ impl Toy {
     }
 
     /// So many jumps along a grid.
-    fn jump(&mut self, method: Method, count: usize, points: usize) {
+    fn jump(&mut self, method: Sampler, count: usize, points: usize) {
         let x_t = standard_normal(points, 2, &mut self.rng);
         let grid = time_grid(self.schedule.steps(), count, Spacing::Trailing).expect("no more jumps than T");
         let denoiser = denoiser(self.schedule, &self.trainer);

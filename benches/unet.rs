@@ -17,13 +17,13 @@ use ddpm::{course, schedule::ScheduleName};
 use ddpm_unet::{
     diffusers::{Betas, Scheduler, write_folder},
     images::Collection,
-    network::Mode,
+    network::Phase,
     operations::{
         self, Geometry,
         profile::{Spent, record},
         threads::{in_order, one_thread_per_operation},
     },
-    train::{CHUNK, Feed, Setting, TrainConfig, Trainer, network_named},
+    train::{BatchStream, CHUNK, RunConfig, TrainConfig, Trainer, network_named},
 };
 use serde_json::{Map, Value, json};
 use std::{env, error::Error, fs, hint::black_box, process::Command, time::Instant};
@@ -66,7 +66,7 @@ fn print_profile(options: &Options) -> Outcome<()> {
     let images = Collection::open(None, None)?;
     let mut trainer = trainer(options)?;
     let schedule = trainer.schedule().clone();
-    let batch = Feed::new(images.train.as_ref(), &schedule, (0, options.batch, false)).batch(0)?;
+    let batch = BatchStream::new(images.train.as_ref(), &schedule, (0, options.batch, false)).batch(0)?;
     trainer.step(&batch)?; // warms up
     let start = Instant::now();
     let (report, spent) = record(|| trainer.step(&batch));
@@ -175,7 +175,7 @@ fn seconds(rounds: usize, mut work: impl FnMut() -> Outcome<()>) -> Outcome<f64>
     Ok(median(taken.collect::<Outcome<Vec<f64>>>()?))
 }
 
-/// The most memory that this process ever held, in MiB, where the system says.
+/// The most memory that this process ever held, in MiB, where the system gives it.
 fn peak() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
@@ -186,7 +186,7 @@ fn trainer(options: &Options) -> Outcome<Trainer> {
     let network = network_named(&options.network, (28, 28), 1)?;
     let training = TrainConfig { batch: options.batch, ..TrainConfig::default() };
     let setting =
-        Setting::new(network, (ScheduleName::Linear, 1000), training, &Collection::open(None, None)?)?;
+        RunConfig::new(network, (ScheduleName::Linear, 1000), training, &Collection::open(None, None)?)?;
     Ok(Trainer::new(setting, &Device::Cpu)?)
 }
 
@@ -196,7 +196,7 @@ fn measure(options: &Options) -> Outcome<Map<String, Value>> {
     let images = Collection::open(None, None)?;
     let mut trainer = trainer(options)?;
     let schedule = trainer.schedule().clone();
-    let batch = Feed::new(images.train.as_ref(), &schedule, (0, options.batch, false)).batch(0)?;
+    let batch = BatchStream::new(images.train.as_ref(), &schedule, (0, options.batch, false)).batch(0)?;
     let before = peak();
     let step = seconds(STEPS, || {
         black_box(trainer.step(&batch)?);
@@ -212,7 +212,7 @@ fn measure(options: &Options) -> Outcome<Map<String, Value>> {
     let forward = seconds(STEPS, || {
         let predict = |rows: std::ops::Range<usize>| -> ddpm_unet::Result<Tensor> {
             let (x_t, _) = batch.tensors(rows.clone(), &Device::Cpu)?;
-            network.forward(&x_t, &batch.times(rows), Mode::Evaluate)
+            network.forward(&x_t, &batch.times(rows), Phase::Evaluate)
         };
         let predicted = in_order(chunks(options.batch).collect(), predict);
         black_box(predicted.into_iter().collect::<ddpm_unet::Result<Vec<_>>>()?);

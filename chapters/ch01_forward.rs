@@ -5,7 +5,7 @@ use clap::Parser;
 use ddpm::{
     bound::{bits_per_dim, prior_bits_per_dim, prior_term},
     data::{Dataset, DatasetName, Density, Standardization},
-    forward::{Kernel, chain, chain_with_noise, diffuse, merge, moments_after, standard_normal},
+    forward::{TransitionKernel, chain, chain_with_noise, compose, diffuse, moments_after, standard_normal},
     metrics::{
         Moments, StandardError, excess_kurtosis, mean, paired_errors, partial_correlation,
         sliced_wasserstein, standard_error,
@@ -36,7 +36,7 @@ struct Arguments {
     data: DataArgs,
     /// The number of steps T of the chain that is run
     #[arg(long, default_value_t = 1000)]
-    steps: usize,
+    diffusion_steps: usize,
     /// The number of points that walk along the chain
     #[arg(long, default_value_t = 10_000)]
     count: usize,
@@ -50,7 +50,7 @@ fn main() -> Result<()> {
         "count is {given}; standard errors need at least 100 points: use a larger --count"
     );
     let data = arguments.data.load()?;
-    let schedule = ScheduleName::Linear.schedule(arguments.steps)?;
+    let schedule = ScheduleName::Linear.schedule(arguments.diffusion_steps)?;
     let mut chapter = Chapter::start("ch01_forward", &arguments.common)?;
     let mut rng = StdRng::seed_from_u64(arguments.common.seed);
     let count = if arguments.common.quick { 2000.min(arguments.count) } else { arguments.count };
@@ -124,18 +124,20 @@ fn merging(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     chapter.say("Two steps in a row are one step: the signals multiply, the noise variances add.");
     let schedule = ScheduleName::Linear.schedule(1000)?;
     let mut checks = Checks::new("Merging the steps 1 … T against √ᾱ_T and 1 − ᾱ_T").note("linear, T = 1000");
-    let merged =
-        (2..=1000).fold(Kernel::step(&schedule, 1), |so_far, t| merge(so_far, Kernel::step(&schedule, t)));
-    let jump = Kernel::from_start(&schedule, 1000);
+    let merged = (2..=1000).fold(TransitionKernel::step(&schedule, 1), |so_far, t| {
+        compose(so_far, TransitionKernel::step(&schedule, t))
+    });
+    let jump = TransitionKernel::from_start(&schedule, 1000);
     checks = checks.close_relative("signal", jump.signal, merged.signal, 1e-11);
     checks = checks.close_relative("variance", jump.variance, merged.variance, 1e-11);
 
-    let (first, second) = (Kernel { signal: 0.9, variance: 0.19 }, Kernel { signal: 0.6, variance: 0.64 });
+    let (first, second) =
+        (TransitionKernel { signal: 0.9, variance: 0.19 }, TransitionKernel { signal: 0.6, variance: 0.64 });
     let count = 100_000;
     let [noise_1, noise_2] = [(); 2].map(|()| standard_normal::<f64>(count, 1, rng));
     let middle = first.signal + first.variance.sqrt() * &noise_1;
     let sample = Moments::of(&(second.signal * middle + second.variance.sqrt() * &noise_2));
-    let both = merge(first, second);
+    let both = compose(first, second);
     checks =
         checks.within("sample: mean from x = 1", both.signal, sample.mean[0], sample.mean_error[0]).within(
             "sample: variance",
@@ -238,7 +240,7 @@ fn second_law(chapter: &mut Chapter) -> Result<()> {
     for (name, data) in [("variance 1", narrow), ("variance 9", wide)] {
         let mut curves = (Vec::new(), Vec::new());
         for &t in Progress::over("entropies", grid.iter()) {
-            let kernel = Kernel::from_start(&schedule, t);
+            let kernel = TransitionKernel::from_start(&schedule, t);
             let density = data.diffused(kernel.signal, kernel.variance);
             let entropy = density.entropy().unwrap_or(f64::NAN);
             curves.0.push((t as f64, entropy));
@@ -366,13 +368,13 @@ fn refusals(chapter: &mut Chapter) -> Result<()> {
         ("β scaled by 1000/T at T = 10", Schedule::linear(10, 1e-2, 2.0)),
         ("a list with β_2 = 0", Schedule::from_betas(ndarray::arr1(&[0.0, 0.1, 0.0]))),
     ];
-    let mut refused = 0;
+    let mut rejected = 0;
     for (what, attempt) in attempts {
         if let Err(error) = attempt {
-            refused += 1;
+            rejected += 1;
             chapter.say(format!("{what}: {error}"));
         }
     }
-    chapter.checks(Checks::new("Typed errors instead of NaN").exactly("refused", 5, refused));
+    chapter.checks(Checks::new("Typed errors instead of NaN").exactly("refused", 5, rejected));
     Ok(())
 }

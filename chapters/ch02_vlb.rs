@@ -5,8 +5,8 @@ use clap::Parser;
 use ddpm::{
     bound::{
         derivation::{LINES, LogDensities},
+        gaussian_case::GaussianCase,
         variational_bound,
-        world::GaussianWorld,
     },
     denoiser::GaussianData,
     forward::{chain, standard_normal},
@@ -28,7 +28,7 @@ struct Arguments {
     common: Common,
     /// The number of steps T of the derivation, up to 100
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
-    steps: u16,
+    diffusion_steps: u16,
     /// The dimension D of the Gaussian world
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=100))]
     dimension: u16,
@@ -44,14 +44,14 @@ fn main() -> Result<()> {
     let count = if arguments.common.quick { 500 } else { 4000 };
 
     let world = world(
-        Schedule::linear(arguments.steps.into(), 0.01, 0.3)?,
+        Schedule::linear(arguments.diffusion_steps.into(), 0.01, 0.3)?,
         arguments.dimension.into(),
         arguments.variance,
     );
     chapter.say(format!(
         "The world: x_0 ~ N(m, 0.6 I) in {} dimensions, a chain of T = {} steps, and a model whose denoiser is exact \
          for another Gaussian. Every density is known.",
-        arguments.dimension, arguments.steps,
+        arguments.dimension, arguments.diffusion_steps,
     ));
     let x_0 = draw(&world, count, &mut rng); // (N, D)
     line_by_line(&mut chapter, &world, &x_0, &mut rng);
@@ -63,9 +63,9 @@ fn main() -> Result<()> {
 }
 
 /// Gaussian data, and a model that believes in another Gaussian.
-fn world(schedule: Schedule, dimension: usize, variance: FixedVariance) -> GaussianWorld {
+fn world(schedule: Schedule, dimension: usize, variance: FixedVariance) -> GaussianCase {
     let ramp = |from: f64, by: f64| Array1::from_shape_fn(dimension, |d| from + by * d as f64);
-    GaussianWorld {
+    GaussianCase {
         schedule,
         data: GaussianData { mean: ramp(0.5, 0.25), variance: 0.6 },
         belief: GaussianData { mean: ramp(0.3, -0.1), variance: 0.8 },
@@ -73,12 +73,12 @@ fn world(schedule: Schedule, dimension: usize, variance: FixedVariance) -> Gauss
     }
 }
 
-fn draw(world: &GaussianWorld, count: usize, rng: &mut StdRng) -> Array2<f64> {
+fn draw(world: &GaussianCase, count: usize, rng: &mut StdRng) -> Array2<f64> {
     let noise = standard_normal::<f64>(count, world.data.mean.len(), rng);
     &world.data.mean + &(world.data.variance.sqrt() * noise)
 }
 
-fn line_by_line(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>, rng: &mut StdRng) {
+fn line_by_line(chapter: &mut Chapter, world: &GaussianCase, x_0: &Array2<f64>, rng: &mut StdRng) {
     chapter.section("The derivation, line by line, on single trajectories");
     let shown = x_0.select(Axis(0), &(0..200.min(x_0.nrows())).collect::<Vec<_>>());
     let chain = chain(&shown, &world.schedule, rng);
@@ -106,7 +106,7 @@ fn line_by_line(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>,
     ));
 }
 
-fn in_expectation(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>, rng: &mut StdRng) {
+fn in_expectation(chapter: &mut Chapter, world: &GaussianCase, x_0: &Array2<f64>, rng: &mut StdRng) {
     chapter.section("In expectation, term by term");
     let steps = world.schedule.steps();
     let terms = variational_bound(&world.model(), x_0, rng); // (N, T + 1)
@@ -169,7 +169,7 @@ fn shares(chapter: &mut Chapter) -> Result<()> {
     for steps in [50, 200, 1000] {
         let schedule = Schedule::linear(steps, 1e-4, 0.02)?;
         let wrong = world(schedule.clone(), 1, FixedVariance::Beta);
-        let right = GaussianWorld { belief: wrong.data.clone(), ..wrong.clone() };
+        let right = GaussianCase { belief: wrong.data.clone(), ..wrong.clone() };
         let [terms, of_wrong] = [&right, &wrong].map(|world| world.mean_over_data(|x_0| world.terms(x_0)));
         let gain = &of_wrong - &terms;
         let nll = right.mean_over_data(|x_0| ndarray::arr1(&[right.negative_log_likelihood(x_0)]))[0];
@@ -201,7 +201,7 @@ fn shares(chapter: &mut Chapter) -> Result<()> {
     Ok(())
 }
 
-fn two_terms_or_three(chapter: &mut Chapter, world: &GaussianWorld) -> Result<()> {
+fn two_terms_or_three(chapter: &mut Chapter, world: &GaussianCase) -> Result<()> {
     chapter.section("A VAE’s two terms and diffusion’s three");
     chapter.say(
         "A VAE’s bound is KL(q(z|x) ‖ p(z)) − E log p(x|z). Take the whole chain x_{1:T} as the latent z: then its KL \
@@ -209,7 +209,7 @@ fn two_terms_or_three(chapter: &mut Chapter, world: &GaussianWorld) -> Result<()
     );
     let x_0 = &world.data.mean + 0.3;
     let terms = world.terms(x_0.view());
-    let vae = GaussianWorld { schedule: Schedule::linear(1, 0.5, 0.5)?, ..world.clone() };
+    let vae = GaussianCase { schedule: Schedule::linear(1, 0.5, 0.5)?, ..world.clone() };
     let vae_terms = vae.terms(x_0.view());
     chapter.checks(
         Checks::new(

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Parser;
 use ddpm::{
     data::GaussianMixture,
-    forward::Kernel,
+    forward::TransitionKernel,
     gaussian::log_density,
     metrics::{Moments, StandardError},
     posterior::{
@@ -59,7 +59,7 @@ fn humps() -> GaussianMixture {
 
 /// q(x_{t−1} | x_t) after one jump from the data, on a grid.
 fn posterior_after_jump(data: &GaussianMixture, beta: f64, x_t: f64) -> GridDensity {
-    let kernel = Kernel { signal: (1.0 - beta).sqrt(), variance: beta };
+    let kernel = TransitionKernel { signal: (1.0 - beta).sqrt(), variance: beta };
     // where β is small, the posterior is as narrow as √β: the grid follows it
     let (center, reach) = (x_t / kernel.signal, 12.0 * (beta / (1.0 - beta)).sqrt());
     let (low, high) = (f64::max(-3.0, center - reach), f64::min(4.0, center + reach));
@@ -116,7 +116,8 @@ fn three_become_one(chapter: &mut Chapter, x_0: f64, x_t: f64) -> Result<()> {
     let t = 4;
     let (of_x_0, of_x_t) = posterior_mean_coefficients(&schedule, t);
     let (mean, variance) = (of_x_0 * x_0 + of_x_t * x_t, posterior_variance(&schedule, t));
-    let (before, step) = (Kernel::from_start(&schedule, t - 1), Kernel::step(&schedule, t));
+    let (before, step) =
+        (TransitionKernel::from_start(&schedule, t - 1), TransitionKernel::step(&schedule, t));
     let gaussian = |mean: f64, variance: f64| {
         curve((mean - 4.0 * variance.sqrt(), mean + 4.0 * variance.sqrt()), 200, |x| {
             log_density(x, mean, variance).exp()
@@ -141,11 +142,11 @@ fn four_routes(chapter: &mut Chapter, x_0: f64, x_t: f64, quick: bool, rng: &mut
     for t in [2, 10, 500, 1000] {
         let (of_x_0, of_x_t) = posterior_mean_coefficients(&schedule, t);
         let (mean, variance) = (of_x_0 * x_0 + of_x_t * x_t, posterior_variance(&schedule, t));
-        let before = Kernel::from_start(&schedule, t - 1);
+        let before = TransitionKernel::from_start(&schedule, t - 1);
         let reach = 10.0 * variance.sqrt();
         let grid = posterior_on_grid(
             x_t,
-            Kernel::step(&schedule, t),
+            TransitionKernel::step(&schedule, t),
             |x| log_density(x, before.signal * x_0, before.variance),
             (mean - reach, mean + reach, 2001),
         );

@@ -35,7 +35,7 @@ struct Arguments {
     data: DataArgs,
     /// The number of diffusion steps T; β runs from 0.1/T to 20/T
     #[arg(long, default_value_t = 200)]
-    steps: usize,
+    diffusion_steps: usize,
     /// The number of training steps
     #[arg(long, default_value_t = 15_000)]
     training_steps: usize,
@@ -71,7 +71,7 @@ fn main() -> Result<()> {
         judged: !quick
             && arguments.data.is_built_in()
             && arguments.training_steps >= TrainConfig::default().steps,
-        schedule: Schedule::linear_scaled(arguments.steps)?,
+        schedule: Schedule::linear_scaled(arguments.diffusion_steps)?,
         training: TrainConfig {
             steps: common.pick(arguments.training_steps, 300.min(arguments.training_steps)),
             batch: arguments.batch,

@@ -5,7 +5,7 @@ use clap::Parser;
 use ddpm::{
     bound::{Model, bits_per_dim, variational_bound},
     data::{Dataset, DatasetName},
-    denoiser::{Counting, Denoiser, ExactDenoiser, known_posterior_mean},
+    denoiser::{CallCounter, Denoiser, ExactDenoiser, known_posterior_mean},
     forward::standard_normal,
     metrics::{
         coverage, largest, largest_difference, mean, median_distance, mmd_squared, precision,
@@ -39,7 +39,7 @@ struct Arguments {
     data: DataArgs,
     /// The number of diffusion steps T; β runs from 0.1/T to 20/T
     #[arg(long, default_value_t = 200)]
-    steps: usize,
+    diffusion_steps: usize,
     /// The number of training steps
     #[arg(long, default_value_t = 15_000)]
     training_steps: usize,
@@ -77,7 +77,7 @@ fn main() -> Result<()> {
     let sample = data.sample(20_000, &mut StdRng::seed_from_u64(common.seed));
     let setting = Setting {
         data,
-        schedule: Schedule::linear_scaled(arguments.steps)?,
+        schedule: Schedule::linear_scaled(arguments.diffusion_steps)?,
         training: TrainConfig {
             steps: common.pick(arguments.training_steps, 300.min(arguments.training_steps)),
             ..TrainConfig::default()
@@ -308,14 +308,14 @@ fn quality(
 fn rules(chapter: &mut Chapter, setting: &Setting, denoiser: &impl Denoiser, rng: &mut StdRng) -> Result<()> {
     chapter.section("Two rules that public code has broken");
     let steps = ancestral(&setting.schedule, FixedVariance::Beta, None);
-    let counting = Counting::new(denoiser);
-    sample(&steps, &counting, standard_normal(10, 2, rng), rng, |_, _| ());
+    let counter = CallCounter::new(denoiser);
+    sample(&steps, &counter, standard_normal(10, 2, rng), rng, |_, _| ());
     let x_1 = standard_normal(10, 2, rng);
     let mut last = || sample(&steps[steps.len() - 1..], denoiser, x_1.clone(), rng, |_, _| ());
     let difference = largest_difference(&last(), &last());
     chapter.checks(
         Checks::new("Algorithm 2")
-            .exactly("calls of the denoiser", setting.schedule.steps(), counting.calls())
+            .exactly("calls of the denoiser", setting.schedule.steps(), counter.calls())
             .exactly("change of x_0 when the last step’s generator changes", 0.0, difference),
     );
     Ok(())

@@ -5,7 +5,7 @@ use clap::Parser;
 use ddpm::{
     bound::{
         Bins, Model, bits_per_dim, bits_with_error, decoding_error, discretized_bound,
-        exact::{DiscreteData, Ledger, last_step},
+        exact::{BoundDecomposition, QuantizedDistribution, last_step},
         progressive_rates, quantize,
     },
     data::{Dataset, DatasetName},
@@ -43,7 +43,7 @@ struct Arguments {
     data: DataArgs,
     /// The number of diffusion steps T; β runs from 0.1/T to 20/T
     #[arg(long, default_value_t = 200)]
-    steps: usize,
+    diffusion_steps: usize,
     /// The number of training steps of each of the four networks
     #[arg(long, default_value_t = 4000)]
     training_steps: usize,
@@ -56,7 +56,7 @@ struct Arguments {
 struct Setting {
     data: Dataset,
     /// The data on 256 levels.
-    table: DiscreteData,
+    table: QuantizedDistribution,
     schedule: Schedule,
     training: TrainConfig,
     built_in: DataArgs,
@@ -75,7 +75,7 @@ fn main() -> Result<()> {
     let common = &arguments.common;
     anyhow::ensure!(arguments.count > 1, "count is {}; an error needs at least 2 points", arguments.count);
     let data = arguments.data.load()?;
-    let table = DiscreteData::of(data.density(), BINS).with_context(|| {
+    let table = QuantizedDistribution::of(data.density(), BINS).with_context(|| {
         format!(
             "{}: its entropy has no closed form; use digit, checkerboard, mixture or gaussians8",
             data.name()
@@ -85,7 +85,9 @@ fn main() -> Result<()> {
     let setting = Setting {
         table,
         data,
-        schedule: Schedule::linear_scaled(common.pick(arguments.steps, 50.min(arguments.steps)))?,
+        schedule: Schedule::linear_scaled(
+            common.pick(arguments.diffusion_steps, 50.min(arguments.diffusion_steps)),
+        )?,
         training: TrainConfig {
             steps: common.pick(arguments.training_steps, 300.min(arguments.training_steps)),
             ..TrainConfig::default()
@@ -119,10 +121,10 @@ fn bits(nats: f64) -> f64 {
 
 impl Setting {
     /// A data set that is always at hand, and its table.
-    fn known(&self, name: DatasetName) -> Result<(Dataset, DiscreteData)> {
+    fn known(&self, name: DatasetName) -> Result<(Dataset, QuantizedDistribution)> {
         let data = self.built_in.named(name)?;
-        let table =
-            DiscreteData::of(data.density(), BINS).context("a built-in data set with a known density")?;
+        let table = QuantizedDistribution::of(data.density(), BINS)
+            .context("a built-in data set with a known density")?;
         Ok((data, table))
     }
 
@@ -137,9 +139,14 @@ impl Setting {
         discretized_bound(model, &x_0, BINS, &mut rng)
     }
 
-    fn ledger(&self, table: &DiscreteData, model: &Model<impl Denoiser>, widest: f64) -> Ledger {
+    fn decomposition(
+        &self,
+        table: &QuantizedDistribution,
+        model: &Model<impl Denoiser>,
+        widest: f64,
+    ) -> BoundDecomposition {
         let mut progress = Progress::new("summing over x_t", self.schedule.steps() + 1);
-        Ledger::of(model, table, widest, || progress.advance(1))
+        BoundDecomposition::of(model, table, widest, || progress.advance(1))
     }
 }
 
@@ -184,23 +191,28 @@ fn exact_denoiser(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         let (data, levels) = setting.known(name)?;
         for (symbol, variance) in variances {
             let model = setting.model(ExactDenoiser::new(&setting.schedule, &levels), variance);
-            let ledger = setting.ledger(&levels, &model, f64::INFINITY);
+            let decomposition = setting.decomposition(&levels, &model, f64::INFINITY);
             let (bound, error) = bits_with_error(&setting.measure(&data, &model, count), 2);
-            let (entropy, gap) = (bits(levels.entropy()), bits(ledger.gap.sum()));
-            let parts = [ledger.gap[setting.schedule.steps()], ledger.gap[0]].map(bits);
+            let (entropy, gap) = (bits(levels.entropy()), bits(decomposition.gap.sum()));
+            let parts = [decomposition.gap[setting.schedule.steps()], decomposition.gap[0]].map(bits);
             let label = format!("{name}, σ² = {symbol}");
             let rest = gap - parts[0] - parts[1];
             table = table
                 .row(label.clone(), [entropy, parts[0], rest, parts[1], gap, entropy + gap, bound, error]);
             checks = checks
-                .close(format!("{label}: by quadrature"), entropy + gap, bits(ledger.terms.sum()), 1e-4)
+                .close(
+                    format!("{label}: by quadrature"),
+                    entropy + gap,
+                    bits(decomposition.terms.sum()),
+                    1e-4,
+                )
                 .within(
                     format!("{label}: by sampling"),
                     entropy + gap,
                     bound,
                     StandardError::from(error).drawn(count),
                 )
-                .at_least(format!("{label}: smallest term of the gap"), -1e-6, smallest(&ledger.gap));
+                .at_least(format!("{label}: smallest term of the gap"), -1e-6, smallest(&decomposition.gap));
         }
     }
     chapter.table(table.digits(4).note(format!("{count} points; ±: the bound’s standard error")));
@@ -247,7 +259,7 @@ struct Judged {
     name: &'static str,
     /// The measured terms of the bound, (N, T + 1), in nats.
     terms: Array2<f64>,
-    ledger: Ledger,
+    decomposition: BoundDecomposition,
     /// Sliced Wasserstein distances from the data of several draws: of x_0, and of x_1 on the way to it.
     distances: [Array1<f64>; 2],
 }
@@ -265,8 +277,8 @@ impl Networks {
         let rows = rows.into_iter().map(|(name, trained, variance)| {
             let model = setting.model(NetworkDenoiser::of(&setting.schedule, trained), variance);
             let terms = setting.measure(&setting.data, &model, setting.count);
-            let ledger = setting.ledger(&setting.table, &model, WIDEST);
-            Judged { name, terms, ledger, distances: setting.distances(&model) }
+            let decomposition = setting.decomposition(&setting.table, &model, WIDEST);
+            Judged { name, terms, decomposition, distances: setting.distances(&model) }
         });
         rows.collect()
     }
@@ -301,9 +313,9 @@ fn summary(values: &Array1<f64>) -> [f64; 2] {
 
 fn term_by_term(chapter: &mut Chapter, setting: &Setting, judged: &Judged) -> Result<()> {
     chapter.section("The trained model’s bound, term by term");
-    let (steps, Judged { terms, ledger, .. }) = (setting.schedule.steps(), judged);
+    let (steps, Judged { terms, decomposition, .. }) = (setting.schedule.steps(), judged);
     let exact = setting.model(ExactDenoiser::new(&setting.schedule, &setting.table), FixedVariance::Beta);
-    let of_exact = setting.ledger(&setting.table, &exact, f64::INFINITY);
+    let of_exact = setting.decomposition(&setting.table, &exact, f64::INFINITY);
     let header = ["measured", "±", "by quadrature", "information", "gap", "gap of the exact denoiser"];
     let title = format!("bits/dim, {}, {}", setting.data.name(), judged.name);
     let mut table = Table::new(title, "", header);
@@ -320,7 +332,8 @@ fn term_by_term(chapter: &mut Chapter, setting: &Setting, judged: &Judged) -> Re
         let some: Vec<usize> = (first..=last).collect();
         let (measured, error) = bits_with_error(&terms.select(Axis(1), &some), 2);
         let sum = |entries: &Array1<f64>| bits(entries.select(Axis(0), &some).sum());
-        let columns = [&ledger.terms, &ledger.information(), &ledger.gap, &of_exact.gap].map(sum);
+        let columns =
+            [&decomposition.terms, &decomposition.information(), &decomposition.gap, &of_exact.gap].map(sum);
         table = table.row(name, [measured, error].into_iter().chain(columns));
     }
     chapter.table(table.digits(3).note(format!(
@@ -330,18 +343,18 @@ fn term_by_term(chapter: &mut Chapter, setting: &Setting, judged: &Judged) -> Re
     )));
     let (bound, error) = bits_with_error(terms, 2);
     let error = StandardError::from(error).drawn(terms.nrows());
-    let (entropy, gap) = (bits(setting.table.entropy()), bits(ledger.gap.sum()));
+    let (entropy, gap) = (bits(setting.table.entropy()), bits(decomposition.gap.sum()));
     let mut checks = Checks::new("The bound in bits/dim, measured and predicted")
         .within("entropy + gap, against the measured bound", entropy + gap, bound, error)
         .close(
             "entropy, against the information of all steps",
             entropy,
-            bits(ledger.information().sum()),
+            bits(decomposition.information().sum()),
             1e-3,
         )
         .at_least_within("measured bound, at least the entropy", entropy, bound, error);
     if setting.judged {
-        let columns = terms.columns().into_iter().zip(&ledger.terms).take(steps);
+        let columns = terms.columns().into_iter().zip(&decomposition.terms).take(steps);
         let off: Vec<f64> = columns
             .filter(|(_, expected)| bits(**expected) > 1e-3)
             .map(|(column, expected)| (mean(column) - expected).abs() / standard_error(column))
@@ -360,9 +373,9 @@ fn term_by_term(chapter: &mut Chapter, setting: &Setting, judged: &Judged) -> Re
         .log_x()
         .log_y()
         .points("term of the bound, measured", curve(&terms.mean_axis(Axis(0)).context("no points")?))
-        .line("term of the bound", curve(&ledger.terms))
-        .line("information", curve(&ledger.information()))
-        .line("gap of the network", curve(&ledger.gap))
+        .line("term of the bound", curve(&decomposition.terms))
+        .line("information", curve(&decomposition.information()))
+        .line("gap of the network", curve(&decomposition.gap))
         .dashed("gap of the exact denoiser", curve(&of_exact.gap));
     chapter.figure(&Figure::new("What each step is charged, tells and wastes").panel(panel), "terms")?;
     Ok(())
@@ -385,9 +398,9 @@ fn variances_and_objectives(chapter: &mut Chapter, setting: &Setting, judged: &[
         .axes("gap: bits/dim above the entropy", "sliced Wasserstein over floor")
         .y_range(0.0, 1.2 * largest(farthest.chain([1.5])))
         .horizontal("data against data", 1.0);
-    for Judged { name, terms, ledger, distances } in judged {
+    for Judged { name, terms, decomposition, distances } in judged {
         let (bound, error) = bits_with_error(terms, 2);
-        let (gap, at_one) = (bits(ledger.gap.sum()), bits(ledger.gap[0]));
+        let (gap, at_one) = (bits(decomposition.gap.sum()), bits(decomposition.gap[0]));
         let [distance, spread] = summary(&(&distances[0] / floor));
         table = table.row(*name, [bound, error, entropy + gap, gap, at_one, distance, spread]);
         let off = StandardError::from(error).drawn(terms.nrows());
@@ -426,7 +439,7 @@ impl<D: Denoiser> Denoiser for SilentAtOne<D> {
 
 fn last_term(chapter: &mut Chapter, setting: &Setting, networks: &Networks, judged: &Judged) {
     chapter.section("L_0: is it easy, and may it go?");
-    let (schedule, levels, terms) = (&setting.schedule, &setting.table, &judged.ledger.terms);
+    let (schedule, levels, terms) = (&setting.schedule, &setting.table, &judged.decomposition.terms);
     let [network, learned] =
         [&networks.simple, &networks.hybrid].map(|trained| NetworkDenoiser::of(schedule, trained));
     let denoisers: [(&str, &dyn Denoiser); 4] = [
@@ -446,7 +459,7 @@ fn last_term(chapter: &mut Chapter, setting: &Setting, networks: &Networks, judg
         "the noise of x_1 is {width:.2} levels wide; L_0 is {:.1} % of the network’s bound and {:.1} % of its gap; in L_simple \
          it is one term of {}",
         100.0 * terms[0] / terms.sum(),
-        100.0 * judged.ledger.gap[0] / judged.ledger.gap.sum(),
+        100.0 * judged.decomposition.gap[0] / judged.decomposition.gap.sum(),
         schedule.steps(),
     )));
     let [whole, short] = judged.distances.each_ref().map(summary);
@@ -475,11 +488,11 @@ fn progressive(chapter: &mut Chapter, setting: &Setting, networks: &Networks) ->
     let network = setting.model(NetworkDenoiser::of(schedule, &networks.simple), FixedVariance::Beta);
     let model = Model { clip: clipped, ..network };
     let exact = setting.model(ExactDenoiser::new(schedule, &setting.table), FixedVariance::Beta);
-    let ledger = setting.ledger(&setting.table, &model, WIDEST);
+    let decomposition = setting.decomposition(&setting.table, &model, WIDEST);
     let in_bits = |terms: &Array1<f64>| -> Vec<f64> {
         progressive_rates(&terms.to_vec()).into_iter().map(bits).collect()
     };
-    let (rates, told) = (in_bits(&ledger.terms), in_bits(&ledger.information()));
+    let (rates, told) = (in_bits(&decomposition.terms), in_bits(&decomposition.information()));
     let mut rng = StdRng::seed_from_u64(setting.seed + 4);
     let x_0 = quantize(BINS, &setting.data.sample(setting.count, &mut rng));
     let in_levels = |squares: Array1<f64>| mean(squares.view()).sqrt() / BINS.width();

@@ -18,7 +18,7 @@ use ddpm::{
     },
     data::{Dataset, DatasetName, Density, GaussianMixture, truncated_normal},
     denoiser::{Denoiser, ExactDenoiser},
-    forward::{Kernel, standard_normal},
+    forward::{TransitionKernel, standard_normal},
     gaussian::{self, kl_divergence},
     metrics::{
         Moments, StandardError, largest, largest_difference, mean, sliced_wasserstein, standard_error,
@@ -34,7 +34,7 @@ use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 
 const SDES: [Sde; 3] = [Sde::VP, Sde::SUB_VP, Sde::VE];
 const DIRECTIONS: usize = 64;
-const CLEAN: Kernel = Kernel { signal: 1.0, variance: 0.0 };
+const CLEAN: TransitionKernel = TransitionKernel { signal: 1.0, variance: 0.0 };
 
 #[derive(Parser)]
 #[command(about = catalogue::question("ch08_score"), after_help = catalogue::running_time("ch08_score"))]
@@ -86,7 +86,7 @@ fn log_densities(density: &GaussianMixture, x: &Array2<f64>) -> Array1<f64> {
     x.rows().into_iter().map(|x| density.log_density(x)).collect()
 }
 
-fn diffused(data: &GaussianMixture, at: Kernel) -> GaussianMixture {
+fn diffused(data: &GaussianMixture, at: TransitionKernel) -> GaussianMixture {
     data.diffused(at.signal, at.variance)
 }
 
@@ -302,10 +302,10 @@ fn three_sdes(chapter: &mut Chapter) -> Result<()> {
         table = table.row(t.to_string(), cells.collect::<Vec<_>>());
     }
     chapter.table(table.digits(3));
-    let sampled = |f: &dyn Fn(Kernel) -> f64, sde: &Sde| {
+    let sampled = |f: &dyn Fn(TransitionKernel) -> f64, sde: &Sde| {
         (1..=100).map(|i| (i as f64 / 100.0, f(kernel(sde, i as f64 / 100.0)))).collect::<Vec<_>>()
     };
-    let panel = |title: &str, f: &dyn Fn(Kernel) -> f64| {
+    let panel = |title: &str, f: &dyn Fn(TransitionKernel) -> f64| {
         SDES.iter()
             .fold(Panel::new(title).axes("t", ""), |panel, sde| panel.line(sde.name(), sampled(f, sde)))
     };

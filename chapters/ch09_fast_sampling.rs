@@ -5,7 +5,7 @@ use clap::Parser;
 use ddpm::{
     continuous::{ddim_flow, ddim_flow_to_data, lambda_uniform},
     data::{Dataset, DatasetName},
-    denoiser::{Counting, Denoiser, ExactDenoiser, PosteriorMean, known_posterior_mean},
+    denoiser::{CallCounter, Denoiser, ExactDenoiser, PosteriorMean, known_posterior_mean},
     forward::{diffuse, standard_normal},
     metrics::{
         Moments, StandardError, largest, largest_difference, mean, partial_correlation, precision, quantile,
@@ -15,8 +15,8 @@ use ddpm::{
     objective::Objective,
     reverse::FixedVariance,
     sampler::{
-        Knowing, Method, MultiStep, Spacing, Step, ancestral, between, ddim, ddim_step, encode,
-        memory_of_x_0, sample, sigma_hat_step, time_grid,
+        MultiStep, OracleDenoiser, Sampler, Spacing, Step, ancestral, ddim, ddim_inversion, ddim_step,
+        interpolate_noise, sample, sigma_hat_step, time_grid, x_0_partial_correlation,
     },
     schedule::{Schedule, half_log_snr},
     train::{NetworkDenoiser, TrainConfig, Trainer},
@@ -43,7 +43,7 @@ struct Arguments {
     data: DataArgs,
     /// The number of diffusion steps T; β runs from 0.1/T to 20/T
     #[arg(long, default_value_t = 1000)]
-    steps: usize,
+    diffusion_steps: usize,
     /// The number of training steps
     #[arg(long, default_value_t = 10_000)]
     training_steps: usize,
@@ -72,12 +72,15 @@ struct Setting {
 
 impl Setting {
     fn new(arguments: &Arguments) -> Result<Setting> {
-        let Arguments { common, data: source, steps, training_steps, count, .. } = arguments;
+        let Arguments { common, data: source, diffusion_steps: steps, training_steps, count, .. } = arguments;
         anyhow::ensure!(
             *count > 10,
             "count is {count}; quality needs more than 10 points: use a larger --count"
         );
-        anyhow::ensure!(*steps >= 100, "T is {steps}; up to 100 calls are compared: use --steps 100 or more");
+        anyhow::ensure!(
+            *steps >= 100,
+            "T is {steps}; up to 100 calls are compared: use --diffusion-steps 100 or more"
+        );
         let data = source.load()?;
         let sample = data.sample(20_000, &mut StdRng::seed_from_u64(common.seed));
         Ok(Setting {
@@ -145,9 +148,9 @@ fn train(setting: &Setting, rng: &mut StdRng) -> Result<Mlp<f32>> {
 }
 
 /// The samplers that draw no noise.
-const DETERMINISTIC: [Method; 2] = [Method::Ddim(0.0), Method::Solver];
+const DETERMINISTIC: [Sampler; 2] = [Sampler::Ddim(0.0), Sampler::Solver];
 /// Algorithm 2 with two variances, and the two.
-const METHODS: [Method; 4] = [Method::SigmaHat, Method::Ddim(1.0), Method::Ddim(0.0), Method::Solver];
+const SAMPLERS: [Sampler; 4] = [Sampler::SigmaHat, Sampler::Ddim(1.0), Sampler::Ddim(0.0), Sampler::Solver];
 
 /// The median distance of a row of `a` from the same row of `b`: a few points near a watershed between two modes end in the
 /// other one, and would rule a mean.
@@ -178,14 +181,14 @@ fn family(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
         let x_0 = standard_normal(count, 1, rng);
         let x_t = diffuse(&x_0, schedule.alpha_bar(t), &standard_normal(count, 1, rng));
         let jump = ddim_step(schedule, t, s, eta, None);
-        let x_s = sample(&[jump], &Knowing { schedule, x_0: &x_0 }, x_t.clone(), rng, |_, _| ());
+        let x_s = sample(&[jump], &OracleDenoiser { schedule, x_0: &x_0 }, x_t.clone(), rng, |_, _| ());
         let noise = Moments::of(&(&x_s - &(schedule.alpha_bar(s).sqrt() * &x_0)));
         let (variance, error) = (noise.covariance[(0, 0)], noise.covariance_error[(0, 0)]);
         let memory = partial_correlation(x_t.column(0), x_0.column(0), x_s.column(0));
         let (name, expected) = (format!("η = {eta}"), 1.0 - schedule.alpha_bar(s));
         checks = checks.within(format!("{name}: variance of x_s given x_0"), expected, variance, error);
         let (name, expected) =
-            (format!("{name}: corr(x_t, x_0 | x_s)"), memory_of_x_0(schedule, t, s, eta, 1.0));
+            (format!("{name}: corr(x_t, x_0 | x_s)"), x_0_partial_correlation(schedule, t, s, eta, 1.0));
         checks = match eta {
             0.0 => checks.close(name, expected, memory, 1e-9), // x_0 and x_s leave nothing open
             _ => checks.within(name, expected, memory, (1.0 - expected.powi(2)) / (count as f64).sqrt()),
@@ -200,7 +203,7 @@ fn family(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> Result<
         let x_t = diffuse(&x_0, schedule.alpha_bar(last), &standard_normal(6, 1, rng));
         let mut paths = vec![Vec::new(); 6];
         let jumps = ddim(schedule, &grid, eta, None);
-        sample(&jumps, &Knowing { schedule, x_0: &x_0 }, x_t, rng, |t, x| {
+        sample(&jumps, &OracleDenoiser { schedule, x_0: &x_0 }, x_t, rng, |t, x| {
             paths.iter_mut().zip(x.column(0)).for_each(|(path, x)| path.push((t as f64, *x)));
         });
         let panel = Panel::new(format!("η = {eta}")).axes("t", "x at t").y_range(-4.2, 4.2);
@@ -379,7 +382,7 @@ fn there_and_back(
             continue;
         }
         let times = time_grid(last, steps, Spacing::Trailing)?;
-        let both = [encode(schedule, &times), ddim(schedule, &times, 0.0, None)].concat();
+        let both = [ddim_inversion(schedule, &times), ddim(schedule, &times, 0.0, None)].concat();
         let of_exact = median_error(&sample(&both, &exact, x_0.clone(), rng, |_, _| ()), &x_0);
         let of_network = median_error(&sample(&both, network, data.clone(), rng, |_, _| ()), &data);
         let n = steps as f64;
@@ -431,7 +434,7 @@ fn quality(
         let few = drawn.slice_axis(Axis(0), Slice::from(..truth.nrows())).to_owned();
         [distance(data, drawn, rng) / base, precision(&truth, &few, 5)]
     };
-    let (mut methods, mut panels, mut strip) = (METHODS.to_vec(), Vec::new(), Vec::new());
+    let (mut methods, mut panels, mut strip) = (SAMPLERS.to_vec(), Vec::new(), Vec::new());
     let mut checks = Checks::new("DPM-Solver++(2M) in 20 calls");
     let mut aim = |name: &str, [distance, precision]: Scores| {
         checks = checks.clone().at_most(format!("{name}: distance over floor"), 2.0, distance).at_least(
@@ -450,7 +453,7 @@ fn quality(
             rng,
             |method, calls, drawn, rng| {
                 let scores = judge(drawn, rng);
-                if (method, calls) == (Method::Solver, 20) {
+                if (method, calls) == (Sampler::Solver, 20) {
                     aim(name, scores);
                 }
                 scores
@@ -458,7 +461,7 @@ fn quality(
         )?);
     }
     if network.objective == Objective::Hybrid {
-        methods.push(Method::Learned);
+        methods.push(Sampler::Learned);
     }
     panels.extend(curves(
         chapter,
@@ -468,10 +471,10 @@ fn quality(
         rng,
         |method, calls, drawn, rng| {
             let scores = judge(drawn, rng);
-            if (method, calls) == (Method::Solver, 20) {
+            if (method, calls) == (Sampler::Solver, 20) {
                 aim("network", scores);
             }
-            if calls <= 20 && method != Method::Learned {
+            if calls <= 20 && method != Sampler::Learned {
                 strip.push((calls, method, drawn.clone()));
             }
             scores
@@ -502,12 +505,12 @@ fn curves(
     chapter: &mut Chapter,
     setting: &Setting,
     (name, denoiser): (&str, &impl Denoiser),
-    methods: &[Method],
+    methods: &[Sampler],
     rng: &mut StdRng,
-    mut judge: impl FnMut(Method, usize, &Array2<f64>, &mut StdRng) -> Scores,
+    mut judge: impl FnMut(Sampler, usize, &Array2<f64>, &mut StdRng) -> Scores,
 ) -> Result<[Panel; 2]> {
     let last = setting.schedule.steps();
-    let mut score = |method: Method, times: &[usize], calls: usize| -> Result<Scores> {
+    let mut score = |method: Sampler, times: &[usize], calls: usize| -> Result<Scores> {
         let x_t = standard_normal(setting.count, 2, rng);
         let drawn = method.draw(&setting.schedule, times, Some(setting.edge), denoiser, x_t, rng)?;
         Ok(judge(method, calls, &drawn, rng))
@@ -518,7 +521,7 @@ fn curves(
     let mut grids =
         titles.map(|title| Table::new(format!("{name}: {title}"), "sampler", header.clone()).digits(3));
     let mut panels = titles.map(|title| Panel::new(format!("{name}: {title}")).axes("calls", title).log_x());
-    let whole = score(Method::SigmaHat, &time_grid(last, last, Spacing::Trailing)?, last)?;
+    let whole = score(Sampler::SigmaHat, &time_grid(last, last, Spacing::Trailing)?, last)?;
     for &method in Progress::over(name, methods) {
         let mut curves = [Vec::new(), Vec::new()];
         for calls in CALLS {
@@ -527,7 +530,7 @@ fn curves(
             curves.iter_mut().zip(scores).for_each(|(curve, score)| curve.push((times.len() as f64, score)));
         }
         for i in 0..2 {
-            let all = if method == Method::SigmaHat { Cell::from(whole[i]) } else { Cell::from("") };
+            let all = if method == Sampler::SigmaHat { Cell::from(whole[i]) } else { Cell::from("") };
             let cells = curves[i].iter().map(|point| Cell::from(point.1)).chain([all]);
             grids[i] = grids[i].clone().row(method.to_string(), cells);
             panels[i] = panels[i].clone().line(method.to_string(), curves[i].clone());
@@ -552,7 +555,9 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> 
     };
     let [a, b] = [[[-1.4, 0.6]], [[1.1, -1.2]]].map(|point| Array2::from(point.to_vec()));
     let arc = |points: usize| {
-        Array2::from_shape_fn((points, 2), |(i, d)| between(&a, &b, i as f64 / (points - 1) as f64)[(0, d)])
+        Array2::from_shape_fn((points, 2), |(i, d)| {
+            interpolate_noise(&a, &b, i as f64 / (points - 1) as f64)[(0, d)]
+        })
     };
     let mut table = Table::new(
         "The mean distance of neighbours among x_0 drawn along the arc",
@@ -572,7 +577,7 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting, rng: &mut StdRng) -> 
     let count = setting.count;
     let base = floor(mixture, count, rng);
     let [from, to] = [(); 2].map(|()| standard_normal(count, 2, rng));
-    let halfway = [between(&from, &to, 0.5), 0.5 * &from + 0.5 * &to];
+    let halfway = [interpolate_noise(&from, &to, 0.5), 0.5 * &from + 0.5 * &to];
     let [on_arc, straight] = halfway.each_ref().map(Moments::of);
     let [drawn, too_narrow] = halfway.map(|x_t| distance(mixture, &draw(0.0, x_t, rng), rng) / base);
     let error = |moments: &Moments| StandardError::from(moments.covariance_error[(0, 0)]).drawn(count);
@@ -620,25 +625,25 @@ fn mean_gap(points: &Array2<f64>) -> (f64, f64) {
 
 fn cost(chapter: &mut Chapter, network: &impl Denoiser, rng: &mut StdRng) -> Result<()> {
     chapter.section("What a draw costs");
-    let mut asked = |method: Method, last: usize, steps: usize, points: usize| -> Result<[usize; 2]> {
+    let mut count_calls = |method: Sampler, last: usize, steps: usize, points: usize| -> Result<[usize; 2]> {
         let schedule = Schedule::linear_scaled(last)?;
-        let counting = Counting::new(network);
+        let counter = CallCounter::new(network);
         let steps = method.steps(&schedule, &time_grid(last, steps, Spacing::Trailing)?, None)?;
-        sample(&steps, &counting, standard_normal(points, 2, rng), rng, |_, _| ());
-        Ok([counting.calls(), counting.points()])
+        sample(&steps, &counter, standard_normal(points, 2, rng), rng, |_, _| ());
+        Ok([counter.calls(), counter.points()])
     };
     let mut checks =
         Checks::new("Points through the network, once and with tenfold points, tenfold steps, tenfold T");
     for (name, whole, method) in [
-        ("Algorithm 2, all T steps", true, Method::SigmaHat),
-        ("Algorithm 2 on a grid", false, Method::SigmaHat),
-        ("DDIM", false, Method::Ddim(0.0)),
-        ("DPM-Solver++(2M)", false, Method::Solver),
+        ("Algorithm 2, all T steps", true, Sampler::SigmaHat),
+        ("Algorithm 2 on a grid", false, Sampler::SigmaHat),
+        ("DDIM", false, Sampler::Ddim(0.0)),
+        ("DPM-Solver++(2M)", false, Sampler::Solver),
     ] {
         let steps = |last: usize, steps: usize| if whole { last } else { steps };
         let mut rows = Vec::new();
         for (last, few, points) in [(100, 10, 10), (100, 10, 100), (100, 100, 10), (1000, 10, 10)] {
-            let [calls, all] = asked(method, last, steps(last, few), points)?;
+            let [calls, all] = count_calls(method, last, steps(last, few), points)?;
             anyhow::ensure!(all == calls * points, "{name}: {calls} calls for {points} points asked {all}");
             rows.push(all.to_string());
         }

@@ -4,10 +4,10 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use ddpm::{
     baselines::{
-        LearningConfig,
+        BaselineConfig,
         gan::{
-            GanConfig, GanLoss, GanTrainer, Generator, deceive, generator_loss, judge,
-            saturating_generator_loss, sigmoid,
+            GanConfig, GanLoss, GanTrainer, Generator, discriminator_gradient, generator_gradient,
+            generator_loss, saturating_generator_loss, sigmoid,
         },
         modes::{ModeReport, grid_of_gaussians},
         vae::{
@@ -20,7 +20,7 @@ use ddpm::{
     forward::standard_normal,
     gaussian,
     metrics::{StandardError, largest, mean, quantile, sliced_wasserstein, standard_error},
-    network::{Mlp, MlpConfig, check::gradient_error, parameter_count, widest},
+    network::{Mlp, MlpConfig, check::gradient_error, hidden_for_budget, parameter_count},
     objective::Objective,
     reverse::FixedVariance,
     sampler::{Spacing, ancestral, ddim, sample, time_grid},
@@ -78,7 +78,7 @@ struct Arguments {
     count: usize,
     /// The number of diffusion steps T; β runs from 0.1/T to 20/T
     #[arg(long, default_value_t = 200)]
-    steps: usize,
+    diffusion_steps: usize,
 }
 
 /// What all sections share.
@@ -157,10 +157,10 @@ fn setting(arguments: &Arguments) -> Result<Setting> {
     for learning in [&mut vae.learning, &mut gan.learning] {
         (learning.steps, learning.batch) = (steps, arguments.batch);
     }
-    vae.learning.hidden = widest(parameters, &VaeTrainer::<f32>::shapes(&vae.learning, 2));
-    gan.learning.hidden = widest(parameters, &GanTrainer::<f32>::shapes(&gan.learning, 2));
+    vae.learning.hidden = hidden_for_budget(parameters, &VaeTrainer::<f32>::shapes(&vae.learning, 2));
+    gan.learning.hidden = hidden_for_budget(parameters, &GanTrainer::<f32>::shapes(&gan.learning, 2));
     let runs = common.pick(arguments.runs, 2.min(arguments.runs));
-    let schedule = Schedule::linear_scaled(arguments.steps)?;
+    let schedule = Schedule::linear_scaled(arguments.diffusion_steps)?;
     Ok(Setting { worlds, schedule, ddpm, vae, gan, count, runs, seed: common.seed })
 }
 
@@ -195,15 +195,15 @@ fn budget(chapter: &mut Chapter, setting: &Setting) {
 
 fn gradients(chapter: &mut Chapter, rng: &mut StdRng) -> Result<()> {
     chapter.section("Gradients through another network");
-    let learning = LearningConfig { hidden: 16, ..LearningConfig::default() };
+    let learning = BaselineConfig { hidden: 16, ..BaselineConfig::default() };
     let [x, y, z] = [(); 3].map(|()| standard_normal::<f64>(8, 2, rng));
     let vae =
         VaeTrainer::<f64>::new(VaeConfig { learning: learning.clone(), ..VaeConfig::default() }, 2, rng)?;
     let gan = GanTrainer::<f64>::new(GanConfig { learning, ..GanConfig::default() }, 2, rng)?;
     let bound = |vae: &mut VaeTrainer<f64>| negative_elbo(&mut vae.encoder, &mut vae.decoder, &x, &z, 1.0);
-    let judged = |gan: &mut GanTrainer<f64>| judge(&mut gan.discriminator, &x, &y);
+    let judged = |gan: &mut GanTrainer<f64>| discriminator_gradient(&mut gan.discriminator, &x, &y);
     let deceived = |gan: &mut GanTrainer<f64>| {
-        deceive(&mut gan.generator, &mut gan.discriminator, &z, GanConfig::default().edge)
+        generator_gradient(&mut gan.generator, &mut gan.discriminator, &z, GanConfig::default().edge)
     };
     chapter.checks(
         Checks::new("Largest error against central differences, relative to the largest entry")
@@ -331,10 +331,10 @@ fn train_vae(
     config: VaeConfig,
     data: &Dataset,
     rng: &mut StdRng,
-    watch: impl FnMut(f64),
+    on_step: impl FnMut(f64),
 ) -> Result<Vae<f32>> {
     let trainer = VaeTrainer::<f32>::new(config, 2, rng)?;
-    Ok(trainer.run(rng, |batch, rng| data.sample(batch, rng), watch)?)
+    Ok(trainer.run(rng, |batch, rng| data.sample(batch, rng), on_step)?)
 }
 
 fn run_vae(setting: &Setting, world: &World, rng: &mut StdRng, advance: &mut dyn FnMut()) -> Result<Outcome> {
@@ -379,10 +379,10 @@ fn train_gan(
     config: GanConfig,
     world: &World,
     rng: &mut StdRng,
-    watch: impl FnMut(GanLoss),
+    on_step: impl FnMut(GanLoss),
 ) -> Result<Generator<f32>> {
     let trainer = GanTrainer::<f32>::new(GanConfig { edge: BOX * world.edge, ..config }, 2, rng)?;
-    Ok(trainer.run(rng, |batch, rng| world.data.sample(batch, rng), watch)?)
+    Ok(trainer.run(rng, |batch, rng| world.data.sample(batch, rng), on_step)?)
 }
 
 fn run_gan(setting: &Setting, world: &World, rng: &mut StdRng, advance: &mut dyn FnMut()) -> Result<Outcome> {

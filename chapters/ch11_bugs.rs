@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Parser;
 use ddpm::{
     bugs::{
-        BUGS, Bound, Bug, Code, Measure, SYMPTOMS, World, comparison,
+        BUGS, Bound, Bug, BugFixture, Measure, SYMPTOMS, Variant, comparison,
         points::{WithoutData, grey_to_network, noise},
         schedules,
         steps::{self, along, loop_times, sampled_times, to_the_end, with_noise},
@@ -28,7 +28,7 @@ use ddpm_page::{
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 
-const BOTH: [(Code, &str); 2] = [(Code::Right, "right"), (Code::Wrong, "wrong")];
+const BOTH: [(Variant, &str); 2] = [(Variant::Right, "right"), (Variant::Wrong, "wrong")];
 
 #[derive(Parser)]
 #[command(about = catalogue::question("ch11_bugs"), after_help = catalogue::running_time("ch11_bugs"))]
@@ -48,7 +48,7 @@ struct Arguments {
 
 /// What all pictures share.
 struct Setting {
-    world: World,
+    world: BugFixture,
     seed: u64,
     count: usize,
     training_steps: usize,
@@ -59,7 +59,7 @@ fn main() -> Result<()> {
     anyhow::ensure!(count > 0, "count is 0; a picture needs points: use a larger --count");
     anyhow::ensure!(training_steps > 0, "training-steps is 0; a network needs some: use 4000");
     let setting = Setting {
-        world: World::new()?,
+        world: BugFixture::new()?,
         seed: common.seed,
         count: common.pick(count, count.min(300)),
         training_steps: common.pick(training_steps, training_steps.min(300)),
@@ -97,7 +97,7 @@ fn show(chapter: &mut Chapter, setting: &Setting, bug: &Bug) -> Result<[f64; 2]>
     chapter.say(format!("{}\nSeen in: {}.", bug.what, bug.seen));
     chapter.say(format!("right: {}\nwrong: {}", bug.right, bug.wrong));
     let [right, wrong] =
-        [Code::Right, Code::Wrong].map(|code| bug.numbers(&setting.world, code, setting.seed));
+        [Variant::Right, Variant::Wrong].map(|code| bug.numbers(&setting.world, code, setting.seed));
     let (right, wrong) = (right?, wrong?);
     let mut checks = Checks::new(format!("B{} in numbers", bug.number));
     for (measure, (&right, &wrong)) in bug.measures.iter().zip(right.iter().zip(&wrong)) {
@@ -145,11 +145,11 @@ fn clouds<S: AsRef<str>>(
 }
 
 /// A line for each code, from t = `from` on.
-fn lines(panel: Panel, from: usize, values: impl Fn(Code) -> Array1<f64>) -> Panel {
+fn lines(panel: Panel, from: usize, values: impl Fn(Variant) -> Array1<f64>) -> Panel {
     let points = |values: Array1<f64>| -> Vec<(f64, f64)> {
         values.iter().enumerate().skip(from).map(|(t, &value)| (t as f64, value)).collect()
     };
-    let [right, wrong] = [Code::Right, Code::Wrong].map(|code| points(values(code)));
+    let [right, wrong] = [Variant::Right, Variant::Wrong].map(|code| points(values(code)));
     panel.line("right", right).dashed("wrong", wrong)
 }
 
@@ -187,18 +187,18 @@ impl Setting {
     }
 
     /// Points drawn by the exact denoiser of the ring, with the steps of either code.
-    fn drawn(&self, title: &str, steps: impl Fn(Code) -> Vec<Step>) -> Figure {
+    fn drawn(&self, title: &str, steps: impl Fn(Variant) -> Vec<Step>) -> Figure {
         clouds(title, BOTH.map(|(code, label)| (label, self.draw(&self.world.ring, &steps(code)))), 2.5)
     }
 
-    fn train(&self, slips: Slips, watch: impl FnMut(f64)) -> Result<Mlp<f32>> {
-        Ok(train(&self.world, self.training_steps, slips, &mut self.rng(), watch)?)
+    fn train(&self, slips: Slips, on_step: impl FnMut(f64)) -> Result<Mlp<f32>> {
+        Ok(train(&self.world, self.training_steps, slips, &mut self.rng(), on_step)?)
     }
 
     fn draw_by(&self, network: &Mlp<f32>) -> Array2<f64> {
         let schedule = &self.world.schedule;
         let denoiser = NetworkDenoiser { schedule, network, objective: Objective::Simple };
-        let steps = along(schedule, &sampled_times(schedule.steps(), Code::Right));
+        let steps = along(schedule, &sampled_times(schedule.steps(), Variant::Right));
         let (mut rng, mut progress) = (self.rng(), Progress::new("sampling", steps.len()));
         let x_t = standard_normal(self.count, 2, &mut rng);
         sample(&steps, &denoiser, x_t, &mut rng, |t, _| progress.advance(usize::from(t > 0)))
@@ -227,7 +227,7 @@ impl Setting {
 
     fn loss_without_data(&self) -> Figure {
         let schedule = &self.world.schedule;
-        let steps = along(schedule, &sampled_times(schedule.steps(), Code::Right));
+        let steps = along(schedule, &sampled_times(schedule.steps(), Variant::Right));
         let by = |denoiser: &dyn Denoiser| {
             let mut rng = self.rng();
             sample(&steps, &denoiser, standard_normal(self.count, 2, &mut rng), &mut rng, |_, _| ())
@@ -241,11 +241,11 @@ impl Setting {
         let (count, mut frames) = (self.count.min(500), Vec::new());
         for (code, label) in BOTH {
             let schedule = Schedule::from_betas(schedules::quad_betas(1000, code))?;
-            let world = World { schedule, ..self.world.clone() };
+            let world = BugFixture { schedule, ..self.world.clone() };
             let (mut rng, last) = (self.rng(), world.schedule.steps());
             let (x_0, eps) = (world.ring.sample(count, &mut rng), standard_normal(count, 2, &mut rng));
             frames.push((format!("x_T, {label}"), diffuse(&x_0, world.schedule.alpha_bar(last), &eps)));
-            let steps = along(&world.schedule, &sampled_times(last, Code::Right));
+            let steps = along(&world.schedule, &sampled_times(last, Variant::Right));
             frames.push((format!("drawn, {label}"), world.draw(&world.ring, &steps, count, &mut rng)));
         }
         Ok(clouds("B4: where the chain ends, and what is drawn", frames, 3.0))
@@ -319,8 +319,8 @@ impl Setting {
     fn nothing_connected(&self) -> Result<Figure> {
         let slips = [
             ("right", Slips::default()),
-            ("an empty optimizer", Slips { optimizer: Code::Wrong, ..Slips::default() }),
-            ("t is not used", Slips { time: Code::Wrong, ..Slips::default() }),
+            ("an empty optimizer", Slips { optimizer: Variant::Wrong, ..Slips::default() }),
+            ("t is not used", Slips { time: Variant::Wrong, ..Slips::default() }),
         ];
         let (mut losses, mut panels) =
             (Panel::new("").axes("training step", "loss").y_range(0.0, 1.3), Vec::new());
@@ -342,7 +342,7 @@ impl Setting {
     fn beta_above_one(&self) -> Result<Figure> {
         let mut panel = Panel::new("").axes("t/T", "βₜ");
         for (steps, label) in [(100, "T = 100"), (25, "T = 25"), (10, "T = 10, unchecked")] {
-            let betas = schedules::scaled_betas(steps, Code::Wrong)?;
+            let betas = schedules::scaled_betas(steps, Variant::Wrong)?;
             let at = |(t, &beta): (usize, &f64)| (t as f64 / steps as f64, beta);
             panel = panel.line(label, betas.iter().enumerate().skip(1).map(at));
         }
@@ -362,8 +362,8 @@ impl Setting {
         let exact = curve((0.1, 3.0), 15, |v| kl_divergence(0.0, v, 0.0, 1.0));
         let panel = Panel::new("")
             .axes("variance v", "KL(N(0, v) ‖ N(0, 1)) in nats")
-            .line("right", by(Code::Right))
-            .dashed("wrong", by(Code::Wrong))
+            .line("right", by(Variant::Right))
+            .dashed("wrong", by(Variant::Wrong))
             .series(Series::points("from variances", exact).size(5.0));
         Figure::new("B13: variances where logarithms belong").panel(panel)
     }
@@ -387,9 +387,10 @@ impl Setting {
     }
 
     fn grey_shift(&self) -> Figure {
-        let steps = along(&self.world.schedule, &sampled_times(self.world.schedule.steps(), Code::Right));
+        let steps = along(&self.world.schedule, &sampled_times(self.world.schedule.steps(), Variant::Right));
         let panels = BOTH.map(|(code, label)| {
-            let drawn = grey_to_network(Code::Right).undo(self.draw(&self.world.grey(code), &steps).view());
+            let drawn =
+                grey_to_network(Variant::Right).undo(self.draw(&self.world.grey(code), &steps).view());
             let points = pairs(drawn.view());
             Panel::new(label)
                 .axes("grey value of one pixel", "of its neighbour")

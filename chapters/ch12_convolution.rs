@@ -20,7 +20,7 @@ use ddpm_unet::{
         mlp::{features, mlp_forward, parameters_of, to_array, to_tensor},
     },
     network::{
-        Mode, UNet,
+        Phase, UNet,
         config::{Preset, UNetConfig},
     },
     operations::{
@@ -273,7 +273,7 @@ fn where_the_time_goes(chapter: &mut Chapter, rounds: usize, rng: &mut StdRng) -
     let (x, eps) = (images(16, rng)?, images(16, rng)?);
     let t: Vec<f64> = (1..=16).map(|n| f64::from(60 * n)).collect();
     let pass = || -> Result<()> {
-        let predicted = network.forward(&x, &t, Mode::Train { seed: 0 })?;
+        let predicted = network.forward(&x, &t, Phase::Train { seed: 0 })?;
         (predicted - &eps)?.sqr()?.mean_all()?.backward()?;
         Ok(())
     };

@@ -11,13 +11,13 @@ use ddpm_page::{
 use ddpm_unet::{
     diffusers::{Scheduler, read_folder, write_folder},
     network::{
-        Cut, Mode, Probe, UNet,
+        Cut, Phase, Probe, UNet,
         config::{Preset, UNetConfig},
         embedding::timestep_embedding,
         only_level, reach, sensitivity, slopes,
-        summary::{Blueprint, Kind, Layer, residual_parameters},
+        summary::{Kind, Layer, ModelSummary, residual_parameters},
     },
-    operations::{self, Activation, Norm},
+    operations::{self, Activation, GroupNormConfig},
     sample::forward::standard_normal,
 };
 use ndarray::{Array2, ArrayView2};
@@ -32,14 +32,11 @@ use std::{
 struct Arguments {
     #[command(flatten)]
     common: Common,
-    /// The network to walk through: digits, laptop, cifar10 or lsun256
-    #[arg(long, default_value_t = Preset::Cifar10)]
-    preset: Preset,
-    /// Another network: a JSON file with keys of diffusers' config.json
-    #[arg(long, value_name = "FILE", conflicts_with = "preset")]
-    config: Option<PathBuf>,
+    /// The network to walk through: digits, laptop, cifar10, lsun256 or the JSON of another, with keys of diffusers' config.json
+    #[arg(long, value_name = "NAME|FILE", default_value = "cifar10")]
+    network: String,
     /// A trained network: a diffusers folder
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["preset", "config"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "network")]
     load: Option<PathBuf>,
     /// Write the network to a folder that diffusers reads
     #[arg(long, value_name = "FOLDER")]
@@ -74,15 +71,14 @@ fn main() -> Result<()> {
 
 fn choose(arguments: &Arguments, rng: &mut StdRng) -> Result<Walked> {
     let scheduler = Scheduler::of(&Schedule::linear(1000, 1e-4, 0.02)?, true);
-    let (network, scheduler) = match (&arguments.load, &arguments.config) {
-        (Some(folder), _) => {
+    let (network, scheduler) = match &arguments.load {
+        Some(folder) => {
             let exchange = read_folder(folder, &Device::Cpu)?;
             (exchange.network, exchange.scheduler.unwrap_or(scheduler))
         }
-        (None, Some(path)) => (UNet::fresh(UNetConfig::read(path)?, rng, &Device::Cpu)?, scheduler),
-        (None, None) => (UNet::fresh(UNetConfig::preset(arguments.preset), rng, &Device::Cpu)?, scheduler),
+        None => (UNet::fresh(UNetConfig::named(&arguments.network)?, rng, &Device::Cpu)?, scheduler),
     };
-    let smallest = 1 << network.config().halvings();
+    let smallest = 1 << network.config().downsample_count();
     let (height, width) = network.config().sample_size.unwrap_or((smallest, smallest));
     Ok(Walked { network, scheduler, height, width })
 }
@@ -92,20 +88,19 @@ fn counts(chapter: &mut Chapter) -> Result<()> {
     let mut checks = Checks::new("Parameters, counted from the blueprint; nothing is allocated");
     let mut table =
         Table::new("Where they are, in %", "kind of layer", Preset::ALL.map(|preset| preset.to_string()));
-    let mut blueprints = Vec::new();
+    let mut summaries = Vec::new();
     for (preset, known) in Preset::ALL.into_iter().zip([1_540_681, 1_623_169, 35_746_307, 113_673_219]) {
         let config = UNetConfig::preset(preset);
         let (height, width) = config.sample_size.context("a preset knows its size")?;
-        let blueprint = Blueprint::of(&config, height, width)?;
-        checks = checks.exactly(preset.to_string(), known, blueprint.count());
-        blueprints.push(blueprint);
+        let summary = ModelSummary::of(&config, height, width)?;
+        checks = checks.exactly(preset.to_string(), known, summary.count());
+        summaries.push(summary);
     }
-    for kind in Kind::ALL.into_iter().filter(|&kind| blueprints[0].kind(kind).any(|layer| layer.count() > 0))
-    {
-        let share = |blueprint: &Blueprint| {
-            100.0 * blueprint.kind(kind).map(Layer::count).sum::<usize>() as f64 / blueprint.count() as f64
+    for kind in Kind::ALL.into_iter().filter(|&kind| summaries[0].kind(kind).any(|layer| layer.count() > 0)) {
+        let share = |summary: &ModelSummary| {
+            100.0 * summary.kind(kind).map(Layer::count).sum::<usize>() as f64 / summary.count() as f64
         };
-        table = table.row(kind.to_string(), blueprints.iter().map(share).collect::<Vec<_>>());
+        table = table.row(kind.to_string(), summaries.iter().map(share).collect::<Vec<_>>());
     }
     chapter.checks(
         checks.note("the last two are the counts of Ho et al.’s code: 35.7 M and 114 M in the paper"),
@@ -113,15 +108,15 @@ fn counts(chapter: &mut Chapter) -> Result<()> {
     chapter.table(table.digits(3));
 
     let mut checks = Checks::new("A residual block’s parameters: the formula against the blueprint");
-    let [_, laptop, cifar10, _] = blueprints.as_slice() else { unreachable!("four presets") };
-    for (name, blueprint, block, inputs, outputs, time) in [
+    let [_, laptop, cifar10, _] = summaries.as_slice() else { unreachable!("four presets") };
+    for (name, summary, block, inputs, outputs, time) in [
         ("laptop, down 0, first", laptop, "down_blocks.0.resnets.0.", 32, 32, 128),
         ("laptop, up 0, first", laptop, "up_blocks.0.resnets.0.", 128, 64, 128),
         ("cifar10, down 1, first", cifar10, "down_blocks.1.resnets.0.", 128, 256, 512),
         ("cifar10, up 3, last", cifar10, "up_blocks.3.resnets.2.", 256, 128, 512),
     ] {
         let counted =
-            blueprint.layers.iter().filter(|layer| layer.name.starts_with(block)).map(Layer::count).sum();
+            summary.layers.iter().filter(|layer| layer.name.starts_with(block)).map(Layer::count).sum();
         checks = checks.exactly(name, residual_parameters(inputs, outputs, time), counted);
     }
     chapter.checks(checks);
@@ -141,11 +136,11 @@ fn block_of(name: &str) -> String {
 
 fn walk(chapter: &mut Chapter, walked: &Walked) -> Result<()> {
     let Walked { network, height, width, .. } = walked;
-    let blueprint = Blueprint::of(network.config(), *height, *width)?;
+    let summary = ModelSummary::of(network.config(), *height, *width)?;
     chapter.section("A walk of shapes");
     let columns = ["height", "width", "channels", "parameters", "million multiplications"];
     let mut table = Table::new(format!("A {height} × {width} image on its way"), "block", columns);
-    for block in blueprint.layers.chunk_by(|a, b| block_of(&a.name) == block_of(&b.name)) {
+    for block in summary.layers.chunk_by(|a, b| block_of(&a.name) == block_of(&b.name)) {
         let last = block.last().context("a block has layers")?;
         let [height, width, channels] = match *last.shape.as_slice() {
             [height, width, channels] => [height.to_string(), width.to_string(), channels.to_string()],
@@ -166,16 +161,16 @@ fn walk(chapter: &mut Chapter, walked: &Walked) -> Result<()> {
     }
     chapter.table(table.digits(3).note(format!(
         "{} parameters and {:.4} billion multiplications in all",
-        blueprint.count(),
-        blueprint.multiplications() as f64 / 1e9
+        summary.count(),
+        summary.multiplications() as f64 / 1e9
     )));
     chapter.checks(
         Checks::new("The walk ends where it began, and was counted as it is built")
-            .exactly("parameters of the network", blueprint.count(), network.parameters().count())
+            .exactly("parameters of the network", summary.count(), network.parameters().count())
             .exactly(
                 "height of the output",
                 *height,
-                blueprint.layers.last().context("a network has layers")?.shape[0],
+                summary.layers.last().context("a network has layers")?.shape[0],
             ),
     );
     Ok(())
@@ -216,12 +211,12 @@ fn costs(chapter: &mut Chapter, walked: &Walked, rounds: usize) -> Result<()> {
     let Walked { network, height, width, .. } = walked;
     chapter.section("What each kind of layer costs");
     let channels = network.config().in_channels;
-    let blueprint = Blueprint::of(network.config(), *height, *width)?;
+    let summary = ModelSummary::of(network.config(), *height, *width)?;
     let x = standard_normal((1, *height, *width, channels), &mut StdRng::seed_from_u64(1), &Device::Cpu)?;
-    network.forward(&x, &[500.0], Mode::Evaluate)?; // once, to warm up
+    network.forward(&x, &[500.0], Phase::Evaluate)?; // once, to warm up
     let mut fastest: Option<(f64, [f64; Kind::ALL.len()])> = None;
     for _ in 0..rounds {
-        let mut probe = Probe::new(network.parameters(), Mode::Evaluate);
+        let mut probe = Probe::new(network.parameters(), Phase::Evaluate);
         let start = Instant::now();
         network.read(&x, &[500.0], &mut probe)?;
         let seconds = start.elapsed().as_secs_f64();
@@ -236,15 +231,15 @@ fn costs(chapter: &mut Chapter, walked: &Walked, rounds: usize) -> Result<()> {
         ["layers", "% of parameters", "% of multiplications", "% of time", "multiplications per ns"],
     );
     for (kind, seconds) in Kind::ALL.into_iter().zip(seconds) {
-        let layers: Vec<&Layer> = blueprint.kind(kind).collect();
+        let layers: Vec<&Layer> = summary.kind(kind).collect();
         let parameters = layers.iter().map(|layer| layer.count()).sum::<usize>() as f64;
         let multiplications = layers.iter().map(|layer| layer.multiplications).sum::<u64>() as f64;
         table = table.row(
             kind.to_string(),
             [
                 Cell::from(if layers.is_empty() { String::new() } else { layers.len().to_string() }),
-                Cell::from(100.0 * parameters / blueprint.count() as f64),
-                Cell::from(100.0 * multiplications / blueprint.multiplications() as f64),
+                Cell::from(100.0 * parameters / summary.count() as f64),
+                Cell::from(100.0 * multiplications / summary.multiplications() as f64),
                 Cell::from(100.0 * seconds / total),
                 Cell::from(multiplications / seconds.max(1e-9) / 1e9),
             ],
@@ -275,7 +270,7 @@ fn sight(chapter: &mut Chapter, images: usize, rng: &mut StdRng) -> Result<()> {
     let t = vec![500.0; images];
     let seed: u64 = 13;
     let of = |config: UNetConfig, cuts: &[Cut]| -> Result<Array2<f64>> {
-        let network = UNet::loud(config, &mut StdRng::seed_from_u64(seed), &Device::Cpu)?;
+        let network = UNet::fully_initialised(config, &mut StdRng::seed_from_u64(seed), &Device::Cpu)?;
         Ok(sensitivity(&network, &x, &t, pixel, cuts)?)
     };
     let layers = experiment(&[], false).layers_per_block;
@@ -367,7 +362,7 @@ fn learning(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result<()> 
         ..UNetConfig::levels((8, 8), 1, &[4, 8], &[1])
     };
     let fresh = UNet::fresh(config.clone(), rng, &Device::Cpu)?;
-    let network = UNet::loud(config, rng, &Device::Cpu)?;
+    let network = UNet::fully_initialised(config, rng, &Device::Cpu)?;
     let batch = if quick { 1 } else { 4 };
     let [x, w] = [
         standard_normal((batch, 8, 8, 1), rng, &Device::Cpu)?,
@@ -396,14 +391,14 @@ fn learning(chapter: &mut Chapter, quick: bool, rng: &mut StdRng) -> Result<()> 
             )),
     );
 
-    let at = |network: &UNet, t: f64| network.forward(&x, &vec![t; batch], Mode::Evaluate);
+    let at = |network: &UNet, t: f64| network.forward(&x, &vec![t; batch], Phase::Evaluate);
     let largest = |x: &Tensor| -> Result<f64> {
         Ok(x.abs()?.to_dtype(DType::F64)?.flatten_all()?.max(0)?.to_scalar()?)
     };
     let change = largest(&(at(&network, 1.0)? - at(&network, 1000.0)?)?)? / largest(&at(&network, 1.0)?)?;
     let ones = Tensor::ones(8, DType::F32, &Device::Cpu)?;
     let features = ((standard_normal((batch, 8, 8, 8), rng, &Device::Cpu)? * 5.0)? + 3.0)?;
-    let norm = Norm { groups: 2, epsilon: 1e-5 };
+    let norm = GroupNormConfig { groups: 2, epsilon: 1e-5 };
     let normed = operations::group_norm(&features, &ones, &ones.zeros_like()?, norm, Activation::Identity)?;
     let group = normed.narrow(0, 0, 1)?.narrow(3, 0, 4)?.to_dtype(DType::F64)?;
     let mean: f64 = group.mean_all()?.to_scalar()?;
@@ -431,7 +426,7 @@ fn same_as_diffusers(chapter: &mut Chapter) -> Result<()> {
         let t: Vec<f64> =
             stored["timesteps"].to_vec1::<i64>()?.into_iter().map(|time| (time + 1) as f64).collect();
         let (found, expected) =
-            (network.forward(&last(&stored["x"])?, &t, Mode::Evaluate)?, last(&stored["y"])?);
+            (network.forward(&last(&stored["x"])?, &t, Phase::Evaluate)?, last(&stored["y"])?);
         let error: f32 = (found - &expected)?.abs()?.flatten_all()?.max(0)?.to_scalar()?;
         let scale: f32 = expected.abs()?.flatten_all()?.max(0)?.to_scalar()?;
         checks = checks.at_most(
@@ -452,7 +447,7 @@ fn there_and_back(chapter: &mut Chapter, walked: &Walked, save: Option<&Path>) -
     let small = UNetConfig { norm_num_groups: 8, ..UNetConfig::levels((28, 28), 1, &[16, 32], &[1]) };
     let network = match save {
         Some(_) => walked.network.clone(),
-        None => UNet::loud(small, &mut StdRng::seed_from_u64(1), &Device::Cpu)?,
+        None => UNet::fully_initialised(small, &mut StdRng::seed_from_u64(1), &Device::Cpu)?,
     };
     write_folder(&folder, &network, &walked.scheduler)?;
     let back = read_folder(&folder, &Device::Cpu)?;

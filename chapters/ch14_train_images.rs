@@ -13,16 +13,17 @@ use ddpm_unet::{
     device::{DeviceChoice, OpenDevice},
     images::{
         Collection,
-        grid::{Sheet, save_grid},
+        grid::{ImageGrid, save_grid},
     },
     network::config::UNetConfig,
     operations::threads::one_thread_per_operation,
     sample::{SamplingPlan, forward::standard_normal, sample},
     train::{
-        Asked, Event, Feed, History, Outcome, Setting, TrainConfig, Trainer,
+        BatchStream, Event, History, Outcome, RunConfig, RunOptions, TrainConfig, Trainer,
         checkpoint::{Checkpoint, CheckpointFolder, Found, MODEL},
-        judging_batch, losses, run, seconds_per_step,
-        stream::{Purpose, generator},
+        losses,
+        rng_streams::{Purpose, generator},
+        run, seconds_per_step, validation_batch,
     },
 };
 use std::{
@@ -57,15 +58,15 @@ struct Arguments {
     schedule: Option<ScheduleName>,
     /// The number of diffusion steps T [default: 1000]
     #[arg(long, value_name = "T")]
-    timesteps: Option<usize>,
+    diffusion_steps: Option<usize>,
     /// The share of numbers that dropout silences [default: the network's]
     #[arg(long, value_name = "SHARE")]
     dropout: Option<f64>,
     /// The number of training steps [default: 4000]
     #[arg(long, value_name = "N")]
-    steps: Option<usize>,
+    training_steps: Option<usize>,
     /// As many training steps as this machine takes in so many minutes
-    #[arg(long, conflicts_with_all = ["steps", "resume"])]
+    #[arg(long, conflicts_with_all = ["training_steps", "resume"])]
     minutes: Option<f64>,
     /// The number of images per training step [default: 32]
     #[arg(long, value_name = "N")]
@@ -97,13 +98,13 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn asked(&self, seed: Option<u64>) -> Asked {
-        Asked {
+    fn options(&self, seed: Option<u64>) -> RunOptions {
+        RunOptions {
             network: self.network.clone(),
             schedule: self.schedule,
-            timesteps: self.timesteps,
+            diffusion_steps: self.diffusion_steps,
             dropout: self.dropout,
-            steps: self.steps,
+            training_steps: self.training_steps,
             batch: self.batch,
             learning_rate: self.learning_rate,
             warm_up: self.warm_up,
@@ -130,12 +131,13 @@ fn main() -> Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let OpenDevice { device, why } = arguments.device.open()?;
     let mut bar = None;
-    let collection = Collection::open_watching(arguments.data.as_deref(), arguments.size, |more, all| {
-        bar.get_or_insert_with(|| Progress::new("looking at the pictures", all)).advance(more);
-    })?;
+    let collection =
+        Collection::open_with_progress(arguments.data.as_deref(), arguments.size, |more, all| {
+            bar.get_or_insert_with(|| Progress::new("looking at the pictures", all)).advance(more);
+        })?;
     drop(bar);
     let quick =
-        TrainConfig { steps: 12, batch: 32, save_every: 4, judged_images: 64, ..TrainConfig::default() };
+        TrainConfig { steps: 12, batch: 32, save_every: 4, validation_images: 64, ..TrainConfig::default() };
     let defaults = common.pick(TrainConfig::default(), quick);
 
     let mut chapter = Chapter::start("ch14_train_images", common)?;
@@ -143,8 +145,8 @@ fn main() -> Result<()> {
     let mut trainer = match found {
         Some(Found { mut checkpoint, path, passed_over }) => {
             passed_over.iter().for_each(|error| chapter.say(format!("Passed over: {error}.")));
-            checkpoint.setting = arguments
-                .asked((common.seed != 0).then_some(common.seed))
+            checkpoint.config = arguments
+                .options((common.seed != 0).then_some(common.seed))
                 .continued(&checkpoint, &collection)?;
             let step = checkpoint.step;
             let trainer = Trainer::resume(checkpoint, &device)?;
@@ -156,8 +158,8 @@ fn main() -> Result<()> {
             trainer
         }
         None => {
-            let asked = arguments.asked(Some(common.seed));
-            let mut setting = asked.fresh(&defaults, &collection)?;
+            let options = arguments.options(Some(common.seed));
+            let mut setting = options.fresh(&defaults, &collection)?;
             if let Some(minutes) = arguments.minutes {
                 let seconds = seconds_per_step(&setting, &collection, &device)?;
                 setting.training.steps = ((60.0 * minutes / seconds) as usize).max(1);
@@ -190,14 +192,14 @@ fn main() -> Result<()> {
 }
 
 fn describe(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer, place: &str) {
-    let Setting { schedule, timesteps, training, data, .. } = trainer.setting();
+    let RunConfig { schedule, diffusion_steps, training, data, .. } = trainer.config();
     let passes = (training.steps * training.batch) as f64 / data.count as f64;
     chapter.section("The run");
     chapter.table(
         Table::new("", "what", ["here"])
             .row("images", [data.name.clone()])
             .row("parameters", [trainer.network().parameters().count().to_string()])
-            .row("schedule", [format!("{schedule}, T = {timesteps}")])
+            .row("schedule", [format!("{schedule}, T = {diffusion_steps}")])
             .row("steps", [format!("{} of {} images: {passes:.3} passes", training.steps, training.batch)])
             .row(
                 "learning rate",
@@ -239,7 +241,7 @@ fn train(
     .context("cannot listen for Ctrl-C")?;
 
     let before = trainer.steps_taken();
-    let left = (trainer.setting().training.steps as u64).saturating_sub(before);
+    let left = (trainer.config().training.steps as u64).saturating_sub(before);
     let mut progress = Progress::new("training", left as usize);
     let out = chapter.out().to_owned();
     let (mut smooth, mut troubles, mut shown) = (None, Vec::new(), before);
@@ -252,7 +254,7 @@ fn train(
                 shown = report.step;
                 progress.note(format!("loss {mean:.4}"));
             }
-            Event::Judged(_) => {
+            Event::Evaluated(_) => {
                 if let Err(error) = on_the_way(&out, trainer) {
                     troubles.push(format!(
                         "Nothing could be drawn after step {}: {error}.",
@@ -286,7 +288,7 @@ fn on_the_way(out: &Path, trainer: &Trainer) -> Result<()> {
 /// Sixteen images from the average, always from the same noise, by the default sampler of ch15.
 fn draw(trainer: &Trainer) -> Result<Tensor> {
     let (denoiser, schedule, seed) =
-        (trainer.denoiser()?, trainer.schedule(), trainer.setting().training.seed);
+        (trainer.denoiser()?, trainer.schedule(), trainer.config().training.seed);
     let (h, w, c) = denoiser.shape();
     let steps = SamplingPlan::default().within(schedule).steps(schedule)?;
     let mut rng = generator(seed, Purpose::Samples, 0);
@@ -297,15 +299,16 @@ fn draw(trainer: &Trainer) -> Result<Tensor> {
 /// What the network is fed, before it sees any of it.
 fn before(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) -> Result<()> {
     chapter.section("What goes in");
-    let setting = trainer.setting();
+    let setting = trainer.config();
     let (training, schedule) = (&setting.training, trainer.schedule());
     let (source, steps) = (collection.train.as_ref(), schedule.steps());
-    let mut feed = Feed::new(source, schedule, (training.seed, training.batch, training.flips));
+    let mut batch_stream =
+        BatchStream::new(source, schedule, (training.seed, training.batch, training.flips));
     let batches = training.steps.min(8192_usize.div_ceil(training.batch)) as u64;
     let (mut times, mut low, mut high, mut squares, mut count) = (Vec::new(), 1.0_f64, -1.0_f64, 0.0, 0);
     let mut eps_squares = 0.0;
     for step in Progress::over("looking at the batches", 0..batches as usize) {
-        let batch = feed.batch(step as u64)?;
+        let batch = batch_stream.batch(step as u64)?;
         for &x in &batch.x_0 {
             let x = f64::from(x);
             (low, high, squares) = (low.min(x), high.max(x), squares + x * x);
@@ -345,7 +348,7 @@ fn before(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) -> 
 }
 
 fn loss_figure(history: &History) -> Figure {
-    let judged = history.judged.iter().map(|judged| (judged.step as f64, judged.loss));
+    let judged = history.evaluations.iter().map(|judged| (judged.step as f64, judged.loss));
     let panel = Panel::new("")
         .axes("training step", "L_simple per number")
         .log_x()
@@ -357,15 +360,15 @@ fn loss_figure(history: &History) -> Figure {
 
 fn curves(chapter: &mut Chapter, trainer: &Trainer) -> Result<()> {
     chapter.section("The loss, and the gradient");
-    let (history, training) = (trainer.history(), &trainer.setting().training);
-    let (steps, (h, w, c)) = (&history.steps, trainer.setting().data.shape);
+    let (history, training) = (trainer.history(), &trainer.config().training);
+    let (steps, (h, w, c)) = (&history.steps, trainer.config().data.shape);
     let numbers = training.batch * h * w * c;
     let mut table = Table::new(
         "The average, judged always on the same images, t and ε",
         "after step",
         ["L_simple per number"],
     );
-    for judged in &history.judged {
+    for judged in &history.evaluations {
         table = table.row(judged.step.to_string(), [judged.loss]);
     }
     chapter.table(table.digits(4));
@@ -383,7 +386,7 @@ fn curves(chapter: &mut Chapter, trainer: &Trainer) -> Result<()> {
         );
     }
     chapter.figure(&loss_figure(history), "loss")?;
-    chapter.picture("samples.png", &Sheet::new(8).draw(&draw(trainer)?)?.png()?)?;
+    chapter.picture("samples.png", &ImageGrid::new(8).draw(&draw(trainer)?)?.png()?)?;
 
     let norms: Vec<(f64, f64)> =
         steps.iter().map(|report| (report.step as f64, report.gradient_norm)).collect();
@@ -406,9 +409,9 @@ fn curves(chapter: &mut Chapter, trainer: &Trainer) -> Result<()> {
 /// Where along the chain the loss is left.
 fn loss_by_time(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) -> Result<()> {
     chapter.section("Where the loss is left");
-    let (training, schedule) = (&trainer.setting().training, trainer.schedule());
+    let (training, schedule) = (&trainer.config().training, trainer.schedule());
     let judges = collection.test.as_ref().unwrap_or(&collection.train).as_ref();
-    let batch = judging_batch(judges, schedule, training.seed, 4 * training.judged_images)?;
+    let batch = validation_batch(judges, schedule, training.seed, 4 * training.validation_images)?;
     let losses = losses(&trainer.denoiser()?, &batch, trainer.device())?;
     let (bins, count) = (10.min(batch.len()), batch.len());
     let mut table =
@@ -431,7 +434,7 @@ fn loss_by_time(chapter: &mut Chapter, collection: &Collection, trainer: &Traine
 /// That the optimizer holds every parameter, and that the network sees t.
 fn every_parameter(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) -> Result<()> {
     chapter.section("Every parameter learns, and t is seen");
-    let setting = trainer.setting();
+    let setting = trainer.config();
     let start = Trainer::new(setting.clone(), &Device::Cpu)?;
     let values = |trainer: &Trainer| -> Result<Vec<Vec<f32>>> {
         let variables = trainer.network().parameters().variables().iter();
@@ -442,7 +445,7 @@ fn every_parameter(chapter: &mut Chapter, collection: &Collection, trainer: &Tra
     // softmax does not see what all keys have in common, so their bias has no gradient beyond rounding
     let trained = pairs.filter(|(name, _)| !name.ends_with("to_k.bias"));
     let same = trained.filter(|(_, (before, after))| before == after).count();
-    let image = judging_batch(collection.train.as_ref(), trainer.schedule(), 0, 1)?;
+    let image = validation_batch(collection.train.as_ref(), trainer.schedule(), 0, 1)?;
     let (x_t, _) = image.tensors(0..1, trainer.device())?;
     let denoiser = trainer.denoiser()?;
     let [early, late] = [1, trainer.schedule().steps()].map(|t| denoiser.predict(&x_t, t as f64));
@@ -462,29 +465,29 @@ fn every_parameter(chapter: &mut Chapter, collection: &Collection, trainer: &Tra
 /// A run that is stopped and goes on, on a network of a few parameters; and what is left on the disk.
 fn on_disk(chapter: &mut Chapter, collection: &Collection, trainer: &Trainer) -> Result<()> {
     chapter.section("Stopped, and gone on");
-    let (rows, columns, channels) = trainer.setting().data.shape;
+    let (rows, columns, channels) = trainer.config().data.shape;
     let network = UNetConfig {
         norm_num_groups: 4,
         layers_per_block: 1,
         dropout: 0.1,
         ..UNetConfig::levels((rows, columns), channels, &[4, 8], &[])
     };
-    let training = TrainConfig { steps: 8, batch: 20, warm_up: 2, ..trainer.setting().training.clone() };
-    let schedule = (trainer.setting().schedule.parse()?, trainer.setting().timesteps);
-    let setting = Setting::new(network, schedule, training.clone(), collection)?;
-    let mut feed = Feed::new(
+    let training = TrainConfig { steps: 8, batch: 20, warm_up: 2, ..trainer.config().training.clone() };
+    let schedule = (trainer.config().schedule.parse()?, trainer.config().diffusion_steps);
+    let setting = RunConfig::new(network, schedule, training.clone(), collection)?;
+    let mut batch_stream = BatchStream::new(
         collection.train.as_ref(),
         trainer.schedule(),
         (training.seed, training.batch, training.flips),
     );
     let mut whole = Trainer::new(setting.clone(), trainer.device())?;
-    whole.take_steps(&mut feed, 8)?;
+    whole.take_steps(&mut batch_stream, 8)?;
     let mut first = Trainer::new(setting, trainer.device())?;
-    first.take_steps(&mut feed, 3)?;
+    first.take_steps(&mut batch_stream, 3)?;
     let path = chapter.out().join("stopped.safetensors");
     first.checkpoint()?.save(&path)?;
     let mut second = Trainer::resume(Checkpoint::load(&path)?, trainer.device())?;
-    second.take_steps(&mut feed, 5)?;
+    second.take_steps(&mut batch_stream, 5)?;
     let (whole, second) = (whole.checkpoint()?.into_rows()?, second.checkpoint()?.into_rows()?);
     let differ = |a: &[f32], b: &[f32]| a.iter().zip(b).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
     chapter.checks(

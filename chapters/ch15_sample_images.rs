@@ -6,7 +6,7 @@ use clap::Parser;
 use ddpm::{
     metrics::standard_error,
     reverse::FixedVariance,
-    sampler::{Spacing, Step, encode, moments_drawn, time_grid},
+    sampler::{Spacing, Step, ddim_inversion, moments_drawn, time_grid},
     schedule::Schedule,
 };
 use ddpm_page::{
@@ -14,18 +14,17 @@ use ddpm_page::{
     report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ddpm_unet::{
-    denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},
+    denoiser::{CallCounter, GaussianImages, ImageDenoiser, NetworkDenoiser},
     device::{DeviceChoice, OpenDevice},
     images::{
         Collection, batch,
-        grid::{Sheet, strip},
+        grid::{ImageGrid, strip},
     },
     operations::threads::one_thread_per_operation,
     sample::{
-        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingArguments, SamplingPlan,
+        Inpainting, Known, LatentMoments, Opened, PixelStats, Sampler, SamplingArguments, SamplingPlan,
         forward::{diffuse, standard_normal},
-        inpaint, mean_squared_errors, predict_x_0, psnr, sample, seam_roughness, shipped_checkpoint,
-        spherical,
+        inpaint, mean_squared_errors, predict_x_0, psnr, sample, seam_roughness, shipped_checkpoint, slerp,
     },
 };
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -82,7 +81,7 @@ impl Setting {
         passed_over.iter().for_each(|error| eprintln!("Passed over: {error}."));
         let mut bar = None;
         let collection =
-            Collection::open_watching(arguments.data.as_deref(), arguments.size, |more, all| {
+            Collection::open_with_progress(arguments.data.as_deref(), arguments.size, |more, all| {
                 bar.get_or_insert_with(|| Progress::new("looking at the pictures", all)).advance(more);
             })?;
         drop(bar);
@@ -172,7 +171,7 @@ fn drawing(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     for (plan, picture) in [(setting.plan, "samples.png"), (without_noise, "samples_ddim.png")] {
         let steps = plan.steps(setting.schedule())?;
         let drawn = setting.run(&plan.sampler.to_string(), &steps, noise.clone(), &mut setting.rng(18))?;
-        chapter.picture(picture, &Sheet::new(columns).draw(&drawn)?.png()?)?;
+        chapter.picture(picture, &ImageGrid::new(columns).draw(&drawn)?.png()?)?;
         chapter.say(format!("{} images: {plan}.", setting.count));
         if plan == without_noise {
             break; // the reader’s own choice
@@ -206,17 +205,17 @@ fn film(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let every = steps.len().div_ceil(24);
     let (mut states, mut guesses, mut frames, mut outside) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut progress = Progress::new("filming", steps.len());
-    let counting = Counting::new(&setting.denoiser);
+    let counter = CallCounter::new(&setting.denoiser);
     let mut left = steps.iter().enumerate();
     let noise = setting.noise(8, rng)?;
-    let drawn = sample(&steps, &counting, noise, rng, |t, x_t| {
+    let drawn = sample(&steps, &counter, noise, rng, |t, x_t| {
         let Some((i, step)) = left.next() else { return Ok(()) };
         progress.advance(1);
         if i % every == 0 || times.contains(&t) {
             // The network is asked once more, beside the chain, for what it makes of x_t.
             let eps = setting.denoiser.predict(x_t, t as f64)?;
             let free = predict_x_0(&Step { clip: None, ..*step }, &eps, x_t)?;
-            outside.push((t as f64, 100.0 * Ink::of(&free)?.outside));
+            outside.push((t as f64, 100.0 * PixelStats::of(&free)?.outside));
             frames.push(x_t.clone());
             if times.contains(&t) {
                 states.push(x_t.clone());
@@ -225,7 +224,7 @@ fn film(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
         }
         Ok(())
     })?;
-    let calls = counting.calls();
+    let calls = counter.calls();
     for list in [&mut frames, &mut states, &mut guesses] {
         list.push(drawn.clone());
     }
@@ -236,8 +235,8 @@ fn film(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
             rows.extend(frames.iter().map(|x| x.narrow(0, i, 1)).collect::<candle_core::Result<Vec<_>>>()?);
         }
     }
-    chapter.picture("film.png", &Sheet::new(columns).draw(&Tensor::cat(&rows, 0)?)?.png()?)?;
-    chapter.picture("chain.gif", &Sheet::new(4).gif(&frames, 80)?)?;
+    chapter.picture("film.png", &ImageGrid::new(columns).draw(&Tensor::cat(&rows, 0)?)?.png()?)?;
+    chapter.picture("chain.gif", &ImageGrid::new(4).gif(&frames, 80)?)?;
     chapter.say(format!(
         "{plan}. In pairs of rows: x_t, and what the network makes of it, x̂_0. From left to right t = {}, 0.",
         times.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
@@ -264,10 +263,10 @@ fn rules(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let last = &ancestral[ancestral.len() - 1..];
     let ddim = setting.steps(Sampler::Ddim(0.0), setting.plan.clip)?;
     let noisy = setting.steps(Sampler::Ddim(1.0), setting.plan.clip)?;
-    let counting = Counting::new(&setting.denoiser);
-    let first = sample(&ddim, &counting, noise.clone(), rng, |_, _| Ok(()))?;
+    let counter = CallCounter::new(&setting.denoiser);
+    let first = sample(&ddim, &counter, noise.clone(), rng, |_, _| Ok(()))?;
     let checks = Checks::new("Samplers")
-        .exactly("calls of the network by DDIM", ddim.len(), counting.calls())
+        .exactly("calls of the network by DDIM", ddim.len(), counter.calls())
         .exactly("another generator, Algorithm 2’s last step: change", 0.0, {
             largest(&with_seed(last, 3)?, &with_seed(last, 4)?)?
         })
@@ -348,10 +347,10 @@ fn variances(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     chapter.section("Which variance, and clipped or not?");
     let count = if setting.quick { 8 } else { 32 };
     let noise = setting.noise(count, &mut setting.rng(9))?;
-    let row = |ink: Ink| [ink.mean, 100.0 * ink.grey, 100.0 * ink.outside];
+    let row = |ink: PixelStats| [ink.mean, 100.0 * ink.grey, 100.0 * ink.outside];
     let header = ["mean of pixels", "grey, in %", "outside ±1.05, in %"];
     let mut table = Table::new(format!("{count} images, {} steps", setting.plan.calls), "", header)
-        .row("test images", row(Ink::of(&setting.images(count.max(500))?)?));
+        .row("test images", row(PixelStats::of(&setting.images(count.max(500))?)?));
     let mut rows = Vec::new();
     for (name, sampler) in [
         ("σ² = β", Sampler::Ddpm(FixedVariance::Beta)),
@@ -362,13 +361,13 @@ fn variances(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
             let steps = setting.steps(sampler, clip)?;
             let label = format!("{name}{clipping}");
             let drawn = setting.run(&label, &steps, noise.clone(), &mut setting.rng(10))?;
-            table = table.row(label, row(Ink::of(&drawn)?));
+            table = table.row(label, row(PixelStats::of(&drawn)?));
             rows.push(drawn.narrow(0, 0, 16.min(count))?);
         }
     }
     chapter
         .table(table.digits(3).note("grey: within ±0.9; the same x_T and the same generator in every row"));
-    chapter.picture("variances.png", &Sheet::new(16).draw(&Tensor::cat(&rows, 0)?)?.png()?)?;
+    chapter.picture("variances.png", &ImageGrid::new(16).draw(&Tensor::cat(&rows, 0)?)?.png()?)?;
     Ok(())
 }
 
@@ -395,7 +394,7 @@ fn there_and_back(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let counts: &[usize] = if setting.quick { &[5, 20] } else { &[5, 10, 20, 50, 100, 200] };
     for &count in counts {
         let grid_of_times = time_grid(top, count, FROM_T)?;
-        let up = encode(setting.schedule(), &grid_of_times);
+        let up = ddim_inversion(setting.schedule(), &grid_of_times);
         let down = Sampler::Ddim(0.0).along(setting.schedule(), &grid_of_times, None)?;
         let latent = setting.run(&format!("{count} steps up"), &up, x_0.clone(), rng)?;
         let back = setting.run(&format!("{count} steps down"), &down, latent.clone(), rng)?;
@@ -430,7 +429,8 @@ fn there_and_back(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let panel = Panel::new("").axes("steps up and down", "root mean squared error per pixel").log_x().log_y();
     let panel = panel.line("", curve.iter().copied()).points("", curve);
     chapter.figure(&Figure::new("").panel(panel).panel_size(720, 320), "there_and_back")?;
-    chapter.picture("there_and_back_images.png", &Sheet::new(8).draw(&Tensor::cat(&shown, 0)?)?.png()?)?;
+    chapter
+        .picture("there_and_back_images.png", &ImageGrid::new(8).draw(&Tensor::cat(&shown, 0)?)?.png()?)?;
     Ok(())
 }
 
@@ -445,7 +445,7 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let decode = setting.steps(Sampler::Ddim(0.0), setting.plan.clip)?;
     let (from, to) = (setting.noise(2, rng)?, setting.noise(2, rng)?);
     let shares: Vec<f64> = (0..columns).map(|i| i as f64 / (columns - 1) as f64).collect();
-    let circle = shares.iter().map(|&share| Ok(spherical(&from, &to, share)?)).collect::<Result<Vec<_>>>()?;
+    let circle = shares.iter().map(|&share| Ok(slerp(&from, &to, share)?)).collect::<Result<Vec<_>>>()?;
     let line = shares.iter().map(|&share| Ok(((&from * (1.0 - share))? + (&to * share)?)?));
     let line = line.collect::<Result<Vec<_>>>()?;
     let variance = |x: &Tensor| -> Result<f64> { Ok(f64::from(x.sqr()?.mean_all()?.to_scalar::<f32>()?)) };
@@ -459,14 +459,14 @@ fn interpolation(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let drawn = setting.run("decoding", &decode, Tensor::cat(&[strip(&circle)?, strip(&line)?], 0)?, rng)?;
 
     let below = time_grid(top(setting.schedule()), setting.plan.calls, FROM_T)?;
-    let latents = setting.run("encoding", &encode(setting.schedule(), &below), setting.images(4)?, rng)?;
+    let latents =
+        setting.run("encoding", &ddim_inversion(setting.schedule(), &below), setting.images(4)?, rng)?;
     let (from, to) = (latents.narrow(0, 0, 2)?, latents.narrow(0, 2, 2)?);
-    let between =
-        shares.iter().map(|&share| Ok(spherical(&from, &to, share)?)).collect::<Result<Vec<_>>>()?;
+    let between = shares.iter().map(|&share| Ok(slerp(&from, &to, share)?)).collect::<Result<Vec<_>>>()?;
     let decode = Sampler::Ddim(0.0).along(setting.schedule(), &below, None)?; // as it was encoded
     let between = setting.run("decoding", &decode, strip(&between)?, rng)?;
     let drawn = Tensor::cat(&[drawn, between], 0)?;
-    chapter.picture("interpolation.png", &Sheet::new(columns).draw(&drawn)?.png()?)?;
+    chapter.picture("interpolation.png", &ImageGrid::new(columns).draw(&drawn)?.png()?)?;
     chapter.say(
         "Rows 1 and 2: between two noises, on the circle. Rows 3 and 4: the same on the straight line. Rows 5 and 6: between \
          two test images that DDIM encoded.",
@@ -488,11 +488,11 @@ fn halfway(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     );
     for (name, x_t) in [
         ("one end", from.clone()),
-        ("half-way on the circle", spherical(&from, &to, 0.5)?),
+        ("half-way on the circle", slerp(&from, &to, 0.5)?),
         ("half-way on the straight line", line),
     ] {
         let drawn = setting.run(name, &decode, x_t, rng)?;
-        let ink = Ink::of(&drawn)?;
+        let ink = PixelStats::of(&drawn)?;
         let means: Vec<f64> =
             drawn.flatten_from(1)?.mean(1)?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
         let between = f64::from(drawn.var(0)?.mean_all()?.to_scalar::<f32>()?); // over images, for each pixel
@@ -549,7 +549,7 @@ fn denoising(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     if setting.judged {
         chapter.checks(checks);
     }
-    chapter.picture("denoising.png", &Sheet::new(8).draw(&Tensor::cat(&shown, 0)?)?.png()?)?;
+    chapter.picture("denoising.png", &ImageGrid::new(8).draw(&Tensor::cat(&shown, 0)?)?.png()?)?;
     Ok(())
 }
 
@@ -574,12 +574,12 @@ fn inpainting_of_two_pixels(chapter: &mut Chapter, setting: &Setting) -> Result<
     for repeats in Progress::over("inpainting two pixels", [1usize, 2, 4, 8, 16]) {
         let how = Inpainting { schedule: &schedule, known: &known, repeats };
         let noise = standard_normal((count, 1, 2, 1), rng, &setting.device)?;
-        let counting = Counting::new(&pair);
-        let drawn = inpaint(&how, &steps, &counting, noise, rng, |_, _| Ok(()))?;
+        let counter = CallCounter::new(&pair);
+        let drawn = inpaint(&how, &steps, &counter, noise, rng, |_, _| Ok(()))?;
         let right = drawn.narrow(2, 1, 1)?.flatten_all()?;
         let mean = f64::from(right.mean_all()?.to_scalar::<f32>()?);
         let variance = f64::from(right.var(0)?.to_scalar::<f32>()?);
-        table = table.row(repeats.to_string(), [mean, variance, counting.calls() as f64]);
+        table = table.row(repeats.to_string(), [mean, variance, counter.calls() as f64]);
         means.push(mean);
     }
     chapter.table(table.digits(3));
@@ -615,22 +615,22 @@ fn inpainting(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let mut checks = Checks::new("The known pixels");
     for repeats in [1usize, if setting.quick { 2 } else { 5 }] {
         let rng = &mut setting.rng(15);
-        let counting = Counting::new(&setting.denoiser);
+        let counter = CallCounter::new(&setting.denoiser);
         let how = Inpainting { schedule: setting.schedule(), known: &known, repeats };
         let mut progress = Progress::new(format!("inpainting, {repeats} repeats"), repeats * steps.len());
-        let drawn = inpaint(&how, &steps, &counting, setting.noise(count, rng)?, rng, |t, _| {
+        let drawn = inpaint(&how, &steps, &counter, setting.noise(count, rng)?, rng, |t, _| {
             progress.advance(usize::from(t > 0));
             Ok(())
         })?;
         let change = ((&drawn - &x_0)? * &known.mask)?.abs()?.max_all()?.to_scalar::<f32>()?;
         checks = checks.exactly(format!("{repeats} repeats: largest change"), 0.0, f64::from(change));
         table =
-            table.row(repeats.to_string(), [seam_roughness(&drawn, &known.mask)?, counting.calls() as f64]);
+            table.row(repeats.to_string(), [seam_roughness(&drawn, &known.mask)?, counter.calls() as f64]);
         shown.push(drawn);
     }
     chapter.table(table.digits(3));
     chapter.checks(checks);
-    chapter.picture("inpainting.png", &Sheet::new(count).draw(&Tensor::cat(&shown, 0)?)?.png()?)?;
+    chapter.picture("inpainting.png", &ImageGrid::new(count).draw(&Tensor::cat(&shown, 0)?)?.png()?)?;
     chapter.say("From above: the image, what is known of it, replacement alone, replacement with repeats.");
     Ok(())
 }

@@ -16,8 +16,8 @@ use ddpm_unet::{
     denoiser::{ImageDenoiser, NetworkDenoiser},
     device::{DeviceChoice, OpenDevice},
     evaluate::{
-        Opinions,
-        classifier::{Classifier, TrainingConfig, train},
+        Predictions,
+        classifier::{Classifier, ClassifierTrainConfig, train},
         code::{HistogramCode, gzip_bits_per_dim},
         frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of},
         likelihood::{Bits, Plan, Rule, Terms, measure},
@@ -25,7 +25,7 @@ use ddpm_unet::{
         progressive::{progressive_rates, rmse_in_levels},
         rows,
     },
-    images::{IdxImages, ImageSource, Split, batch, grid::Sheet, mnist, mnist_labels},
+    images::{IdxImages, ImageSource, Split, batch, grid::ImageGrid, mnist, mnist_labels},
     operations::threads::one_thread_per_operation,
     sample::{
         Opened, Sampler, SamplingArguments, SamplingPlan, forward::standard_normal, sample,
@@ -212,7 +212,7 @@ fn main() -> Result<()> {
 struct Judge {
     classifier: Classifier,
     /// On all test images.
-    test: Opinions,
+    test: Predictions,
     /// The Gaussian of their features.
     gaussian: Gaussian,
 }
@@ -240,7 +240,7 @@ impl Judge {
             classifier.save(&file)?;
         }
         let all: Vec<usize> = (0..setting.test.len()).collect();
-        let test = Opinions::on_source(&classifier, &setting.test, &all, &setting.device)?;
+        let test = Predictions::on_source(&classifier, &setting.test, &all, &setting.device)?;
         let accuracy = test.accuracy(&mnist_labels(Split::Test)?);
         let checks = Checks::new("The classifier on the 10,000 test images, which it has not seen");
         let least = if setting.quick { 0.97 } else { 0.985 };
@@ -261,8 +261,8 @@ impl Judge {
     fn train(setting: &Setting) -> Result<Classifier> {
         let mut rng = StdRng::seed_from_u64(CLASSIFIER_SEED);
         let classifier = Classifier::fresh(setting.train.shape(), 10, &mut rng, &setting.device)?;
-        let usual = TrainingConfig::default();
-        let config = TrainingConfig { passes: if setting.quick { 1 } else { usual.passes }, ..usual };
+        let usual = ClassifierTrainConfig::default();
+        let config = ClassifierTrainConfig { passes: if setting.quick { 1 } else { usual.passes }, ..usual };
         let labels = mnist_labels(Split::Train)?;
         let mut progress = Progress::new("training the classifier", config.steps(labels.len()));
         train(&classifier, &setting.train, &labels, config, &mut rng, |_| progress.advance(1))?;
@@ -286,17 +286,17 @@ const NEIGHBOURS: usize = 3;
 impl Judge {
     /// Scores opinions on some images; precision and recall against as many test images, chosen by chance but always the
     /// same: MNIST's first 5,000 are cleaner than the rest.
-    fn score(&self, opinions: &Opinions) -> Scores {
-        let (count, all) = (opinions.features.nrows(), self.test.features.nrows());
+    fn score(&self, predictions: &Predictions) -> Scores {
+        let (count, all) = (predictions.features.nrows(), self.test.features.nrows());
         let some = index::sample(&mut StdRng::seed_from_u64(0), all, count).into_vec();
         let some = self.test.features.select(Axis(0), &some);
-        let (precision, recall) = precision_recall(&some, &opinions.features, NEIGHBOURS);
+        let (precision, recall) = precision_recall(&some, &predictions.features, NEIGHBOURS);
         Scores {
-            distance: frechet_distance(&gaussian_of(&opinions.features), &self.gaussian),
+            distance: frechet_distance(&gaussian_of(&predictions.features), &self.gaussian),
             precision,
             recall,
-            confidence: mean(opinions.confidences().view()),
-            histogram: opinions.histogram(),
+            confidence: mean(predictions.confidences().view()),
+            histogram: predictions.histogram(),
         }
     }
 }
@@ -309,8 +309,9 @@ impl Floor {
         let draws = if setting.quick { 2 } else { 5 };
         let scores = Progress::over("floor", 0..draws).map(|_| {
             let some = setting.some_of(&setting.train, count, rng);
-            let opinions = Opinions::on_source(&judge.classifier, &setting.train, &some, &setting.device)?;
-            Ok(judge.score(&opinions))
+            let predictions =
+                Predictions::on_source(&judge.classifier, &setting.train, &some, &setting.device)?;
+            Ok(judge.score(&predictions))
         });
         Ok(Floor(scores.collect::<Result<_>>()?))
     }
@@ -351,16 +352,16 @@ fn quality(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<Te
 
     let plan = &setting.plan;
     let drawn = setting.draw(&setting.denoiser, plan, count, &mut setting.rng(1), "drawing")?;
-    let scores = judge.score(&Opinions::on_images(&judge.classifier, &drawn)?);
+    let scores = judge.score(&Predictions::on_images(&judge.classifier, &drawn)?);
     table = table.row("samples, averaged weights", scores.row(&floor));
     if let Some(last) = &setting.last {
         let raw = setting.draw(last, plan, count, &mut setting.rng(1), "drawing with the last weights")?;
-        let raw = judge.score(&Opinions::on_images(&judge.classifier, &raw)?);
+        let raw = judge.score(&Predictions::on_images(&judge.classifier, &raw)?);
         table = table.row("samples, last weights", raw.row(&floor));
     }
     let (h, w, c) = setting.test.shape();
     let noise = standard_normal((count, h, w, c), &mut rng, &setting.device)?.clamp(-1f32, 1f32)?;
-    let of_noise = Opinions::on_images(&judge.classifier, &noise)?;
+    let of_noise = Predictions::on_images(&judge.classifier, &noise)?;
     let noise = judge.score(&of_noise);
     let first = judge.test.features.slice_axis(Axis(0), Slice::from(..count)).to_owned();
     let (by_others, _) = precision_recall(&first, &of_noise.features, NEIGHBOURS);
@@ -404,7 +405,7 @@ fn quality(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<Te
         .bars("samples", shares(&scores.histogram, 0.2), 0.38);
     chapter.figure(&Figure::new("Which digits does it draw?").panel(panel), "classes")?;
     let shown = drawn.narrow(0, 0, count.min(64))?;
-    chapter.picture("samples.png", &Sheet::new(16).draw(&shown)?.png()?)?;
+    chapter.picture("samples.png", &ImageGrid::new(16).draw(&shown)?.png()?)?;
     Ok(drawn)
 }
 
@@ -449,7 +450,7 @@ fn samplers(chapter: &mut Chapter, setting: &Setting, judge: &Judge, drawn: &Ten
             true => drawn.narrow(0, 0, count)?,
             false => setting.draw(&setting.denoiser, plan, count, &mut setting.rng(generator), label)?,
         };
-        Ok(judge.score(&Opinions::on_images(&judge.classifier, &images)?))
+        Ok(judge.score(&Predictions::on_images(&judge.classifier, &images)?))
     };
     let header = ["calls", "FID", "over floor", "precision", "recall", "confidence"];
     let row = |calls: Cell, scores: [f64; 5]| [calls].into_iter().chain(scores.map(Cell::from));
@@ -544,7 +545,7 @@ fn memory(chapter: &mut Chapter, setting: &Setting, drawn: &Tensor) -> Result<()
         pairs.push(batch(&setting.train, chosen.iter().map(|&i| of_samples[i].index), &setting.device)?);
     }
     let columns = 8.min(count / 2);
-    chapter.picture("neighbours.png", &Sheet::new(columns).draw(&Tensor::cat(&pairs, 0)?)?.png()?)?;
+    chapter.picture("neighbours.png", &ImageGrid::new(columns).draw(&Tensor::cat(&pairs, 0)?)?.png()?)?;
 
     let edge = own.iter().chain(&test).copied().fold(1.0, f64::max).ceil();
     let panel = Panel::new("")

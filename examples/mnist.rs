@@ -8,7 +8,7 @@ use ddpm_page::report::Progress;
 use ddpm_unet::{
     images::{Collection, grid::save_grid},
     sample::{SamplingPlan, forward::standard_normal, sample},
-    train::{Feed, Setting, TrainConfig, Trainer, network_named},
+    train::{BatchStream, RunConfig, TrainConfig, Trainer, network_named},
 };
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::{env, error::Error, path::Path};
@@ -22,15 +22,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let network = network_named("digits", (height, width), channels)?;
     let training = TrainConfig { steps, warm_up: 100.min(steps / 4), ..TrainConfig::default() };
     let (seed, batch, flips) = (training.seed, training.batch, training.flips);
-    let setting = Setting::new(network, (ScheduleName::Linear, 1000), training, &mnist)?;
+    let setting = RunConfig::new(network, (ScheduleName::Linear, 1000), training, &mnist)?;
 
     // Algorithm 1
     let mut trainer = Trainer::new(setting, &device)?;
     let schedule = trainer.schedule().clone();
-    let mut feed = Feed::new(mnist.train.as_ref(), &schedule, (seed, batch, flips));
+    let mut batch_stream = BatchStream::new(mnist.train.as_ref(), &schedule, (seed, batch, flips));
     let mut progress = Progress::new("training", steps);
     for step in 0..steps as u64 {
-        if let Some(report) = trainer.step(&feed.batch(step)?)? {
+        if let Some(report) = trainer.step(&batch_stream.batch(step)?)? {
             progress.note(format!("loss {:.3}", report.loss));
         }
         progress.advance(1);

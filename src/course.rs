@@ -29,7 +29,7 @@ pub fn root() -> Result<PathBuf, NotFound> {
 /// ```
 ///
 /// # Errors
-/// If the course's folder is not found. Whether it holds `path` is for whoever reads it to say.
+/// If the course's folder is not found. Whether it holds `path` is not checked.
 pub fn within(path: &str) -> Result<PathBuf, NotFound> {
     let named = |missing: NotFound| NotFound { sought: Some(path.into()), ..missing };
     Ok(root().map_err(named)?.join(path))

@@ -25,7 +25,7 @@ pub trait Denoiser {
     /// Between steps ᾱ is that of [`Schedule::alpha_bar_at`].
     ///
     /// # Panics
-    /// May panic if t lies outside of (0, T], or between steps where the denoiser knows whole steps alone.
+    /// May panic if t lies outside of (0, T], or between steps where the denoiser takes whole steps only.
     fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction;
 }
 // ANCHOR_END: Denoiser
@@ -38,16 +38,16 @@ impl<T: Denoiser + ?Sized> Denoiser for &T {
 
 /// Counts a denoiser's calls and their points: what a sampler costs.
 #[derive(Debug)]
-pub struct Counting<D> {
+pub struct CallCounter<D> {
     inner: D,
     calls: Cell<usize>,
     points: Cell<usize>,
 }
 
-impl<D: Denoiser> Counting<D> {
+impl<D: Denoiser> CallCounter<D> {
     /// Counts the calls of `inner` from now on.
     pub fn new(inner: D) -> Self {
-        Counting { inner, calls: Cell::new(0), points: Cell::new(0) }
+        CallCounter { inner, calls: Cell::new(0), points: Cell::new(0) }
     }
 
     /// The number of calls.
@@ -61,7 +61,7 @@ impl<D: Denoiser> Counting<D> {
     }
 }
 
-impl<D: Denoiser> Denoiser for Counting<D> {
+impl<D: Denoiser> Denoiser for CallCounter<D> {
     fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         self.calls.set(self.calls.get() + 1);
         self.points.set(self.points.get() + x_t.nrows());
@@ -143,7 +143,7 @@ impl<P: PosteriorMean + ?Sized> Denoiser for ExactDenoiser<'_, P> {
     // ANCHOR_END: exact_denoiser
 }
 
-/// Data from one Gaussian N(mean, variance · I) in D dimensions: the smallest world in which everything is known.
+/// Data from one Gaussian N(mean, variance · I) in D dimensions: the smallest case in which every density is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GaussianData {
     /// The mean, of shape (D).

@@ -1,4 +1,4 @@
-//! What a reader can get wrong, said clearly.
+//! Errors: what a reader can get wrong.
 //!
 //! Every message names the value, the bound and the way out. What only a bug in a program can cause (a shape that
 //! does not fit, a time step outside 0…T) panics instead and is documented under `# Panics`.
@@ -71,7 +71,7 @@ pub enum Error {
         path: PathBuf,
         /// What was tried: "read the points", "write the plot".
         action: &'static str,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
         /// What to do about it.
         remedy: String,
@@ -103,7 +103,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Refuses a parameter that does not fit: its name, its value, its bound and the way out.
+/// Returns an error if a parameter does not fit: its name, its value, its bound and the way out.
 pub(crate) fn check(
     name: &'static str,
     value: impl ToString,

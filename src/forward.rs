@@ -157,18 +157,18 @@ pub(crate) fn float<F: NdFloat>(value: f64) -> F {
     F::from(value).expect("f32 and f64 both hold any f64, rounded")
 }
 
-// ANCHOR: Kernel
+// ANCHOR: TransitionKernel
 /// A Gaussian kernel q(x_t | x_s) = N(signal · x_s, variance · I): also called the *diffusion kernel*.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Kernel {
+pub struct TransitionKernel {
     /// The factor of x_s.
     pub signal: f64,
     /// The variance of the noise, per coordinate.
     pub variance: f64,
 }
-// ANCHOR_END: Kernel
+// ANCHOR_END: TransitionKernel
 
-impl Kernel {
+impl TransitionKernel {
     /// The kernel of one step, q(x_t | x_{t−1}), for t = 1 … T.
     ///
     /// Source: Ho et al. 2020, Eq. (2).
@@ -178,15 +178,15 @@ impl Kernel {
     ///
     /// # Example
     /// ```
-    /// use ddpm::{forward::Kernel, schedule::Schedule};
+    /// use ddpm::{forward::TransitionKernel, schedule::Schedule};
     ///
-    /// let step = Kernel::step(&Schedule::linear(2, 0.36, 0.4375)?, 2);
+    /// let step = TransitionKernel::step(&Schedule::linear(2, 0.36, 0.4375)?, 2);
     /// assert_eq!((step.signal, step.variance), (0.75, 0.4375)); // 0.75² + 0.4375 = 1
     /// # Ok::<(), ddpm::Error>(())
     /// ```
     #[track_caller]
-    pub fn step(schedule: &Schedule, t: usize) -> Kernel {
-        Kernel { signal: schedule.alpha(t).sqrt(), variance: schedule.beta(t) }
+    pub fn step(schedule: &Schedule, t: usize) -> TransitionKernel {
+        TransitionKernel { signal: schedule.alpha(t).sqrt(), variance: schedule.beta(t) }
     }
 
     /// The kernel of t steps at once, q(x_t | x_0), for t = 0 … T.
@@ -198,22 +198,22 @@ impl Kernel {
     ///
     /// # Example
     /// ```
-    /// use ddpm::{forward::{Kernel, merge}, schedule::Schedule};
+    /// use ddpm::{forward::{TransitionKernel, compose}, schedule::Schedule};
     ///
     /// let schedule = Schedule::linear(2, 0.36, 0.4375)?;
-    /// let (jump, steps) = (Kernel::from_start(&schedule, 2), [1, 2].map(|t| Kernel::step(&schedule, t)));
-    /// let merged = merge(steps[0], steps[1]); // the second route
+    /// let (jump, steps) = (TransitionKernel::from_start(&schedule, 2), [1, 2].map(|t| TransitionKernel::step(&schedule, t)));
+    /// let merged = compose(steps[0], steps[1]); // the second route
     /// assert!((jump.signal - merged.signal).abs() < 1e-12 && (jump.variance - merged.variance).abs() < 1e-12);
     /// # Ok::<(), ddpm::Error>(())
     /// ```
     #[track_caller]
-    pub fn from_start(schedule: &Schedule, t: usize) -> Kernel {
+    pub fn from_start(schedule: &Schedule, t: usize) -> TransitionKernel {
         let alpha_bar = schedule.alpha_bar(t);
-        Kernel { signal: alpha_bar.sqrt(), variance: 1.0 - alpha_bar }
+        TransitionKernel { signal: alpha_bar.sqrt(), variance: 1.0 - alpha_bar }
     }
 }
 
-// ANCHOR: merge
+// ANCHOR: compose
 /// Two kernels in a row are one kernel: the noises merge, and one variance is left.
 ///
 /// Independent Gaussians add their *variances*, not their standard deviations.
@@ -226,15 +226,15 @@ impl Kernel {
 ///
 /// # Example
 /// ```
-/// use ddpm::forward::{Kernel, merge};
+/// use ddpm::forward::{TransitionKernel, compose};
 ///
-/// let half = Kernel { signal: 0.5, variance: 0.75 };
-/// assert_eq!(merge(half, half), Kernel { signal: 0.25, variance: 0.9375 }); // 1 − 0.25²
+/// let half = TransitionKernel { signal: 0.5, variance: 0.75 };
+/// assert_eq!(compose(half, half), TransitionKernel { signal: 0.25, variance: 0.9375 }); // 1 − 0.25²
 /// ```
-pub fn merge(first: Kernel, second: Kernel) -> Kernel {
-    Kernel {
+pub fn compose(first: TransitionKernel, second: TransitionKernel) -> TransitionKernel {
+    TransitionKernel {
         signal: second.signal * first.signal,
         variance: second.signal.powi(2) * first.variance + second.variance,
     }
 }
-// ANCHOR_END: merge
+// ANCHOR_END: compose

@@ -34,7 +34,7 @@
 //! | (1) | p_θ(x_{t−1} \| x_t) | [`reverse::p_mean_variance`], [`bound::Model::reverse`] | |
 //! | (2) | q(x_t \| x_{t−1}) | [`forward::forward_step`], [`forward::chain`] | `sample::forward::diffuse_between` |
 //! | (3) | the bound, line by line (App. A) | [`bound::derivation`] | |
-//! | (4) | q(x_t \| x_0), ᾱ_t | [`forward::diffuse`], [`forward::merge`], [`schedule::alpha_bars`] | `sample::forward::diffuse` |
+//! | (4) | q(x_t \| x_0), ᾱ_t | [`forward::diffuse`], [`forward::compose`], [`schedule::alpha_bars`] | `sample::forward::diffuse` |
 //! | (5) | L_T | [`bound::prior_term`] | `evaluate::likelihood::measure` |
 //! | (5) | L_{t−1} | [`bound::denoising_term`], [`objective::gaussian_term`] | `evaluate::likelihood::measure` |
 //! | (5) | L_0 of continuous data; the sum | [`bound::reconstruction_term`], [`bound::variational_bound`] | |
@@ -52,7 +52,7 @@
 //! | (13) | L_0 of whole-numbered data | [`bound::discretized_reconstruction_term`], [`bound::discretized_bound`] | |
 //! | (14) | L_simple | [`objective::simple_loss`], [`objective::TrainingLoss`] | `train::gradient::losses` |
 //! | (15) | x̂_0 | [`reverse::predict_x_0`], [`reverse::x_0_coefficients`] | `sample::predict_x_0` |
-//! | (16) | the bound is H(x_0) and a gap | [`bound::exact::Ledger`] | |
+//! | (16) | the bound is H(x_0) and a gap | [`bound::exact::BoundDecomposition`] | |
 //! | Algorithm 1 | training | [`train::Trainer::step`], [`train::Trainer::run`] | `train::Trainer::step`, `train::run` |
 //! | Algorithm 2 | its line 4 | [`sampler::ancestral_step`], [`sampler::apply`] | `sample::apply` |
 //! | Algorithm 2 | the loop | [`sampler::ancestral`], [`sampler::sample`] | `sample::sample` |

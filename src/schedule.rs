@@ -424,7 +424,7 @@ impl Schedule {
     }
 }
 
-/// Refuses an end outside of (0, 1) by the name that the reader knows it by.
+/// Rejects an end outside of (0, 1) by the name of its flag or key.
 fn check_ends(beta_start: f64, beta_end: f64) -> Result<()> {
     check_beta("beta_start", beta_start)?;
     check_beta("beta_end", beta_end)
@@ -442,7 +442,7 @@ fn check_beta(name: &'static str, value: f64) -> Result<()> {
     Err(Error::Parameter { name, value: value.to_string(), bound: "lie in (0, 1), as every β must", remedy })
 }
 
-/// Refuses a chain that is too long for its table; T = 0 is refused with the β.
+/// Rejects a chain that is too long for its table; T = 0 is rejected with the β.
 fn check_steps(steps: usize) -> Result<()> {
     if steps <= MAX_STEPS {
         return Ok(());

@@ -148,7 +148,7 @@ impl<'a, F: Float> Trainer<'a, F> {
     }
     // ANCHOR_END: train_step
 
-    /// Takes the steps that are left of the configuration, each on points from `draw`, and shows each to `watch`.
+    /// Takes the steps that are left of the configuration, each on points from `draw`, and shows each to `on_step`.
     ///
     /// # Errors
     /// [`Error::Diverged`] at the first loss that is not a finite number.
@@ -156,7 +156,7 @@ impl<'a, F: Float> Trainer<'a, F> {
         mut self,
         rng: &mut R,
         mut draw: impl FnMut(usize, &mut R) -> Array2<f64>,
-        mut watch: impl FnMut(StepReport),
+        mut on_step: impl FnMut(StepReport),
     ) -> Result<Trained<F>> {
         while self.learner.steps() < self.config.steps {
             let x_0 = draw(self.config.batch, rng);
@@ -164,7 +164,7 @@ impl<'a, F: Float> Trainer<'a, F> {
             if !report.loss.is_finite() {
                 return Err(Error::Diverged { step: report.step, loss: report.loss });
             }
-            watch(report);
+            on_step(report);
         }
         Ok(self.finish())
     }

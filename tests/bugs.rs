@@ -7,7 +7,7 @@ use common::{assert_all_close, assert_close, assert_relative, rng};
 use ddpm::{
     Error,
     bugs::{
-        BUGS, Bound, Bug, Code, SYMPTOMS, World, comparison, points, schedules, steps,
+        BUGS, Bound, Bug, BugFixture, SYMPTOMS, Variant, comparison, points, schedules, steps,
         training::{Slips, fresh_network, train},
     },
     course,
@@ -34,36 +34,36 @@ fn assert_same(what: &str, got: &Array1<f64>, expected: &Array1<f64>) {
 #[test]
 fn a_right_schedule_is_the_library_s() {
     let cosine = cosine_betas(1000, 0.008, 0.999);
-    assert_same("linear", &schedules::linear_betas(1000, Code::Right), &linear_betas(1000, 1e-4, 0.02));
-    assert_same("quadratic", &schedules::quad_betas(1000, Code::Right), &quad_betas(1000, 1e-4, 0.02));
-    assert_same("cosine", &schedules::cosine_betas(1000, Code::Right), &cosine);
-    assert_same("ᾱ of the cosine", &schedules::cosine_alpha_bars(1000, Code::Right), &alpha_bars(&cosine));
-    let scaled = schedules::scaled_betas(50, Code::Right).unwrap();
+    assert_same("linear", &schedules::linear_betas(1000, Variant::Right), &linear_betas(1000, 1e-4, 0.02));
+    assert_same("quadratic", &schedules::quad_betas(1000, Variant::Right), &quad_betas(1000, 1e-4, 0.02));
+    assert_same("cosine", &schedules::cosine_betas(1000, Variant::Right), &cosine);
+    assert_same("ᾱ of the cosine", &schedules::cosine_alpha_bars(1000, Variant::Right), &alpha_bars(&cosine));
+    let scaled = schedules::scaled_betas(50, Variant::Right).unwrap();
     assert_eq!(Schedule::from_betas(scaled).unwrap(), Schedule::linear_scaled(50).unwrap());
-    assert!(matches!(schedules::scaled_betas(10, Code::Right), Err(Error::Beta { t: 6, steps: 10, .. })));
+    assert!(matches!(schedules::scaled_betas(10, Variant::Right), Err(Error::Beta { t: 6, steps: 10, .. })));
 }
 
 #[test]
 fn a_right_step_is_the_library_s() {
     let schedule = Schedule::linear(20, 0.01, 0.2).unwrap();
     let expected = ancestral(&schedule, FixedVariance::Beta, None);
-    assert_eq!(steps::along(&schedule, &steps::sampled_times(20, Code::Right)), expected);
-    assert_eq!(steps::along(&schedule, &steps::loop_times(20, Code::Right)), expected);
-    assert_eq!(steps::to_the_end(&expected, Code::Right), expected);
-    assert_eq!(steps::with_noise(&schedule, |t| steps::noise_factor(&schedule, t, Code::Right)), expected);
+    assert_eq!(steps::along(&schedule, &steps::sampled_times(20, Variant::Right)), expected);
+    assert_eq!(steps::along(&schedule, &steps::loop_times(20, Variant::Right)), expected);
+    assert_eq!(steps::to_the_end(&expected, Variant::Right), expected);
+    assert_eq!(steps::with_noise(&schedule, |t| steps::noise_factor(&schedule, t, Variant::Right)), expected);
     for t in 1..=20 {
         let step = ancestral_step(&schedule, t, FixedVariance::Beta, None);
-        assert_eq!(steps::reverse_step(&schedule, t, Code::Right), step, "t = {t}");
+        assert_eq!(steps::reverse_step(&schedule, t, Variant::Right), step, "t = {t}");
         let beta = schedule.beta(t);
-        let sigma = steps::sigma_of_log_variance(beta.ln(), Code::Right);
+        let sigma = steps::sigma_of_log_variance(beta.ln(), Variant::Right);
         assert_relative(&format!("σ_{t} from its logarithm"), sigma, beta.sqrt(), 1e-13);
-        assert_eq!(steps::factor_of_variance(beta, Code::Right), beta.sqrt(), "t = {t}");
-        assert_relative("exp(ln β)", steps::reported_variance(beta.ln(), Code::Right), beta, 1e-13);
+        assert_eq!(steps::factor_of_variance(beta, Variant::Right), beta.sqrt(), "t = {t}");
+        assert_relative("exp(ln β)", steps::reported_variance(beta.ln(), Variant::Right), beta, 1e-13);
     }
     let output = array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]];
-    assert_eq!(steps::split(output.view(), Code::Right), split_mean_log_variance(output.view()));
+    assert_eq!(steps::split(output.view(), Variant::Right), split_mean_log_variance(output.view()));
     let planar = array![[1.0, 2.0, 3.0, 4.0]];
-    for code in [Code::Right, Code::Wrong] {
+    for code in [Variant::Right, Variant::Wrong] {
         assert_eq!(
             steps::split(planar.view(), code),
             split_mean_log_variance(planar.view()),
@@ -75,27 +75,27 @@ fn a_right_step_is_the_library_s() {
 #[test]
 fn right_points_and_comparisons_are_the_library_s() {
     let (x_0, eps) = (standard_normal::<f64>(5, 2, &mut rng(1)), standard_normal::<f64>(5, 2, &mut rng(2)));
-    assert_eq!(points::noise(5, 2, Code::Right, &mut rng(2)), eps);
-    let got = points::network_input(&x_0, 0.3, &eps, Code::Right);
+    assert_eq!(points::noise(5, 2, Variant::Right, &mut rng(2)), eps);
+    let got = points::network_input(&x_0, 0.3, &eps, Variant::Right);
     assert_all_close("√ᾱ x_0 + √(1 − ᾱ) ε", &got, &diffuse(&x_0, 0.3, &eps), 1e-15);
-    let ends = points::grey_to_network(Code::Right).apply(array![[0.0, 0.5], [0.25, 1.0]].view());
+    let ends = points::grey_to_network(Variant::Right).apply(array![[0.0, 0.5], [0.25, 1.0]].view());
     assert_all_close("grey values", &ends, &array![[-1.0, 0.0], [-0.5, 1.0]], 1e-15);
     for (p, q) in [((0.5, 0.3), (-1.0, 2.0)), ((1.0, 2.0), (0.0, 0.7))] {
-        let got = comparison::kl_divergence(p.0, p.1, q.0, q.1, Code::Right);
+        let got = comparison::kl_divergence(p.0, p.1, q.0, q.1, Variant::Right);
         assert_close("KL", got, gaussian::kl_divergence(p.0, p.1, q.0, q.1), 1e-14);
     }
     let (got, expected) = (array![1.0, 2.0, 3.0], array![1.5, 1.5, 3.1]);
-    let largest = comparison::disagreement(got.view(), expected.view(), Code::Right);
+    let largest = comparison::disagreement(got.view(), expected.view(), Variant::Right);
     assert_close("largest difference", largest, 0.5, 1e-15);
 }
 
 #[test]
 fn the_numbers_tell_every_bug_from_right_code() {
-    let world = World::new().unwrap();
+    let world = BugFixture::new().unwrap();
     for bug in BUGS {
         for seed in [0, 100, 200] {
             let [right, wrong] =
-                [Code::Right, Code::Wrong].map(|code| bug.numbers(&world, code, seed).unwrap());
+                [Variant::Right, Variant::Wrong].map(|code| bug.numbers(&world, code, seed).unwrap());
             assert_eq!(
                 (right.len(), wrong.len()),
                 (bug.measures.len(), bug.measures.len()),
@@ -134,7 +134,7 @@ fn a_bound_holds_where_it_says() {
 
 #[test]
 fn each_slip_changes_the_training_it_should() {
-    let world = World::new().unwrap();
+    let world = BugFixture::new().unwrap();
     let run = |slips: Slips| {
         let mut losses = Vec::new();
         let network = train(&world, 150, slips, &mut rng(3), |loss| losses.push(loss)).unwrap();
@@ -143,15 +143,15 @@ fn each_slip_changes_the_training_it_should() {
     let (right, loss) = run(Slips::default());
     assert!(loss < 0.75, "after 150 steps the loss is {loss}, little less than that of knowing nothing");
     assert_eq!(run(Slips::default()).0.parameters(), right.parameters(), "the same seed, the same network");
-    let (still, loss) = run(Slips { optimizer: Code::Wrong, ..Slips::default() });
-    assert_eq!(still.parameters(), fresh_network(Code::Right, &mut rng(3)).unwrap().parameters());
+    let (still, loss) = run(Slips { optimizer: Variant::Wrong, ..Slips::default() });
+    assert_eq!(still.parameters(), fresh_network(Variant::Right, &mut rng(3)).unwrap().parameters());
     assert!((0.9..1.2).contains(&loss), "a network that is never moved has the loss {loss}");
     // uniform noise has a mean square of 1/3, not 1: there is less to learn
-    let (_, uniform) = run(Slips { noise: Code::Wrong, ..Slips::default() });
+    let (_, uniform) = run(Slips { noise: Variant::Wrong, ..Slips::default() });
     assert!(uniform < 0.35, "with uniform noise the loss is {uniform}");
-    let (blind, _) = run(Slips { time: Code::Wrong, ..Slips::default() });
+    let (blind, _) = run(Slips { time: Variant::Wrong, ..Slips::default() });
     assert!(!blind.config().time_embedding && right.config().time_embedding);
-    let (other, _) = run(Slips { times: Code::Wrong, ..Slips::default() });
+    let (other, _) = run(Slips { times: Variant::Wrong, ..Slips::default() });
     assert_ne!(other.parameters(), right.parameters());
 }
 
@@ -258,21 +258,22 @@ fn the_page_and_the_errata_follow_the_catalogue() {
 
 #[test]
 fn a_wrong_formula_is_wrong_where_it_says() {
-    let bars = alpha_bars(&schedules::quad_betas(1000, Code::Wrong));
+    let bars = alpha_bars(&schedules::quad_betas(1000, Variant::Wrong));
     assert!(bars[1000] > 0.9999, "B4: ᾱ_T = {}", bars[1000]);
-    let betas = schedules::scaled_betas(10, Code::Wrong).unwrap();
+    let betas = schedules::scaled_betas(10, Variant::Wrong).unwrap();
     assert_close("B11: β_T", betas[10], 2.0, 1e-12);
-    let [right, wrong] = [Code::Right, Code::Wrong].map(|code| schedules::cosine_alpha_bars(1000, code));
+    let [right, wrong] =
+        [Variant::Right, Variant::Wrong].map(|code| schedules::cosine_alpha_bars(1000, code));
     for t in 0..1000 {
         assert_relative(&format!("B12: ᾱ_{t}, before the cap acts"), wrong[t], right[t], 1e-9);
     }
     assert!(wrong[1000] < 1e-30 && right[1000] > 1e-10, "B12: ᾱ_T: {} and {}", wrong[1000], right[1000]);
     let schedule = Schedule::linear(10, 0.01, 0.2).unwrap();
-    let last = steps::with_noise(&schedule, |t| steps::noise_factor(&schedule, t, Code::Wrong))[9];
+    let last = steps::with_noise(&schedule, |t| steps::noise_factor(&schedule, t, Variant::Wrong))[9];
     assert_eq!((last.t, last.noise), (1, 0.1), "B7: σ_1 = √0.01");
-    let again = steps::reverse_step(&schedule, 10, Code::Wrong);
+    let again = steps::reverse_step(&schedule, 10, Variant::Wrong);
     assert_eq!((again.x_t, again.eps, again.noise), (0.8f64.sqrt(), 0.0, 0.2f64.sqrt()), "B17");
     let output: Array2<f64> = array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]];
-    let pieces = steps::split(output.view(), Code::Wrong);
+    let pieces = steps::split(output.view(), Variant::Wrong);
     assert_eq!(pieces, (array![[1.0, 2.0]], array![[3.0, 4.0]]), "B16: pieces of size two");
 }

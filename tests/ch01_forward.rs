@@ -6,8 +6,8 @@ use common::{assert_close, assert_relative, rng};
 use ddpm::{
     Error,
     forward::{
-        Kernel, chain, chain_with_noise, diffuse, diffuse_each, forward_step, merge, moments_after,
-        standard_normal,
+        TransitionKernel, chain, chain_with_noise, compose, diffuse, diffuse_each, forward_step,
+        moments_after, standard_normal,
     },
     metrics::{Moments, excess_kurtosis, partial_correlation},
     schedule::{Schedule, ScheduleName, alpha_bars, cosine_betas, linear_betas, quad_betas, sigmoid_betas},
@@ -281,13 +281,13 @@ fn the_chain_has_the_markov_property() {
 }
 
 #[test]
-fn merge_of_all_steps_is_the_closed_form() {
+fn compose_of_all_steps_is_the_closed_form() {
     for name in ScheduleName::ALL {
         let schedule = name.schedule(1000).unwrap();
-        let mut merged = Kernel { signal: 1.0, variance: 0.0 };
+        let mut merged = TransitionKernel { signal: 1.0, variance: 0.0 };
         for t in 1..=1000 {
-            merged = merge(merged, Kernel::step(&schedule, t));
-            let jump = Kernel::from_start(&schedule, t);
+            merged = compose(merged, TransitionKernel::step(&schedule, t));
+            let jump = TransitionKernel::from_start(&schedule, t);
             // 1000 products and sums of doubles
             assert_relative(&format!("{name}, t = {t}: signal"), merged.signal, jump.signal, 1e-11);
             assert_relative(&format!("{name}, t = {t}: variance"), merged.variance, jump.variance, 1e-11);
@@ -296,13 +296,14 @@ fn merge_of_all_steps_is_the_closed_form() {
 }
 
 #[test]
-fn merge_keeps_one_variance() {
-    let (first, second) = (Kernel { signal: 0.9, variance: 0.3 }, Kernel { signal: 0.6, variance: 0.5 });
+fn compose_keeps_one_variance() {
+    let (first, second) =
+        (TransitionKernel { signal: 0.9, variance: 0.3 }, TransitionKernel { signal: 0.6, variance: 0.5 });
     let n = 100_000;
     let noise = || standard_normal::<f64>(n, 1, &mut rng(9));
     let x = 2.0 * first.signal + first.variance.sqrt() * noise();
     let x = second.signal * x + second.variance.sqrt() * standard_normal::<f64>(n, 1, &mut rng(10));
-    let (measured, merged) = (Moments::of(&x), merge(first, second));
+    let (measured, merged) = (Moments::of(&x), compose(first, second));
     let what = "0.9 x + √0.3 ε_1, then 0.6 x + √0.5 ε_2, 100,000 draws from x = 2";
     let (mean, error) = (measured.mean[0], measured.mean_error[0]);
     assert_close(&format!("{what}: mean"), merged.signal * 2.0, mean, 4.0 * error);

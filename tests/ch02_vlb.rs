@@ -9,9 +9,9 @@ use ddpm::{
         derivation::{
             LINES, Line, LogDensities, line_bayes, line_products, line_telescoped, line_three_terms,
         },
-        discretized_reconstruction_term, prior_bits_per_dim, prior_term, reconstruction_term,
-        variational_bound,
-        world::GaussianWorld,
+        discretized_reconstruction_term,
+        gaussian_case::GaussianCase,
+        prior_bits_per_dim, prior_term, reconstruction_term, variational_bound,
     },
     denoiser::{Denoiser, GaussianData},
     forward::{chain, diffuse, standard_normal},
@@ -23,9 +23,9 @@ use ddpm::{
 use ndarray::{Array1, Array2, Axis, array};
 
 /// A model that believes in the wrong Gaussian, so that no term of the bound vanishes.
-fn world(steps: usize, dimension: usize, variance: FixedVariance) -> GaussianWorld {
+fn world(steps: usize, dimension: usize, variance: FixedVariance) -> GaussianCase {
     let ramp = |from: f64, by: f64| Array1::from_shape_fn(dimension, |d| from + by * d as f64);
-    GaussianWorld {
+    GaussianCase {
         schedule: Schedule::linear(steps, 0.01, 0.3).unwrap(),
         data: GaussianData { mean: ramp(0.5, 0.25), variance: 0.6 },
         belief: GaussianData { mean: ramp(0.3, -0.1), variance: 0.8 },
@@ -41,7 +41,7 @@ const WORLDS: [(usize, usize, FixedVariance); 5] = [
     (20, 2, FixedVariance::Beta),
 ];
 
-fn trajectories(world: &GaussianWorld, n: usize, seed: u64) -> Vec<Array2<f64>> {
+fn trajectories(world: &GaussianCase, n: usize, seed: u64) -> Vec<Array2<f64>> {
     let x_0 = &world.data.mean
         + &(world.data.variance.sqrt() * standard_normal::<f64>(n, world.data.mean.len(), &mut rng(seed)));
     chain(&x_0, &world.schedule, &mut rng(seed + 1))
@@ -261,7 +261,7 @@ fn a_perfect_model_leaves_only_what_the_steps_cost() {
         let exact = 0.5 * beta_1 / (0.5 * (1.0 - beta_1) + beta_1);
         let stand_in = density_variance(&schedule, 1, FixedVariance::Beta);
         let world =
-            GaussianWorld { schedule, data: right.clone(), belief: right, variance: FixedVariance::Beta };
+            GaussianCase { schedule, data: right.clone(), belief: right, variance: FixedVariance::Beta };
         world.gap(array![1.0].view()) - gaussian::kl_divergence(0.0, exact, 0.0, stand_in)
     };
     let ratio = rest(400) / rest(1600);

@@ -4,7 +4,7 @@ mod common;
 
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
-    forward::Kernel,
+    forward::TransitionKernel,
     gaussian::{log_density, product},
     metrics::Moments,
     posterior::{
@@ -25,7 +25,7 @@ fn closed_form(schedule: &Schedule, t: usize) -> (f64, f64) {
 
 /// The part of log q(x | x_t, x_0) that has an x = x_{t−1} in it: log q(x_t | x) + log q(x | x_0).
 fn log_joint(schedule: &Schedule, t: usize, (x_0, x_t): (f64, f64), x: f64) -> f64 {
-    let (step, jump) = (Kernel::step(schedule, t), Kernel::from_start(schedule, t - 1));
+    let (step, jump) = (TransitionKernel::step(schedule, t), TransitionKernel::from_start(schedule, t - 1));
     log_density(x_t, step.signal * x, step.variance) + log_density(x, jump.signal * x_0, jump.variance)
 }
 
@@ -175,11 +175,11 @@ fn bayes_rule_on_a_grid_gives_the_closed_form() {
     let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
     for t in [2, 3, 10, 100, 500, 1000] {
         let (mean, variance) = closed_form(&schedule, t);
-        let before = Kernel::from_start(&schedule, t - 1);
+        let before = TransitionKernel::from_start(&schedule, t - 1);
         let around = 10.0 * variance.sqrt();
         let grid = posterior_on_grid(
             X_T,
-            Kernel::step(&schedule, t),
+            TransitionKernel::step(&schedule, t),
             |x| log_density(x, before.signal * X_0, before.variance),
             (mean - around, mean + around, 2001),
         );
@@ -289,7 +289,7 @@ fn without_x_0_the_posterior_is_many_humped_after_a_big_jump_only() {
     // x_0 = ±1 with a little width; x_{t−1} = x_0; a jump that keeps little signal leaves both humps
     let log_prior = |x: f64| (log_density(x, -1.0, 0.01).exp() + log_density(x, 1.0, 0.01).exp()).ln();
     let posterior = |beta: f64| {
-        let kernel = Kernel { signal: (1.0 - beta).sqrt(), variance: beta };
+        let kernel = TransitionKernel { signal: (1.0 - beta).sqrt(), variance: beta };
         posterior_on_grid(0.3, kernel, log_prior, (-3.0, 3.0, 6001))
     };
     assert_eq!(posterior(0.9).humps(0.05), 2);

@@ -6,7 +6,9 @@ use common::{assert_close, assert_relative, rng};
 use ddpm::{
     bound::{
         Bins, Model, bin_log_probability, bits_with_error, decoding_error, discretized_bound,
-        exact::{DiscreteData, Ledger, discrete_entropy, last_step, prior_step, reverse_step},
+        exact::{
+            BoundDecomposition, QuantizedDistribution, discrete_entropy, last_step, prior_step, reverse_step,
+        },
         progressive_rates, quantize,
     },
     course,
@@ -43,8 +45,8 @@ fn dataset(name: DatasetName) -> Dataset {
     Dataset::named(name, course::within("data/mnist").unwrap()).unwrap()
 }
 
-fn table(name: DatasetName, levels: usize) -> DiscreteData {
-    DiscreteData::of(dataset(name).density(), Bins::new(3.0, levels)).unwrap()
+fn table(name: DatasetName, levels: usize) -> QuantizedDistribution {
+    QuantizedDistribution::of(dataset(name).density(), Bins::new(3.0, levels)).unwrap()
 }
 
 // ANCHOR: quantize_rounds_to_the_nearest_level
@@ -152,7 +154,7 @@ fn discrete_entropy_is_the_mean_of_minus_ln_p_over_rounded_samples() {
 #[test]
 fn discrete_entropy_on_fine_bins_is_the_density_s_entropy_less_the_bin_s_logarithm() {
     let name = DatasetName::Mixture;
-    let fine = DiscreteData::of(dataset(name).density(), Bins::new(6.0, 3001)).unwrap();
+    let fine = QuantizedDistribution::of(dataset(name).density(), Bins::new(6.0, 3001)).unwrap();
     let expected = dataset(name).entropy().unwrap() - 2.0 * fine.bins().width().ln();
     // the narrowest component is 0.06 wide, 15 bins: a histogram's entropy errs by (width/deviation)²/24
     assert_close("H of 3001 levels a side", discrete_entropy(fine.probabilities()), expected, 1e-3);
@@ -262,16 +264,17 @@ fn tables_hold_the_probabilities_of_rounded_samples() {
         }
     }
     let rows = array![[0.1, 0.2], [0.1, 0.2], [9.0, -9.0], [0.11, 0.2]];
-    let of_file = DiscreteData::of(&Density::Empirical(Empirical::new(rows)), Bins::new(3.0, 13)).unwrap();
+    let of_file =
+        QuantizedDistribution::of(&Density::Empirical(Empirical::new(rows)), Bins::new(3.0, 13)).unwrap();
     assert_close("three of four points in one bin", of_file.probabilities()[(6, 6)], 0.75, 1e-15);
     assert_close("one at a corner", of_file.probabilities()[(12, 0)], 0.25, 1e-15);
-    assert!(DiscreteData::of(dataset(DatasetName::Moons).density(), Bins::new(3.0, 13)).is_none());
+    assert!(QuantizedDistribution::of(dataset(DatasetName::Moons).density(), Bins::new(3.0, 13)).is_none());
 }
 
 #[test]
 fn the_tails_lie_in_the_outer_bins() {
     let one = GaussianMixture::new(array![1.0], array![[3.2, 0.0]], array![[0.25, 0.01]]);
-    let table = DiscreteData::of(&Density::Mixture(one), Bins::new(3.0, 61)).unwrap();
+    let table = QuantizedDistribution::of(&Density::Mixture(one), Bins::new(3.0, 61)).unwrap();
     // the last bin of x begins at 2.95, half a deviation below the mean: Φ(½)
     assert_close("P of the last column", table.probabilities().row(60).sum(), 0.691_462_461, 1e-9);
 }
@@ -318,15 +321,15 @@ fn the_bound_is_the_entropy_plus_the_gap_for_any_model() {
         for (kind, denoiser) in denoisers {
             for variance in CHOICES {
                 let model = Model { schedule: &schedule, denoiser, variance, clip: None };
-                let ledger = Ledger::of(&model, &table, f64::INFINITY, || ());
+                let decomposition = BoundDecomposition::of(&model, &table, f64::INFINITY, || ());
                 let what = format!("{name}, {kind}, {variance}");
-                let (bound, gap) = (ledger.terms.sum(), ledger.gap.sum());
+                let (bound, gap) = (decomposition.terms.sum(), decomposition.gap.sum());
                 // the levels are wider than x_1's noise, and the logarithm of separate peaks is the hardest to integrate
                 assert_close(&format!("{what}: bound − gap"), bound - gap, table.entropy(), 1e-5);
-                for (t, &gap) in ledger.gap.indexed_iter() {
+                for (t, &gap) in decomposition.gap.indexed_iter() {
                     assert!(gap > -1e-7, "{what}: the gap's term {t} is {gap:e}: no divergence is negative");
                 }
-                let information = ledger.information();
+                let information = decomposition.information();
                 assert_close(&format!("{what}: all information"), information.sum(), table.entropy(), 1e-5);
                 let first = of_the_first.get_or_insert_with(|| information.clone());
                 let other = largest_difference(first, &information);
@@ -351,17 +354,22 @@ fn the_measured_terms_are_those_of_the_ledger() {
         for variance in CHOICES {
             let denoiser = ExactDenoiser::new(&schedule, &table);
             let model = Model { schedule: &schedule, denoiser, variance, clip: None };
-            let ledger = Ledger::of(&model, &table, f64::INFINITY, || ());
+            let decomposition = BoundDecomposition::of(&model, &table, f64::INFINITY, || ());
             let terms = discretized_bound(&model, &x_0, table.bins(), &mut rng(7));
             for t in 0..=12 {
                 let column = terms.column(t);
                 // 4.5 standard errors: 13 terms, twice two of them
                 let tolerance = 4.5 * standard_error(column) + 1e-12;
-                assert_close(&format!("{name}, {variance}: L_{t}"), mean(column), ledger.terms[t], tolerance);
+                assert_close(
+                    &format!("{name}, {variance}: L_{t}"),
+                    mean(column),
+                    decomposition.terms[t],
+                    tolerance,
+                );
             }
             let (bits, error) = bits_with_error(&terms, 2);
             let entropy = table.entropy() / (2.0 * LN_2);
-            let gap = ledger.gap.sum() / (2.0 * LN_2);
+            let gap = decomposition.gap.sum() / (2.0 * LN_2);
             assert!(bits > entropy - 4.0 * error, "{name}: bound {bits} ± {error}, entropy {entropy}");
             assert_close(&format!("{name}, {variance}: bound"), bits, entropy + gap, 4.5 * error);
         }
@@ -369,9 +377,9 @@ fn the_measured_terms_are_those_of_the_ledger() {
 }
 
 /// N(0, 1) on both axes, on bins so fine that rounding adds 10⁻⁴ to its variance.
-fn normal_table() -> DiscreteData {
+fn normal_table() -> QuantizedDistribution {
     let one = GaussianMixture::new(array![1.0], array![[0.0, 0.0]], array![[1.0, 1.0]]);
-    DiscreteData::of(&Density::Mixture(one), Bins::new(7.0, 401)).unwrap()
+    QuantizedDistribution::of(&Density::Mixture(one), Bins::new(7.0, 401)).unwrap()
 }
 
 #[test]
@@ -394,7 +402,8 @@ fn reverse_step_of_normal_data_wastes_nothing_with_beta_and_a_known_amount_with_
 fn reverse_step_of_a_single_point_wastes_nothing_with_beta_tilde() {
     let mut rows = Array2::zeros((1, 2));
     rows[(0, 1)] = 1.0;
-    let table = DiscreteData::of(&Density::Empirical(Empirical::new(rows)), Bins::new(3.0, 13)).unwrap();
+    let table =
+        QuantizedDistribution::of(&Density::Empirical(Empirical::new(rows)), Bins::new(3.0, 13)).unwrap();
     assert_close("entropy of a point", table.entropy(), 0.0, 0.0);
     let schedule = chain(30);
     for t in [2, 10, 30] {
@@ -419,7 +428,7 @@ fn prior_step_measures_one_cloud_and_all_clouds_together() {
     // one Gaussian: q(x_T) = N(√ᾱ m, ᾱ v + 1 − ᾱ), and E KL(q(x_T | x_0) ‖ N(0, 1)) needs E x_0² = v + m² alone
     let (m, v) = (array![0.5, -1.0], 0.16);
     let one = GaussianMixture::new(array![1.0], m.clone().insert_axis(Axis(0)), array![[v, v]]);
-    let table = DiscreteData::of(&Density::Mixture(one), Bins::new(4.0, 801)).unwrap();
+    let table = QuantizedDistribution::of(&Density::Mixture(one), Bins::new(4.0, 801)).unwrap();
     for steps in [3, 20] {
         let schedule = Schedule::linear(steps, 0.01, 0.3).unwrap();
         let (term, mismatch) = prior_step(&schedule, &table);
@@ -436,7 +445,8 @@ fn prior_step_measures_one_cloud_and_all_clouds_together() {
 fn last_step_counts_the_decoder_s_nats_and_its_waste() {
     // Levels so far apart that x_1 gives x_0 away, and a decoder so narrow that it finds it: both are 0.
     let rows = array![[-1.0, 1.0], [1.0, 1.0], [0.0, -1.0]];
-    let table = DiscreteData::of(&Density::Empirical(Empirical::new(rows)), Bins::new(1.0, 3)).unwrap();
+    let table =
+        QuantizedDistribution::of(&Density::Empirical(Empirical::new(rows)), Bins::new(1.0, 3)).unwrap();
     let schedule = Schedule::linear(4, 1e-3, 0.5).unwrap();
     let model = |denoiser| Model { schedule: &schedule, denoiser, variance: FixedVariance::Beta, clip: None };
     let exact: &dyn Denoiser = &ExactDenoiser::new(&schedule, &table);

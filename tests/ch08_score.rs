@@ -14,7 +14,7 @@ use ddpm::{
     },
     data::GaussianMixture,
     denoiser::{Denoiser, ExactDenoiser},
-    forward::{Kernel, standard_normal},
+    forward::{TransitionKernel, standard_normal},
     gaussian,
     metrics::Moments,
     schedule::{Schedule, ScheduleName, linear_beta},
@@ -175,7 +175,12 @@ fn kernel_solves_the_equations_of_the_moments() {
 #[test]
 fn kernel_starts_at_the_data() {
     for sde in SDES {
-        assert_eq!(kernel(&sde, 0.0), Kernel { signal: 1.0, variance: 0.0 }, "{} at t = 0", sde.name());
+        assert_eq!(
+            kernel(&sde, 0.0),
+            TransitionKernel { signal: 1.0, variance: 0.0 },
+            "{} at t = 0",
+            sde.name()
+        );
     }
 }
 
@@ -257,7 +262,7 @@ fn laplacian(mixture: &GaussianMixture, x: ArrayView1<f64>) -> f64 {
 fn hutchinson_averages_to_the_divergence() {
     // over all four pairs of signs, each as likely as the others, the mean is exactly the trace
     let data = three();
-    let at = Kernel { signal: 0.8, variance: 0.1 };
+    let at = TransitionKernel { signal: 0.8, variance: 0.1 };
     let noisy = data.diffused(at.signal, at.variance);
     let x = noisy.sample(20, &mut rng(4));
     let signs = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]];
@@ -285,7 +290,7 @@ fn hutchinson_averages_to_the_divergence() {
 fn hutchinson_of_a_gaussian_weighs_each_axis() {
     // J = −diag(1/v), so vᵀ J v = −Σ v_i²/variance_i
     let data = GaussianMixture::new(array![1.0], array![[0.0, 0.0, 0.0]], array![[0.5, 1.0, 2.0]]);
-    let at = Kernel { signal: 1.0, variance: 0.0 };
+    let at = TransitionKernel { signal: 1.0, variance: 0.0 };
     let v = standard_normal::<f64>(10, 3, &mut rng(5));
     let got = hutchinson(&data, &standard_normal(10, 3, &mut rng(6)), &v, at);
     for (row, v) in v.rows().into_iter().enumerate() {

@@ -11,8 +11,8 @@ use ddpm::{
     posterior::posterior_variance,
     reverse::FixedVariance,
     sampler::{
-        Knowing, MultiStep, Spacing, Step, ancestral, ancestral_step, apply, ddim, ddim_sigma, ddim_step,
-        dpm_solver, dpm_solver_step, encode_step, sample, time_grid,
+        MultiStep, OracleDenoiser, Spacing, Step, ancestral, ancestral_step, apply, ddim,
+        ddim_inversion_step, ddim_sigma, ddim_step, dpm_solver, dpm_solver_step, sample, time_grid,
     },
     schedule::{ScheduleName, half_log_snr},
 };
@@ -163,16 +163,16 @@ fn ddim_goes_from_each_grid_point_to_the_next_and_then_to_0() {
     // the grid. `t − T/n` is another time wherever the strides are uneven.
     let schedule = ScheduleName::Linear.schedule(1000).unwrap();
     let (x_0, eps) = (array![[0.3, -0.8]], array![[1.1, 0.4]]);
-    let knowing = Knowing { schedule: &schedule, x_0: &x_0 };
+    let oracle = OracleDenoiser { schedule: &schedule, x_0: &x_0 };
     let grids: [&[usize]; 5] =
         [&[1000, 750, 501, 251, 1], &[801, 451, 201, 51, 1], &[1000, 577, 13], &[20, 19], &[700]];
     for grid in grids {
         let steps = ddim(&schedule, grid, 0.0, None);
         let mut times = grid.iter().chain([&0]);
         let x = diffuse(&x_0, schedule.alpha_bar(grid[0]), &eps);
-        let end = sample(&steps, &knowing, x, &mut rng(3), |t, x| {
+        let end = sample(&steps, &oracle, x, &mut rng(3), |t, x| {
             let what = format!("grid {grid:?}, t = {t}");
-            assert_eq!(Some(&t), times.next(), "{what}: the time at which the denoiser is asked");
+            assert_eq!(Some(&t), times.next(), "{what}: the time at which the denoiser is called");
             let worst = largest_difference(x, &diffuse(&x_0, schedule.alpha_bar(t), &eps));
             assert!(worst < 1e-9, "{what}: x_t is off by {worst:.2e}");
         });
@@ -250,11 +250,11 @@ fn with_x_0_put_in(step: &Step) -> [f64; 2] {
 }
 
 #[test]
-fn encode_step_is_the_jump_down_s_inverse_for_the_same_eps() {
+fn ddim_inversion_step_is_the_jump_down_s_inverse_for_the_same_eps() {
     let schedule = ScheduleName::Cosine.schedule(100).unwrap();
     for (t, next) in [(0, 1), (0, 50), (1, 2), (20, 60), (98, 99)] {
-        let (up, down) = (encode_step(&schedule, t, next), ddim_step(&schedule, next, t, 0.0, None));
-        assert_eq!((up.t, up.noise, up.x_0), (t.max(1), 0.0, 0.0), "the step asked at {t}");
+        let (up, down) = (ddim_inversion_step(&schedule, t, next), ddim_step(&schedule, next, t, 0.0, None));
+        assert_eq!((up.t, up.noise, up.x_0), (t.max(1), 0.0, 0.0), "the step called at {t}");
         let (x, eps) = (0.7, -0.4);
         let there = up.x_t * x + up.eps * eps;
         let [of_x_t, of_eps] = with_x_0_put_in(&down);
@@ -263,16 +263,20 @@ fn encode_step_is_the_jump_down_s_inverse_for_the_same_eps() {
 }
 
 #[test]
-fn encode_step_asks_the_network_where_it_was_trained() {
+fn ddim_inversion_step_asks_the_network_where_it_was_trained() {
     let schedule = ScheduleName::Linear.schedule(10).unwrap();
-    assert_eq!(encode_step(&schedule, 0, 3).t, 1, "at t = 0 there is no noise to predict; 1 is nearest");
-    assert_eq!(encode_step(&schedule, 3, 7).t, 3);
+    assert_eq!(
+        ddim_inversion_step(&schedule, 0, 3).t,
+        1,
+        "at t = 0 there is no noise to predict; 1 is nearest"
+    );
+    assert_eq!(ddim_inversion_step(&schedule, 3, 7).t, 3);
 }
 
 #[test]
 #[should_panic(expected = "to a later step, not to 4")]
-fn encode_step_goes_up_only() {
-    encode_step(&ScheduleName::Linear.schedule(10).unwrap(), 4, 4);
+fn ddim_inversion_step_goes_up_only() {
+    ddim_inversion_step(&ScheduleName::Linear.schedule(10).unwrap(), 4, 4);
 }
 
 /// The factors of a jump as a function of x_t and x̂_0, and of the x̂_0 before.

@@ -6,10 +6,10 @@ use common::{assert_all_close, assert_close, rng};
 use ddpm::{
     Error,
     baselines::{
-        LearningConfig,
+        BaselineConfig,
         gan::{
-            GanConfig, GanTrainer, deceive, discriminator_loss, generator_loss, into_box, judge,
-            saturating_generator_loss, sigmoid, softplus,
+            GanConfig, GanTrainer, discriminator_gradient, discriminator_loss, generator_gradient,
+            generator_loss, into_box, saturating_generator_loss, sigmoid, softplus,
         },
         modes::{ModeReport, grid_of_gaussians, mode_counts},
         vae::{
@@ -22,7 +22,7 @@ use ddpm::{
     forward::standard_normal,
     gaussian::{DiagonalGaussian, kl_divergence, log_density},
     metrics::{mean, standard_error},
-    network::{Learner, LearnerConfig, MlpConfig, check::gradient_error, parameter_count, widest},
+    network::{Learner, LearnerConfig, MlpConfig, check::gradient_error, hidden_for_budget, parameter_count},
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis, array};
 use std::f64::consts::{LN_2, TAU};
@@ -285,12 +285,12 @@ fn grid_of_gaussians_is_centred_and_evenly_spaced() {
 
 // The networks' gradients.
 
-fn config() -> LearningConfig {
-    LearningConfig { steps: 10, batch: 4, hidden: 5, ..LearningConfig::default() }
+fn config() -> BaselineConfig {
+    BaselineConfig { steps: 10, batch: 4, hidden: 5, ..BaselineConfig::default() }
 }
 
 fn gan_config() -> GanConfig {
-    GanConfig { learning: LearningConfig { beta_1: 0.5, ..config() }, ..GanConfig::default() }
+    GanConfig { learning: BaselineConfig { beta_1: 0.5, ..config() }, ..GanConfig::default() }
 }
 
 #[test]
@@ -330,10 +330,11 @@ fn both_gradients_of_a_gan_are_those_of_finite_differences() {
     let trainer = GanTrainer::<f64>::new(gan_config(), 3, &mut rng(1)).unwrap();
     let draw = |seed| standard_normal(4, 3, &mut rng(seed));
     let (real, fake, z) = (draw(2), draw(3), draw(4));
-    let loss = |gan: &mut GanTrainer<f64>| judge(&mut gan.discriminator, &real, &fake);
+    let loss = |gan: &mut GanTrainer<f64>| discriminator_gradient(&mut gan.discriminator, &real, &fake);
     let error = gradient_error(&trainer, |gan| &mut gan.discriminator, loss, 11);
     assert_close("discriminator: relative error", error, 0.0, 1e-7);
-    let loss = |gan: &mut GanTrainer<f64>| deceive(&mut gan.generator, &mut gan.discriminator, &z, 1.7);
+    let loss =
+        |gan: &mut GanTrainer<f64>| generator_gradient(&mut gan.generator, &mut gan.discriminator, &z, 1.7);
     let error = gradient_error(&trainer, |gan| &mut gan.generator, loss, 11);
     assert_close("generator: relative error", error, 0.0, 1e-7);
 }
@@ -498,7 +499,7 @@ fn widest_uses_the_budget_and_no_more() {
     let budget = parameter_count(&MlpConfig::default());
     assert_eq!(budget, 99_074);
     for shapes in [GanTrainer::<f32>::shapes(&config(), 2), VaeTrainer::<f32>::shapes(&config(), 2)] {
-        let hidden = widest(budget, &shapes);
+        let hidden = hidden_for_budget(budget, &shapes);
         let cost = |hidden| -> usize {
             shapes.iter().map(|shape| parameter_count(&MlpConfig { hidden, ..shape.clone() })).sum()
         };
@@ -510,7 +511,7 @@ fn widest_uses_the_budget_and_no_more() {
 #[test]
 #[should_panic(expected = "3 parameters are too few")]
 fn a_budget_may_be_too_small() {
-    widest(3, &[MlpConfig::default()]);
+    hidden_for_budget(3, &[MlpConfig::default()]);
 }
 
 /// How many parameters differ between two networks.
@@ -543,7 +544,7 @@ fn a_step_changes_every_parameter_of_both_networks() {
 fn the_discriminator_learns_first_and_the_generator_follows_it() {
     // One blob far from where the generator begins: D tells the two apart, then G moves there.
     let blob = |n: usize, rng: &mut _| standard_normal::<f64>(n, 2, rng) * 0.2 + 1.5;
-    let learning = LearningConfig { steps: 400, batch: 32, hidden: 16, ..GanConfig::default().learning };
+    let learning = BaselineConfig { steps: 400, batch: 32, hidden: 16, ..GanConfig::default().learning };
     let config = GanConfig { learning, ..GanConfig::default() };
     let trainer = GanTrainer::<f32>::new(config, 2, &mut rng(1)).unwrap();
     let mut first_losses = Vec::new();
@@ -562,7 +563,7 @@ fn a_vae_learns_and_its_kl_warms_up() {
         let noise = standard_normal::<f64>(n, 2, rng);
         noise.mapv(|z| z.signum() + 0.1 * z)
     };
-    let learning = LearningConfig { steps: 600, batch: 32, hidden: 16, ..LearningConfig::default() };
+    let learning = BaselineConfig { steps: 600, batch: 32, hidden: 16, ..BaselineConfig::default() };
     let config = VaeConfig { learning, warm_up: 0.5 };
     let trainer = VaeTrainer::<f32>::new(config, 2, &mut rng(1)).unwrap();
     let weights = [0, 150, 300, 599].map(|step| kl_weight(step, 600, 0.5));
@@ -598,16 +599,16 @@ fn training_that_diverges_and_numbers_out_of_bounds_say_so() {
     let error = gan.run(&mut rng(1), far, |_| ()).unwrap_err();
     assert!(matches!(error, Error::Diverged { step: 1, .. }), "{error}");
 
-    let refused = |config: LearningConfig, says: &str| {
+    let rejected = |config: BaselineConfig, says: &str| {
         let error =
             GanTrainer::<f32>::new(GanConfig { learning: config, ..GanConfig::default() }, 2, &mut rng(1))
                 .unwrap_err()
                 .to_string();
         assert!(error.contains(says), "“{error}” does not say “{says}”");
     };
-    refused(LearningConfig { beta_1: 1.0, ..config() }, "β_1 is 1; it must lie in [0, 1)");
-    refused(LearningConfig { steps: 0, ..config() }, "training steps is 0");
-    refused(LearningConfig { hidden: 0, ..config() }, "hidden is 0");
+    rejected(BaselineConfig { beta_1: 1.0, ..config() }, "β_1 is 1; it must lie in [0, 1)");
+    rejected(BaselineConfig { steps: 0, ..config() }, "training steps is 0");
+    rejected(BaselineConfig { hidden: 0, ..config() }, "hidden is 0");
     let error = VaeTrainer::<f32>::new(VaeConfig { warm_up: 1.5, ..vae_config }, 2, &mut rng(1)).unwrap_err();
     assert!(error.to_string().contains("warm-up is 1.5; it must lie in [0, 1]"), "{error}");
 }
@@ -615,7 +616,7 @@ fn training_that_diverges_and_numbers_out_of_bounds_say_so() {
 #[test]
 fn a_learner_refuses_numbers_out_of_bounds() {
     let shape = config().shape(2, 2, 1.0);
-    let refused = LearnerConfig { steps: 0, ..config().learner() };
-    let error = Learner::<f64>::new(refused, shape, &mut rng(0)).unwrap_err().to_string();
+    let rejected = LearnerConfig { steps: 0, ..config().learner() };
+    let error = Learner::<f64>::new(rejected, shape, &mut rng(0)).unwrap_err().to_string();
     assert!(error.contains("training steps is 0; it must be at least 1"), "{error}");
 }

@@ -5,7 +5,7 @@ mod common;
 use common::{assert_close, rng};
 use ddpm::{
     bugs::{
-        Code, StepAudit, first_bad_beta, normality_scores, points, reseed_change, schedules,
+        StepAudit, Variant, first_bad_beta, normality_scores, points, reseed_change, schedules,
         standard_errors_off, step_audit, steps, unmoved_parameters,
     },
     denoiser::{ExactDenoiser, GaussianData},
@@ -34,11 +34,11 @@ fn first_bad_beta_rings_at_three_schedules_of_public_code() {
         let betas: Vec<f64> = (0..=1000).map(|t| schedule.beta(t)).collect();
         assert_eq!(first_bad_beta(&betas), None, "{name}");
     }
-    let divided = schedules::cosine_betas(1000, Code::Wrong).to_vec();
+    let divided = schedules::cosine_betas(1000, Variant::Wrong).to_vec();
     assert_eq!(first_bad_beta(&divided), Some(1), "B5: t/T divided as integers");
-    let scaled = schedules::scaled_betas(10, Code::Wrong).unwrap().to_vec();
+    let scaled = schedules::scaled_betas(10, Variant::Wrong).unwrap().to_vec();
     assert_eq!(first_bad_beta(&scaled), Some(6), "B11: β scaled by 1000/T at T = 10");
-    let bars = schedules::cosine_alpha_bars(1000, Code::Wrong);
+    let bars = schedules::cosine_alpha_bars(1000, Variant::Wrong);
     let uncapped: Vec<f64> =
         (0..=1000).map(|t| if t == 0 { 0.0 } else { 1.0 - bars[t] / bars[t - 1] }).collect();
     assert_eq!(first_bad_beta(&uncapped), Some(1000), "B12: the cosine without its cap");
@@ -73,7 +73,7 @@ fn normality_scores_of_normal_noise_are_standard_normal_themselves() {
 
 #[test]
 fn normality_scores_ring_at_uniform_noise() {
-    let noise = points::noise(10_000, 1, Code::Wrong, &mut rng(2));
+    let noise = points::noise(10_000, 1, Variant::Wrong, &mut rng(2));
     // √N/2, (1/12 − 1) √(N/2), −1.2 √(N/24); each scatters by less than 1
     for (score, expected) in normality_scores(noise.column(0)).into_iter().zip([50.0, -64.8, -24.5]) {
         assert_close("a score of uniform noise", score, expected, 2.0);
@@ -140,8 +140,8 @@ fn unmoved_parameters_wants_as_many_after_as_before() {
     unmoved_parameters(&[1.0, 2.0], &[1.0]);
 }
 
-fn audit(untrained: &[usize], unasked: &[usize], repeated: &[usize]) -> StepAudit {
-    StepAudit { untrained: untrained.to_vec(), unasked: unasked.to_vec(), repeated: repeated.to_vec() }
+fn audit(untrained: &[usize], uncalled: &[usize], repeated: &[usize]) -> StepAudit {
+    StepAudit { untrained: untrained.to_vec(), uncalled: uncalled.to_vec(), repeated: repeated.to_vec() }
 }
 
 #[test]
@@ -151,9 +151,13 @@ fn step_audit_finds_nothing_where_both_agree() {
         StepAudit::default(),
         "T = 4, all trained and asked"
     );
-    let trained: Vec<usize> = (0..2000).map(|_| steps::draw_time(20, Code::Right, &mut rng(4))).collect();
+    let trained: Vec<usize> = (0..2000).map(|_| steps::draw_time(20, Variant::Right, &mut rng(4))).collect();
     let all: Vec<usize> = trained.into_iter().chain(1..=20).collect();
-    assert_eq!(step_audit(20, &all, &steps::sampled_times(20, Code::Right)), StepAudit::default(), "T = 20");
+    assert_eq!(
+        step_audit(20, &all, &steps::sampled_times(20, Variant::Right)),
+        StepAudit::default(),
+        "T = 20"
+    );
 }
 
 #[test]
@@ -187,11 +191,12 @@ fn step_audit_names_each_step_that_is_amiss() {
 #[test]
 fn step_audit_rings_at_both_off_by_ones() {
     let mut generator = rng(5);
-    let trained: Vec<usize> = (0..2000).map(|_| steps::draw_time(20, Code::Wrong, &mut generator)).collect();
-    let asked = steps::sampled_times(20, Code::Wrong);
-    assert_eq!(step_audit(20, &trained, &asked), audit(&[20], &[1], &[]), "B8");
-    let asked = steps::loop_times(20, Code::Wrong);
-    assert_eq!(step_audit(20, &trained, &asked).unasked.len(), 20, "B9");
+    let trained: Vec<usize> =
+        (0..2000).map(|_| steps::draw_time(20, Variant::Wrong, &mut generator)).collect();
+    let called = steps::sampled_times(20, Variant::Wrong);
+    assert_eq!(step_audit(20, &trained, &called), audit(&[20], &[1], &[]), "B8");
+    let called = steps::loop_times(20, Variant::Wrong);
+    assert_eq!(step_audit(20, &trained, &called).uncalled.len(), 20, "B9");
 }
 
 #[test]
@@ -230,8 +235,8 @@ fn reseed_change_rings_at_noise_in_the_last_step() {
             sample(&[last(code)], &denoiser, x_1.clone(), &mut rng(seed), |_, _| ())
         })
     };
-    assert_eq!(change(Code::Right), 0.0, "Algorithm 2");
+    assert_eq!(change(Variant::Right), 0.0, "Algorithm 2");
     // the largest of 100 differences of two normals of variance β_1 = 10⁻³: about 2.5 · √2 · 0.032
-    let wrong = change(Code::Wrong);
+    let wrong = change(Variant::Wrong);
     assert!((0.06..0.25).contains(&wrong), "B7: {wrong}");
 }

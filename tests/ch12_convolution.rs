@@ -14,11 +14,11 @@ use ddpm_unet::{
         mlp::{features, mlp_forward, parameters_of, to_array, to_tensor},
     },
     network::{
-        Mode, UNet, Weights,
+        Compute, Phase, UNet,
         config::{Preset, UNetConfig},
     },
     operations::{
-        self, Activation, Geometry, Norm,
+        self, Activation, Geometry, GroupNormConfig,
         check::{Case, Difference, cases},
         reference,
         threads::in_order,
@@ -112,7 +112,7 @@ fn fast_upsampling_is_the_plain_one_at_odd_sizes() {
 fn fast_normalisation_is_the_plain_one_at_odd_sizes() {
     for ([h, w, channels], groups) in [([7, 7, 64], 8), ([3, 1, 6], 3), ([2, 2, 5], 5), ([9, 11, 300], 3)] {
         for activation in [Activation::Identity, Activation::Silu] {
-            let norm = Norm { groups, epsilon: 1e-5 };
+            let norm = GroupNormConfig { groups, epsilon: 1e-5 };
             let case = Case::new(
                 format!("{h}×{w}×{channels} in {groups}, {activation:?}"),
                 &[&[2, h, w, channels], &[channels], &[channels]],
@@ -176,7 +176,7 @@ fn shapes_that_do_not_fit_are_errors() {
         let error = operations::convolve(x, kernel, bias, geometry).unwrap_err().to_string();
         assert!(error.contains("shape mismatch") || error.contains("unexpected rank"), "{error}");
     }
-    let norm = Norm { groups: 2, epsilon: 1e-5 };
+    let norm = GroupNormConfig { groups: 2, epsilon: 1e-5 };
     let three = zeros(&[3]);
     let error = operations::group_norm(&x, &three, &three, norm, Activation::Silu).unwrap_err();
     assert!(error.to_string().contains("group_norm"), "{error}");
@@ -433,11 +433,11 @@ fn the_network_of_arrays_and_that_of_tensors_agree() {
 #[test]
 fn the_network_in_fused_operations_is_the_network_layer_by_layer() {
     let config = UNetConfig { dropout: 0.0, norm_num_groups: 8, ..UNetConfig::preset(Preset::Laptop) };
-    let network = UNet::loud(config, &mut StdRng::seed_from_u64(13), &Device::Cpu).unwrap();
+    let network = UNet::fully_initialised(config, &mut StdRng::seed_from_u64(13), &Device::Cpu).unwrap();
     let x = random(&[2, 28, 28, 1], &mut StdRng::seed_from_u64(14));
-    let mode = Mode::Train { seed: 1 };
+    let mode = Phase::Train { seed: 1 };
     let fused = network.forward(&x, &[7.0, 500.0], mode).unwrap();
-    let layered = network.read(&x, &[7.0, 500.0], &mut Weights::new(network.parameters(), mode)).unwrap();
+    let layered = network.read(&x, &[7.0, 500.0], &mut Compute::new(network.parameters(), mode)).unwrap();
     // rounding adds up over some sixty layers
     let error = difference(&fused, &layered);
     assert!(error < 1e-4, "outputs differ by {error:e}");

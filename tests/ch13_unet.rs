@@ -7,16 +7,16 @@ use ddpm_unet::{
         Betas, Exchange, Scheduler, kernel_from_diffusers, kernel_to_diffusers, read_folder, write_folder,
     },
     network::{
-        Mode, Probe, UNet, Weights,
+        Compute, Phase, Probe, UNet,
         architecture::skip_channels,
         block::{Attention, Residual, attention_block, residual_block},
         config::{Preset, UNetConfig},
         embedding::timestep_embedding,
-        interpreter::{Convolution, Reading},
-        parameters::Start,
-        summary::{Blueprint, Kind, residual_parameters},
+        interpreter::{Convolution, Interpreter},
+        parameters::Init,
+        summary::{Kind, ModelSummary, residual_parameters},
     },
-    operations::{self, Activation, Norm},
+    operations::{self, Activation, GroupNormConfig},
 };
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::{
@@ -93,14 +93,14 @@ fn noise(shape: &[usize], seed: u64) -> Tensor {
     Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap()
 }
 
-/// A small network with attention, three levels and a shortcut; nothing in it is silent.
+/// A small network with attention, three levels and a shortcut; no layer begins near zero.
 fn small() -> UNet {
     let config = UNetConfig {
         norm_num_groups: 2,
         layers_per_block: 1,
         ..UNetConfig::levels((8, 8), 2, &[4, 8, 8], &[1])
     };
-    UNet::loud(
+    UNet::fully_initialised(
         UNetConfig { attention_head_dim: Some(4), ..config },
         &mut StdRng::seed_from_u64(3),
         &Device::Cpu,
@@ -151,37 +151,37 @@ fn residual_of(name: &str, layer: &str, block: Residual) {
     let (network, stored) = (read_folder(&folder(name), &Device::Cpu).unwrap().network, stored(name));
     let x = channels_last(&stored[&format!("{layer}.x")]);
     let time = &stored[&format!("{layer}.time")];
-    let mut weights = Weights::new(network.parameters(), Mode::Evaluate);
+    let mut weights = Compute::new(network.parameters(), Phase::Evaluate);
     let y = residual_block(&mut weights, layer, &x, time, block).unwrap();
     let what = format!("{name}'s {layer}, {block:?}");
     assert_near(&what, &y, &channels_last(&stored[&format!("{layer}.y")]), 1e-5);
 }
 
 /// Where the weights of each of a block's layers begin: the half width of their distribution.
-fn beginnings(block: impl FnOnce(&mut Blueprint)) -> HashMap<String, f64> {
-    let mut blueprint = Blueprint::default();
-    block(&mut blueprint);
-    let parameters = blueprint.layers.into_iter().flat_map(|layer| layer.parameters);
+fn beginnings(block: impl FnOnce(&mut ModelSummary)) -> HashMap<String, f64> {
+    let mut summary = ModelSummary::default();
+    block(&mut summary);
+    let parameters = summary.layers.into_iter().flat_map(|layer| layer.parameters);
     parameters
-        .filter_map(|parameter| match parameter.start {
-            Start::Uniform(bound) => Some((parameter.name, bound)),
-            Start::Constant(_) => None,
+        .filter_map(|parameter| match parameter.init {
+            Init::Uniform(bound) => Some((parameter.name, bound)),
+            Init::Constant(_) => None,
         })
         .collect()
 }
 
-/// That of a block's layers only the last begins next to silent.
+/// That of a block's layers only the last begins near zero.
 #[track_caller]
 fn assert_silent(begin: &HashMap<String, f64>, last: &str) {
     for (name, &bound) in begin {
-        let silent = bound < 1e-4;
-        assert_eq!(silent, name == last, "{name} begins within ±{bound:.1e}: next to silent");
+        let near_zero = bound < 1e-4;
+        assert_eq!(near_zero, name == last, "{name} begins within ±{bound:.1e}");
     }
 }
 
 #[test]
 fn residual_block_is_that_of_diffusers_where_the_channels_change() {
-    let norm = Norm { groups: 4, epsilon: 1e-6 };
+    let norm = GroupNormConfig { groups: 4, epsilon: 1e-6 };
     residual_of(
         "paper",
         "down_blocks.1.resnets.0",
@@ -191,7 +191,7 @@ fn residual_block_is_that_of_diffusers_where_the_channels_change() {
 
 #[test]
 fn residual_block_is_that_of_diffusers_where_they_stay_and_the_sum_is_divided() {
-    let norm = Norm { groups: 3, epsilon: 1e-3 };
+    let norm = GroupNormConfig { groups: 3, epsilon: 1e-3 };
     let divisor = 2_f64.sqrt();
     residual_of(
         "options",
@@ -202,10 +202,10 @@ fn residual_block_is_that_of_diffusers_where_they_stay_and_the_sum_is_divided() 
 
 #[test]
 fn residual_block_begins_next_to_silent() {
-    let norm = Norm { groups: 4, epsilon: 1e-6 };
+    let norm = GroupNormConfig { groups: 4, epsilon: 1e-6 };
     let block = Residual { inputs: 8, outputs: 16, norm, dropout: 0.1, divisor: 1.0 };
-    let begin = beginnings(|blueprint| {
-        residual_block(blueprint, "block", &vec![8, 8, 8], &vec![32], block).unwrap();
+    let begin = beginnings(|summary| {
+        residual_block(summary, "block", &vec![8, 8, 8], &vec![32], block).unwrap();
     });
     assert_eq!(begin.len(), 4, "two convolutions, the time, the shortcut: {begin:?}");
     assert_silent(&begin, "block.conv2.weight");
@@ -216,15 +216,18 @@ fn residual_block_drops_numbers_before_its_last_convolution_while_it_learns() {
     let (network, stored) = (read_folder(&folder("paper"), &Device::Cpu).unwrap().network, stored("paper"));
     let layer = "down_blocks.1.resnets.0";
     let (x, time) = (channels_last(&stored[&format!("{layer}.x")]), &stored[&format!("{layer}.time")]);
-    let norm = Norm { groups: 4, epsilon: 1e-6 };
-    let run = |dropout: f64, mode: Mode| {
+    let norm = GroupNormConfig { groups: 4, epsilon: 1e-6 };
+    let run = |dropout: f64, mode: Phase| {
         let block = Residual { inputs: 8, outputs: 16, norm, dropout, divisor: 1.0 };
         let y =
-            residual_block(&mut Weights::new(network.parameters(), mode), layer, &x, time, block).unwrap();
+            residual_block(&mut Compute::new(network.parameters(), mode), layer, &x, time, block).unwrap();
         numbers(&y)
     };
-    let train = |seed| Mode::Train { seed };
-    assert!(run(0.5, Mode::Evaluate) == run(0.0, Mode::Evaluate), "something was dropped where it predicts");
+    let train = |seed| Phase::Train { seed };
+    assert!(
+        run(0.5, Phase::Evaluate) == run(0.0, Phase::Evaluate),
+        "something was dropped where it predicts"
+    );
     assert!(run(0.0, train(1)) == run(0.0, train(2)), "a share of 0 dropped something");
     assert!(
         run(0.5, train(1)) != run(0.5, train(2)),
@@ -236,10 +239,10 @@ fn residual_block_drops_numbers_before_its_last_convolution_while_it_learns() {
     );
     // nearly all dropped: what is left is the shortcut and the last convolution's bias, the same at every pixel
     let block = Residual { inputs: 8, outputs: 16, norm, dropout: 0.0, divisor: 1.0 };
-    let mut weights = Weights::new(network.parameters(), Mode::Evaluate);
+    let mut weights = Compute::new(network.parameters(), Phase::Evaluate);
     let shortcut = weights.convolve(&format!("{layer}.conv_shortcut"), &x, Convolution::same(16, 1)).unwrap();
     let y = residual_block(
-        &mut Weights::new(network.parameters(), train(3)),
+        &mut Compute::new(network.parameters(), train(3)),
         layer,
         &x,
         time,
@@ -254,17 +257,17 @@ fn attention_of(name: &str, layer: &str, block: Attention) {
     let (network, stored) = (read_folder(&folder(name), &Device::Cpu).unwrap().network, stored(name));
     let x = channels_last(&stored[&format!("{layer}.x")]);
     let y =
-        attention_block(&mut Weights::new(network.parameters(), Mode::Evaluate), layer, &x, block).unwrap();
+        attention_block(&mut Compute::new(network.parameters(), Phase::Evaluate), layer, &x, block).unwrap();
     let what = format!("{name}'s {layer}, {block:?}");
     assert_near(&what, &y, &channels_last(&stored[&format!("{layer}.y")]), 1e-5);
 }
 
 #[test]
 fn attention_block_begins_next_to_silent() {
-    let norm = Norm { groups: 4, epsilon: 1e-6 };
+    let norm = GroupNormConfig { groups: 4, epsilon: 1e-6 };
     let block = Attention { channels: 16, head: 16, norm, divisor: 1.0 };
-    let begin = beginnings(|blueprint| {
-        attention_block(blueprint, "block", &vec![4, 4, 16], block).unwrap();
+    let begin = beginnings(|summary| {
+        attention_block(summary, "block", &vec![4, 4, 16], block).unwrap();
     });
     assert_eq!(begin.len(), 4, "Q, K, V and the way out: {begin:?}");
     assert_silent(&begin, "block.to_out.0.weight");
@@ -272,7 +275,7 @@ fn attention_block_begins_next_to_silent() {
 
 #[test]
 fn attention_block_with_one_head_is_that_of_diffusers() {
-    let norm = Norm { groups: 4, epsilon: 1e-6 };
+    let norm = GroupNormConfig { groups: 4, epsilon: 1e-6 };
     attention_of(
         "paper",
         "down_blocks.1.attentions.0",
@@ -282,7 +285,7 @@ fn attention_block_with_one_head_is_that_of_diffusers() {
 
 #[test]
 fn attention_block_with_heads_is_that_of_diffusers() {
-    let norm = Norm { groups: 2, epsilon: 1e-3 };
+    let norm = GroupNormConfig { groups: 2, epsilon: 1e-3 };
     let divisor = 2_f64.sqrt();
     attention_of("options", "mid_block.attentions.0", Attention { channels: 6, head: 2, norm, divisor });
 }
@@ -327,9 +330,9 @@ fn kernel_from_diffusers_moves_each_number_to_its_place() {
 fn residual_parameters_are_as_many_as_the_blueprint_counts() {
     for preset in Preset::ALL {
         let config = UNetConfig::preset(preset);
-        let blueprint = Blueprint::of(&config, 256, 256).unwrap();
+        let summary = ModelSummary::of(&config, 256, 256).unwrap();
         let of = |block: &str| {
-            blueprint
+            summary
                 .layers
                 .iter()
                 .filter(|layer| layer.name.starts_with(block))
@@ -365,7 +368,7 @@ fn the_network_is_that_of_diffusers() {
         let (Exchange { network, scheduler }, stored) =
             (read_folder(&folder(name), &Device::Cpu).unwrap(), stored(name));
         let found = network
-            .forward(&channels_last(&stored["x"]), &times(&stored["timesteps"]), Mode::Evaluate)
+            .forward(&channels_last(&stored["x"]), &times(&stored["timesteps"]), Phase::Evaluate)
             .unwrap();
         let error = relative_error(&found, &channels_last(&stored["y"]));
         assert!(error < 1e-5, "{name}: {error}");
@@ -553,7 +556,7 @@ fn half_precision_and_a_pipeline_s_subfolders_are_read() {
 #[test]
 fn sizes_that_cannot_be_halved_are_refused() {
     let network = small();
-    let message = network.forward(&noise(&[1, 8, 6, 2], 1), &[1.0], Mode::Evaluate).unwrap_err().to_string();
+    let message = network.forward(&noise(&[1, 8, 6, 2], 1), &[1.0], Phase::Evaluate).unwrap_err().to_string();
     assert!(message.contains("8 × 6") && message.contains("8 × 8"), "{message}");
     for (size, fits) in [(28, true), (32, true), (30, false), (7, false), (0, false), (4, true)] {
         assert_eq!(UNetConfig::preset(Preset::Laptop).check_size(size, 28).is_ok(), fits, "{size}");
@@ -578,10 +581,10 @@ fn every_shape_can_be_built_and_its_blueprint_tells_the_truth() {
         let text = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<UNetConfig>(&text).unwrap(), config, "{text}");
         let network = UNet::fresh(config.clone(), &mut StdRng::seed_from_u64(1), &Device::Cpu).unwrap();
-        let blueprint = Blueprint::of(&config, 8, 16).unwrap();
-        assert_eq!(blueprint.count(), network.parameters().count(), "{channels:?}");
-        let y = network.forward(&noise(&[2, 8, 16, 2], 1), &[1.0, 9.0], Mode::Evaluate).unwrap();
-        assert_eq!(&y.dims()[1..], blueprint.layers.last().unwrap().shape, "{channels:?}");
+        let summary = ModelSummary::of(&config, 8, 16).unwrap();
+        assert_eq!(summary.count(), network.parameters().count(), "{channels:?}");
+        let y = network.forward(&noise(&[2, 8, 16, 2], 1), &[1.0, 9.0], Phase::Evaluate).unwrap();
+        assert_eq!(&y.dims()[1..], summary.layers.last().unwrap().shape, "{channels:?}");
     }
 }
 
@@ -594,11 +597,11 @@ fn multiplications_are_counted_right() {
         add_attention: false,
         ..UNetConfig::levels((4, 4), 1, &[2], &[])
     };
-    let blueprint = Blueprint::of(&config, 4, 4).unwrap();
+    let summary = ModelSummary::of(&config, 4, 4).unwrap();
     let convolutions = 16 * 9 * (2 + 2 * 2 * 2 + 2 * 2 * 4 + (4 * 2 + 2 * 2) * 2 + 2);
-    let found: u64 = blueprint.kind(Kind::Convolution).map(|layer| layer.multiplications).sum();
+    let found: u64 = summary.kind(Kind::Convolution).map(|layer| layer.multiplications).sum();
     assert_eq!(found, convolutions);
-    let shortcuts: u64 = blueprint.kind(Kind::Shortcut).map(|layer| layer.multiplications).sum();
+    let shortcuts: u64 = summary.kind(Kind::Shortcut).map(|layer| layer.multiplications).sum();
     assert_eq!(shortcuts, 2 * 16 * 4 * 2);
 }
 
@@ -608,7 +611,8 @@ fn a_fresh_network_begins_by_predicting_next_to_nothing() {
     let [a, b] = [1, 1]
         .map(|seed| UNet::fresh(config.clone(), &mut StdRng::seed_from_u64(seed), &Device::Cpu).unwrap());
     let x = noise(&[2, 28, 28, 1], 1);
-    let [a, b] = [a, b].map(|network| numbers(&network.forward(&x, &[1.0, 1000.0], Mode::Evaluate).unwrap()));
+    let [a, b] =
+        [a, b].map(|network| numbers(&network.forward(&x, &[1.0, 1000.0], Phase::Evaluate).unwrap()));
     assert_eq!(a, b, "the same seed gives the same network");
     let largest = a.iter().fold(0.0_f64, |largest, number| largest.max(number.abs()));
     assert!(largest > 0.0 && largest < 1e-3, "{largest}");
@@ -618,13 +622,13 @@ fn a_fresh_network_begins_by_predicting_next_to_nothing() {
 fn the_output_depends_on_t() {
     let network = small();
     let x = noise(&[1, 8, 8, 2], 1);
-    let at = |t| network.forward(&x, &[t], Mode::Evaluate).unwrap();
+    let at = |t| network.forward(&x, &[t], Phase::Evaluate).unwrap();
     for (s, t) in [(1.0, 2.0), (1.0, 1000.0), (999.0, 1000.0)] {
         let change = relative_error(&at(s), &at(t));
         assert!(change > 1e-4, "t = {s} and {t}: {change}");
     }
     // one t per image: a batch is no more than its images
-    let batch = network.forward(&Tensor::cat(&[&x, &x], 0).unwrap(), &[7.0, 900.0], Mode::Evaluate).unwrap();
+    let batch = network.forward(&Tensor::cat(&[&x, &x], 0).unwrap(), &[7.0, 900.0], Phase::Evaluate).unwrap();
     for (row, t) in [7.0, 900.0].into_iter().enumerate() {
         assert!(relative_error(&batch.narrow(0, row, 1).unwrap(), &at(t)) < 1e-5, "t = {t}");
     }
@@ -633,9 +637,9 @@ fn the_output_depends_on_t() {
 #[test]
 fn every_parameter_gets_a_gradient_but_one_kind_that_has_none() {
     let fresh = UNet::fresh(small().config().clone(), &mut StdRng::seed_from_u64(5), &Device::Cpu).unwrap();
-    for (network, name) in [(small(), "loud"), (fresh, "fresh")] {
+    for (network, name) in [(small(), "fully initialised"), (fresh, "fresh")] {
         let (x, eps) = (noise(&[3, 8, 8, 2], 1), noise(&[3, 8, 8, 2], 2));
-        let predicted = network.forward(&x, &[1.0, 500.0, 1000.0], Mode::Train { seed: 1 }).unwrap();
+        let predicted = network.forward(&x, &[1.0, 500.0, 1000.0], Phase::Train { seed: 1 }).unwrap();
         let gradients = (predicted - eps).unwrap().sqr().unwrap().mean_all().unwrap().backward().unwrap();
         for (parameter, variable) in network.parameters().names().iter().zip(network.parameters().variables())
         {
@@ -657,7 +661,7 @@ fn every_parameter_gets_a_gradient_but_one_kind_that_has_none() {
 #[test]
 fn nothing_reaches_the_parameters_while_it_evaluates() {
     let network = small();
-    let y = network.forward(&noise(&[1, 8, 8, 2], 1), &[1.0], Mode::Evaluate).unwrap();
+    let y = network.forward(&noise(&[1, 8, 8, 2], 1), &[1.0], Phase::Evaluate).unwrap();
     let gradients = y.sum_all().unwrap().backward().unwrap();
     assert!(network.parameters().variables().iter().all(|variable| gradients.get(variable).is_none()));
 }
@@ -668,10 +672,10 @@ fn the_gradient_of_the_whole_network_is_that_of_finite_differences() {
     let (x, w, t) = (noise(&[2, 8, 8, 2], 1), noise(&[2, 8, 8, 2], 2), [3.0, 700.0]);
     // in doubles from the output on: only the network rounds
     let loss = || {
-        let y = network.forward(&x, &t, Mode::Evaluate).unwrap();
+        let y = network.forward(&x, &t, Phase::Evaluate).unwrap();
         numbers(&y).iter().zip(numbers(&w)).map(|(y, w)| y * w).sum::<f64>()
     };
-    let y = network.forward(&x, &t, Mode::Train { seed: 1 }).unwrap();
+    let y = network.forward(&x, &t, Phase::Train { seed: 1 }).unwrap();
     let gradients = (y * &w).unwrap().sum_all().unwrap().backward().unwrap();
     for (seed, (name, variable)) in
         (10..).zip(network.parameters().names().iter().zip(network.parameters().variables()))
@@ -704,7 +708,7 @@ fn the_gradient_of_the_whole_network_is_that_of_finite_differences() {
 fn group_norm_leaves_mean_0_and_variance_1_in_each_group() {
     let x = ((noise(&[2, 6, 5, 12], 1) * 7.0).unwrap() + 3.0).unwrap();
     let [one, zero] = [1.0_f32, 0.0].map(|value| Tensor::full(value, 12, &Device::Cpu).unwrap());
-    let norm = Norm { groups: 3, epsilon: 1e-5 };
+    let norm = GroupNormConfig { groups: 3, epsilon: 1e-5 };
     let y = operations::group_norm(&x, &one, &zero, norm, Activation::Identity).unwrap();
     let groups = y.reshape((2, 30, 3, 4)).unwrap().transpose(1, 2).unwrap().contiguous().unwrap();
     for group in numbers(&groups).chunks(120) {
@@ -720,18 +724,18 @@ fn dropout_is_drawn_from_its_seed_and_only_while_training() {
     let network = UNet::new(config, small().parameters().clone()).unwrap();
     let x = noise(&[2, 8, 8, 2], 1);
     let of = |network: &UNet, mode| numbers(&network.forward(&x, &[1.0, 2.0], mode).unwrap());
-    assert_eq!(of(&network, Mode::Train { seed: 1 }), of(&network, Mode::Train { seed: 1 }));
-    assert_ne!(of(&network, Mode::Train { seed: 1 }), of(&network, Mode::Train { seed: 2 }));
-    assert_eq!(of(&network, Mode::Evaluate), of(&small(), Mode::Evaluate), "no dropout when evaluating");
+    assert_eq!(of(&network, Phase::Train { seed: 1 }), of(&network, Phase::Train { seed: 1 }));
+    assert_ne!(of(&network, Phase::Train { seed: 1 }), of(&network, Phase::Train { seed: 2 }));
+    assert_eq!(of(&network, Phase::Evaluate), of(&small(), Phase::Evaluate), "no dropout when evaluating");
 }
 
 #[test]
 fn a_probe_computes_the_same_and_takes_its_time() {
     let network = small();
     let x = noise(&[2, 8, 8, 2], 1);
-    let mut probe = Probe::new(network.parameters(), Mode::Evaluate);
+    let mut probe = Probe::new(network.parameters(), Phase::Evaluate);
     let found = network.read(&x, &[1.0, 2.0], &mut probe).unwrap();
-    assert_eq!(numbers(&found), numbers(&network.forward(&x, &[1.0, 2.0], Mode::Evaluate).unwrap()));
+    assert_eq!(numbers(&found), numbers(&network.forward(&x, &[1.0, 2.0], Phase::Evaluate).unwrap()));
     for kind in Kind::ALL {
         assert!(probe.seconds(kind) > 0.0, "{kind}");
     }

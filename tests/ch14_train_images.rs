@@ -18,16 +18,16 @@ use ddpm_unet::{
     },
     network::{
         config::UNetConfig,
-        parameters::{Parameters, Specification, Start},
+        parameters::{Init, Parameters, Specification},
     },
     train::{
-        Asked, Batch, Event, Feed, Outcome, Setting, TrainConfig, Trainer,
+        Batch, BatchStream, Event, Outcome, RunConfig, RunOptions, TrainConfig, Trainer,
         checkpoint::{Checkpoint, CheckpointFolder, Found},
         gradient::accumulate,
-        judging_batch, losses,
+        losses,
         optimizer::{Gradient, Optimizer, OptimizerConfig, learning_rate},
-        run,
-        stream::{Purpose, draw_time, epoch_order, generator, place_in_epochs},
+        rng_streams::{Purpose, draw_time, epoch_order, generator, place_in_epochs},
+        run, validation_batch,
     },
 };
 use ndarray::{Array2, Axis, s};
@@ -89,14 +89,14 @@ fn numbers() -> TrainConfig {
         batch: 20,
         warm_up: 3,
         save_every: 4,
-        judged_images: 8,
+        validation_images: 8,
         seed: 5,
         ..Default::default()
     }
 }
 
-fn setting(training: TrainConfig) -> Setting {
-    Setting::new(tiny(), (ScheduleName::Linear, 100), training, &collection(30)).unwrap()
+fn setting(training: TrainConfig) -> RunConfig {
+    RunConfig::new(tiny(), (ScheduleName::Linear, 100), training, &collection(30)).unwrap()
 }
 
 /// Takes a run to its end, or until so many steps were taken.
@@ -182,7 +182,7 @@ fn learning_rate_copes_without_a_rise_and_without_a_fall() {
 
 #[test]
 fn weight_decay_shrinks_the_weights_and_the_average_follows() {
-    let specification = Specification { name: "w".into(), shape: vec![4], start: Start::Constant(2.0) };
+    let specification = Specification { name: "w".into(), shape: vec![4], init: Init::Constant(2.0) };
     let parameters = Parameters::fresh(&[specification], &mut rng(1), CPU).unwrap();
     let numbers = OptimizerConfig { max_gradient_norm: 1.0, weight_decay: 0.3, ema_decay: 0.5 };
     let mut optimizer = Optimizer::new(&parameters, numbers).unwrap();
@@ -336,22 +336,22 @@ fn accumulate_adds_to_what_is_there() {
 
 // The stream of batches.
 
-fn feed_of<'a>(source: &'a Numbered, schedule: &'a Schedule, flips: bool) -> Feed<'a> {
-    Feed::new(source, schedule, (11, 20, flips))
+fn feed_of<'a>(source: &'a Numbered, schedule: &'a Schedule, flips: bool) -> BatchStream<'a> {
+    BatchStream::new(source, schedule, (11, 20, flips))
 }
 
 #[test]
 fn an_epoch_sees_every_image_once_even_across_batches() {
     let (source, schedule) = (Numbered(30), Schedule::linear(100, 1e-3, 0.1).unwrap());
-    let mut feed = feed_of(&source, &schedule, false);
-    let indices: Vec<usize> = (0..6).flat_map(|step| feed.batch(step).unwrap().indices).collect();
+    let mut batch_stream = feed_of(&source, &schedule, false);
+    let indices: Vec<usize> = (0..6).flat_map(|step| batch_stream.batch(step).unwrap().indices).collect();
     for epoch in indices.chunks(30) {
         let mut sorted = epoch.to_vec();
         sorted.sort_unstable();
         assert!(sorted.into_iter().eq(0..30), "{epoch:?}");
     }
     let mut pixels = [0.0; 64];
-    let batch = feed.batch(2).unwrap();
+    let batch = batch_stream.batch(2).unwrap();
     for (row, &index) in batch.x_0.rows().into_iter().zip(&batch.indices) {
         source.image(index, &mut pixels).unwrap();
         assert_eq!(row.to_vec(), pixels);
@@ -361,25 +361,25 @@ fn an_epoch_sees_every_image_once_even_across_batches() {
 #[test]
 fn a_batch_does_not_depend_on_the_batches_before_it_nor_on_threads() {
     let (source, schedule) = (Numbered(30), Schedule::linear(100, 1e-3, 0.1).unwrap());
-    let mut feed = feed_of(&source, &schedule, true);
-    let batches: Vec<Batch> = (0..5).map(|step| feed.batch(step).unwrap()).collect();
+    let mut batch_stream = feed_of(&source, &schedule, true);
+    let batches: Vec<Batch> = (0..5).map(|step| batch_stream.batch(step).unwrap()).collect();
     for threads in [1, 3] {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let again = pool.install(|| feed_of(&source, &schedule, true).batch(3).unwrap());
         assert_eq!(again, batches[3], "{threads} threads");
     }
     assert_ne!(batches[0].eps, batches[1].eps);
-    let other = Feed::new(&source, &schedule, (12, 20, true)).batch(3).unwrap();
+    let other = BatchStream::new(&source, &schedule, (12, 20, true)).batch(3).unwrap();
     assert_ne!(other.t, batches[3].t, "another seed");
 }
 
 #[test]
 fn a_batch_holds_normal_noise_uniform_times_and_their_x_t() {
     let (source, schedule) = (Numbered(30), Schedule::linear(100, 1e-3, 0.1).unwrap());
-    let mut feed = feed_of(&source, &schedule, false);
+    let mut batch_stream = feed_of(&source, &schedule, false);
     let (mut eps, mut times) = (Vec::new(), Vec::new());
     for step in 0..200 {
-        let batch = feed.batch(step).unwrap();
+        let batch = batch_stream.batch(step).unwrap();
         if step == 0 {
             for (i, &t) in batch.t.iter().enumerate() {
                 let row = |array: &Array2<f32>| array.slice(s![i..=i, ..]).mapv(f64::from);
@@ -402,10 +402,10 @@ fn a_batch_holds_normal_noise_uniform_times_and_their_x_t() {
 #[test]
 fn half_of_the_images_are_mirrored_if_asked() {
     let (source, schedule) = (Numbered(30), Schedule::linear(100, 1e-3, 0.1).unwrap());
-    let mut feed = feed_of(&source, &schedule, true);
+    let mut batch_stream = feed_of(&source, &schedule, true);
     let (mut mirrored, mut pixels) = (0, [0.0; 64]);
     for step in 0..50 {
-        let batch = feed.batch(step).unwrap();
+        let batch = batch_stream.batch(step).unwrap();
         for (row, &index) in batch.x_0.rows().into_iter().zip(&batch.indices) {
             source.image(index, &mut pixels).unwrap();
             if row.to_vec() != pixels {
@@ -422,10 +422,10 @@ fn half_of_the_images_are_mirrored_if_asked() {
 #[test]
 fn the_judging_batch_spreads_its_times_evenly() {
     let schedule = Schedule::linear(100, 1e-3, 0.1).unwrap();
-    let batch = judging_batch(&Numbered(30), &schedule, 1, 10).unwrap();
+    let batch = validation_batch(&Numbered(30), &schedule, 1, 10).unwrap();
     assert_eq!(batch.t, [1, 11, 21, 31, 41, 51, 61, 71, 81, 91]);
-    assert_eq!(batch, judging_batch(&Numbered(30), &schedule, 1, 10).unwrap());
-    assert_eq!(judging_batch(&Numbered(3), &schedule, 1, 10).unwrap().len(), 3);
+    assert_eq!(batch, validation_batch(&Numbered(30), &schedule, 1, 10).unwrap());
+    assert_eq!(validation_batch(&Numbered(3), &schedule, 1, 10).unwrap().len(), 3);
 }
 
 #[test]
@@ -433,7 +433,8 @@ fn generators_differ_by_seed_purpose_and_count() {
     let first = |seed, purpose, count| generator(seed, purpose, count).random::<u64>();
     let mut seen = Vec::new();
     for seed in [0, 1, 256] {
-        for purpose in [Purpose::Weights, Purpose::Order, Purpose::Example, Purpose::Dropout, Purpose::Judge]
+        for purpose in
+            [Purpose::Weights, Purpose::Order, Purpose::Example, Purpose::Dropout, Purpose::Validation]
         {
             seen.extend((0..4).map(|count| first(seed, purpose, count)));
         }
@@ -451,8 +452,8 @@ fn a_fresh_network_knows_nothing_and_learns() {
     let training = TrainConfig { steps: 150, learning_rate: 4e-3, ..numbers() };
     let (source, schedule) = (Numbered(30), setting(training.clone()).schedule().unwrap());
     let mut trainer = Trainer::new(setting(training), CPU).unwrap();
-    let mut feed = Feed::new(&source, &schedule, (5, 20, false));
-    let reports = trainer.take_steps(&mut feed, 150).unwrap();
+    let mut batch_stream = BatchStream::new(&source, &schedule, (5, 20, false));
+    let reports = trainer.take_steps(&mut batch_stream, 150).unwrap();
     // E ε² = 1 over 20 · 64 numbers, with a standard deviation of √(2/1280) = 0.04
     assert_close("the first loss", reports[0].loss, 1.0, 0.2);
     let last = reports[120..].iter().map(|report| report.loss).sum::<f64>() / 30.0;
@@ -470,9 +471,9 @@ fn a_step_changes_every_parameter() {
     };
     let before = values(&trainer);
     let (source, schedule) = (Numbered(30), trainer.schedule().clone());
-    let mut feed = Feed::new(&source, &schedule, (5, 20, false));
+    let mut batch_stream = BatchStream::new(&source, &schedule, (5, 20, false));
     // the last layer begins near 0, so that in the first step hardly anything comes through to the others
-    trainer.take_steps(&mut feed, 3).unwrap();
+    trainer.take_steps(&mut batch_stream, 3).unwrap();
     for ((name, before), after) in
         trainer.network().parameters().names().iter().zip(before).zip(values(&trainer))
     {
@@ -489,8 +490,8 @@ fn the_weights_do_not_depend_on_the_number_of_threads() {
             let (source, schedule) = (Numbered(30), setting(numbers()).schedule().unwrap());
             let training = TrainConfig { batch: 40, ..numbers() }; // chunks of 16, 16 and 8
             let mut trainer = Trainer::new(setting(training), CPU).unwrap();
-            let mut feed = Feed::new(&source, &schedule, (5, 40, false));
-            trainer.take_steps(&mut feed, 3).unwrap();
+            let mut batch_stream = BatchStream::new(&source, &schedule, (5, 40, false));
+            trainer.take_steps(&mut batch_stream, 3).unwrap();
             trainer.checkpoint().unwrap()
         })
     };
@@ -500,9 +501,9 @@ fn the_weights_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn the_average_is_judged_always_on_the_same() {
     let mut trainer = Trainer::new(setting(numbers()), CPU).unwrap();
-    let batch = judging_batch(&Numbered(30), trainer.schedule(), 5, 20).unwrap();
-    let judged = trainer.judge(&batch).unwrap();
-    assert_eq!(trainer.judge(&batch).unwrap(), judged);
+    let batch = validation_batch(&Numbered(30), trainer.schedule(), 5, 20).unwrap();
+    let judged = trainer.evaluate(&batch).unwrap();
+    assert_eq!(trainer.evaluate(&batch).unwrap(), judged);
     let one_by_one = losses(&trainer.denoiser().unwrap(), &batch, CPU).unwrap();
     assert_eq!(one_by_one.len(), 20);
     assert_close("mean", one_by_one.iter().sum::<f64>() / 20.0, judged.loss, 1e-12);
@@ -515,7 +516,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_leaves_the_last_checkpoint() {
     let mut trainer = Trainer::new(setting(numbers()), CPU).unwrap();
     train(&mut trainer, &folder, 4);
     let mut checkpoint = folder.newest().unwrap().checkpoint;
-    checkpoint.setting.training.learning_rate = 1e30;
+    checkpoint.config.training.learning_rate = 1e30;
     let mut trainer = Trainer::resume(checkpoint, CPU).unwrap();
     let error =
         run(&mut trainer, &collection(30), &folder, &AtomicBool::new(false), |_, _| Ok(())).unwrap_err();
@@ -528,7 +529,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_leaves_the_last_checkpoint() {
 fn bad_numbers_are_named() {
     let good = numbers();
     for (named, training) in [
-        ("--steps", TrainConfig { steps: 0, ..good.clone() }),
+        ("--training-steps", TrainConfig { steps: 0, ..good.clone() }),
         ("--batch", TrainConfig { batch: 0, ..good.clone() }),
         ("--save-every", TrainConfig { save_every: 0, ..good.clone() }),
         ("--learning-rate", TrainConfig { learning_rate: 0.0, ..good.clone() }),
@@ -544,9 +545,9 @@ fn bad_numbers_are_named() {
 
 #[test]
 fn a_network_that_does_not_fit_the_images_is_refused() {
-    let refused = |network: UNetConfig| {
+    let rejected = |network: UNetConfig| {
         let error =
-            Setting::new(network, (ScheduleName::Linear, 100), numbers(), &collection(3)).unwrap_err();
+            RunConfig::new(network, (ScheduleName::Linear, 100), numbers(), &collection(3)).unwrap_err();
         error.to_string()
     };
     let deep = UNetConfig {
@@ -555,9 +556,9 @@ fn a_network_that_does_not_fit_the_images_is_refused() {
         up_block_types: vec![tiny().up_block_types[0]; 5],
         ..tiny()
     };
-    let error = refused(deep);
+    let error = rejected(deep);
     assert!(error.contains("8 × 8") && error.contains("multiples of 16"), "{error}");
-    let error = refused(UNetConfig { in_channels: 3, out_channels: 3, ..tiny() });
+    let error = rejected(UNetConfig { in_channels: 3, out_channels: 3, ..tiny() });
     assert!(error.contains("3 channels") && error.contains("to 1"), "{error}");
 }
 
@@ -593,7 +594,7 @@ fn a_run_that_was_stopped_anywhere_ends_with_the_same_file() {
 fn a_checkpoint_is_read_as_it_was_written() {
     let (_place, folder, path) = trained(5);
     let checkpoint = Checkpoint::load(&path).unwrap();
-    assert_eq!((checkpoint.step, checkpoint.setting.clone()), (5, setting(numbers())));
+    assert_eq!((checkpoint.step, checkpoint.config.clone()), (5, setting(numbers())));
     assert_eq!(checkpoint.history.steps.len(), 5);
     let again = folder.path().join("again.safetensors");
     checkpoint.save(&again).unwrap();
@@ -626,7 +627,7 @@ fn a_checkpoint_for_sampling_is_a_quarter_of_the_size_and_does_not_go_on() {
     let read = Checkpoint::load(&light).unwrap();
     assert_eq!((read.average(), read.weights()), (whole.average(), None));
     assert!(read.last_denoiser(CPU).unwrap().is_none());
-    assert_eq!((read.step, &read.history, &read.setting), (whole.step, &whole.history, &whole.setting));
+    assert_eq!((read.step, &read.history, &read.config), (whole.step, &whole.history, &whole.config));
     let size = |path: &Path| fs::metadata(path).unwrap().len() as f64;
     assert!((size(&light) / size(&path) - 0.25).abs() < 0.1, "{} of {} bytes", size(&light), size(&path));
     assert!(whole.is_whole() && !read.is_whole());
@@ -681,9 +682,9 @@ fn what_was_just_saved_stays_even_beside_checkpoints_of_more_steps() {
     let (_place, folder, _) = trained(12);
     let early = {
         let (source, schedule) = (Numbered(30), setting(numbers()).schedule().unwrap());
-        let mut feed = Feed::new(&source, &schedule, (numbers().seed, numbers().batch, false));
+        let mut batch_stream = BatchStream::new(&source, &schedule, (numbers().seed, numbers().batch, false));
         let mut trainer = Trainer::new(setting(numbers()), CPU).unwrap();
-        trainer.take_steps(&mut feed, 3).unwrap();
+        trainer.take_steps(&mut batch_stream, 3).unwrap();
         trainer.checkpoint().unwrap()
     };
     for keep in [2, 1] {
@@ -838,32 +839,33 @@ fn a_checkpoint_that_cannot_be_written_stops_nothing_before_the_end() {
 fn a_run_of_another_setting_does_not_go_on() {
     let (_place, _, path) = trained(5);
     let checkpoint = Checkpoint::load(&path).unwrap();
-    let refused = |asked: Asked, images: usize| {
-        asked.continued(&checkpoint, &collection(images)).unwrap_err().to_string()
+    let rejected = |options: RunOptions, images: usize| {
+        options.continued(&checkpoint, &collection(images)).unwrap_err().to_string()
     };
-    let nothing = Asked::default;
-    for (named, asked) in [
-        ("--batch is 21", Asked { batch: Some(21), ..nothing() }),
-        ("--schedule is \"cosine\"", Asked { schedule: Some(ScheduleName::Cosine), ..nothing() }),
-        ("--timesteps is 7", Asked { timesteps: Some(7), ..nothing() }),
-        ("--dropout is 0.5", Asked { dropout: Some(0.5), ..nothing() }),
-        ("--warm-up is 4", Asked { warm_up: Some(4), ..nothing() }),
-        ("--ema is 0.5", Asked { ema_decay: Some(0.5), ..nothing() }),
-        ("--flips is true", Asked { flips: true, ..nothing() }),
-        ("--seed is 6", Asked { seed: Some(6), ..nothing() }),
-        ("--network is laptop", Asked { network: Some("laptop".into()), ..nothing() }),
+    let nothing = RunOptions::default;
+    for (named, options) in [
+        ("--batch is 21", RunOptions { batch: Some(21), ..nothing() }),
+        ("--schedule is \"cosine\"", RunOptions { schedule: Some(ScheduleName::Cosine), ..nothing() }),
+        ("--diffusion-steps is 7", RunOptions { diffusion_steps: Some(7), ..nothing() }),
+        ("--dropout is 0.5", RunOptions { dropout: Some(0.5), ..nothing() }),
+        ("--warm-up is 4", RunOptions { warm_up: Some(4), ..nothing() }),
+        ("--ema is 0.5", RunOptions { ema_decay: Some(0.5), ..nothing() }),
+        ("--flips is true", RunOptions { flips: true, ..nothing() }),
+        ("--seed is 6", RunOptions { seed: Some(6), ..nothing() }),
+        ("--network is laptop", RunOptions { network: Some("laptop".into()), ..nothing() }),
     ] {
-        let error = refused(asked, 30);
+        let error = rejected(options, 30);
         assert!(error.contains(named) && error.contains("checkpoint"), "{named}: {error}");
     }
-    let error = refused(nothing(), 31);
+    let error = rejected(nothing(), 31);
     assert!(error.contains("--data"), "{error}");
 
-    let asked = Asked { batch: Some(20), steps: Some(99), learning_rate: Some(0.5), ..nothing() };
-    let setting = asked.continued(&checkpoint, &collection(30)).unwrap();
+    let options =
+        RunOptions { batch: Some(20), training_steps: Some(99), learning_rate: Some(0.5), ..nothing() };
+    let setting = options.continued(&checkpoint, &collection(30)).unwrap();
     assert_eq!((setting.training.steps, setting.training.learning_rate), (99, 0.5));
     let same = nothing().continued(&checkpoint, &collection(30)).unwrap();
-    assert_eq!(same, checkpoint.setting);
+    assert_eq!(same, checkpoint.config);
 }
 
 #[test]
@@ -930,25 +932,25 @@ fn a_folder_of_idx_files_is_read_under_its_own_names() {
 #[test]
 fn what_is_no_set_of_images_is_named() {
     let place = tempfile::tempdir().unwrap();
-    let refused = || Collection::open(Some(place.path()), None).err().unwrap().to_string();
-    assert!(refused().contains("check the path after --data"));
+    let rejected = || Collection::open(Some(place.path()), None).err().unwrap().to_string();
+    assert!(rejected().contains("check the path after --data"));
     let error = Collection::open(Some(&place.path().join("nowhere")), None).err().unwrap().to_string();
     assert!(error.contains("nowhere"), "{error}");
 
     let file = place.path().join("train-images-idx3-ubyte");
     let labels = [&[0, 0, 8, 1, 0, 0, 0, 1][..], &[5]].concat();
     fs::write(&file, labels).unwrap();
-    assert!(refused().contains("a file of labels"), "{}", refused());
+    assert!(rejected().contains("a file of labels"), "{}", rejected());
     fs::write(&file, idx(0)).unwrap();
-    assert!(refused().contains("0 images"), "{}", refused());
+    assert!(rejected().contains("0 images"), "{}", rejected());
     assert!(IdxImages::open(&file).is_err());
     fs::write(&file, &idx(4)[..30]).unwrap();
-    assert!(refused().contains("the end of the file"), "{}", refused());
+    assert!(rejected().contains("the end of the file"), "{}", rejected());
     fs::write(&file, idx(4)).unwrap();
     let error = Collection::open(Some(place.path()), Some(32)).err().unwrap().to_string();
     assert!(error.contains("--size is 32"), "{error}");
     fs::write(place.path().join("other-train-images-idx3-ubyte"), idx(4)).unwrap();
-    assert!(refused().contains("one set of images"), "{}", refused());
+    assert!(rejected().contains("one set of images"), "{}", rejected());
 }
 
 #[test]
@@ -999,16 +1001,16 @@ fn pictures_are_found_cut_to_squares_and_the_broken_ones_named() {
     image::RgbaImage::from_pixel(8, 8, image::Rgba([0, 0, 0, 0])).save(at("deep/deeper/c.PNG")).unwrap();
     fs::write(at("notes.txt"), "no picture").unwrap();
 
-    let refused = |size| PictureFolder::open(place.path(), size, |_, _| ()).err().unwrap().to_string();
-    assert!(refused(None).contains("--size is missing"), "{}", refused(None));
-    assert!(refused(Some(2)).contains("4 to 1024"), "{}", refused(Some(2)));
+    let rejected = |size| PictureFolder::open(place.path(), size, |_, _| ()).err().unwrap().to_string();
+    assert!(rejected(None).contains("--size is missing"), "{}", rejected(None));
+    assert!(rejected(Some(2)).contains("4 to 1024"), "{}", rejected(Some(2)));
 
     let whole = fs::read(at("a.png")).unwrap();
     fs::write(at("deep/broken.png"), &whole[..whole.len() - 20]).unwrap();
     fs::write(at("deep/text.jpg"), "not a picture").unwrap();
     let mut seen = Vec::new();
     let watch = |more, all| seen.push((more, all));
-    let collection = Collection::open_watching(Some(place.path()), Some(4), watch).unwrap();
+    let collection = Collection::open_with_progress(Some(place.path()), Some(4), watch).unwrap();
     assert_eq!(seen, [(0, 5), (5, 5)], "none is decoded, then all");
     assert_eq!((collection.train.len(), collection.train.shape()), (3, (4, 4, 3)));
     let names: Vec<_> = collection.unreadable.iter().map(|bad| bad.path.clone()).collect();

@@ -8,26 +8,26 @@ use ddpm::{
     course,
     denoiser::{ExactDenoiser, PosteriorMean},
     reverse::FixedVariance,
-    sampler::{Spacing, Step, ancestral, encode, moments_drawn, time_grid},
+    sampler::{Spacing, Step, ancestral, ddim_inversion, moments_drawn, time_grid},
     schedule::{Schedule, ScheduleName},
 };
 use ddpm_unet::{
-    denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},
+    denoiser::{CallCounter, GaussianImages, ImageDenoiser, NetworkDenoiser},
     images::{
         Collection, Split, batch,
-        grid::{Sheet, strip},
+        grid::{ImageGrid, strip},
         mnist,
         pixels::pixel,
     },
-    network::{Mode, UNet, config::UNetConfig, parameters::Parameters},
+    network::{Phase, UNet, config::UNetConfig, parameters::Parameters},
     sample::{
-        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingPlan, apply,
+        Inpainting, Known, LatentMoments, Opened, PixelStats, Sampler, SamplingPlan, apply,
         forward::{diffuse, diffuse_between, standard_normal},
         inpaint, mean_squared_errors, open, predict_x_0, psnr, replace_known, sample, seam_roughness,
-        shipped_checkpoint, spherical,
+        shipped_checkpoint, slerp,
     },
     train::{
-        Setting, TrainConfig, Trainer,
+        RunConfig, TrainConfig, Trainer,
         checkpoint::{Checkpoint, CheckpointFolder},
     },
 };
@@ -125,8 +125,8 @@ fn apply_multiplies_and_adds() {
     assert_close("x_2, x̂_0 = 1 within 1.1", got(&unclipped), mean(1.0) + 0.1 * z, 1e-6);
     let still = Step { noise: 0.0, ..STEP };
     assert_close("x_2, no noise", got(&still), mean(1.0), 1e-6);
-    let unasked = numbers(&apply(&still, &one(eps), &one(x_t), &one(f64::INFINITY)).unwrap())[0];
-    assert_close("x_2, no noise: z is left out, not multiplied by 0", unasked, mean(1.0), 1e-6);
+    let uncalled = numbers(&apply(&still, &one(eps), &one(x_t), &one(f64::INFINITY)).unwrap())[0];
+    assert_close("x_2, no noise: z is left out, not multiplied by 0", uncalled, mean(1.0), 1e-6);
 }
 
 #[test]
@@ -197,14 +197,14 @@ fn sample_is_the_chain_of_part_i() {
 #[test]
 fn sample_asks_the_denoiser_once_a_step() {
     let schedule = Schedule::linear(30, 1e-3, 0.2).unwrap();
-    let counting = Counting::new(Rows::new().images(&schedule));
+    let counter = CallCounter::new(Rows::new().images(&schedule));
     let mut visited = Vec::new();
-    sample(&ancestral(&schedule, FixedVariance::Beta, None), &counting, noise(2, 5), &mut rng(6), |t, _| {
+    sample(&ancestral(&schedule, FixedVariance::Beta, None), &counter, noise(2, 5), &mut rng(6), |t, _| {
         visited.push(t);
         Ok(())
     })
     .unwrap();
-    assert_eq!(counting.calls(), 30);
+    assert_eq!(counter.calls(), 30);
     assert_eq!(visited, (0..=30).rev().collect::<Vec<_>>());
 }
 
@@ -225,13 +225,13 @@ fn sample_adds_no_noise_in_the_last_step() {
 #[test]
 fn ddim_asks_for_nothing_but_the_noise_it_began_with() {
     let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
-    let counting = Counting::new(Rows::new().images(&schedule));
+    let counter = CallCounter::new(Rows::new().images(&schedule));
     let run = |eta, seed| {
         let steps = Sampler::Ddim(eta).steps(&schedule, 20, Spacing::Trailing, Some(1.5)).unwrap();
-        sample(&steps, &counting, noise(3, 30), &mut rng(seed), |_, _| Ok(())).unwrap()
+        sample(&steps, &counter, noise(3, 30), &mut rng(seed), |_, _| Ok(())).unwrap()
     };
     assert_eq!(apart(&run(0.0, 1), &run(0.0, 2)), 0.0, "η = 0: another generator, the same images");
-    assert_eq!(counting.calls(), 40, "20 calls each");
+    assert_eq!(counter.calls(), 40, "20 calls each");
     assert!(apart(&run(0.5, 1), &run(0.5, 2)) > 0.1, "η = ½ does draw noise");
 }
 
@@ -276,7 +276,7 @@ fn encoding_and_decoding_give_an_image_back() {
     for count in [10, 40, 160, 640] {
         let grid = time_grid(1000, count, Spacing::Trailing).unwrap();
         let run = |steps: &[Step], x| sample(steps, &images, x, &mut rng(0), |_, _| Ok(())).unwrap();
-        let latent = run(&encode(&schedule, &grid), x_0.clone());
+        let latent = run(&ddim_inversion(&schedule, &grid), x_0.clone());
         let back = run(&Sampler::Ddim(0.0).along(&schedule, &grid, None).unwrap(), latent);
         let error = apart(&back, &x_0);
         assert!(error < 0.5 * before, "{count} steps up and down: {error:.2e} after {before:.2e}");
@@ -302,13 +302,13 @@ fn sampler_refuses_what_a_reader_can_get_wrong() {
 #[test]
 fn sample_stops_where_watch_says_so() {
     let schedule = Schedule::linear(30, 1e-3, 0.2).unwrap();
-    let counting = Counting::new(Rows::new().images(&schedule));
+    let counter = CallCounter::new(Rows::new().images(&schedule));
     let steps = ancestral(&schedule, FixedVariance::Beta, None);
-    let stopped = sample(&steps, &counting, noise(2, 8), &mut rng(9), |t, _| {
+    let stopped = sample(&steps, &counter, noise(2, 8), &mut rng(9), |t, _| {
         if t == 20 { Err(ddpm::Error::NoSteps.into()) } else { Ok(()) }
     });
     assert!(stopped.is_err());
-    assert_eq!(counting.calls(), 10);
+    assert_eq!(counter.calls(), 10);
 }
 
 #[test]
@@ -360,9 +360,9 @@ fn diffuse_between_is_the_chain_s_steps_in_one() {
     }
 }
 
-// ANCHOR: spherical_keeps_the_angle_s_share_and_the_length
+// ANCHOR: slerp_keeps_the_angle_s_share_and_the_length
 #[test]
-fn spherical_keeps_the_angle_s_share_and_the_length() {
+fn slerp_keeps_the_angle_s_share_and_the_length() {
     let dot = |a: &Tensor, b: &Tensor| numbers(a).iter().zip(numbers(b)).map(|(a, b)| a * b).sum::<f64>();
     // two images of length 3, 50° apart
     let (length, angle) = (3.0, 50f64.to_radians());
@@ -371,47 +371,47 @@ fn spherical_keeps_the_angle_s_share_and_the_length() {
         Tensor::from_vec(pixels.to_vec(), (1, 2, 2, 1), CPU).unwrap()
     };
     for share in [0.0, 0.2, 0.5, 0.9, 1.0] {
-        let got = spherical(&plane(0.0), &plane(angle), share).unwrap();
+        let got = slerp(&plane(0.0), &plane(angle), share).unwrap();
         let expected = plane(share * angle);
         let (found, wanted) = (numbers(&got), numbers(&expected));
         assert!(apart(&got, &expected) < 1e-6, "{share} of the way: got {found:?}, expected {wanted:?}");
         assert_close(&format!("length at {share}"), dot(&got, &got).sqrt(), length, 1e-5);
     }
 }
-// ANCHOR_END: spherical_keeps_the_angle_s_share_and_the_length
+// ANCHOR_END: slerp_keeps_the_angle_s_share_and_the_length
 
 #[test]
-fn spherical_gives_each_image_its_own_way() {
+fn slerp_gives_each_image_its_own_way() {
     let (a, b) = (noise(3, 15), noise(3, 16));
-    let all = spherical(&a, &b, 0.3).unwrap();
+    let all = slerp(&a, &b, 0.3).unwrap();
     for i in 0..3 {
         let one = |x: &Tensor| x.narrow(0, i, 1).unwrap();
-        let alone = spherical(&one(&a), &one(&b), 0.3).unwrap();
+        let alone = slerp(&one(&a), &one(&b), 0.3).unwrap();
         let off = apart(&one(&all), &alone);
         assert!(off < 1e-6, "image {i}: in a batch and alone it comes out apart by {off:.1e}");
     }
 }
 
 #[test]
-fn spherical_between_parallel_images_is_a_straight_line() {
+fn slerp_between_parallel_images_is_a_straight_line() {
     let a = noise(2, 17);
-    let off = apart(&spherical(&a, &(&a * 2.0).unwrap(), 0.25).unwrap(), &(&a * 1.25).unwrap());
+    let off = apart(&slerp(&a, &(&a * 2.0).unwrap(), 0.25).unwrap(), &(&a * 1.25).unwrap());
     assert!(off < 1e-5, "a quarter of the way from a to 2 a: off by {off:.1e}");
     for seed in 0..50 {
         // the cosine of an image and itself is 1 up to rounding, and may be more
         let a = noise(1, seed);
-        let off = apart(&spherical(&a, &(&a * 3.0).unwrap(), 0.5).unwrap(), &(&a * 2.0).unwrap());
+        let off = apart(&slerp(&a, &(&a * 3.0).unwrap(), 0.5).unwrap(), &(&a * 2.0).unwrap());
         assert!(off < 1e-5, "half of the way from a to 3 a: off by {off:.1e}");
     }
 }
 
 #[test]
-fn spherical_stays_a_normal_noise_where_a_straight_line_does_not() {
+fn slerp_stays_a_normal_noise_where_a_straight_line_does_not() {
     // Two noises of 10⁴ pixels: variance 1 ± 4·√(2/10⁴) on the circle, ½ in the middle of the line.
     let noise = |seed| standard_normal((1, 100, 100, 1), &mut rng(seed), CPU).unwrap();
     let variance = |x: &Tensor| numbers(x).iter().map(|x| x * x).sum::<f64>() / 1e4;
     let (a, b) = (noise(18), noise(19));
-    assert_close("on the circle", variance(&spherical(&a, &b, 0.5).unwrap()), 1.0, 0.06);
+    assert_close("on the circle", variance(&slerp(&a, &b, 0.5).unwrap()), 1.0, 0.06);
     assert_close("on the line", variance(&((a + b).unwrap() * 0.5).unwrap()), 0.5, 0.03);
 }
 
@@ -487,11 +487,11 @@ fn inpaint_by_replacement_falls_short_and_repeats_make_up_for_it() {
     let steps = ancestral(&schedule, FixedVariance::Beta, None);
     let mut short = Vec::new();
     for repeats in [1, 16] {
-        let counting = Counting::new(GaussianImages::pair(&schedule, 0.5, 0.8, CPU).unwrap());
+        let counter = CallCounter::new(GaussianImages::pair(&schedule, 0.5, 0.8, CPU).unwrap());
         let how = Inpainting { schedule: &schedule, known: &known, repeats };
         let x_t = standard_normal((count, 1, 2, 1), &mut rng(26), CPU).unwrap();
-        let drawn = inpaint(&how, &steps, &counting, x_t, &mut rng(27), |_, _| Ok(())).unwrap();
-        assert_eq!(counting.calls(), 100 * repeats, "calls with {repeats} repeats");
+        let drawn = inpaint(&how, &steps, &counter, x_t, &mut rng(27), |_, _| Ok(())).unwrap();
+        assert_eq!(counter.calls(), 100 * repeats, "calls with {repeats} repeats");
         let mean = rows(&drawn).mean_axis(ndarray::Axis(0)).unwrap();
         assert_close("the known pixel", mean[0], 0.8, 1e-5);
         let expected = mean_of_inpainting(&schedule, &steps, 0.8, repeats);
@@ -516,7 +516,7 @@ fn seam_roughness_looks_at_pairs_across_the_seam_only() {
 #[test]
 fn ink_counts_what_it_says() {
     let images = Tensor::new(&[[-1.0f32, 1.0], [0.5, -0.2], [1.2, -0.95], [1.04, -7.0]], CPU).unwrap();
-    let ink = Ink::of(&images).unwrap();
+    let ink = PixelStats::of(&images).unwrap();
     assert_close("mean", ink.mean, (0.5 - 0.2 + 1.2 - 0.95 + 1.04 - 7.0) / 8.0, 1e-6);
     assert_close("grey", ink.grey, 2.0 / 8.0, 1e-6);
     assert_close("outside", ink.outside, 2.0 / 8.0, 1e-6);
@@ -552,7 +552,7 @@ fn the_network_s_answer_does_not_depend_on_threads_or_chunks() {
     for count in [1, 7, 30] {
         let x_t = standard_normal((count, 8, 8, 1), &mut rng(40), CPU).unwrap();
         let t: Vec<f64> = (0..count).map(|i| (1 + 33 * i) as f64).collect();
-        let whole = network.forward(&x_t, &t, Mode::Evaluate).unwrap();
+        let whole = network.forward(&x_t, &t, Phase::Evaluate).unwrap();
         let largest = whole.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
         assert!(largest > 0.1, "a network that says nothing proves nothing");
         let one = with_threads(1, || denoiser.predict_each(&x_t, &t).unwrap());
@@ -566,7 +566,7 @@ fn the_network_s_answer_does_not_depend_on_threads_or_chunks() {
             assert!(error < 1e-5, "{count} images in chunks of {chunk}: {error:.1e}");
         }
         let same = denoiser.predict(&x_t, 300.0).unwrap();
-        let expected = network.forward(&x_t, &vec![300.0; count], Mode::Evaluate).unwrap();
+        let expected = network.forward(&x_t, &vec![300.0; count], Phase::Evaluate).unwrap();
         assert!(apart(&same, &expected) / f64::from(largest) < 1e-5, "one t for {count} images");
     }
 }
@@ -588,12 +588,12 @@ fn a_denoiser_takes_a_t_between_two_steps() {
     let denoiser = NetworkDenoiser::new(network.clone(), schedule).unwrap();
     let x_t = standard_normal((1, 8, 8, 1), &mut rng(41), CPU).unwrap();
     let at = |t| denoiser.predict(&x_t, t).unwrap();
-    assert_eq!(apart(&at(2.5), &network.forward(&x_t, &[2.5], Mode::Evaluate).unwrap()), 0.0);
+    assert_eq!(apart(&at(2.5), &network.forward(&x_t, &[2.5], Phase::Evaluate).unwrap()), 0.0);
     let (before, after) = (apart(&at(2.5), &at(2.0)), apart(&at(2.5), &at(3.0)));
     assert!(before > 0.0 && after > 0.0, "t = 2.5 differs by {before} from 2 and by {after} from 3");
     for t in [0.5, 10.5, f64::NAN] {
-        let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| denoiser.predict(&x_t, t)));
-        assert!(refused.is_err(), "t = {t} lies outside of 1…10");
+        let rejected = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| denoiser.predict(&x_t, t)));
+        assert!(rejected.is_err(), "t = {t} lies outside of 1…10");
     }
 }
 
@@ -632,7 +632,7 @@ fn a_sheet_has_every_image_in_its_place() {
             .map(|(i, c)| f32::from(shade(i, c)) / 127.5 - 1.0)
             .collect();
         let images = Tensor::from_vec(values, (5, 2, 3, channels), CPU).unwrap();
-        let picture = Sheet::new(2).scale(2).draw(&images).unwrap();
+        let picture = ImageGrid::new(2).scale(2).draw(&images).unwrap();
         let drawn = picture.image().to_rgb8();
         assert_eq!(drawn.dimensions(), (3 + 2 * (6 + 3), 3 + 3 * (4 + 3)));
         for (x, y, rgb) in drawn.enumerate_pixels() {
@@ -653,7 +653,7 @@ fn a_sheet_has_every_image_in_its_place() {
 fn a_sheet_of_nothing_or_of_four_channels_is_refused() {
     let images =
         |count, channels| Tensor::zeros((count, 2, 2, channels), candle_core::DType::F32, CPU).unwrap();
-    let message = |images: Tensor| Sheet::new(2).draw(&images).unwrap_err().to_string();
+    let message = |images: Tensor| ImageGrid::new(2).draw(&images).unwrap_err().to_string();
     assert!(message(images(0, 1)).contains("at least 1"));
     assert!(message(images(1, 4)).contains("1 or 3"));
 }
@@ -675,7 +675,7 @@ fn a_gif_has_a_frame_a_sheet_and_its_exact_greys() {
     use image::AnimationDecoder;
     let sheets: Vec<Tensor> =
         (0..3).map(|k| Tensor::full(k as f32 * 0.5 - 0.7, (2, 4, 4, 1), CPU).unwrap()).collect();
-    let bytes = Sheet::new(2).gif(&sheets, 100).unwrap();
+    let bytes = ImageGrid::new(2).gif(&sheets, 100).unwrap();
     let decoder = image::codecs::gif::GifDecoder::new(std::io::Cursor::new(bytes)).unwrap();
     let frames = decoder.into_frames().collect_frames().unwrap();
     assert_eq!(frames.len(), 3);
@@ -722,7 +722,7 @@ fn checkpoint() -> Checkpoint {
     let network = UNetConfig { norm_num_groups: 4, ..UNetConfig::levels((28, 28), 1, &[4, 8], &[]) };
     let collection = Collection::open(None, None).unwrap();
     let training = TrainConfig { steps: 3, batch: 2, ..TrainConfig::default() };
-    let setting = Setting::new(network, (ScheduleName::Cosine, 1000), training, &collection).unwrap();
+    let setting = RunConfig::new(network, (ScheduleName::Cosine, 1000), training, &collection).unwrap();
     Trainer::new(setting, CPU).unwrap().checkpoint().unwrap()
 }
 

@@ -16,8 +16,8 @@ use ddpm::{
 use ddpm_unet::{
     denoiser::GaussianImages,
     evaluate::{
-        Opinions,
-        classifier::{Classifier, TrainingConfig, train},
+        Predictions,
+        classifier::{Classifier, ClassifierTrainConfig, train},
         code::{HistogramCode, gzip_bits_per_dim},
         frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of, symmetric_root},
         likelihood::{PIXELS, Plan, Rule, measure, predict_rows, strata, stratified_sum},
@@ -350,7 +350,7 @@ impl ImageSource for Bars {
 
 fn trained(seed: u64, passes: usize) -> Classifier {
     let classifier = Classifier::fresh((SIDE, SIDE, 1), 2, &mut rng(seed), CPU).unwrap();
-    let config = TrainingConfig { passes, batch: 50, learning_rate: 3e-3 };
+    let config = ClassifierTrainConfig { passes, batch: 50, learning_rate: 3e-3 };
     let bars = Bars(400);
     train(&classifier, &bars, &bars.labels(), config, &mut rng(seed), |_| ()).unwrap();
     classifier
@@ -366,8 +366,8 @@ fn a_classifier_learns_to_tell_bars_apart_and_says_so_with_confidence() {
     let bars = Bars(160);
     let indices: Vec<usize> = (0..160).collect();
     let fresh = Classifier::fresh((SIDE, SIDE, 1), 2, &mut rng(1), CPU).unwrap();
-    let before = Opinions::on_source(&fresh, &bars, &indices, CPU).unwrap();
-    let after = Opinions::on_source(&trained(1, 5), &bars, &indices, CPU).unwrap();
+    let before = Predictions::on_source(&fresh, &bars, &indices, CPU).unwrap();
+    let after = Predictions::on_source(&trained(1, 5), &bars, &indices, CPU).unwrap();
     assert_close("accuracy", after.accuracy(&bars.labels()), 1.0, 0.0);
     assert!(before.accuracy(&bars.labels()) < 0.8, "it could read before it had learned");
     assert!(mean(after.confidences().view()) > 0.95, "confidence {}", mean(after.confidences().view()));
@@ -391,9 +391,9 @@ fn a_classifier_is_the_same_on_any_number_of_threads() {
 fn opinions_on_many_images_are_those_on_each() {
     let classifier = trained(3, 1);
     let (bars, indices) = (Bars(250), (0..250).collect::<Vec<_>>());
-    let all = Opinions::on_source(&classifier, &bars, &indices, CPU).unwrap();
+    let all = Predictions::on_source(&classifier, &bars, &indices, CPU).unwrap();
     for i in [0, 99, 100, 249] {
-        let one = Opinions::on_source(&classifier, &bars, &[i], CPU).unwrap();
+        let one = Predictions::on_source(&classifier, &bars, &[i], CPU).unwrap();
         let difference = (&all.features.row(i) - &one.features.row(0)).mapv(f64::abs).sum();
         assert_close(&format!("features of image {i}"), difference, 0.0, 1e-4);
     }
@@ -410,22 +410,22 @@ fn a_classifier_comes_back_from_disk_as_it_was_and_damaged_files_are_refused() {
     assert_eq!((read.shape(), read.classes()), ((SIDE, SIDE, 1), 2));
 
     let whole = fs::read(&path).unwrap();
-    let refuse = |bytes: &[u8], reason: &str| {
+    let reject = |bytes: &[u8], reason: &str| {
         fs::write(&path, bytes).unwrap();
         let error = Classifier::load(&path, CPU).unwrap_err().to_string();
         let named = error.contains(path.to_str().unwrap()) && error.contains(reason);
         assert!(named, "“{error}” does not name the file and “{reason}”");
     };
-    refuse(&whole[..whole.len() / 2], "no safetensors file");
-    refuse(b"", "no safetensors file");
+    reject(&whole[..whole.len() / 2], "no safetensors file");
+    reject(b"", "no safetensors file");
     let mut nan = whole.clone();
     let last = nan.len() - 4;
     nan[last..].copy_from_slice(&f32::NAN.to_le_bytes());
-    refuse(&nan, "not finite");
+    reject(&nan, "not finite");
     let renamed = String::from_utf8_lossy(&whole[8..200]).replace("8 8 1 2", "8 8 3 2");
     let mut other = whole.clone();
     other[8..200].copy_from_slice(renamed.as_bytes());
-    refuse(&other, "conv1.weight of shape");
+    reject(&other, "conv1.weight of shape");
     let missing = Classifier::load(&folder.path().join("none"), CPU).unwrap_err().to_string();
     assert!(missing.contains("cannot read the classifier"), "{missing}");
 }
@@ -434,7 +434,7 @@ fn a_classifier_comes_back_from_disk_as_it_was_and_damaged_files_are_refused() {
 fn a_classifier_refuses_images_of_another_shape() {
     let classifier = Classifier::fresh((SIDE, SIDE, 1), 2, &mut rng(5), CPU).unwrap();
     let images = Tensor::zeros((1, 12, 8, 1), candle_core::DType::F32, CPU).unwrap();
-    let error = classifier.look(&images).unwrap_err().to_string();
+    let error = classifier.classify(&images).unwrap_err().to_string();
     assert!(error.contains("12 × 8 × 1") && error.contains("8 × 8 × 1"), "{error}");
     let error = Classifier::fresh((10, 8, 1), 2, &mut rng(5), CPU).unwrap_err().to_string();
     assert!(error.contains("10 × 8 × 1") && error.contains("halved twice"), "{error}");

@@ -1,4 +1,4 @@
-//! Heun and Dormand–Prince: their orders, their tolerances, and what they refuse.
+//! Heun and Dormand–Prince: their orders, their tolerances, and what they reject.
 
 mod common;
 
@@ -50,10 +50,10 @@ fn heun_is_of_order_2() {
 
 #[test]
 fn heun_runs_backwards_and_meets_both_ends() {
-    let mut asked = Vec::new();
+    let mut called = Vec::new();
     let back = heun(
         |t, x: &Array1<f64>| {
-            asked.push(t);
+            called.push(t);
             wave(t, x)
         },
         arr1(&[2f64.sin().exp(), -3.0 * 2f64.sin().exp()]),
@@ -63,7 +63,7 @@ fn heun_runs_backwards_and_meets_both_ends() {
     .unwrap();
     assert_close("x(0.1)", back[0], 0.1f64.sin().exp(), 2e-5);
     assert_close("the other entry", back[1], -3.0 * 0.1f64.sin().exp(), 6e-5);
-    assert_eq!((asked[0], asked[asked.len() - 1], asked.len()), (2.0, 0.1, 600), "first, last, calls");
+    assert_eq!((called[0], called[called.len() - 1], called.len()), (2.0, 0.1, 600), "first, last, calls");
 }
 
 #[test]

@@ -12,9 +12,9 @@ use ddpm::{
     posterior::posterior_variance,
     reverse::{FixedVariance, interpolated_variance},
     sampler::{
-        Knowing, Method, MultiStep, SpacedVariance, Spacing, Step, ancestral, ancestral_step, between, ddim,
-        ddim_step, dpm_solver, encode, memory_of_x_0, moments_drawn, noise_kept, sample, sigma_hat_step,
-        spaced_ancestral, spaced_schedule, time_grid,
+        MultiStep, OracleDenoiser, RespacedVariance, Sampler, Spacing, Step, ancestral, ancestral_step, ddim,
+        ddim_inversion, ddim_step, dpm_solver, interpolate_noise, moments_drawn, noise_correlation,
+        respaced_ancestral, respaced_schedule, sample, sigma_hat_step, time_grid, x_0_partial_correlation,
     },
     schedule::{Schedule, ScheduleName, half_log_snr},
 };
@@ -33,7 +33,7 @@ fn encode_leads_where_the_exact_flow_leads() {
     let mut before = [f64::INFINITY; 2];
     for count in [10, 50, 250, 1000] {
         let grid = time_grid(1000, count, Spacing::Trailing).unwrap();
-        let up = sample(&encode(&schedule, &grid), &exact, x_0.clone(), &mut rng(0), |_, _| ());
+        let up = sample(&ddim_inversion(&schedule, &grid), &exact, x_0.clone(), &mut rng(0), |_, _| ());
         let down = sample(&ddim(&schedule, &grid, 0.0, None), &exact, up.clone(), &mut rng(0), |_, _| ());
         let errors = [largest_difference(&up, &there), largest_difference(&down, &x_0)];
         for (way, (error, before)) in ["up", "up and down"].iter().zip(errors.iter().zip(before)) {
@@ -50,7 +50,7 @@ fn spaced_ancestral_on_the_whole_grid_is_algorithm_2() {
     let grid = time_grid(50, 50, Spacing::Trailing).unwrap();
     for choice in [FixedVariance::Beta, FixedVariance::Posterior] {
         for clip in [None, Some(1.0)] {
-            let spaced = spaced_ancestral(&schedule, &grid, choice, clip).unwrap();
+            let spaced = respaced_ancestral(&schedule, &grid, choice, clip).unwrap();
             for (step, expected) in spaced.iter().zip(ancestral(&schedule, choice, clip)) {
                 let what = format!("{choice}, clip {clip:?}, t = {}", expected.t);
                 assert_eq!((step.t, step.clip), (expected.t, clip), "{what}");
@@ -68,7 +68,7 @@ fn spaced_ancestral_with_the_posterior_variance_is_ddim_with_eta_1() {
     // Nichol & Dhariwal's shorter chain and Song et al.'s σ are the same step, reached by other ways.
     let schedule = ScheduleName::Linear.schedule(1000).unwrap();
     let grid = time_grid(1000, 20, Spacing::Trailing).unwrap();
-    let spaced = spaced_ancestral(&schedule, &grid, FixedVariance::Posterior, None).unwrap();
+    let spaced = respaced_ancestral(&schedule, &grid, FixedVariance::Posterior, None).unwrap();
     for (step, jump) in spaced.iter().zip(ddim(&schedule, &grid, 1.0, None)) {
         let what = format!("t = {}", step.t);
         assert_eq!(step.t, jump.t);
@@ -82,7 +82,7 @@ fn spaced_ancestral_with_the_posterior_variance_is_ddim_with_eta_1() {
 fn spaced_ancestral_with_beta_draws_more_noise() {
     let schedule = ScheduleName::Linear.schedule(1000).unwrap();
     let grid = time_grid(1000, 20, Spacing::Trailing).unwrap();
-    let steps = |choice| spaced_ancestral(&schedule, &grid, choice, None).unwrap();
+    let steps = |choice| respaced_ancestral(&schedule, &grid, choice, None).unwrap();
     for (wide, narrow) in steps(FixedVariance::Beta).iter().zip(steps(FixedVariance::Posterior)) {
         assert_eq!(wide.noise == 0.0, wide.t == 50, "no noise in the last step, t = {}", wide.t);
         assert!(
@@ -99,7 +99,7 @@ fn spaced_ancestral_with_beta_draws_more_noise() {
 fn spaced_ancestral_refuses_a_grid_that_does_not_fall() {
     let schedule = ScheduleName::Linear.schedule(100).unwrap();
     for grid in [vec![50, 60], vec![50, 50], vec![50, 0], vec![]] {
-        assert!(spaced_ancestral(&schedule, &grid, FixedVariance::Beta, None).is_err(), "{grid:?}");
+        assert!(respaced_ancestral(&schedule, &grid, FixedVariance::Beta, None).is_err(), "{grid:?}");
     }
 }
 
@@ -109,7 +109,7 @@ fn moments_drawn_by_many_steps_are_the_data_s() {
     let schedule = ScheduleName::Linear.schedule(1000).unwrap();
     let steps = |count, choice| {
         let grid = time_grid(1000, count, Spacing::Trailing).unwrap();
-        spaced_ancestral(&schedule, &grid, choice, None).unwrap()
+        respaced_ancestral(&schedule, &grid, choice, None).unwrap()
     };
     for (m, v) in [(0.0, 1.0), (0.5, 0.3), (-0.8, 2.0)] {
         for choice in [FixedVariance::Beta, FixedVariance::Posterior] {
@@ -156,7 +156,7 @@ fn sigma_hat_step_on_a_grid_is_the_shorter_chain_s_step_with_beta() {
     // Song et al.'s σ̂ and Nichol & Dhariwal's shorter chain, by other ways to the same step
     let schedule = ScheduleName::Cosine.schedule(200).unwrap();
     let grid = time_grid(200, 7, Spacing::Leading).unwrap();
-    let spaced = spaced_ancestral(&schedule, &grid, FixedVariance::Beta, None).unwrap();
+    let spaced = respaced_ancestral(&schedule, &grid, FixedVariance::Beta, None).unwrap();
     let next = grid.iter().skip(1).chain([&0]);
     for ((step, &t), &previous) in spaced.iter().zip(&grid).zip(next) {
         let jump = sigma_hat_step(&schedule, t, previous, None);
@@ -176,11 +176,11 @@ fn knowing_x_0_every_chain_of_the_family_keeps_every_marginal() {
         let mut rng = rng(30);
         let x_0 = standard_normal(count, 1, &mut rng);
         let x_t = diffuse(&x_0, schedule.alpha_bar(100), &standard_normal(count, 1, &mut rng));
-        let knowing = Knowing { schedule: &schedule, x_0: &x_0 };
+        let oracle = OracleDenoiser { schedule: &schedule, x_0: &x_0 };
         let grid = time_grid(100, 10, Spacing::Trailing).unwrap();
         let steps = ddim(&schedule, &grid, eta, None);
         let mut seen = 0;
-        let end = sample(&steps, &knowing, x_t, &mut rng, |t, x| {
+        let end = sample(&steps, &oracle, x_t, &mut rng, |t, x| {
             let bar = schedule.alpha_bar(t);
             let moments = Moments::of(&(x - &(bar.sqrt() * &x_0)));
             let (variance, error) = (moments.covariance[(0, 0)], moments.covariance_error[(0, 0)]);
@@ -202,19 +202,29 @@ fn noise_kept_and_memory_of_x_0_are_what_the_chains_show() {
         let mut rng = rng(31);
         let x_0: Array2<f64> = 0.7 * standard_normal::<f64>(count, 1, &mut rng);
         let x_t = diffuse(&x_0, schedule.alpha_bar(t), &standard_normal(count, 1, &mut rng));
-        let knowing = Knowing { schedule: &schedule, x_0: &x_0 };
+        let oracle = OracleDenoiser { schedule: &schedule, x_0: &x_0 };
         let jump = ddim_step(&schedule, t, previous, eta, None);
-        let x_s = sample(&[jump], &knowing, x_t.clone(), &mut rng, |_, _| ());
+        let x_s = sample(&[jump], &oracle, x_t.clone(), &mut rng, |_, _| ());
         let got = partial_correlation(x_t.column(0), x_0.column(0), x_s.column(0));
-        let expected = memory_of_x_0(&schedule, t, previous, eta, 0.49);
+        let expected = x_0_partial_correlation(&schedule, t, previous, eta, 0.49);
         assert_close(&format!("η = {eta}: corr(x_t, x_0 | x_s)"), got, expected, four);
         let [n_t, n_s] =
             [(&x_t, t), (&x_s, previous)].map(|(x, t)| x - &(schedule.alpha_bar(t).sqrt() * &x_0));
         let got = partial_correlation(n_t.column(0), n_s.column(0), x_0.column(0));
-        assert_close(&format!("η = {eta}: what is kept"), got, noise_kept(&schedule, t, previous, eta), four);
+        assert_close(
+            &format!("η = {eta}: what is kept"),
+            got,
+            noise_correlation(&schedule, t, previous, eta),
+            four,
+        );
     }
-    assert_close("η = 1 is Markov", memory_of_x_0(&schedule, t, previous, 1.0, 0.49), 0.0, 1e-12);
-    assert_close("η = 0 forgets nothing", memory_of_x_0(&schedule, t, previous, 0.0, 0.49), -1.0, 1e-6);
+    assert_close("η = 1 is Markov", x_0_partial_correlation(&schedule, t, previous, 1.0, 0.49), 0.0, 1e-12);
+    assert_close(
+        "η = 0 forgets nothing",
+        x_0_partial_correlation(&schedule, t, previous, 0.0, 0.49),
+        -1.0,
+        1e-6,
+    );
 }
 
 #[test]
@@ -306,9 +316,9 @@ impl Denoiser for Between<'_> {
 fn spaced_variance_lies_where_v_says_between_the_grid_s_own_bounds() {
     let schedule = ScheduleName::Linear.schedule(100).unwrap();
     let grid = [90, 40, 7, 1];
-    let short = spaced_schedule(&schedule, &grid).unwrap();
+    let short = respaced_schedule(&schedule, &grid).unwrap();
     let inner = Between { schedule: &schedule, v: array![[0.0, 0.5, 1.0]], calls: Cell::new(0) };
-    let spaced = SpacedVariance::new(&inner, &schedule, &grid).unwrap();
+    let spaced = RespacedVariance::new(&inner, &schedule, &grid).unwrap();
     let x = array![[0.1, 0.2, 0.3]];
     for (place, t) in [(4, 90), (3, 40), (2, 7), (1, 1)] {
         let answer = spaced.predict(x.view(), t as f64);
@@ -327,7 +337,7 @@ fn spaced_variance_lies_where_v_says_between_the_grid_s_own_bounds() {
     assert_eq!(inner.calls.get(), 4, "one call of the denoiser for one answer");
     let fixed = GaussianData { mean: array![0.0, 0.0, 0.0], variance: 1.0 };
     let exact = ExactDenoiser::new(&schedule, &fixed);
-    let spaced = SpacedVariance::new(&exact, &schedule, &grid).unwrap();
+    let spaced = RespacedVariance::new(&exact, &schedule, &grid).unwrap();
     assert_eq!(spaced.predict(x.view(), 7.0), exact.predict(x.view(), 7.0), "no variance was learned");
 }
 
@@ -336,7 +346,7 @@ fn spaced_variance_lies_where_v_says_between_the_grid_s_own_bounds() {
 fn spaced_variance_knows_its_grid_only() {
     let schedule = ScheduleName::Linear.schedule(100).unwrap();
     let inner = Between { schedule: &schedule, v: array![[0.5]], calls: Cell::new(0) };
-    SpacedVariance::new(&inner, &schedule, &[90, 1]).unwrap().predict(array![[0.1]].view(), 50.0);
+    RespacedVariance::new(&inner, &schedule, &[90, 1]).unwrap().predict(array![[0.1]].view(), 50.0);
 }
 
 #[test]
@@ -344,12 +354,12 @@ fn between_two_noises_lies_noise() {
     let mut rng = rng(33);
     let [a, b] = [(); 2].map(|()| standard_normal::<f64>(20_000, 1, &mut rng));
     for share in [0.0, 0.25, 0.5, 1.0] {
-        let moments = Moments::of(&between(&a, &b, share));
+        let moments = Moments::of(&interpolate_noise(&a, &b, share));
         let (variance, error) = (moments.covariance[(0, 0)], moments.covariance_error[(0, 0)]);
         assert_close(&format!("variance at {share} of the way"), variance, 1.0, 4.0 * error);
     }
-    assert_eq!(between(&a, &b, 0.0), a, "at the beginning");
-    assert!(largest_difference(&between(&a, &b, 1.0), &b) < 1e-15, "at the end");
+    assert_eq!(interpolate_noise(&a, &b, 0.0), a, "at the beginning");
+    assert!(largest_difference(&interpolate_noise(&a, &b, 1.0), &b) < 1e-15, "at the end");
 }
 
 #[test]
@@ -375,18 +385,18 @@ fn multistep_samplers_draw_the_data() {
 fn a_method_is_its_sampler_s_steps() {
     let schedule = ScheduleName::Linear.schedule(100).unwrap();
     let grid = [90, 40, 7, 1];
-    let spaced = |choice| spaced_ancestral(&schedule, &grid, choice, Some(2.0)).unwrap();
+    let spaced = |choice| respaced_ancestral(&schedule, &grid, choice, Some(2.0)).unwrap();
     let multi = |steps: Vec<Step>| steps.into_iter().map(MultiStep::from).collect::<Vec<_>>();
     for (method, name, expected) in [
-        (Method::SigmaHat, "Algorithm 2, σ² = β", multi(spaced(FixedVariance::Beta))),
-        (Method::Learned, "Algorithm 2, learned Σ", multi(spaced(FixedVariance::Posterior))),
-        (Method::Ddim(0.5), "DDIM, η = 0.5", multi(ddim(&schedule, &grid, 0.5, Some(2.0)))),
-        (Method::Solver, "DPM-Solver++(2M)", dpm_solver(&schedule, &grid, Some(2.0))),
+        (Sampler::SigmaHat, "Algorithm 2, σ² = β", multi(spaced(FixedVariance::Beta))),
+        (Sampler::Learned, "Algorithm 2, learned Σ", multi(spaced(FixedVariance::Posterior))),
+        (Sampler::Ddim(0.5), "DDIM, η = 0.5", multi(ddim(&schedule, &grid, 0.5, Some(2.0)))),
+        (Sampler::Solver, "DPM-Solver++(2M)", dpm_solver(&schedule, &grid, Some(2.0))),
     ] {
         assert_eq!(method.to_string(), name);
         assert_eq!(method.steps(&schedule, &grid, Some(2.0)).unwrap(), expected, "{name}");
     }
-    for method in [Method::SigmaHat, Method::Learned] {
+    for method in [Sampler::SigmaHat, Sampler::Learned] {
         assert!(method.steps(&schedule, &[7, 40], None).is_err(), "{method} on a grid that rises");
     }
 }
@@ -398,16 +408,16 @@ fn only_the_method_that_says_so_draws_with_a_learned_variance() {
     let learned = Between { schedule: &schedule, v: Array2::from_elem((20, 1), 0.7), calls: Cell::new(0) };
     let x_t = standard_normal::<f64>(20, 1, &mut rng(36));
     let draw =
-        |method: Method| method.draw(&schedule, &grid, None, &learned, x_t.clone(), &mut rng(37)).unwrap();
+        |method: Sampler| method.draw(&schedule, &grid, None, &learned, x_t.clone(), &mut rng(37)).unwrap();
     // v = 0.7 lies as far from β̃ as the grid's β and β̃ let it
-    let spaced = SpacedVariance::new(&learned, &schedule, &grid).unwrap();
-    let steps = spaced_ancestral(&schedule, &grid, FixedVariance::Posterior, None).unwrap();
+    let spaced = RespacedVariance::new(&learned, &schedule, &grid).unwrap();
+    let steps = respaced_ancestral(&schedule, &grid, FixedVariance::Posterior, None).unwrap();
     let expected = sample(&steps, &spaced, x_t.clone(), &mut rng(37), |_, _| ());
-    assert_eq!(draw(Method::Learned), expected, "Σ on the grid");
+    assert_eq!(draw(Sampler::Learned), expected, "Σ on the grid");
     let tanh = Tanh;
     let expected = sample(&ddim(&schedule, &grid, 1.0, None), &tanh, x_t.clone(), &mut rng(37), |_, _| ());
-    assert_eq!(draw(Method::Ddim(1.0)), expected, "β̃, though a variance was learned");
-    assert!(largest_difference(&draw(Method::Learned), &expected) > 0.01, "the two differ");
+    assert_eq!(draw(Sampler::Ddim(1.0)), expected, "β̃, though a variance was learned");
+    assert!(largest_difference(&draw(Sampler::Learned), &expected) > 0.01, "the two differ");
 }
 
 /// Predicts tanh(x_t), and no variance.

@@ -21,7 +21,7 @@ fn flags_name_a_plan_and_those_that_would_change_nothing_are_refused() {
     let short = Schedule::linear_scaled(25).unwrap();
     assert_eq!(plan(&[], &short), Ok(SamplingPlan { calls: 25, ..default }), "no more calls than T");
     assert_eq!(
-        plan(&["--steps", "50"], &short),
+        plan(&["--sampling-steps", "50"], &short),
         Ok(default),
         "what is named stays, and is refused where it is used"
     );
@@ -31,7 +31,7 @@ fn flags_name_a_plan_and_those_that_would_change_nothing_are_refused() {
         (&["--sampler", "ddim"], SamplingPlan { sampler: Sampler::Ddim(0.0), ..default }),
         (&["--eta", "0.5"], SamplingPlan { sampler: Sampler::Ddim(0.5), ..default }),
         (&["--variance", "beta"], SamplingPlan { sampler: Sampler::Ddpm(FixedVariance::Beta), ..default }),
-        (&["--sampler", "ddpm", "--steps", "7"], SamplingPlan { calls: 7, ..default }),
+        (&["--sampler", "ddpm", "--sampling-steps", "7"], SamplingPlan { calls: 7, ..default }),
         (
             &["--spacing", "trailing", "--no-clip"],
             SamplingPlan { spacing: Spacing::Trailing, clip: None, ..default },
@@ -62,8 +62,8 @@ fn the_programs_refuse_bad_flags_and_networks_before_any_work() {
         for (flags, expected) in [
             (&["--sampler", "ddpm", "--eta", "1"][..], "--eta is 1; it must go with --sampler ddim"),
             (&["--eta", "1.5"], "--eta is 1.5; it must lie in [0, 1]"),
-            (&["--steps", "0"], "steps is 0"),
-            (&["--steps", "1001"], "here T = 1000"),
+            (&["--sampling-steps", "0"], "steps is 0"),
+            (&["--sampling-steps", "1001"], "here T = 1000"),
             (&["--checkpoint", empty], "checkpoints or model.safetensors of a run, or config.json"),
             (&["--checkpoint", "nowhere"], "nowhere"),
         ] {

@@ -21,7 +21,7 @@ use ddpm::{
     },
     data::{Dataset, DatasetName, Density, GaussianMixture},
     denoiser::{Denoiser, ExactDenoiser},
-    forward::{Kernel, standard_normal},
+    forward::{TransitionKernel, standard_normal},
     gaussian,
     metrics::{Moments, largest, largest_difference, mean, standard_error},
     schedule::{Schedule, noise_to_signal},
@@ -53,7 +53,7 @@ fn standard_normal_log_density(x: ndarray::ArrayView1<f64>, variance: f64) -> f6
 #[test]
 fn mixture_score_is_the_gradient_and_its_derivative_the_hessian() {
     let (data, h) = (ring(), 1e-5);
-    let at = Kernel { signal: 0.9, variance: 0.05 };
+    let at = TransitionKernel { signal: 0.9, variance: 0.05 };
     let noisy = data.diffused(at.signal, at.variance);
     let x = noisy.sample(30, &mut rng(1));
     let v = standard_normal::<f64>(30, 2, &mut rng(2));
@@ -77,7 +77,7 @@ fn mixture_score_is_the_gradient_and_its_derivative_the_hessian() {
 #[test]
 fn divergence_is_the_trace_of_the_hessian() {
     let (data, h) = (ring(), 1e-4);
-    let at = Kernel { signal: 0.7, variance: 0.2 };
+    let at = TransitionKernel { signal: 0.7, variance: 0.2 };
     let x = data.diffused(at.signal, at.variance).sample(30, &mut rng(3));
     let traces: Array1<f64> = (0..2)
         .map(|axis| {
@@ -153,7 +153,7 @@ fn expectation_integrates_data_and_noise() {
 
 #[test]
 fn langevin_keeps_the_variance_that_it_predicts() {
-    let (v, clean) = (0.3f64, Kernel { signal: 1.0, variance: 0.0 });
+    let (v, clean) = (0.3f64, TransitionKernel { signal: 1.0, variance: 0.0 });
     for step in [0.06, 0.3, 0.6] {
         let start = one(0.2, v).sample(20_000, &mut rng(5));
         let x = langevin(&one(0.2, v), clean, start, (step, 100), &mut rng(6));
@@ -181,7 +181,7 @@ fn annealing_finds_the_weights_of_far_modes_and_langevin_does_not() {
     let share = |x: &Array2<f64>| x.rows().into_iter().filter(|x| x.sum() > 0.0).count() as f64 / 1000.0;
     let start = 4.0 * standard_normal::<f64>(1000, 2, &mut rng(7));
     let begun = share(&start);
-    let clean = Kernel { signal: 1.0, variance: 0.0 };
+    let clean = TransitionKernel { signal: 1.0, variance: 0.0 };
     let plain = langevin(&far, clean, start.clone(), (0.1, 500), &mut rng(8));
     // where a walker starts decides where it ends; the border lies at x + y = −(ln 4)/5
     assert_close("share of the heavy mode, without annealing", share(&plain), begun + 0.02, 0.04);

@@ -49,8 +49,8 @@ impl Place {
     fn new_run(&self, out: &str, steps: usize) -> Command {
         let mut command = self.program(out);
         command.arg("--network").arg(self.at("tiny.json"));
-        command.args(["--batch", "20", "--timesteps", "50", "--save-every", "2", "--quick"]);
-        command.arg("--steps").arg(steps.to_string());
+        command.args(["--batch", "20", "--diffusion-steps", "50", "--save-every", "2", "--quick"]);
+        command.arg("--training-steps").arg(steps.to_string());
         command
     }
 
@@ -162,12 +162,12 @@ fn a_full_disk_loses_nothing() {
     // the shell allows files of 4096 bytes only, and a write beyond that fails as on a full disk
     let mut limited = Command::new("sh");
     limited.args(["-c", r#"trap "" XFSZ; ulimit -f 8; exec "$0" "$@""#]).arg(PROGRAM);
-    limited.args(place.rest_of("out", 4).get_args()).args(["--steps", "8"]);
+    limited.args(place.rest_of("out", 4).get_args()).args(["--training-steps", "8"]);
     let said = failed(&mut limited);
     assert!(said.contains("cannot write") && said.contains("space left"), "{said}");
     assert_eq!(newest(&place.at("out")).unwrap(), path);
     assert!(fs::read(&path).unwrap() == before, "the checkpoint was touched");
-    checked(place.rest_of("out", 4).args(["--steps", "8"]));
+    checked(place.rest_of("out", 4).args(["--training-steps", "8"]));
     assert!(newest(&place.at("out")).unwrap().ends_with("step-00000008.safetensors"));
 }
 
@@ -176,9 +176,9 @@ fn bad_input_is_named_before_anything_is_written() {
     let place = Place::new();
     for (arguments, expected) in [
         (&["--batch", "0"][..], "--batch is 0"),
-        (&["--steps", "0"], "--steps is 0"),
+        (&["--training-steps", "0"], "--training-steps is 0"),
         (&["--ema", "1"], "--ema is 1"),
-        (&["--timesteps", "0"], "T is 0"),
+        (&["--diffusion-steps", "0"], "T is 0"),
         (&["--learning-rate=-1"], "--learning-rate is -1"),
         (&["--save-every", "0"], "--save-every is 0"),
         (&["--device", "gpu"], "use auto, cpu, cuda or cuda:N"),
@@ -238,11 +238,11 @@ fn a_run_that_goes_on_from_an_early_checkpoint_keeps_what_it_saves_and_what_was_
     let place = Place::new();
     checked(place.new_run("out", 4).args(["--keep", "99"]));
     let early = fs::read(place.at("out/checkpoints/step-00000002.safetensors")).unwrap();
-    checked(place.rest_of("out", 4).args(["--steps", "20", "--keep", "99"]));
+    checked(place.rest_of("out", 4).args(["--training-steps", "20", "--keep", "99"]));
     let late = fs::read(newest(&place.at("out")).unwrap()).unwrap();
 
     let mut command = place.program("out");
-    command.args(["--quick", "--steps", "8", "--keep", "1", "--resume"]);
+    command.args(["--quick", "--training-steps", "8", "--keep", "1", "--resume"]);
     let output = checked(command.arg(place.at("out/checkpoints/step-00000002.safetensors")));
     let said = text(&output.stdout);
     assert!(said.contains("Going on after step 2") && said.contains("checkpoints-before-1"), "{said}");
@@ -254,7 +254,7 @@ fn a_run_that_goes_on_from_an_early_checkpoint_keeps_what_it_saves_and_what_was_
     // into another run's folder: that run's checkpoints are set aside whole
     fs::write(place.at("early.safetensors"), &early).unwrap();
     let mut command = place.program("out");
-    command.args(["--quick", "--steps", "4", "--resume"]);
+    command.args(["--quick", "--training-steps", "4", "--resume"]);
     let said = text(&checked(command.arg(place.at("early.safetensors"))).stdout);
     assert!(said.contains("checkpoints-before-2"), "{said}");
     assert!(place.at("out/checkpoints-before-2/step-00000008.safetensors").exists());

@@ -1,20 +1,20 @@
-//! The generative adversarial network: no likelihood, a judge instead.
+//! The generative adversarial network: a discriminator in place of a likelihood.
 //!
 //! Source: Goodfellow et al. 2014 (Generative Adversarial Nets). The generator maps z ~ N(0, I) to a point;
 //! the discriminator sees real and generated points and gives a logit a, the log-odds of "real", so that D =
 //! 1/(1 + e^{−a}). With the generator held, the best logit is ln p_data(x) − ln p_G(x): the only place where
-//! densities enter, and nobody computes them.
+//! densities enter, and no code computes them.
 
 use crate::{
     Error, Result,
-    baselines::LearningConfig,
+    baselines::BaselineConfig,
     forward::standard_normal,
     network::{Float, Learner, Mlp, MlpConfig, learner::output},
 };
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use ndarray_rand::rand::Rng;
 
-/// 1/(1 + e^{−a}): the probability that the log-odds a speak of.
+/// 1/(1 + e^{−a}): the probability whose log-odds are a.
 pub fn sigmoid(a: f64) -> f64 {
     1.0 / (1.0 + (-a).exp())
 }
@@ -40,7 +40,7 @@ pub fn softplus(a: f64) -> f64 {
 /// Source: Goodfellow et al. 2014, Eq. (1).
 ///
 /// `real` are the logits of N real points, `fake` those of M generated ones, and D = σ(logit), the [`sigmoid`]. It is 2 ln
-/// 2 for a discriminator that cannot tell, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
+/// 2 for a discriminator that gives D = ½ everywhere, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
 ///
 /// # Formula
 /// L_D = (1/N) Σ_n softplus(−a_n) + (1/M) Σ_m softplus(b_m), ∂L_D/∂a_n = −σ(−a_n)/N, ∂L_D/∂b_m = σ(b_m)/M
@@ -53,7 +53,7 @@ pub fn softplus(a: f64) -> f64 {
 /// use ndarray::array;
 ///
 /// let (loss, of_real, of_fake) = discriminator_loss(array![0.0].view(), array![0.0, 0.0].view());
-/// assert_eq!(loss, 2.0 * 2f64.ln()); // it cannot tell
+/// assert_eq!(loss, 2.0 * 2f64.ln()); // D = ½ everywhere
 /// assert_eq!((of_real, of_fake), (array![-0.5], array![0.25, 0.25])); // up for real, down for fake
 /// ```
 pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64, Array1<f64>, Array1<f64>) {
@@ -119,7 +119,7 @@ pub fn saturating_generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
 /// the data.
 ///
 /// where c is `edge`. Near 0 it changes nothing. A generator without it may run from the discriminator to
-/// where there is no data, and where nothing calls it back. DDPM knows the box, too: it clips x̂_0.
+/// where there is no data, and where no gradient leads back. DDPM has the same box: it clips x̂_0.
 pub fn into_box(output: &Array2<f64>, edge: f64) -> Array2<f64> {
     output.mapv(|o| edge * (o / edge).tanh())
 }
@@ -150,7 +150,7 @@ impl<F: Float> Generator<F> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct GanConfig {
     /// What both networks share.
-    pub learning: LearningConfig,
+    pub learning: BaselineConfig,
     /// The half side of the box that all points lie in.
     pub edge: f64,
 }
@@ -160,7 +160,7 @@ impl Default for GanConfig {
     ///
     /// Source: Radford, Metz & Chintala 2016 (DCGAN), §4: with β_1 = 0.9 training oscillates.
     fn default() -> Self {
-        GanConfig { learning: LearningConfig { beta_1: 0.5, ..LearningConfig::default() }, edge: 3.0 }
+        GanConfig { learning: BaselineConfig { beta_1: 0.5, ..BaselineConfig::default() }, edge: 3.0 }
     }
 }
 
@@ -182,9 +182,9 @@ impl GanConfig {
 /// What the two networks of a GAN lost in one step, in nats.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GanLoss {
-    /// The discriminator's loss; 2 ln 2 = 1.386 if it cannot tell.
+    /// The discriminator's loss; 2 ln 2 = 1.386 where D = ½ everywhere.
     pub discriminator: f64,
-    /// The generator's loss; ln 2 = 0.693 if the discriminator cannot tell.
+    /// The generator's loss; ln 2 = 0.693 where D = ½ everywhere.
     pub generator: f64,
 }
 
@@ -201,7 +201,7 @@ pub struct GanTrainer<F> {
 impl<F: Float> GanTrainer<F> {
     /// The shapes of generator and discriminator for points of `dimension` coordinates and as many latents,
     /// in this order.
-    pub fn shapes(config: &LearningConfig, dimension: usize) -> [MlpConfig; 2] {
+    pub fn shapes(config: &BaselineConfig, dimension: usize) -> [MlpConfig; 2] {
         [
             config.shape(dimension, dimension, config.latent_scale),
             config.shape(dimension, 1, config.point_scale),
@@ -229,18 +229,19 @@ impl<F: Float> GanTrainer<F> {
         let latents = self.generator.network().config().inputs;
         let z = standard_normal(x.nrows(), latents, rng);
         let fake = into_box(&output(self.generator.network(), z.view()), self.config.edge);
-        let discriminator = judge(&mut self.discriminator, x, &fake);
+        let discriminator = discriminator_gradient(&mut self.discriminator, x, &fake);
         self.discriminator.step();
 
         let z = standard_normal(x.nrows(), latents, rng);
-        let generator = deceive(&mut self.generator, &mut self.discriminator, &z, self.config.edge);
+        let generator =
+            generator_gradient(&mut self.generator, &mut self.discriminator, &z, self.config.edge);
         self.generator.step();
         GanLoss { discriminator, generator }
     }
     // ANCHOR_END: gan_step
 
     /// Takes all steps of the configuration, each on points from `draw`, and shows each one's losses to
-    /// `watch`.
+    /// `on_step`.
     ///
     /// # Errors
     /// [`Error::Diverged`] at the first loss that is not a finite number.
@@ -248,7 +249,7 @@ impl<F: Float> GanTrainer<F> {
         mut self,
         rng: &mut R,
         mut draw: impl FnMut(usize, &mut R) -> Array2<f64>,
-        mut watch: impl FnMut(GanLoss),
+        mut on_step: impl FnMut(GanLoss),
     ) -> Result<Generator<F>> {
         for step in 1..=self.config.learning.steps {
             let x = draw(self.config.learning.batch, rng);
@@ -257,30 +258,34 @@ impl<F: Float> GanTrainer<F> {
             if !loss.is_finite() {
                 return Err(Error::Diverged { step, loss });
             }
-            watch(losses);
+            on_step(losses);
         }
         Ok(Generator { network: self.generator.average(), edge: self.config.edge })
     }
 }
 
-// ANCHOR: judge
+// ANCHOR: discriminator_gradient
 /// The discriminator's loss on real and generated points, (N, D) and (M, D); its gradient is left in the
 /// discriminator.
-pub fn judge<F: Float>(discriminator: &mut Learner<F>, real: &Array2<f64>, fake: &Array2<f64>) -> f64 {
+pub fn discriminator_gradient<F: Float>(
+    discriminator: &mut Learner<F>,
+    real: &Array2<f64>,
+    fake: &Array2<f64>,
+) -> f64 {
     let logits = discriminator.forward(&concatenate![Axis(0), *real, *fake], &[]); // (N + M, 1)
     let (real, fake) = logits.column(0).split_at(Axis(0), real.nrows());
     let (loss, grad_real, grad_fake) = discriminator_loss(real, fake);
     discriminator.backward(&concatenate![Axis(0), grad_real, grad_fake].insert_axis(Axis(1)));
     loss
 }
-// ANCHOR_END: judge
+// ANCHOR_END: discriminator_gradient
 
-// ANCHOR: deceive
+// ANCHOR: generator_gradient
 /// The generator's loss at the latents `z`, (M, K); its gradient, which comes back *through* the
 /// discriminator and the box, is left in the generator.
 ///
 /// With x = c tanh(o/c), ∂x/∂o = 1 − (x/c)².
-pub fn deceive<F: Float>(
+pub fn generator_gradient<F: Float>(
     generator: &mut Learner<F>,
     discriminator: &mut Learner<F>,
     z: &Array2<f64>,
@@ -294,4 +299,4 @@ pub fn deceive<F: Float>(
     generator.backward(&(grad_fake * fake.mapv(|x| 1.0 - (x / edge).powi(2))));
     loss
 }
-// ANCHOR_END: deceive
+// ANCHOR_END: generator_gradient

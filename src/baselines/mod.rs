@@ -21,7 +21,7 @@ use crate::{
 
 /// How a pair of networks is trained.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LearningConfig {
+pub struct BaselineConfig {
     /// The number of training steps; in each, both networks take one.
     pub steps: usize,
     /// The number of points per step.
@@ -42,14 +42,14 @@ pub struct LearningConfig {
     pub latent_scale: f64,
 }
 
-impl Default for LearningConfig {
+impl Default for BaselineConfig {
     /// A short training of DDPM's kind: its optimizer, its first learning rate, its average.
     ///
-    /// The two scales are smaller than ε_θ's 25. Of 1, 2, 3, 4, 8 and 25, those from 1 to 4 served the rivals
-    /// well: with 8 or more the discriminator soon tells every single point, and the generator learns nothing
+    /// The two scales are smaller than ε_θ's 25. Of 1, 2, 3, 4, 8 and 25, those from 1 to 4 served both models
+    /// well: with 8 or more the discriminator soon separates every single point, and the generator learns nothing
     /// from it.
     fn default() -> Self {
-        LearningConfig {
+        BaselineConfig {
             steps: 4000,
             batch: 128,
             learning_rate: 1e-3,
@@ -63,7 +63,7 @@ impl Default for LearningConfig {
     }
 }
 
-impl LearningConfig {
+impl BaselineConfig {
     /// Checks every number against its bounds; the networks' shapes are checked where they are made.
     ///
     /// # Errors

@@ -68,7 +68,7 @@ pub fn mode_counts(mixture: &GaussianMixture, samples: &Array2<f64>, reach: f64)
 }
 // ANCHOR_END: mode_counts
 
-/// What [`mode_counts`] says in three numbers.
+/// [`mode_counts`], summarised in three numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ModeReport {
     /// How many modes got a sample.

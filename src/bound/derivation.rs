@@ -6,13 +6,13 @@
 use super::Model;
 use crate::{
     denoiser::Denoiser,
-    forward::Kernel,
+    forward::TransitionKernel,
     gaussian::{DiagonalGaussian, log_density},
     posterior::{posterior_mean, posterior_variance},
 };
 use ndarray::{Array1, Array2, Axis, Zip};
 
-/// Every log-density that the derivation speaks of, for N trajectories at once; entries have shape (N) and are in nats.
+/// Every log-density of the derivation, for N trajectories at once; entries have shape (N) and are in nats.
 ///
 /// Index = t, as everywhere; entries that do not exist (t = 0, and t = 1 of the posterior) are zeros and are not used.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +43,12 @@ impl LogDensities {
             (0..=steps).map(|t| if t < first { unused.clone() } else { entry(t) }).collect()
         };
         LogDensities {
-            step: table(1, &|t| kernel_log_density(Kernel::step(schedule, t), &chain[t - 1], &chain[t])),
-            jump: table(1, &|t| kernel_log_density(Kernel::from_start(schedule, t), &chain[0], &chain[t])),
+            step: table(1, &|t| {
+                kernel_log_density(TransitionKernel::step(schedule, t), &chain[t - 1], &chain[t])
+            }),
+            jump: table(1, &|t| {
+                kernel_log_density(TransitionKernel::from_start(schedule, t), &chain[0], &chain[t])
+            }),
             posterior: table(2, &|t| {
                 let mean = posterior_mean(schedule, t, &chain[0], &chain[t]);
                 DiagonalGaussian::isotropic(mean, posterior_variance(schedule, t))
@@ -67,7 +71,7 @@ impl LogDensities {
 }
 
 /// log q(x_t | x_s) of a Gaussian kernel, in nats. Shapes: (N, D) to (N).
-fn kernel_log_density(kernel: Kernel, x_s: &Array2<f64>, x_t: &Array2<f64>) -> Array1<f64> {
+fn kernel_log_density(kernel: TransitionKernel, x_s: &Array2<f64>, x_t: &Array2<f64>) -> Array1<f64> {
     Zip::from(x_s)
         .and(x_t)
         .map_collect(|&x_s, &x_t| log_density(x_t, kernel.signal * x_s, kernel.variance))

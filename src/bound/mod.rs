@@ -7,8 +7,8 @@ mod dense;
 pub mod derivation;
 mod estimate;
 pub mod exact;
+pub mod gaussian_case;
 mod progressive;
-pub mod world;
 
 pub use bins::{Bins, bin_log_probability, quantize};
 pub use estimate::bits_with_error;
@@ -266,14 +266,14 @@ pub fn discretized_reconstruction_term(
 ///
 /// # Example
 /// ```
-/// use ddpm::{bound::{prior_term, variational_bound, world::GaussianWorld}, denoiser::GaussianData, schedule::Schedule};
+/// use ddpm::{bound::{prior_term, variational_bound, gaussian_case::GaussianCase}, denoiser::GaussianData, schedule::Schedule};
 /// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 ///
 /// let (schedule, data) = (Schedule::linear(2, 0.36, 0.4375)?, GaussianData { mean: ndarray::array![0.0], variance: 1.0 });
-/// let world = GaussianWorld { schedule, belief: data.clone(), data, variance: Default::default() };
+/// let case = GaussianCase { schedule, belief: data.clone(), data, variance: Default::default() };
 /// let x_0 = ndarray::array![[1.0], [-2.0]];
-/// let terms = variational_bound(&world.model(), &x_0, &mut StdRng::seed_from_u64(1));
-/// assert_eq!((terms.dim(), terms.column(2).to_owned()), ((2, 3), prior_term(&world.schedule, &x_0)));
+/// let terms = variational_bound(&case.model(), &x_0, &mut StdRng::seed_from_u64(1));
+/// assert_eq!((terms.dim(), terms.column(2).to_owned()), ((2, 3), prior_term(&case.schedule, &x_0)));
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 pub fn variational_bound(model: &Model<impl Denoiser>, x_0: &Array2<f64>, rng: &mut impl Rng) -> Array2<f64> {
@@ -315,14 +315,14 @@ fn terms(
 ///
 /// # Example
 /// ```
-/// use ddpm::{bound::{Bins, discretized_bound, quantize, world::GaussianWorld}, denoiser::GaussianData, schedule::Schedule};
+/// use ddpm::{bound::{Bins, discretized_bound, quantize, gaussian_case::GaussianCase}, denoiser::GaussianData, schedule::Schedule};
 /// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 ///
 /// let (schedule, data) = (Schedule::linear(2, 0.36, 0.4375)?, GaussianData { mean: ndarray::array![0.0], variance: 1.0 });
-/// let world = GaussianWorld { schedule, belief: data.clone(), data, variance: Default::default() };
+/// let case = GaussianCase { schedule, belief: data.clone(), data, variance: Default::default() };
 /// let (bins, mut rng) = (Bins::new(3.0, 7), StdRng::seed_from_u64(1));
 /// let x_0 = quantize(bins, &ndarray::array![[0.9], [-2.2]]); // 1 and −2
-/// let terms = discretized_bound(&world.model(), &x_0, bins, &mut rng);
+/// let terms = discretized_bound(&case.model(), &x_0, bins, &mut rng);
 /// assert!(terms.iter().all(|&nats| nats >= 0.0)); // divergences, and a probability's −log
 /// # Ok::<(), ddpm::Error>(())
 /// ```

@@ -1,6 +1,6 @@
 //! The bugs by number: what went wrong, where it was seen, the number that gives it away, the test that goes red.
 
-use super::{Code, World, numbers};
+use super::{BugFixture, Variant, numbers};
 use crate::{Error, Result, metrics::StandardError};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 
@@ -29,7 +29,7 @@ impl Bound {
     }
 }
 
-/// A number that tells right code from wrong code.
+/// A number that separates right code from wrong code.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measure {
     /// What is measured.
@@ -59,7 +59,7 @@ pub struct Bug {
     pub measures: &'static [Measure],
     /// The tests of this course that go red: the file in `tests/` and the function.
     pub tests: &'static [(&'static str, &'static str)],
-    measure: fn(&World, Code, &mut StdRng) -> Result<Vec<f64>>,
+    measure: fn(&BugFixture, Variant, &mut StdRng) -> Result<Vec<f64>>,
 }
 
 impl Bug {
@@ -97,8 +97,8 @@ impl Bug {
     ///
     /// # Errors
     /// None: what the measurements build is within its bounds.
-    pub fn numbers(&self, world: &World, code: Code, seed: u64) -> Result<Vec<f64>> {
-        (self.measure)(world, code, &mut StdRng::seed_from_u64(seed.wrapping_add(self.number as u64)))
+    pub fn numbers(&self, fixture: &BugFixture, variant: Variant, seed: u64) -> Result<Vec<f64>> {
+        (self.measure)(fixture, variant, &mut StdRng::seed_from_u64(seed.wrapping_add(self.number as u64)))
     }
 }
 

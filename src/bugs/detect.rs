@@ -1,7 +1,6 @@
-//! The detectors: small functions that take what *your* code made, and ring.
+//! The detectors: small functions that check what *your* code computed.
 //!
-//! None of them knows DDPM's formulas. They ask for what must hold whatever the formulas are, so they work on anybody's
-//! code.
+//! None of them uses DDPM's formulas. They check what must hold whatever the formulas are, so they work on any code.
 
 use crate::metrics::{excess_kurtosis, largest_difference, mean, standard_error};
 use ndarray::{Array2, ArrayView1};
@@ -98,11 +97,11 @@ pub fn unmoved_parameters<F: PartialEq>(before: &[F], after: &[F]) -> usize {
 /// Which steps of 1 … T training and sampling do not agree on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StepAudit {
-    /// The t that the sampler asks for and training never drew, rising, each once.
+    /// The t at which the sampler calls the network and which training never drew, rising, each once.
     pub untrained: Vec<usize>,
-    /// The t of 1 … T that the sampler never asks for, rising.
-    pub unasked: Vec<usize>,
-    /// The t that the sampler asks for more than once, rising, each once.
+    /// The t of 1 … T at which the sampler never calls the network, rising.
+    pub uncalled: Vec<usize>,
+    /// The t at which the sampler calls the network more than once, rising, each once.
     pub repeated: Vec<usize>,
 }
 // ANCHOR_END: StepAudit
@@ -117,10 +116,10 @@ pub struct StepAudit {
 /// use ddpm::bugs::{StepAudit, step_audit};
 ///
 /// let audit = step_audit(3, &[1, 2, 3, 3], &[2, 1, 1, 0]);
-/// assert_eq!(audit, StepAudit { untrained: vec![0], unasked: vec![3], repeated: vec![1] });
+/// assert_eq!(audit, StepAudit { untrained: vec![0], uncalled: vec![3], repeated: vec![1] });
 /// ```
-pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit {
-    let mut sorted = asked.to_vec();
+pub fn step_audit(steps: usize, trained: &[usize], called: &[usize]) -> StepAudit {
+    let mut sorted = called.to_vec();
     sorted.sort_unstable();
     let mut repeated: Vec<usize> =
         sorted.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
@@ -128,7 +127,7 @@ pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit
     sorted.dedup();
     StepAudit {
         untrained: sorted.iter().copied().filter(|t| !trained.contains(t)).collect(),
-        unasked: (1..=steps).filter(|t| !asked.contains(t)).collect(),
+        uncalled: (1..=steps).filter(|t| !called.contains(t)).collect(),
         repeated,
     }
 }

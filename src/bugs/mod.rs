@@ -1,7 +1,7 @@
 //! A field guide to the bugs of public DDPM code: each a small switch on a copied formula.
 //!
-//! Nothing else may use this module: its formulas are wrong on purpose, or copies. With [`Code::Right`] every copy is
-//! equal to the library's own (the tests compare them), with [`Code::Wrong`] it is what was found in somebody's code.
+//! Nothing else may use this module: its formulas are wrong on purpose, or copies. With [`Variant::Right`] every copy is
+//! equal to the library's own (the tests compare them), with [`Variant::Wrong`] it is what was found in somebody's code.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | [`steps`] | B6, B7, B8, B9, B16, B17: the loop of a sampler and what a step adds |
 //! | [`training`] | B10: Algorithm 1 with four switches |
 //! | [`comparison`] | B13, B14: a divergence, and how two results are compared |
-//! | [`detect`] | the detectors: functions that take *your* code and ring |
+//! | [`detect`] | the detectors: functions that check *your* code |
 //! | [`numbers`] | the numbers of the catalogue, measured |
 
 pub mod catalogue;
@@ -28,16 +28,16 @@ pub use detect::{
     StepAudit, first_bad_beta, normality_scores, reseed_change, standard_errors_off, step_audit,
     unmoved_parameters,
 };
-pub use numbers::World;
+pub use numbers::BugFixture;
 
-// ANCHOR: Code
+// ANCHOR: Variant
 /// Which of two versions of a formula to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Code {
+pub enum Variant {
     /// As it should be.
     #[default]
     Right,
     /// As it was found.
     Wrong,
 }
-// ANCHOR_END: Code
+// ANCHOR_END: Variant

@@ -1,6 +1,6 @@
 //! What the network is given: noise, noisy points, and the range that they lie in.
 
-use super::Code;
+use super::Variant;
 use crate::{
     data::Standardization,
     denoiser::{Denoiser, Prediction},
@@ -12,21 +12,21 @@ use ndarray_rand::rand::Rng;
 
 // ANCHOR: bug_1
 /// B1. Noise of shape (N, D): normal (`randn`), or uniform in [0, 1) (`rand`).
-pub fn noise(rows: usize, columns: usize, code: Code, rng: &mut impl Rng) -> Array2<f64> {
-    match code {
-        Code::Right => standard_normal(rows, columns, rng),
-        Code::Wrong => Array2::from_shape_simple_fn((rows, columns), || rng.random()),
+pub fn noise(rows: usize, columns: usize, variant: Variant, rng: &mut impl Rng) -> Array2<f64> {
+    match variant {
+        Variant::Right => standard_normal(rows, columns, rng),
+        Variant::Wrong => Array2::from_shape_simple_fn((rows, columns), || rng.random()),
     }
 }
 // ANCHOR_END: bug_1
 
 // ANCHOR: bug_3
 /// B3. What L_simple shows the network: √ᾱ_t x_0 + √(1 − ᾱ_t) ε, or the same without x_0. Shapes: all (N, D).
-pub fn network_input(x_0: &Array2<f64>, alpha_bar: f64, eps: &Array2<f64>, code: Code) -> Array2<f64> {
+pub fn network_input(x_0: &Array2<f64>, alpha_bar: f64, eps: &Array2<f64>, variant: Variant) -> Array2<f64> {
     let noise = (1.0 - alpha_bar).sqrt() * eps;
-    match code {
-        Code::Right => alpha_bar.sqrt() * x_0 + noise,
-        Code::Wrong => alpha_bar.sqrt() + noise,
+    match variant {
+        Variant::Right => alpha_bar.sqrt() * x_0 + noise,
+        Variant::Wrong => alpha_bar.sqrt() + noise,
     }
 }
 // ANCHOR_END: bug_3
@@ -48,11 +48,11 @@ impl Denoiser for WithoutData<'_> {
 // ANCHOR: bug_15
 /// B15. The map from grey values in [0, 1] to what the network sees: [−1, 1], or left as they are.
 ///
-/// What is drawn goes back by [`Code::Right`]'s way in either case: that is where the bug becomes visible.
-pub fn grey_to_network(code: Code) -> Standardization {
-    match code {
-        Code::Right => Standardization::new(array![0.5, 0.5], array![0.5, 0.5]), // 2 x − 1
-        Code::Wrong => Standardization::identity(2),
+/// What is drawn goes back by [`Variant::Right`]'s way in either case: that is where the bug becomes visible.
+pub fn grey_to_network(variant: Variant) -> Standardization {
+    match variant {
+        Variant::Right => Standardization::new(array![0.5, 0.5], array![0.5, 0.5]), // 2 x − 1
+        Variant::Wrong => Standardization::identity(2),
     }
 }
 // ANCHOR_END: bug_15

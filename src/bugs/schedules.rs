@@ -1,6 +1,6 @@
 //! Schedules with a slip in them. All tables have T + 1 entries, index = t, as in [`schedule`](crate::schedule).
 
-use super::{Code, first_bad_beta};
+use super::{Variant, first_bad_beta};
 use crate::{
     Error, Result,
     schedule::{BETA_END, BETA_START, COSINE_MAX_BETA, COSINE_OFFSET, alpha_bars, progress, table},
@@ -10,10 +10,10 @@ use std::f64::consts::FRAC_PI_2;
 
 // ANCHOR: bug_2
 /// B2. The linear schedule up to 0.02: from β_1 = 10⁻⁴, or from 10⁻¹.
-pub fn linear_betas(steps: usize, code: Code) -> Array1<f64> {
-    let beta_start = match code {
-        Code::Right => 1e-4,
-        Code::Wrong => 1e-1,
+pub fn linear_betas(steps: usize, variant: Variant) -> Array1<f64> {
+    let beta_start = match variant {
+        Variant::Right => 1e-4,
+        Variant::Wrong => 1e-1,
     };
     table(steps, |t| beta_start + progress(t, steps) * (BETA_END - beta_start))
 }
@@ -21,10 +21,10 @@ pub fn linear_betas(steps: usize, code: Code) -> Array1<f64> {
 
 // ANCHOR: bug_4
 /// B4. The quadratic schedule: a line between the *roots* of its ends, squared, or a line between their squares, squared.
-pub fn quad_betas(steps: usize, code: Code) -> Array1<f64> {
-    let (start, end) = match code {
-        Code::Right => (BETA_START.sqrt(), BETA_END.sqrt()),
-        Code::Wrong => (BETA_START.powi(2), BETA_END.powi(2)),
+pub fn quad_betas(steps: usize, variant: Variant) -> Array1<f64> {
+    let (start, end) = match variant {
+        Variant::Right => (BETA_START.sqrt(), BETA_END.sqrt()),
+        Variant::Wrong => (BETA_START.powi(2), BETA_END.powi(2)),
     };
     table(steps, |t| (start + progress(t, steps) * (end - start)).powi(2))
 }
@@ -37,10 +37,10 @@ fn cosine(share: f64) -> f64 {
 
 // ANCHOR: bug_5
 /// B5. The cosine schedule: t/T divided as fractions, or as integers.
-pub fn cosine_betas(steps: usize, code: Code) -> Array1<f64> {
-    let share = |t: usize| match code {
-        Code::Right => t as f64 / steps as f64,
-        Code::Wrong => (t / steps) as f64, // 0 for every t < T
+pub fn cosine_betas(steps: usize, variant: Variant) -> Array1<f64> {
+    let share = |t: usize| match variant {
+        Variant::Right => t as f64 / steps as f64,
+        Variant::Wrong => (t / steps) as f64, // 0 for every t < T
     };
     table(steps, |t| (1.0 - cosine(share(t)) / cosine(share(t - 1))).min(COSINE_MAX_BETA))
 }
@@ -50,14 +50,14 @@ pub fn cosine_betas(steps: usize, code: Code) -> Array1<f64> {
 /// B11. The linear schedule with its ends scaled by 1000/T: looked at before it is handed over, or not.
 ///
 /// # Errors
-/// With [`Code::Right`], at the first β outside of (0, 1): for T ≤ 20 there is one.
-pub fn scaled_betas(steps: usize, code: Code) -> Result<Array1<f64>> {
+/// With [`Variant::Right`], at the first β outside of (0, 1): for T ≤ 20 there is one.
+pub fn scaled_betas(steps: usize, variant: Variant) -> Result<Array1<f64>> {
     let scale = 1000.0 / steps as f64;
     let (start, end) = (scale * BETA_START, scale * BETA_END);
     let betas = table(steps, |t| start + progress(t, steps) * (end - start));
-    let bad = match code {
-        Code::Right => first_bad_beta(&betas.to_vec()),
-        Code::Wrong => None,
+    let bad = match variant {
+        Variant::Right => first_bad_beta(&betas.to_vec()),
+        Variant::Wrong => None,
     };
     match bad {
         Some(t) => Err(Error::Beta { t, beta: betas[t], steps }),
@@ -68,10 +68,10 @@ pub fn scaled_betas(steps: usize, code: Code) -> Result<Array1<f64>> {
 
 // ANCHOR: bug_12
 /// B12. ᾱ_t of the cosine schedule: the product of capped steps, or the cosine itself, which falls to 0 at t = T.
-pub fn cosine_alpha_bars(steps: usize, code: Code) -> Array1<f64> {
-    match code {
-        Code::Right => alpha_bars(&cosine_betas(steps, Code::Right)),
-        Code::Wrong => (0..=steps).map(|t| cosine(t as f64 / steps as f64) / cosine(0.0)).collect(),
+pub fn cosine_alpha_bars(steps: usize, variant: Variant) -> Array1<f64> {
+    match variant {
+        Variant::Right => alpha_bars(&cosine_betas(steps, Variant::Right)),
+        Variant::Wrong => (0..=steps).map(|t| cosine(t as f64 / steps as f64) / cosine(0.0)).collect(),
     }
 }
 // ANCHOR_END: bug_12

@@ -1,6 +1,6 @@
 //! The loop of a sampler, what a step takes away and what it adds.
 
-use super::Code;
+use super::Variant;
 use crate::{
     reverse::FixedVariance,
     sampler::{Step, ancestral, ancestral_step},
@@ -22,19 +22,19 @@ pub fn along(schedule: &Schedule, times: &[usize]) -> Vec<Step> {
 
 // ANCHOR: bug_6
 /// B6. σ from ln σ²: exp(½ ln σ²), or the root of a logarithm.
-pub fn sigma_of_log_variance(log_variance: f64, code: Code) -> f64 {
-    match code {
-        Code::Right => (0.5 * log_variance).exp(),
-        Code::Wrong => log_variance.sqrt(),
+pub fn sigma_of_log_variance(log_variance: f64, variant: Variant) -> f64 {
+    match variant {
+        Variant::Right => (0.5 * log_variance).exp(),
+        Variant::Wrong => log_variance.sqrt(),
     }
 }
 // ANCHOR_END: bug_6
 
 // ANCHOR: bug_7
 /// B7. The factor of fresh noise in step t: σ_t and 0 at t = 1, or σ_t everywhere.
-pub fn noise_factor(schedule: &Schedule, t: usize, code: Code) -> f64 {
-    match (code, t) {
-        (Code::Right, 1) => 0.0,
+pub fn noise_factor(schedule: &Schedule, t: usize, variant: Variant) -> f64 {
+    match (variant, t) {
+        (Variant::Right, 1) => 0.0,
         _ => schedule.beta(t).sqrt(),
     }
 }
@@ -42,64 +42,64 @@ pub fn noise_factor(schedule: &Schedule, t: usize, code: Code) -> f64 {
 
 // ANCHOR: bug_8
 /// B8. The t of a training point, from 1 to T: both ends, or without the upper one (`randint(1, T)`).
-pub fn draw_time(steps: usize, code: Code, rng: &mut impl Rng) -> usize {
-    match code {
-        Code::Right => rng.random_range(1..=steps),
-        Code::Wrong => rng.random_range(1..steps),
+pub fn draw_time(steps: usize, variant: Variant, rng: &mut impl Rng) -> usize {
+    match variant {
+        Variant::Right => rng.random_range(1..=steps),
+        Variant::Wrong => rng.random_range(1..steps),
     }
 }
 
 /// B8. The times of a sampler: T … 1, or T … 2.
-pub fn sampled_times(steps: usize, code: Code) -> Vec<usize> {
-    match code {
-        Code::Right => (1..=steps).rev().collect(),
-        Code::Wrong => (1..steps).rev().map(|index| index + 1).collect(),
+pub fn sampled_times(steps: usize, variant: Variant) -> Vec<usize> {
+    match variant {
+        Variant::Right => (1..=steps).rev().collect(),
+        Variant::Wrong => (1..steps).rev().map(|index| index + 1).collect(),
     }
 }
 // ANCHOR_END: bug_8
 
 /// B8, on a short grid: all steps of a sampler, or all but the one to the clean image.
-pub fn to_the_end(steps: &[Step], code: Code) -> &[Step] {
-    match code {
-        Code::Right => steps,
-        Code::Wrong => &steps[..steps.len().saturating_sub(1)],
+pub fn to_the_end(steps: &[Step], variant: Variant) -> &[Step] {
+    match variant {
+        Variant::Right => steps,
+        Variant::Wrong => &steps[..steps.len().saturating_sub(1)],
     }
 }
 
 // ANCHOR: bug_9
 /// B9. The times of a sampler's loop: down from T, or `T..=0`, which in Rust is an empty range.
-pub fn loop_times(steps: usize, code: Code) -> Vec<usize> {
-    match code {
-        Code::Right => (1..=steps).rev().collect(),
-        Code::Wrong => (steps..=0).collect(),
+pub fn loop_times(steps: usize, variant: Variant) -> Vec<usize> {
+    match variant {
+        Variant::Right => (1..=steps).rev().collect(),
+        Variant::Wrong => (steps..=0).collect(),
     }
 }
 // ANCHOR_END: bug_9
 
 // ANCHOR: bug_16
 /// B16. The factor of fresh noise for a variance Σ: its root, or Σ itself, taken for a standard deviation.
-pub fn factor_of_variance(variance: f64, code: Code) -> f64 {
-    match code {
-        Code::Right => variance.sqrt(),
-        Code::Wrong => variance,
+pub fn factor_of_variance(variance: f64, variant: Variant) -> f64 {
+    match variant {
+        Variant::Right => variance.sqrt(),
+        Variant::Wrong => variance,
     }
 }
 
 /// B16. The variance that `p_mean_variance` reports: the one it computed, or its logarithm.
-pub fn reported_variance(log_variance: f64, code: Code) -> f64 {
+pub fn reported_variance(log_variance: f64, variant: Variant) -> f64 {
     let variance = log_variance.exp();
-    match code {
-        Code::Right => variance,
-        Code::Wrong => log_variance,
+    match variant {
+        Variant::Right => variance,
+        Variant::Wrong => log_variance,
     }
 }
 
 /// B16. A network's output (N, 2 D) cut into a mean and a log-variance: halves, or pieces of size two, of which the first
 /// two are taken.
-pub fn split(output: ArrayView2<f64>, code: Code) -> (Array2<f64>, Array2<f64>) {
-    let size = match code {
-        Code::Right => output.ncols() / 2,
-        Code::Wrong => 2,
+pub fn split(output: ArrayView2<f64>, variant: Variant) -> (Array2<f64>, Array2<f64>) {
+    let size = match variant {
+        Variant::Right => output.ncols() / 2,
+        Variant::Wrong => 2,
     };
     let piece = |from: usize| output.slice_axis(Axis(1), Slice::from(from..from + size)).to_owned();
     (piece(0), piece(size))
@@ -111,11 +111,11 @@ pub fn split(output: ArrayView2<f64>, code: Code) -> (Array2<f64>, Array2<f64>) 
 ///
 /// Whoever reads “the reverse process approximates the forward process” to the letter makes p(x_{t−1} | x_t) a Gaussian with
 /// mean √α_t x_t.
-pub fn reverse_step(schedule: &Schedule, t: usize, code: Code) -> Step {
+pub fn reverse_step(schedule: &Schedule, t: usize, variant: Variant) -> Step {
     let step = ancestral_step(schedule, t, FixedVariance::Beta, None);
-    match code {
-        Code::Right => step,
-        Code::Wrong => Step { x_t: schedule.alpha(t).sqrt(), eps: 0.0, ..step },
+    match variant {
+        Variant::Right => step,
+        Variant::Wrong => Step { x_t: schedule.alpha(t).sqrt(), eps: 0.0, ..step },
     }
 }
 // ANCHOR_END: bug_17

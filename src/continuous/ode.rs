@@ -200,7 +200,7 @@ const MOST_STEPS: usize = 100_000;
 /// h' = 0.9 h · excess^(−1/5), within 0.2 h … 5 h
 ///
 /// A step whose [`Proposal::error`] exceeds the tolerances in any entry is thrown away and tried again, shorter. The
-/// whole array takes the steps that its most difficult entry asks for. The tolerances are for a step; over an interval errors add up.
+/// whole array takes the steps that its most difficult entry needs. The tolerances are for a step; over an interval errors add up.
 ///
 /// ```
 /// use ddpm::continuous::ode::{Tolerances, dormand_prince};
@@ -278,13 +278,13 @@ fn check_start<D: Dimension>(t: f64, slope: &Array<f64, D>) -> Result<()> {
 
 fn check_step(t: f64, next: f64, tries: usize) -> Result<()> {
     let remedy = || {
-        "the solution jumps or runs off to infinity there, or the tolerances ask for more than f64 has: end \
+        "the solution jumps or runs off to infinity there, or the tolerances are finer than f64: end \
          the interval earlier, or loosen them"
             .to_owned()
     };
     if (next - t).abs() <= 4.0 * f64::EPSILON * t.abs() {
         let value = format!("{:.1e} at t = {t}", next - t);
-        return Err(fault("the step", value, "be long enough to tell t and t + h apart", remedy()));
+        return Err(fault("the step", value, "be long enough that t + h differs from t", remedy()));
     }
     if tries >= MOST_STEPS {
         return Err(fault(

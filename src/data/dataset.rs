@@ -8,7 +8,7 @@ use ndarray_rand::rand::Rng;
 use super::{DatasetName, Density, Empirical, PixelDensity, Standardization, idx, points};
 use crate::{Error, Result, error::Place};
 
-/// The index of the MNIST training image that stands for “a digit” where nothing else is asked for: a clear one with
+/// The index of the MNIST training image that stands for “a digit” where no other is named: a clear one with
 /// thin strokes, about as wide as it is high, so that unit variance on both axes hardly distorts it.
 pub const DEFAULT_DIGIT: usize = 207;
 /// What the image of index [`DEFAULT_DIGIT`] shows.
@@ -16,8 +16,8 @@ pub const DEFAULT_DIGIT_LABEL: u8 = 3;
 
 /// Points to learn from, with zero mean and unit variance per axis.
 ///
-/// The moments are those of the density itself, never of a sample, so the standardised density is exact. Everything
-/// a data set says is in standardised coordinates; [`Dataset::standardization`] leads back.
+/// The moments are those of the density itself, never of a sample, so the standardised density is exact. All
+/// methods use standardised coordinates; [`Dataset::standardization`] leads back.
 ///
 /// ```
 /// use ddpm::data::{Dataset, DatasetName};

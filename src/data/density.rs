@@ -5,7 +5,7 @@ use ndarray_rand::rand::Rng;
 
 use super::{Empirical, GaussianMixture, NoisyCurve, PixelDensity, Standardization};
 
-/// A distribution of points. What a kind does not know exactly is `None`, never an estimate.
+/// A distribution of points. Where a kind has no exact value, it returns `None`, never an estimate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Density {
     /// A mixture of Gaussians: everything is known.

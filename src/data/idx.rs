@@ -135,7 +135,7 @@ impl<'a> Idx<'a> {
 
     /// The next bytes, no fewer.
     fn take(&mut self, count: u64) -> Result<Vec<u8>> {
-        // `read_to_end` grows with the file: a forged header cannot make it ask for more memory than there are bytes.
+        // `read_to_end` grows with the file: a forged header cannot make it allocate more memory than there are bytes.
         let mut bytes = Vec::new();
         let read = self.content.by_ref().take(count).read_to_end(&mut bytes).map(|read| read as u64);
         self.advance(count, read)?;
@@ -188,7 +188,7 @@ fn image_bytes(count: usize, rows: usize, columns: usize) -> u64 {
     (count as u64).saturating_mul(rows as u64 * columns as u64)
 }
 
-/// The array of exactly as many bytes as were asked for.
+/// The array of exactly as many bytes as its shape has.
 fn shaped<A>(array: Result<A, ndarray::ShapeError>) -> A {
     array.expect("`take` gives as many bytes as the shape has")
 }

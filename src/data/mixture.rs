@@ -28,7 +28,7 @@ const MOST_CELLS: f64 = 2048.0;
 ///
 /// let two = GaussianMixture::new(array![0.5, 0.5], array![[-1.0], [1.0]], array![[0.1], [0.1]]);
 /// assert_eq!((two.mean()[0], two.variance()[0]), (0.0, 1.1));
-/// // Far down the chain x_t says nothing about x_0, and the best guess is the mean.
+/// // Far down the chain x_t carries no information about x_0, and the best guess is the mean.
 /// assert!(two.posterior_mean(array![0.3].view(), 1e-3, 1.0)[0].abs() < 1e-3);
 /// ```
 #[derive(Debug, Clone, PartialEq)]

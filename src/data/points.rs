@@ -78,7 +78,7 @@ impl Csv<'_> {
         })
     }
 
-    /// The line on which a row's own text starts; the reader tells where it began to look for it.
+    /// The line on which a row's own text starts; the CSV reader gives the position where its search for the row began.
     fn line(&self, row: &csv::StringRecord) -> u64 {
         let text = self.text.trim_start_matches('\u{feff}');
         let start = row.position().map_or((0, 1), |position| (position.byte() as usize, position.line()));

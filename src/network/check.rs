@@ -1,4 +1,4 @@
-//! Are the hand-written gradients right? Central differences say.
+//! Checks of the hand-written gradients against central differences.
 
 use super::{Learner, Mlp, Pass};
 use crate::metrics::largest;

@@ -121,21 +121,21 @@ pub fn parameter_count(shape: &MlpConfig) -> usize {
     shape.tensors().last().map_or(0, |tensor| tensor.range.end)
 }
 
-// ANCHOR: widest
+// ANCHOR: hidden_for_budget
 /// The widest hidden layers with which networks of these shapes have no more than `budget` parameters
 /// together.
 ///
 /// # Panics
 /// If even networks of width 1 have more.
 #[track_caller]
-pub fn widest(budget: usize, shapes: &[MlpConfig]) -> usize {
+pub fn hidden_for_budget(budget: usize, shapes: &[MlpConfig]) -> usize {
     let cost = |hidden| -> usize {
         shapes.iter().map(|shape| parameter_count(&MlpConfig { hidden, ..shape.clone() })).sum()
     };
     let width = (1..).take_while(|&hidden| cost(hidden) <= budget).last();
     width.unwrap_or_else(|| panic!("{budget} parameters are too few: {} are needed", cost(1)))
 }
-// ANCHOR_END: widest
+// ANCHOR_END: hidden_for_budget
 
 /// A linear layer's place in the parameters: its weight, row by row, then its bias.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! A number as a row of sines and cosines, so that a small network can tell near values apart.
+//! A number as a row of sines and cosines, so that a small network separates near values.
 
 use super::Float;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};

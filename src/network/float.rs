@@ -1,4 +1,4 @@
-//! What the network asks of its numbers: `f64` to check gradients, `f32` to train.
+//! What the network needs of its numbers: `f64` to check gradients, `f32` to train.
 //!
 //! The `f32` functions are written without branches or tables, so that the compiler turns a loop over them into
 //! vector instructions on every processor. Their errors are absolute and stated; `f64` goes to [`libm`] and the

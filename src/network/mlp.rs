@@ -70,7 +70,7 @@ impl<F: Float> Mlp<F> {
         &self.config
     }
 
-    /// All parameters, one after the other; [`MlpConfig::tensors`] says which is where.
+    /// All parameters, one after the other; [`MlpConfig::tensors`] gives the place of each.
     pub fn parameters(&self) -> &[F] {
         &self.parameters
     }

@@ -32,7 +32,7 @@ pub mod optimizer;
 pub mod pass;
 pub mod weights;
 
-pub use config::{MlpConfig, Tensor, parameter_count, widest};
+pub use config::{MlpConfig, Tensor, hidden_for_budget, parameter_count};
 pub use embedding::sinusoidal_embedding;
 pub use float::Float;
 pub use learner::{Learner, LearnerConfig};

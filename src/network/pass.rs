@@ -11,7 +11,7 @@ use ndarray::{Array2, ArrayView2, Axis, Slice};
 /// How many rows go through the network together.
 ///
 /// Gradients are sums over rows, and a sum of floats depends on its order: so this number, never the number of threads,
-/// says how a batch is split. A batch up to this size stays on one thread: waking a second one costs what it would save.
+/// determines how a batch is split. A batch up to this size stays on one thread: a second one costs what it would save.
 const ROWS: usize = 64;
 
 /// A batch's way through a network and back; its buffers serve every further batch.
@@ -115,7 +115,7 @@ impl<F: Float> Pass<F> {
         gradient
     }
 
-    /// The same, to be changed: clipped, say.
+    /// The same, mutable: for clipping, for example.
     ///
     /// # Panics
     ///

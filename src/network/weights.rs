@@ -1,14 +1,14 @@
 //! A network as a safetensors file, and back.
 //!
 //! The file holds one tensor for each of [`MlpConfig::tensors`], in the network's own precision, and the shape as text
-//! under the key [`CONFIG_KEY`]. What is read is checked before any network exists: a file is loaded whole or refused.
+//! under the key [`CONFIG_KEY`]. What is read is checked before any network exists: a file is loaded whole or rejected.
 
 use super::{Float, Mlp, MlpConfig, Tensor};
 use crate::{Error, Result, error::Place, files::write_whole};
 use safetensors::{SafeTensors, tensor::TensorView};
 use std::{collections::HashMap, fs, io, path::Path};
 
-/// Where the file's metadata says what network the tensors belong to.
+/// The metadata's key that holds the shape of the network that the tensors belong to.
 pub const CONFIG_KEY: &str = "ddpm.mlp";
 
 impl<F: Float> Mlp<F> {

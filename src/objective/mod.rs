@@ -270,8 +270,8 @@ pub fn irreducible_loss(
     rng: &mut impl Rng,
 ) -> Array1<f64> {
     let eps = standard_normal(x_0.nrows(), x_0.ncols(), rng);
-    let told = exact.predict(diffuse(x_0, schedule.alpha_bar(t), &eps).view(), t as f64).eps;
-    x_0.ncols() as f64 - told.mapv(|told| told * told).sum_axis(Axis(1))
+    let predicted = exact.predict(diffuse(x_0, schedule.alpha_bar(t), &eps).view(), t as f64).eps;
+    x_0.ncols() as f64 - predicted.mapv(|eps| eps * eps).sum_axis(Axis(1))
 }
 // ANCHOR_END: irreducible_loss
 

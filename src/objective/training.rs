@@ -1,7 +1,7 @@
 //! What a network is trained on: a loss per batch, and its gradient with respect to the network's output.
 //!
 //! A batch has N points of D coordinates, each with a t of its own. Losses are means over points *and* coordinates, so
-//! that L_simple of a network that knows nothing is 1.
+//! that L_simple of a network whose output is 0 is 1.
 
 use super::eps_weight;
 use crate::{

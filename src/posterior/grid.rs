@@ -1,6 +1,6 @@
-//! Bayes' rule on a grid: the route that knows nothing of Gaussians.
+//! Bayes' rule on a grid: the route that uses no formula for Gaussians.
 
-use crate::{forward::Kernel, gaussian};
+use crate::{forward::TransitionKernel, gaussian};
 use ndarray::Array1;
 
 /// A density tabulated at equally spaced points; it sums, times the spacing, to one.
@@ -77,18 +77,18 @@ impl GridDensity {
 ///
 /// # Example
 /// ```
-/// use ddpm::{forward::Kernel, gaussian, posterior::{posterior_by_precisions, posterior_on_grid}, schedule::Schedule};
+/// use ddpm::{forward::TransitionKernel, gaussian, posterior::{posterior_by_precisions, posterior_on_grid}, schedule::Schedule};
 ///
 /// let schedule = Schedule::linear(2, 0.36, 0.4375)?; // q(x_1 | x_0 = 1) = N(0.8, 0.36)
 /// let prior = |x| gaussian::log_density(x, 0.8, 0.36);
-/// let density = posterior_on_grid(3.0, Kernel::step(&schedule, 2), prior, (-5.0, 7.0, 400));
+/// let density = posterior_on_grid(3.0, TransitionKernel::step(&schedule, 2), prior, (-5.0, 7.0, 400));
 /// let (mean, variance) = posterior_by_precisions(&schedule, 2, 1.0, 3.0);
 /// assert!((density.mean() - mean).abs() < 1e-9 && (density.variance() - variance).abs() < 1e-9);
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 pub fn posterior_on_grid(
     x_t: f64,
-    kernel: Kernel,
+    kernel: TransitionKernel,
     log_prior: impl Fn(f64) -> f64,
     (low, high, points): (f64, f64, usize),
 ) -> GridDensity {

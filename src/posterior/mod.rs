@@ -1,7 +1,7 @@
 //! The posterior of the forward process: q(x_{t−1} | x_t, x_0), the target that the reverse process learns.
 //!
 //! Four routes lead to its mean μ̃_t and variance β̃_t: the closed form (Ho et al. 2020, Eqs. 6–7), completing the
-//! square, adding precisions, and Bayes' rule on a grid, which knows nothing of Gaussians.
+//! square, adding precisions, and Bayes' rule on a grid, which uses no formula for Gaussians.
 
 mod grid;
 mod simulation;

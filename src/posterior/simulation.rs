@@ -1,7 +1,7 @@
-//! Conditioning by simulation: the route that knows no formula at all.
+//! Conditioning by simulation: the route that uses no formula at all.
 
 use crate::{
-    forward::{Kernel, forward_step, standard_normal},
+    forward::{TransitionKernel, forward_step, standard_normal},
     schedule::Schedule,
 };
 use ndarray::{Array1, Array2};
@@ -46,7 +46,7 @@ pub fn posterior_by_simulation(
     window: Window,
     rng: &mut impl Rng,
 ) -> Array1<f64> {
-    let before = Kernel::from_start(schedule, t - 1);
+    let before = TransitionKernel::from_start(schedule, t - 1);
     let mut noise = || standard_normal::<f64>(window.draws, 1, rng);
     let x_before: Array2<f64> = before.signal * x_0 + before.variance.sqrt() * noise();
     let x_t = forward_step(&x_before, schedule.beta(t), &noise());

@@ -1,6 +1,6 @@
 //! The samplers under one roof: which steps each takes along a grid, and with which denoiser.
 
-use super::{MultiStep, SpacedVariance, ddim, dpm_solver, sample, spaced_ancestral};
+use super::{MultiStep, RespacedVariance, ddim, dpm_solver, respaced_ancestral, sample};
 use crate::{
     Result,
     denoiser::{Denoiser, Prediction},
@@ -13,7 +13,7 @@ use std::fmt;
 
 /// A sampler that works along any grid of times.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Method {
+pub enum Sampler {
     /// Algorithm 2 on the shorter chain with σ² = β: on a grid the same as DDIM's σ̂.
     SigmaHat,
     /// DDIM with this η; with η = 1 Algorithm 2 on the shorter chain with σ² = β̃.
@@ -24,7 +24,7 @@ pub enum Method {
     Solver,
 }
 
-impl Method {
+impl Sampler {
     /// Its steps along a falling grid, x̂_0 clipped to ±`clip`: one call of the denoiser each.
     ///
     /// # Errors
@@ -35,21 +35,21 @@ impl Method {
     #[track_caller]
     pub fn steps(self, schedule: &Schedule, grid: &[usize], clip: Option<f64>) -> Result<Vec<MultiStep>> {
         let steps = match self {
-            Self::SigmaHat => spaced_ancestral(schedule, grid, FixedVariance::Beta, clip)?,
-            Self::Learned => spaced_ancestral(schedule, grid, FixedVariance::Posterior, clip)?,
+            Self::SigmaHat => respaced_ancestral(schedule, grid, FixedVariance::Beta, clip)?,
+            Self::Learned => respaced_ancestral(schedule, grid, FixedVariance::Posterior, clip)?,
             Self::Ddim(eta) => ddim(schedule, grid, eta, clip),
             Self::Solver => return Ok(dpm_solver(schedule, grid, clip)),
         };
         Ok(steps.into_iter().map(MultiStep::from).collect())
     }
 
-    /// Draws from `x_t` ~ N(0, I) of shape (N, D), along a falling grid. Only [`Method::Learned`] uses a learned variance.
+    /// Draws from `x_t` ~ N(0, I) of shape (N, D), along a falling grid. Only [`Sampler::Learned`] uses a learned variance.
     ///
     /// # Errors
-    /// As [`Method::steps`].
+    /// As [`Sampler::steps`].
     ///
     /// # Panics
-    /// As [`Method::steps`].
+    /// As [`Sampler::steps`].
     #[track_caller]
     pub fn draw(
         self,
@@ -63,7 +63,7 @@ impl Method {
         let steps = self.steps(schedule, grid, clip)?;
         Ok(match self {
             Self::Learned => {
-                let spaced = SpacedVariance::new(denoiser, schedule, grid)?;
+                let spaced = RespacedVariance::new(denoiser, schedule, grid)?;
                 sample(&steps, &spaced, x_t, rng, |_, _| ())
             }
             _ => sample(&steps, &EpsOnly(denoiser), x_t, rng, |_, _| ()),
@@ -71,7 +71,7 @@ impl Method {
     }
 }
 
-impl fmt::Display for Method {
+impl fmt::Display for Sampler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SigmaHat => f.pad("Algorithm 2, σ² = β"),

@@ -199,7 +199,7 @@ impl FromStr for Spacing {
 pub fn time_grid(steps: usize, count: usize, spacing: Spacing) -> Result<Vec<usize>> {
     if !(1..=steps).contains(&count) {
         return Err(Error::Parameter {
-            name: "steps",
+            name: "sampling steps",
             value: count.to_string(),
             bound: "lie between 1 and the T of training",
             remedy: format!("here T = {steps}"),

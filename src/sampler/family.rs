@@ -7,29 +7,29 @@ use crate::{
 };
 use ndarray::{Array2, ArrayView2};
 
-// ANCHOR: Knowing
-/// A denoiser that knows x_0, of shape (N, D), and so the noise: ε = (x_t − √ᾱ_t x_0)/√(1 − ᾱ_t).
+// ANCHOR: OracleDenoiser
+/// A denoiser that is given x_0, of shape (N, D), and returns the true noise: ε = (x_t − √ᾱ_t x_0)/√(1 − ᾱ_t).
 ///
 /// DDIM's jumps with it are draws from q_σ(x_s | x_t, x_0), Song, Meng & Ermon 2021, Eq. (7): the family of forward
 /// processes that DDIM samples backwards.
 #[derive(Debug, Clone, Copy)]
-pub struct Knowing<'a> {
+pub struct OracleDenoiser<'a> {
     /// The schedule.
     pub schedule: &'a Schedule,
-    /// What it knows.
+    /// The clean points, of shape (N, D).
     pub x_0: &'a Array2<f64>,
 }
 
-impl Denoiser for Knowing<'_> {
+impl Denoiser for OracleDenoiser<'_> {
     fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         let alpha_bar = self.schedule.alpha_bar_at(t);
         let (of_x_t, of_eps) = (1.0 / alpha_bar.sqrt(), -(1.0 - alpha_bar).sqrt() / alpha_bar.sqrt()); // x_0 = of_x_t x_t + of_eps ε
         Prediction { eps: (self.x_0 - of_x_t * &x_t) / of_eps, variance: None }
     }
 }
-// ANCHOR_END: Knowing
+// ANCHOR_END: OracleDenoiser
 
-// ANCHOR: noise_kept
+// ANCHOR: noise_correlation
 /// The correlation between the noise in x_t and the noise in x_s, s = `previous` < t: what a jump keeps of it.
 ///
 /// With `eta` = 0 it is 1: one noise for the whole chain. For 1 ≤ s < t ≤ T.
@@ -41,23 +41,23 @@ impl Denoiser for Knowing<'_> {
 ///
 /// # Example
 /// ```
-/// use ddpm::{sampler::noise_kept, schedule::Schedule};
+/// use ddpm::{sampler::noise_correlation, schedule::Schedule};
 ///
 /// let schedule = Schedule::linear(2, 0.36, 0.4375)?;
-/// assert_eq!(noise_kept(&schedule, 2, 1, 0.0), 1.0);
-/// let in_the_chain = noise_kept(&schedule, 2, 1, 1.0); // √(1 − β̃_2/0.36)
+/// assert_eq!(noise_correlation(&schedule, 2, 1, 0.0), 1.0);
+/// let in_the_chain = noise_correlation(&schedule, 2, 1, 1.0); // √(1 − β̃_2/0.36)
 /// assert!((in_the_chain - 0.5625).abs() < 1e-12);
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 #[track_caller]
-pub fn noise_kept(schedule: &Schedule, t: usize, previous: usize, eta: f64) -> f64 {
+pub fn noise_correlation(schedule: &Schedule, t: usize, previous: usize, eta: f64) -> f64 {
     let variance = 1.0 - schedule.alpha_bar(previous);
     ((variance - ddim_sigma(schedule, t, previous, eta).powi(2)) / variance).sqrt()
 }
-// ANCHOR_END: noise_kept
+// ANCHOR_END: noise_correlation
 
-// ANCHOR: memory_of_x_0
-/// The partial correlation of x_t and x_0 given x_s, s = `previous` < t, for x_0 ~ N(0, v): what x_t tells about x_0 beyond x_s.
+// ANCHOR: x_0_partial_correlation
+/// The partial correlation of x_t and x_0 given x_s, s = `previous` < t, for x_0 ~ N(0, v): the correlation that x_s does not explain.
 ///
 /// In a Markov chain x_0 → … → x_s → x_t it is 0. With `eta` = 1 it is 0; with `eta` = 0 it is −1. For 1 ≤ s < t ≤ T.
 ///
@@ -66,25 +66,25 @@ pub fn noise_kept(schedule: &Schedule, t: usize, previous: usize, eta: f64) -> f
 ///
 /// Cov(x_t, x_s) = √(ᾱ_t ᾱ_s) v + ρ √((1 − ᾱ_t)(1 − ᾱ_s)), Cov(x_t, x_0) = √ᾱ_t v
 ///
-/// where ρ is [`noise_kept`].
+/// where ρ is [`noise_correlation`].
 ///
 /// # Example
 /// ```
-/// use ddpm::{sampler::memory_of_x_0, schedule::Schedule};
+/// use ddpm::{sampler::x_0_partial_correlation, schedule::Schedule};
 ///
 /// let schedule = Schedule::linear(2, 0.36, 0.4375)?;
-/// assert!(memory_of_x_0(&schedule, 2, 1, 1.0, 1.0).abs() < 1e-12); // a Markov chain
-/// assert!((memory_of_x_0(&schedule, 2, 1, 0.0, 1.0) + 1.0).abs() < 1e-9); // x_s and x_t together give x_0
+/// assert!(x_0_partial_correlation(&schedule, 2, 1, 1.0, 1.0).abs() < 1e-12); // a Markov chain
+/// assert!((x_0_partial_correlation(&schedule, 2, 1, 0.0, 1.0) + 1.0).abs() < 1e-9); // x_s and x_t together give x_0
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 #[track_caller]
-pub fn memory_of_x_0(schedule: &Schedule, t: usize, previous: usize, eta: f64, v: f64) -> f64 {
+pub fn x_0_partial_correlation(schedule: &Schedule, t: usize, previous: usize, eta: f64, v: f64) -> f64 {
     let (now, then) = (schedule.alpha_bar(t), schedule.alpha_bar(previous));
     let [t_t, s_s] = [now, then].map(|alpha_bar| alpha_bar * v + 1.0 - alpha_bar);
     let [t_0, s_0] = [now, then].map(|alpha_bar| alpha_bar.sqrt() * v);
-    let rho = noise_kept(schedule, t, previous, eta);
+    let rho = noise_correlation(schedule, t, previous, eta);
     let t_s = (now * then).sqrt() * v + rho * ((1.0 - now) * (1.0 - then)).sqrt();
     let given_x_s = |covariance: f64, a: f64, b: f64| covariance - a * b / s_s;
     given_x_s(t_0, t_s, s_0) / (given_x_s(t_t, t_s, t_s) * given_x_s(v, s_0, s_0)).sqrt()
 }
-// ANCHOR_END: memory_of_x_0
+// ANCHOR_END: x_0_partial_correlation

@@ -5,21 +5,21 @@
 
 mod choice;
 mod ddim;
-mod encode;
 mod family;
+mod interpolation;
+mod inversion;
 mod linear;
 mod multistep;
-mod spaced;
-mod walk;
+mod respaced;
 
-pub use choice::Method;
+pub use choice::Sampler;
 pub use ddim::{Spacing, ddim, ddim_sigma, ddim_step, sigma_hat_step, time_grid};
-pub use encode::{encode, encode_step};
-pub use family::{Knowing, memory_of_x_0, noise_kept};
+pub use family::{OracleDenoiser, noise_correlation, x_0_partial_correlation};
+pub use interpolation::interpolate_noise;
+pub use inversion::{ddim_inversion, ddim_inversion_step};
 pub use linear::moments_drawn;
 pub use multistep::{MultiStep, dpm_solver, dpm_solver_step};
-pub use spaced::{SpacedVariance, spaced_ancestral, spaced_schedule};
-pub use walk::between;
+pub use respaced::{RespacedVariance, respaced_ancestral, respaced_schedule};
 
 use crate::{
     denoiser::{Denoiser, Prediction},
@@ -35,7 +35,7 @@ use ndarray_rand::rand::Rng;
 /// One step of a sampler, from x_t to x_{t−1}, or further: x_{t−1} = `x_t`·x_t + `eps`·ε_θ + `x_0`·x̂_0 + `noise`·z.
 ///
 /// where x̂_0 = [`x_0_from_x_t`](Self::x_0_from_x_t)·x_t + [`x_0_from_eps`](Self::x_0_from_eps)·ε_θ, clipped to [−c, c]
-/// if [`clip`](Self::clip) says so, and z ~ N(0, I).
+/// if [`clip`](Self::clip) is c, and z ~ N(0, I).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     /// The step t at which the denoiser is called.
@@ -58,7 +58,7 @@ pub struct Step {
 // ANCHOR_END: Step
 
 impl Step {
-    /// The x̂_0 of one coordinate: what x_t would be without the noise `eps`, clipped if the step says so.
+    /// The x̂_0 of one coordinate: what x_t would be without the noise `eps`, clipped if the step clips.
     pub fn predicted_x_0(&self, x_t: f64, eps: f64) -> f64 {
         let limit = self.clip.unwrap_or(f64::INFINITY);
         (self.x_0_from_x_t * x_t + self.x_0_from_eps * eps).clamp(-limit, limit)
@@ -71,7 +71,7 @@ impl Step {
 /// Source: Ho et al. 2020, Algorithm 2, line 4.
 ///
 /// The mean is that of Eq. (11), and the last step adds no noise. With `clip` the mean is μ̃_t(x_t, x̂_0) at the clipped x̂_0
-/// instead; without, the two are equal. Ho et al.'s code clips images to [−1, 1], the paper does not say so.
+/// instead; without, the two are equal. Ho et al.'s code clips images to [−1, 1]; the paper does not mention it.
 ///
 /// # Formula
 /// x_{t−1} = (x_t − β_t/√(1 − ᾱ_t) ε_θ)/√α_t + σ_t z, with z = 0 at t = 1
@@ -214,12 +214,12 @@ impl SamplerStep for Step {
 /// # Example
 /// ```
 /// use ddpm::{metrics::largest_difference, reverse::FixedVariance, schedule::Schedule};
-/// use ddpm::sampler::{Knowing, ancestral, sample};
+/// use ddpm::sampler::{OracleDenoiser, ancestral, sample};
 /// use ndarray::array;
 /// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 ///
 /// let (schedule, x_0) = (Schedule::linear(1000, 1e-4, 0.02)?, array![[1.0, -2.0]]);
-/// let (denoiser, x_t) = (Knowing { schedule: &schedule, x_0: &x_0 }, array![[0.3, 0.4]]); // the true noise
+/// let (denoiser, x_t) = (OracleDenoiser { schedule: &schedule, x_0: &x_0 }, array![[0.3, 0.4]]); // the true noise
 /// let steps = ancestral(&schedule, FixedVariance::Beta, None);
 /// let drawn = sample(&steps, &denoiser, x_t, &mut StdRng::seed_from_u64(1), |_, _| ());
 /// assert!(largest_difference(&drawn, &x_0) < 1e-9);

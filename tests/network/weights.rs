@@ -87,7 +87,7 @@ fn write(path: &Path, contents: &Contents, metadata: &[(&str, &str)]) {
 }
 
 #[track_caller]
-fn refused<F: Float>(path: &Path, says: &str) {
+fn rejected<F: Float>(path: &Path, says: &str) {
     let error = Mlp::<F>::load(path).expect_err(says);
     assert!(matches!(error, Error::Content { .. }), "{error}");
     let text = error.to_string();
@@ -103,12 +103,12 @@ fn a_damaged_file_is_refused_wherever_it_is_cut() {
     let whole = fs::read(&path).expect("bytes");
     for length in (0..whole.len()).step_by(7).chain([whole.len() - 1]) {
         fs::write(&path, &whole[..length]).expect("written");
-        refused::<f32>(&path, "expected a whole safetensors file");
+        rejected::<f32>(&path, "expected a whole safetensors file");
     }
     fs::write(&path, [whole.as_slice(), b"more"].concat()).expect("written");
-    refused::<f32>(&path, "expected a whole safetensors file");
+    rejected::<f32>(&path, "expected a whole safetensors file");
     fs::write(&path, b"\x89PNG\r\n\x1a\n and so on, as any other kind of file").expect("written");
-    refused::<f32>(&path, "expected a whole safetensors file");
+    rejected::<f32>(&path, "expected a whole safetensors file");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_file_of_another_kind_is_refused() {
     let path = folder.path().join("weights.safetensors");
     let (contents, config) = saved::<f32>(&path);
     write(&path, &contents, &[]);
-    refused::<f32>(&path, "expected the key `ddpm.mlp` in the metadata");
+    rejected::<f32>(&path, "expected the key `ddpm.mlp` in the metadata");
     for (from, to) in [
         ("hidden=10", "hidden=ten"),
         ("hidden=10", "hidden=99999999999"),
@@ -147,7 +147,7 @@ fn a_file_of_another_kind_is_refused() {
     ] {
         assert!(config.contains(from), "{config}");
         write(&path, &contents, &[(CONFIG_KEY, &config.replace(from, to))]);
-        refused::<f32>(&path, "as the network's shape, expected a shape like `inputs=2 hidden=128");
+        rejected::<f32>(&path, "as the network's shape, expected a shape like `inputs=2 hidden=128");
     }
 }
 
@@ -160,7 +160,7 @@ fn a_tensor_that_does_not_fit_is_refused() {
         let mut contents = contents.clone();
         change(&mut contents);
         write(&path, &contents, &[(CONFIG_KEY, &config)]);
-        refused::<f32>(&path, says);
+        rejected::<f32>(&path, says);
     };
     let index = |name: &str| contents.iter().position(|(n, ..)| n == name).expect("a tensor");
     let (bias, weight) = (index("residual.1.bias"), index("input.weight"));
@@ -180,7 +180,7 @@ fn another_precision_is_refused() {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("weights.safetensors");
     saved::<f64>(&path);
-    refused::<f32>(&path, "expected F32; load it as the type it was saved as, then `cast`");
+    rejected::<f32>(&path, "expected F32; load it as the type it was saved as, then `cast`");
     saved::<f32>(&path);
-    refused::<f64>(&path, "expected F64");
+    rejected::<f64>(&path, "expected F64");
 }

@@ -1,8 +1,8 @@
-//! Denoisers of images: what says which noise is in x_t.
+//! Denoisers of images: they predict the noise in x_t.
 
 use crate::{
     Result,
-    network::{Mode, UNet},
+    network::{Phase, UNet},
     operations::threads::in_order,
 };
 use candle_core::{Device, Tensor};
@@ -57,18 +57,18 @@ impl NetworkDenoiser {
     /// A network that was trained with this schedule.
     ///
     /// # Errors
-    /// [`ddpm::Error::Parameter`] if its settings do not say the size of the images, or it predicts something else beside the
+    /// [`ddpm::Error::Parameter`] if its settings lack the size of the images, or it predicts something else beside the
     /// noise.
     pub fn new(network: UNet, schedule: Schedule) -> Result<Self> {
         let config = network.config();
-        let refuse = |name, value, bound, remedy: &str| ddpm::Error::Parameter {
+        let reject = |name, value, bound, remedy: &str| ddpm::Error::Parameter {
             name,
             value,
             bound,
             remedy: remedy.into(),
         };
         let (height, width) = config.sample_size.ok_or_else(|| {
-            refuse(
+            reject(
                 "sample_size",
                 "missing".into(),
                 "stand in the settings",
@@ -78,7 +78,7 @@ impl NetworkDenoiser {
         if config.out_channels != config.in_channels {
             let value = format!("{} for in_channels {}", config.out_channels, config.in_channels);
             let remedy = "networks that learned a variance, too, cannot be sampled from here";
-            Err(refuse("out_channels", value, "be equal to in_channels", remedy))?;
+            Err(reject("out_channels", value, "be equal to in_channels", remedy))?;
         }
         let shape = (height, width, config.in_channels);
         let on_cpu = network.parameters().variables().iter().all(|variable| variable.device().is_cpu());
@@ -101,7 +101,7 @@ impl NetworkDenoiser {
         &self.schedule
     }
 
-    /// The predicted noise with a t of its own for each image: for judging a network on images of many t at once.
+    /// The predicted noise with a t of its own for each image: for evaluating a network on images of many t at once.
     ///
     /// # Errors
     /// If the shape is not the network's, or the device runs out of memory.
@@ -117,7 +117,7 @@ impl NetworkDenoiser {
         let pass = |start: usize| {
             let images = self.chunk.min(count - start);
             let chunk = x_t.narrow(0, start, images)?.contiguous()?;
-            self.network.forward(&chunk, &t[start..start + images], Mode::Evaluate)
+            self.network.forward(&chunk, &t[start..start + images], Phase::Evaluate)
         };
         let eps = match x_t.device().is_cpu() {
             true => in_order(starts, pass).into_iter().collect::<Result<Vec<_>>>()?,
@@ -141,7 +141,7 @@ impl ImageDenoiser for NetworkDenoiser {
 ///
 /// x_0 = m + Σ_k √v_k z_k a_k, z_k ~ N(0, 1)
 ///
-/// where the a_k are orthonormal images: single pixels unless [`axes`](Self::axes) says otherwise.
+/// where the a_k are orthonormal images: single pixels if [`axes`](Self::axes) is `None`.
 #[derive(Debug, Clone)]
 pub struct GaussianImages {
     /// The noise schedule.
@@ -175,8 +175,8 @@ impl GaussianImages {
         })
     }
 
-    /// Images of two pixels side by side, each N(0, `variance`), with a correlation: the smallest world in which one pixel
-    /// says something about the other.
+    /// Images of two pixels side by side, each N(0, `variance`), with a correlation: the smallest case in which one pixel
+    /// carries information about the other.
     ///
     /// # Errors
     /// If the device runs out of memory.
@@ -200,11 +200,11 @@ impl ImageDenoiser for GaussianImages {
     /// ε* = √(1 − ᾱ_t) (ᾱ_t V + (1 − ᾱ_t) I)⁻¹ (x_t − √ᾱ_t m), where V is the covariance: the noise's regression on x_t.
     fn predict(&self, x_t: &Tensor, t: f64) -> Result<Tensor> {
         let alpha_bar = self.schedule.alpha_bar_at(t);
-        let surprise = x_t.broadcast_sub(&(&self.mean * alpha_bar.sqrt())?)?; // (B, H, W, C)
+        let residual = x_t.broadcast_sub(&(&self.mean * alpha_bar.sqrt())?)?; // (B, H, W, C)
         let variance = self.variance.affine(alpha_bar, 1.0 - alpha_bar)?; // (H, W, C)
         let share = variance.recip()?.affine((1.0 - alpha_bar).sqrt(), 0.0)?;
-        let Some(axes) = &self.axes else { return Ok(surprise.broadcast_mul(&share)?) };
-        let along = surprise.flatten_from(1)?.matmul(&axes.t()?)?; // (B, D)
+        let Some(axes) = &self.axes else { return Ok(residual.broadcast_mul(&share)?) };
+        let along = residual.flatten_from(1)?.matmul(&axes.t()?)?; // (B, D)
         let eps = along.broadcast_mul(&share.flatten_all()?)?.matmul(axes)?; // (B, D)
         Ok(eps.reshape(x_t.dims())?)
     }
@@ -212,15 +212,15 @@ impl ImageDenoiser for GaussianImages {
 
 /// Counts a denoiser's calls: what a sampler costs.
 #[derive(Debug)]
-pub struct Counting<D> {
+pub struct CallCounter<D> {
     inner: D,
     calls: std::cell::Cell<usize>,
 }
 
-impl<D: ImageDenoiser> Counting<D> {
+impl<D: ImageDenoiser> CallCounter<D> {
     /// Counts the calls of `inner` from now on.
     pub fn new(inner: D) -> Self {
-        Counting { inner, calls: std::cell::Cell::new(0) }
+        CallCounter { inner, calls: std::cell::Cell::new(0) }
     }
 
     /// The number of calls.
@@ -229,7 +229,7 @@ impl<D: ImageDenoiser> Counting<D> {
     }
 }
 
-impl<D: ImageDenoiser> ImageDenoiser for Counting<D> {
+impl<D: ImageDenoiser> ImageDenoiser for CallCounter<D> {
     fn shape(&self) -> (usize, usize, usize) {
         self.inner.shape()
     }

@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use candle_core::Device;
 use std::{fmt, str::FromStr};
 
-/// What the reader asked for with `--device`.
+/// The device that `--device` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// A GPU if this program was built for one and one is there; the CPU otherwise.
@@ -58,8 +58,8 @@ impl DeviceChoice {
     /// Opens the device.
     ///
     /// # Errors
-    /// [`Error::Device`] if a GPU was asked for by name and cannot be had: the program was built without CUDA, there is no
-    /// driver, or no GPU of that number. `auto` falls back to the CPU instead and says so in [`OpenDevice::why`].
+    /// [`Error::Device`] if a GPU is named and cannot be used: the program was built without CUDA, there is no
+    /// driver, or no GPU of that number. `auto` falls back to the CPU instead and gives the reason in [`OpenDevice::why`].
     pub fn open(self) -> Result<OpenDevice> {
         match self {
             Self::Cpu => Ok(OpenDevice { device: Device::Cpu, why: "on the CPU, as asked".into() }),

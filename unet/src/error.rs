@@ -1,4 +1,4 @@
-//! What can go wrong in Part II, said clearly.
+//! The errors of Part II.
 
 /// A [`Result`](std::result::Result) with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -26,8 +26,8 @@ pub enum Error {
     #[error("cannot encode the picture: {0}")]
     Picture(#[from] image::ImageError),
 
-    /// What the tensor library refused: out of memory, a driver that failed, shapes that do not fit.
-    #[error("the tensor library says: {0}")]
+    /// An error of the tensor library: out of memory, a driver that failed, shapes that do not fit.
+    #[error("the tensor library failed: {0}")]
     Tensor(#[from] candle_core::Error),
 }
 

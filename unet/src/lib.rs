@@ -34,7 +34,7 @@
 //! | paper | what | functions |
 //! |---|---|---|
 //! | (2) | q(x_t \| x_s) | [`sample::forward::diffuse_between`] |
-//! | (4) | q(x_t \| x_0) | [`sample::forward::diffuse`], [`train::Feed::batch`] |
+//! | (4) | q(x_t \| x_0) | [`sample::forward::diffuse`], [`train::BatchStream::batch`] |
 //! | (5), (13) | the bound in bits per dimension | [`evaluate::likelihood::measure`], [`evaluate::likelihood::stratified_sum`] |
 //! | (14) | L_simple | [`train::gradient::losses`] |
 //! | (15) | x̂_0 | [`sample::predict_x_0`] |

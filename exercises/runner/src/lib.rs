@@ -3,8 +3,8 @@
 //! `cargo exercise`: which lines of a chapter's derivation are still to do, which are wrong, which are done.
 //!
 //! It is `cargo test -p ddpm-exercises --features ch03 --test ch03_posterior` made readable: the chapter's own tests
-//! judge, this program only says what they found, function by function. A test whose name begins with the name of an
-//! exercise judges that exercise; the others judge how they fit together.
+//! check, this program only prints what they found, function by function. A test whose name begins with the name of an
+//! exercise checks that exercise; the others check how they fit together.
 
 pub mod chapter;
 pub mod check;

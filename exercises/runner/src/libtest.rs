@@ -1,4 +1,4 @@
-//! What a test program printed, read back: which tests passed, and what the others said.
+//! What a test program printed, read back: which tests passed, and the messages of the others.
 
 /// A test's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,7 +7,7 @@ pub struct Test {
     pub name: String,
     /// Whether it passed.
     pub passed: bool,
-    /// What it said when it failed.
+    /// Its message when it failed.
     pub panic: Option<Panic>,
 }
 
@@ -76,8 +76,9 @@ fn panic_of(name: &str, output: &str) -> Option<Panic> {
     if let Some((_, expected)) = block.split_once(" expected substring: ")
         && !message.starts_with(TO_DO)
     {
-        let said = message.lines().next().unwrap_or_default();
-        let message = format!("{EXPECTS_A_PANIC} with {}; it said: {said}", expected.lines().next()?);
+        let first_line = message.lines().next().unwrap_or_default();
+        let message =
+            format!("{EXPECTS_A_PANIC} with {}; its message: {first_line}", expected.lines().next()?);
         return Some(Panic { place: place(location), message });
     }
     let ends = |line: &&str| line.is_empty() || line.starts_with("note: ") || *line == "stack backtrace:";

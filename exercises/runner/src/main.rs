@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! `cargo exercise`: judges a chapter's exercises, or shows the progress over all of them.
+//! `cargo exercise`: checks a chapter's exercises, or shows the progress over all of them.
 
 use ddpm_exercise_runner::{
     chapter::Chapter,
@@ -16,7 +16,7 @@ use std::{
 
 const USAGE: &str = "\
 cargo exercise                  shows the progress over all chapters; exits with 0 when all of them are done
-cargo exercise ch03_posterior   judges a chapter's answers; exits with 0 when all of them are right
+cargo exercise ch03_posterior   checks a chapter's answers; exits with 0 when all of them are right
 cargo exercise --check [NAME…]  proves that stubs, solutions and wrong answers are what they should be (for CI)";
 
 fn main() -> ExitCode {
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all that was asked for is done.
+/// Whether everything named is done.
 fn exercise(arguments: &[String]) -> io::Result<bool> {
     let root = course::root().map_err(io::Error::other)?;
     let chapters = Chapter::all(&root)?;
@@ -45,12 +45,12 @@ fn exercise(arguments: &[String]) -> io::Result<bool> {
                 names.iter().map(|name| find(&chapters, name).cloned()).collect::<io::Result<_>>()?;
             check::all(&root, if named.is_empty() { &chapters } else { &named })
         }
-        [name] => judge(&root, find(&chapters, name)?),
+        [name] => check_chapter(&root, find(&chapters, name)?),
         _ => Err(io::Error::other(format!("one chapter at a time\n\n{USAGE}"))),
     }
 }
 
-/// Prints a text and a line's end. A reader who has gone away, as in `| head`, is no error: nobody misses the text.
+/// Prints a text and a line's end. A reader who has gone away, as in `| head`, is no error.
 fn say(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
@@ -63,7 +63,7 @@ fn find<'c>(chapters: &'c [Chapter], name: &str) -> io::Result<&'c Chapter> {
     })
 }
 
-fn judge(root: &Path, chapter: &Chapter) -> io::Result<bool> {
+fn check_chapter(root: &Path, chapter: &Chapter) -> io::Result<bool> {
     let Some(verdict) = verdict(root, chapter)? else { return Ok(false) };
     say(page::chapter(chapter, &verdict, page::Style::from_environment()).trim_end());
     for (variable, folder) in run::folders(root)?.variables() {
@@ -87,7 +87,7 @@ fn progress(root: &Path, chapters: &[Chapter]) -> io::Result<bool> {
             None => complete = false,
         }
     }
-    say(&format!("\ncargo exercise NAME judges one chapter; the answers go into {}", places(chapters)));
+    say(&format!("\ncargo exercise NAME checks one chapter; the answers go into {}", places(chapters)));
     Ok(complete)
 }
 
@@ -105,7 +105,7 @@ fn verdict(root: &Path, chapter: &Chapter) -> io::Result<Option<Verdict>> {
         Run::Tests(tests) => Ok(Some(Verdict::new(chapter.exercises(root)?, &tests))),
         Run::DoesNotCompile => {
             let (name, answers) = (&chapter.name, answers.display());
-            say(&format!("\n{name}: {answers} does not compile; the compiler says why, above"));
+            say(&format!("\n{name}: {answers} does not compile; the compiler's errors stand above"));
             Ok(None)
         }
         Run::CutShort(output) => {

@@ -21,7 +21,7 @@ fn equation(message: &str) -> Option<String> {
     let (left, right) = rest.split_once("\n right: ")?;
     let what = what.strip_prefix(": ").map(|what| format!("{what}: ")).unwrap_or_default();
     let one_line = |value: &str| {
-        let entries = value.split(", shape=[").next().unwrap_or(value); // what else an array says of itself
+        let entries = value.split(", shape=[").next().unwrap_or(value); // the rest of an array's Debug
         entries.lines().map(str::trim).collect::<Vec<_>>().join(" ")
     };
     Some(format!("{what}got {}, expected {}", one_line(left), one_line(right)))

@@ -19,10 +19,10 @@ pub struct Style {
 }
 
 impl Style {
-    /// As the terminal and the environment want it.
+    /// As the terminal and the environment require.
     pub fn from_environment() -> Style {
-        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Style { colour: io::stdout().is_terminal() && !refused }
+        let rejected = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Style { colour: io::stdout().is_terminal() && !rejected }
     }
 
     fn paint(self, code: &str, text: &str) -> String {
@@ -62,7 +62,7 @@ pub fn chapter(chapter: &Chapter, verdict: &Verdict, style: Style) -> String {
             Status::Done => line(&mut page, &style.good("done "), exercise.name.as_str(), ""),
             Status::Wrong(failure) => {
                 line(&mut page, &style.bad("wrong"), &name, &place);
-                said(&mut page, failure, style);
+                write_failure(&mut page, failure, style);
             }
             Status::ToDo(hint) => {
                 line(&mut page, &style.open("to do"), &name, &place);
@@ -76,7 +76,7 @@ pub fn chapter(chapter: &Chapter, verdict: &Verdict, style: Style) -> String {
     }
     for failure in &verdict.together {
         line(&mut page, &style.bad("wrong"), "each by itself is right, but not together", "");
-        said(&mut page, failure, style);
+        write_failure(&mut page, failure, style);
     }
     page + "\n" + &next(chapter, verdict)
 }
@@ -85,8 +85,8 @@ fn line(page: &mut String, status: &str, name: &str, place: &str) {
     let _ = writeln!(page, "{}", format!("  {status}  {name}  {place}").trim_end());
 }
 
-/// What a failed test said, in numbers, and where it stands.
-fn said(page: &mut String, failure: &Failure, style: Style) {
+/// The message of a failed test, in numbers, and where it stands.
+fn write_failure(page: &mut String, failure: &Failure, style: Style) {
     let _ = writeln!(page, "         {}", readable(&failure.panic.message));
     let whence = format!("{}, {}", failure.panic.place, failure.test);
     let _ = writeln!(page, "         {}", style.dim(&whence));

@@ -14,7 +14,7 @@ use std::{
 /// What became of a chapter's tests.
 #[derive(Debug)]
 pub enum Run {
-    /// They do not compile; the compiler has said why.
+    /// They do not compile; the compiler has printed why.
     DoesNotCompile,
     /// They ran.
     Tests(Vec<Test>),
@@ -71,8 +71,8 @@ pub fn tests(root: &Path, chapter: &Chapter) -> io::Result<Run> {
 /// A build whose messages were kept.
 #[derive(Debug)]
 pub struct Build {
-    /// What cargo and the compiler said.
-    pub said: String,
+    /// The output of cargo and the compiler.
+    pub output: String,
     /// cargo's report of what it built, a line of JSON each.
     artifacts: String,
 }
@@ -87,7 +87,7 @@ impl Build {
     }
 }
 
-/// Builds a chapter's tests under a feature of its package, and keeps what the compiler says.
+/// Builds a chapter's tests under a feature of its package, and keeps the compiler's output.
 ///
 /// # Errors
 /// If cargo cannot be started, or cannot read the workspace.
@@ -97,7 +97,7 @@ pub fn build(root: &Path, chapter: &Chapter, feature: &str) -> io::Result<Build>
         .args(["--no-run", "--message-format=json-render-diagnostics"])
         .output()?;
     Ok(Build {
-        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+        output: String::from_utf8_lossy(&output.stderr).into_owned(),
         artifacts: String::from_utf8_lossy(&output.stdout).into_owned(),
     })
 }

@@ -21,7 +21,7 @@ const FOLDERS: [(&str, &str); 2] =
     [("target_directory", "CARGO_TARGET_DIR"), ("build_directory", "CARGO_BUILD_BUILD_DIR")];
 
 impl Folders {
-    /// Those of the clone at `root`, by what cargo says of it.
+    /// Those of the clone at `root`, as `cargo metadata` gives them.
     ///
     /// # Errors
     /// If cargo cannot be started, or cannot read the workspace.

@@ -23,7 +23,7 @@ pub enum Status {
 pub struct Failure {
     /// The test's name.
     pub test: String,
-    /// What it said.
+    /// Its message.
     pub panic: Panic,
 }
 
@@ -32,7 +32,7 @@ pub struct Failure {
 pub struct Verdict {
     /// Each exercise's status, in the order of the derivation.
     pub exercises: Vec<(Function, Status)>,
-    /// Failed tests that judge no exercise alone; empty as long as an exercise is not done.
+    /// Failed tests that check no exercise alone; empty as long as an exercise is not done.
     pub together: Vec<Failure>,
 }
 
@@ -67,7 +67,7 @@ impl Verdict {
     }
 }
 
-/// The tests that judge the exercise of that name alone: theirs begins with it.
+/// The tests that check the exercise of that name alone: theirs begins with it.
 ///
 /// `of` are the names of all exercises: where one begins another, the longer one counts.
 pub fn tests_of<'t>(name: &str, of: &[Function], tests: &'t [Test]) -> Vec<&'t Test> {

@@ -192,7 +192,7 @@ test result: FAILED. 2 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; 
         libtest::parse(&output.replace(missing, &(panic + note)))[3].panic.clone().unwrap()
     };
     let panic = another("index 3 out of bounds");
-    assert_eq!(panic.message, "the test expects a panic with \"t = 0\"; it said: index 3 out of bounds");
+    assert_eq!(panic.message, "the test expects a panic with \"t = 0\"; its message: index 3 out of bounds");
     assert_eq!(panic.place, "ndarray-0.17.2/src/lib.rs:7", "from the package's name on");
     assert!(panic.is_another_one() && refuses.panic.as_ref().unwrap().is_another_one());
     assert_eq!(another("not yet implemented: Eq. (1)").hint(), Some("Eq. (1)"), "a stub is no wrong answer");
@@ -337,7 +337,7 @@ fn the_gate_of_texts_notices_a_stub_that_says_something_else() {
     let complaints = || texts::complaints(&root, &Chapter::all(&root).unwrap()).unwrap();
     assert_eq!(complaints(), Vec::<String>::new());
     write("src/deep/module.rs", &reference.replace("One", "Won"));
-    assert_eq!(complaints(), ["ch01_one, one: the stub says “/// One.”, the library “/// Won.”"]);
+    assert_eq!(complaints(), ["ch01_one, one: the stub has “/// One.”, the library “/// Won.”"]);
     // the library's formula and example are its own, and a stub has neither
     let formula =
         "/// One.\n///\n/// # Formula\n/// 1 = 1\n///\n/// # Example\n/// ```\n/// # use ddpm::one;\n/// ```";
@@ -352,7 +352,7 @@ fn the_gate_of_texts_notices_a_stub_that_says_something_else() {
     }
     write("exercises/toy/src/answers/ch01_one.rs", stub);
     write("src/deep/module.rs", &reference.replace("/// One.", formula).replace("One", "Won"));
-    assert_eq!(complaints(), ["ch01_one, one: the stub says “/// One.”, the library “/// Won.”"]);
+    assert_eq!(complaints(), ["ch01_one, one: the stub has “/// One.”, the library “/// Won.”"]);
     write("src/deep/module.rs", "");
     write("exercises/hints/ch01_one.md", "");
     assert_eq!(complaints().len(), 2, "no anchor, no hints");

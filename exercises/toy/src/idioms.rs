@@ -1,5 +1,5 @@
 //! What an answer may be written with, in use: compiled with all chapters' answers, so that no lint level of this package
-//! refuses it. Macros bring their own `#[allow(unsafe_code)]`, which `deny` lets them and `forbid` does not.
+//! rejects it. Macros bring their own `#[allow(unsafe_code)]`, which `deny` lets them and `forbid` does not.
 #![allow(dead_code, reason = "it compiles: that is all")]
 
 use ndarray::{Array1, Array2, Axis, Zip, array, azip, concatenate, prelude::*, stack};

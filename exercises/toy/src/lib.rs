@@ -1,4 +1,4 @@
-#![deny(unsafe_code)] // not `forbid`: it refuses `ndarray::s![]`, which allows itself what it needs
+#![deny(unsafe_code)] // not `forbid`: it rejects `ndarray::s![]`, which allows itself what it needs
 //! The library with a chapter's exercises in it: everything is the solution's, except what the features turn on.
 //!
 //! The answers go into `answers/`. Types always come from the solution; an answer stands in for the free function of
@@ -94,7 +94,7 @@ pub mod continuous {
 
 pub mod forward {
     #[cfg(feature = "ch01")]
-    pub use crate::answers::ch01_forward::{diffuse, forward_step, merge};
+    pub use crate::answers::ch01_forward::{compose, diffuse, forward_step};
     pub use solution::forward::*;
 }
 
@@ -160,7 +160,7 @@ pub mod sampler {
     pub use crate::answers::ch06_sampling::{ancestral_step, apply, sample};
     #[cfg(feature = "ch09")]
     pub use crate::answers::ch09_fast_sampling::{
-        ddim, ddim_sigma, ddim_step, dpm_solver_step, encode_step, time_grid,
+        ddim, ddim_inversion_step, ddim_sigma, ddim_step, dpm_solver_step, time_grid,
     };
     pub use solution::sampler::*;
 }

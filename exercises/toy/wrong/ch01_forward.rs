@@ -2,7 +2,7 @@
 
 use super::slip;
 use crate::{
-    forward::Kernel,
+    forward::TransitionKernel,
     schedule::{progress, table},
 };
 use ndarray::{Array1, Array2};
@@ -42,15 +42,15 @@ pub fn alpha_bars(betas: &Array1<f64>) -> Array1<f64> {
     }
 }
 
-pub fn merge(first: Kernel, second: Kernel) -> Kernel {
-    let merged = right::merge(first, second);
-    let with = |variance| Kernel { variance, ..merged };
-    match slip("merge") {
+pub fn compose(first: TransitionKernel, second: TransitionKernel) -> TransitionKernel {
+    let merged = right::compose(first, second);
+    let with = |variance| TransitionKernel { variance, ..merged };
+    match slip("compose") {
         "deviations_add" => with((second.signal * first.variance.sqrt() + second.variance.sqrt()).powi(2)),
         "signal_not_squared" => with(second.signal * first.variance + second.variance),
         "variances_as_they_stand" => with(first.variance + second.variance),
         "order_swapped" => with(first.signal.powi(2) * second.variance + first.variance),
-        "signals_add" => Kernel { signal: first.signal + second.signal, ..merged },
+        "signals_add" => TransitionKernel { signal: first.signal + second.signal, ..merged },
         _ => merged,
     }
 }

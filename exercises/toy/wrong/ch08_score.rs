@@ -6,7 +6,7 @@ use crate::{
         score::Score,
         sde::{Sde, coefficients},
     },
-    forward::Kernel,
+    forward::TransitionKernel,
 };
 use ndarray::{Array1, Array2, Axis};
 use solution::continuous::{score as right, sde as right_sde};
@@ -44,20 +44,20 @@ pub fn langevin_step(x: &Array2<f64>, score: &Array2<f64>, step: f64, noise: &Ar
     }
 }
 
-pub fn kernel(sde: &Sde, t: f64) -> Kernel {
+pub fn kernel(sde: &Sde, t: f64) -> TransitionKernel {
     let got = right_sde::kernel(sde, t);
     let decays = matches!(sde, Sde::VariancePreserving { .. } | Sde::SubVariancePreserving { .. });
     match slip("kernel") {
         "beta_times_t_for_its_integral" if decays => {
             let integral = -2.0 * coefficients(sde, t).0 * t; // a = −β/2
-            Kernel { signal: (-integral / 2.0).exp(), ..got }
+            TransitionKernel { signal: (-integral / 2.0).exp(), ..got }
         }
-        "signal_without_the_half" => Kernel { signal: got.signal * got.signal, ..got },
-        "sub_vp_as_vp" if decays => Kernel { variance: 1.0 - got.signal * got.signal, ..got },
-        "deviation_for_variance" => Kernel { variance: got.variance.sqrt(), ..got },
-        "exploding_from_zero" if !decays => Kernel { variance: got.variance + 1e-4, ..got },
+        "signal_without_the_half" => TransitionKernel { signal: got.signal * got.signal, ..got },
+        "sub_vp_as_vp" if decays => TransitionKernel { variance: 1.0 - got.signal * got.signal, ..got },
+        "deviation_for_variance" => TransitionKernel { variance: got.variance.sqrt(), ..got },
+        "exploding_from_zero" if !decays => TransitionKernel { variance: got.variance + 1e-4, ..got },
         "exploding_in_a_line" if !decays => {
-            Kernel { variance: t * right_sde::kernel(sde, 1.0).variance, ..got }
+            TransitionKernel { variance: t * right_sde::kernel(sde, 1.0).variance, ..got }
         }
         _ => got,
     }
@@ -76,7 +76,7 @@ pub fn reverse_drift(sde: &Sde, t: f64, x: &Array2<f64>, score: &Array2<f64>, la
     }
 }
 
-pub fn hutchinson(score: &impl Score, x: &Array2<f64>, v: &Array2<f64>, at: Kernel) -> Array1<f64> {
+pub fn hutchinson(score: &impl Score, x: &Array2<f64>, v: &Array2<f64>, at: TransitionKernel) -> Array1<f64> {
     let along = score.score_along(x, v, at);
     match slip("hutchinson") {
         "one_not_multiplied" => along.sum_axis(Axis(1)),

@@ -93,10 +93,10 @@ pub fn ddim(schedule: &Schedule, grid: &[usize], eta: f64, clip: Option<f64>) ->
 }
 
 #[track_caller]
-pub fn encode_step(schedule: &Schedule, t: usize, next: usize) -> Step {
-    let step = sampler::encode_step(schedule, t, next);
+pub fn ddim_inversion_step(schedule: &Schedule, t: usize, next: usize) -> Step {
+    let step = sampler::ddim_inversion_step(schedule, t, next);
     let (now, then) = (schedule.alpha_bar(t), schedule.alpha_bar(next));
-    match slip("encode_step") {
+    match slip("ddim_inversion_step") {
         "the_factors_of_the_jump_down" => {
             let down = sampler::ddim_step(schedule, next, t, 0.0, None);
             Step { x_t: down.x_t, eps: down.eps, ..step }
@@ -105,7 +105,7 @@ pub fn encode_step(schedule: &Schedule, t: usize, next: usize) -> Step {
         "asked_at_the_end" => Step { t: next, ..step },
         "noise_drawn" => Step { noise: (1.0 - then / now).sqrt(), ..step },
         "noise_of_t_kept" => Step { eps: step.eps - (1.0 - then).sqrt() + (1.0 - now).sqrt(), ..step },
-        "x_0_of_step_1" => sampler::encode_step(schedule, t.max(1).min(next - 1), next),
+        "x_0_of_step_1" => sampler::ddim_inversion_step(schedule, t.max(1).min(next - 1), next),
         _ => step,
     }
 }

@@ -1,4 +1,4 @@
-//! Slips in the rivals' losses, and in the counting of modes.
+//! Slips in the baselines' losses, and in the counting of modes.
 
 use super::slip;
 use crate::data::GaussianMixture;

@@ -72,22 +72,23 @@ pub fn unmoved_parameters<F: PartialEq>(before: &[F], after: &[F]) -> usize {
     }
 }
 
-pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit {
-    let right = bugs::step_audit(steps, trained, asked);
+pub fn step_audit(steps: usize, trained: &[usize], called: &[usize]) -> StepAudit {
+    let right = bugs::step_audit(steps, trained, called);
     match slip("step_audit") {
         "index_from_zero" => {
-            StepAudit { unasked: (0..steps).filter(|t| !asked.contains(t)).collect(), ..right }
+            StepAudit { uncalled: (0..steps).filter(|t| !called.contains(t)).collect(), ..right }
         }
         "trained_for_asked" => {
             StepAudit { untrained: (1..=steps).filter(|t| !trained.contains(t)).collect(), ..right }
         }
         "only_neighbours_repeat" => {
-            let twice = asked.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+            let twice = called.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
             StepAudit { repeated: twice.collect(), ..right }
         }
-        "as_often_as_asked" => {
-            StepAudit { untrained: asked.iter().copied().filter(|t| !trained.contains(t)).collect(), ..right }
-        }
+        "as_often_as_asked" => StepAudit {
+            untrained: called.iter().copied().filter(|t| !trained.contains(t)).collect(),
+            ..right
+        },
         "beyond_t_unseen" => {
             StepAudit { untrained: right.untrained.into_iter().filter(|&t| t <= steps).collect(), ..right }
         }
@@ -95,11 +96,11 @@ pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit
             let turned = |times: Vec<usize>| times.into_iter().rev().collect();
             StepAudit {
                 untrained: turned(right.untrained),
-                unasked: turned(right.unasked),
+                uncalled: turned(right.uncalled),
                 repeated: turned(right.repeated),
             }
         }
-        "lists_swapped" => StepAudit { untrained: right.unasked, unasked: right.untrained, ..right },
+        "lists_swapped" => StepAudit { untrained: right.uncalled, uncalled: right.untrained, ..right },
         _ => right,
     }
 }

@@ -101,10 +101,10 @@ pub mod train {
         pub use solution::train::optimizer::*;
     }
 
-    pub mod stream {
+    pub mod rng_streams {
         #[cfg(feature = "ch14")]
         pub use crate::answers::ch14_train_images::{draw_time, epoch_order, place_in_epochs};
-        pub use solution::train::stream::*;
+        pub use solution::train::rng_streams::*;
     }
 }
 
@@ -122,6 +122,6 @@ pub mod images {
 
 pub mod sample {
     #[cfg(feature = "ch15")]
-    pub use crate::answers::ch15_sample_images::{apply, predict_x_0, replace_known, spherical};
+    pub use crate::answers::ch15_sample_images::{apply, predict_x_0, replace_known, slerp};
     pub use solution::sample::*;
 }

@@ -8,7 +8,7 @@ use solution::{
         architecture,
         block::{Attention, Residual},
         embedding,
-        interpreter::{Convolution, Reading, SILENT},
+        interpreter::{Convolution, Interpreter, NEAR_ZERO_INIT},
         summary,
     },
     operations::Activation,
@@ -39,8 +39,8 @@ pub fn timestep_embedding(
     }
 }
 
-pub fn residual_block<R: Reading>(
-    reading: &mut R,
+pub fn residual_block<R: Interpreter>(
+    interpreter: &mut R,
     name: &str,
     x: &R::Value,
     time: &R::Value,
@@ -49,32 +49,32 @@ pub fn residual_block<R: Reading>(
     let slip = slip("residual_block");
     let Residual { inputs, outputs, norm, dropout, divisor } = block;
     let activation = if slip == "no_activation" { Activation::Identity } else { Activation::Silu };
-    let h = reading.group_norm(&format!("{name}.norm1"), x, norm, activation)?;
-    let h = reading.convolve(&format!("{name}.conv1"), &h, Convolution::same(outputs, 3))?;
-    let e = if slip == "time_without_silu" { time.clone() } else { reading.silu(time)? };
-    let e = reading.linear(&format!("{name}.time_emb_proj"), &e, outputs, 1.0)?;
-    let h = if slip == "time_never_added" { h } else { reading.add_to_pixels(&h, &e)? };
-    let h = reading.group_norm(&format!("{name}.norm2"), &h, norm, Activation::Silu)?;
-    let h = if slip == "time_after_the_norm" { reading.add_to_pixels(&h, &e)? } else { h };
-    let h = if slip == "nothing_dropped" { h } else { reading.dropout(&h, dropout)? };
+    let h = interpreter.group_norm(&format!("{name}.norm1"), x, norm, activation)?;
+    let h = interpreter.convolve(&format!("{name}.conv1"), &h, Convolution::same(outputs, 3))?;
+    let e = if slip == "time_without_silu" { time.clone() } else { interpreter.silu(time)? };
+    let e = interpreter.linear(&format!("{name}.time_emb_proj"), &e, outputs, 1.0)?;
+    let h = if slip == "time_never_added" { h } else { interpreter.add_to_pixels(&h, &e)? };
+    let h = interpreter.group_norm(&format!("{name}.norm2"), &h, norm, Activation::Silu)?;
+    let h = if slip == "time_after_the_norm" { interpreter.add_to_pixels(&h, &e)? } else { h };
+    let h = if slip == "nothing_dropped" { h } else { interpreter.dropout(&h, dropout)? };
     let last = Convolution::same(outputs, 3);
-    let last = if slip == "begins_loud" { last } else { last.silent() };
-    let h = reading.convolve(&format!("{name}.conv2"), &h, last)?;
-    let h = if slip == "dropped_at_the_end" { reading.dropout(&h, dropout)? } else { h };
+    let last = if slip == "begins_loud" { last } else { last.near_zero_init() };
+    let h = interpreter.convolve(&format!("{name}.conv2"), &h, last)?;
+    let h = if slip == "dropped_at_the_end" { interpreter.dropout(&h, dropout)? } else { h };
     let divisor = if slip == "divisor_forgotten" { 1.0 } else { divisor };
     match (slip, inputs == outputs) {
         ("no_way_around", _) => Ok(h),
-        (_, true) => reading.add(x, &h, divisor),
+        (_, true) => interpreter.add(x, &h, divisor),
         (_, false) => {
             let shortcut = Convolution::same(outputs, 1);
-            let around = reading.convolve(&format!("{name}.conv_shortcut"), x, shortcut)?;
-            reading.add(&around, &h, divisor)
+            let around = interpreter.convolve(&format!("{name}.conv_shortcut"), x, shortcut)?;
+            interpreter.add(&around, &h, divisor)
         }
     }
 }
 
-pub fn attention_block<R: Reading>(
-    reading: &mut R,
+pub fn attention_block<R: Interpreter>(
+    interpreter: &mut R,
     name: &str,
     x: &R::Value,
     block: Attention,
@@ -82,24 +82,24 @@ pub fn attention_block<R: Reading>(
     let slip = slip("attention_block");
     let Attention { channels, head, norm, divisor } = block;
     let activation = if slip == "silu_after_the_norm" { Activation::Silu } else { Activation::Identity };
-    let n = reading.group_norm(&format!("{name}.group_norm"), x, norm, activation)?;
+    let n = interpreter.group_norm(&format!("{name}.group_norm"), x, norm, activation)?;
     let seen = if slip == "norm_skipped" { x.clone() } else { n };
     let (query, key) = if slip == "q_and_k_swapped" { ("to_k", "to_q") } else { ("to_q", "to_k") };
-    let q = reading.linear(&format!("{name}.{query}"), &seen, channels, 1.0)?;
-    let k = reading.linear(&format!("{name}.{key}"), &seen, channels, 1.0)?;
-    let v = reading.linear(&format!("{name}.to_v"), &seen, channels, 1.0)?;
+    let q = interpreter.linear(&format!("{name}.{query}"), &seen, channels, 1.0)?;
+    let k = interpreter.linear(&format!("{name}.{key}"), &seen, channels, 1.0)?;
+    let v = interpreter.linear(&format!("{name}.to_v"), &seen, channels, 1.0)?;
     let head = match slip {
         "one_head" => channels,
         "one_channel_a_head" => 1,
         _ => head,
     };
-    let found = reading.attend(name, &q, &k, &v, head)?;
-    let scale = if slip == "begins_loud" { 1.0 } else { SILENT };
-    let found = reading.linear(&format!("{name}.to_out.0"), &found, channels, scale)?;
+    let found = interpreter.attend(name, &q, &k, &v, head)?;
+    let scale = if slip == "begins_loud" { 1.0 } else { NEAR_ZERO_INIT };
+    let found = interpreter.linear(&format!("{name}.to_out.0"), &found, channels, scale)?;
     match slip {
         "no_way_around" => Ok(found),
-        "divisor_forgotten" => reading.add(x, &found, 1.0),
-        _ => reading.add(x, &found, divisor),
+        "divisor_forgotten" => interpreter.add(x, &found, 1.0),
+        _ => interpreter.add(x, &found, divisor),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Slips in feeding Algorithm 1.
 
 use super::slip;
-use crate::train::stream::{Purpose, generator};
+use crate::train::rng_streams::{Purpose, generator};
 use ddpm::network::cosine_learning_rate;
 use ndarray_rand::rand::{Rng, seq::SliceRandom};
 use solution::{
     images::pixels,
-    train::{gradient, optimizer, stream},
+    train::{gradient, optimizer, rng_streams},
 };
 
 pub fn from_byte(byte: u8) -> f32 {
@@ -40,16 +40,16 @@ pub fn draw_time(steps: usize, rng: &mut impl Rng) -> usize {
         "0_and_t_both" => rng.random_range(0..=steps),
         "never_t" if steps > 1 => rng.random_range(1..steps),
         "more_at_the_ends" => (1.0 + rng.random_range(0.0..1.0_f64) * (steps as f64 - 1.0)).round() as usize,
-        _ => stream::draw_time(steps, rng),
+        _ => rng_streams::draw_time(steps, rng),
     }
 }
 
 pub fn epoch_order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
     match slip("epoch_order") {
         "the_files_order" => (0..count).collect(),
-        "the_same_every_epoch" => stream::epoch_order(count, seed, 0),
-        "seed_forgotten" => stream::epoch_order(count, 0, epoch),
-        "seed_and_epoch_added" => stream::epoch_order(count, seed + epoch, 0),
+        "the_same_every_epoch" => rng_streams::epoch_order(count, seed, 0),
+        "seed_forgotten" => rng_streams::epoch_order(count, 0, epoch),
+        "seed_and_epoch_added" => rng_streams::epoch_order(count, seed + epoch, 0),
         "the_examples_generator" => {
             let mut order: Vec<usize> = (0..count).collect();
             order.shuffle(&mut generator(seed, Purpose::Example, epoch));
@@ -63,7 +63,7 @@ pub fn epoch_order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
             let start = generator(seed, Purpose::Order, epoch).random_range(0..count);
             (0..count).map(|place| (start + place) % count).collect()
         }
-        "one_missing" => stream::epoch_order(count, seed, epoch).into_iter().skip(1).collect(),
+        "one_missing" => rng_streams::epoch_order(count, seed, epoch).into_iter().skip(1).collect(),
         "swapped_with_anyone" => {
             let mut rng = generator(seed, Purpose::Order, epoch);
             let mut order: Vec<usize> = (0..count).collect();
@@ -75,18 +75,18 @@ pub fn epoch_order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
             order[count / 2..].shuffle(&mut generator(seed, Purpose::Order, epoch));
             order
         }
-        _ => stream::epoch_order(count, seed, epoch),
+        _ => rng_streams::epoch_order(count, seed, epoch),
     }
 }
 
 pub fn place_in_epochs(example: u64, count: usize) -> (u64, usize) {
-    let (epoch, place) = stream::place_in_epochs(example, count);
+    let (epoch, place) = rng_streams::place_in_epochs(example, count);
     match slip("place_in_epochs") {
         "swapped" => (place as u64, epoch as usize),
         "epochs_from_1" => (epoch + 1, place),
         "begins_anew" => (0, place),
-        "one_too_far" => stream::place_in_epochs(example + 1, count),
-        "a_gap_between_epochs" => stream::place_in_epochs(example, count + 1),
+        "one_too_far" => rng_streams::place_in_epochs(example + 1, count),
+        "a_gap_between_epochs" => rng_streams::place_in_epochs(example, count + 1),
         _ => (epoch, place),
     }
 }

@@ -54,14 +54,14 @@ pub fn apply(step: &Step, eps: &Tensor, x_t: &Tensor, noise: &Tensor) -> Result<
     }
 }
 
-pub fn spherical(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
+pub fn slerp(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
     let parallel = |x: &Tensor| -> Result<Tensor> {
         let size = x.sqr()?.flatten_from(1)?.sum(D::Minus1)?.sqrt()?.reshape((x.dims()[0], 1, 1, 1))?;
         Ok(x.broadcast_div(&size)?)
     };
-    match slip("spherical") {
+    match slip("slerp") {
         "straight_line" => Ok(((a * (1.0 - share))? + (b * share)?)?),
-        "ends_swapped" => sample::spherical(b, a, share),
+        "ends_swapped" => sample::slerp(b, a, share),
         "right_angle_whatever_the_images" => {
             let angle = share * std::f64::consts::FRAC_PI_2;
             Ok(((a * angle.cos())? + (b * angle.sin())?)?)
@@ -69,21 +69,21 @@ pub fn spherical(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
         "one_angle_for_all_images" => {
             let (flat_a, flat_b) = (a.flatten_all()?, b.flatten_all()?);
             let as_one = |x: &Tensor| x.reshape((1, x.elem_count(), 1, 1));
-            Ok(sample::spherical(&as_one(&flat_a)?, &as_one(&flat_b)?, share)?.reshape(a.dims())?)
+            Ok(sample::slerp(&as_one(&flat_a)?, &as_one(&flat_b)?, share)?.reshape(a.dims())?)
         }
-        "lengths_lost" => sample::spherical(&parallel(a)?, &parallel(b)?, share),
+        "lengths_lost" => sample::slerp(&parallel(a)?, &parallel(b)?, share),
         "cosine_not_clamped" => {
             let dot = |x: &Tensor, y: &Tensor| (x * y)?.flatten_from(1)?.sum(D::Minus1)?.to_vec1::<f32>();
             let (products, a_squares, b_squares) = (dot(a, b)?, dot(a, a)?, dot(b, b)?);
             let squares = a_squares.iter().zip(&b_squares).map(|(a, b)| a.sqrt() * b.sqrt());
             let beyond = products.iter().zip(squares).any(|(product, size)| product / size > 1.0);
-            Ok((sample::spherical(a, b, share)? * if beyond { f64::NAN } else { 1.0 })?)
+            Ok((sample::slerp(a, b, share)? * if beyond { f64::NAN } else { 1.0 })?)
         }
         "nan_where_parallel" => {
             let same = (parallel(a)? - parallel(b)?)?.abs()?.max_all()?.to_scalar::<f32>()? < 1e-6;
-            Ok((sample::spherical(a, b, share)? * if same { f64::NAN } else { 1.0 })?)
+            Ok((sample::slerp(a, b, share)? * if same { f64::NAN } else { 1.0 })?)
         }
-        _ => sample::spherical(a, b, share),
+        _ => sample::slerp(a, b, share),
     }
 }
 

@@ -92,7 +92,7 @@ pub fn importance_weighted_log_likelihood(
 /// (N), nats.
 ///
 /// `cells` to a side cover the square from −`reach` to `reach`; the prior leaves e^{−reach²/2} outside. It
-/// asks the decoder only: what it says owes nothing to the encoder.
+/// calls the decoder only, so the result does not depend on the encoder.
 ///
 /// # Panics
 /// If the model has not two latents.

@@ -18,7 +18,7 @@ pub use linear::LinearVae;
 
 use crate::{
     Error, Result,
-    baselines::LearningConfig,
+    baselines::BaselineConfig,
     forward::standard_normal,
     gaussian::DiagonalGaussian,
     network::{Float, Learner, Mlp, MlpConfig, learner::output},
@@ -153,7 +153,7 @@ impl<F: Float> Vae<F> {
         p.sample(&noise)
     }
 
-    /// KL(q(z | x) ‖ N(0, I)) of each row of `x`, (N, D), in nats: how much the latent says about the point.
+    /// KL(q(z | x) ‖ N(0, I)) of each row of `x`, (N, D), in nats: how much information the latent carries about the point.
     /// (N)
     pub fn kl(&self, x: ArrayView2<f64>) -> Array1<f64> {
         let q = self.encode(x);
@@ -172,14 +172,14 @@ impl<F: Float> Vae<F> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct VaeConfig {
     /// What both networks share.
-    pub learning: LearningConfig,
+    pub learning: BaselineConfig,
     /// The share of the steps in which the KL's weight rises from 0 to 1, where it stays.
     pub warm_up: f64,
 }
 
 impl Default for VaeConfig {
     fn default() -> Self {
-        VaeConfig { learning: LearningConfig::default(), warm_up: 0.5 }
+        VaeConfig { learning: BaselineConfig::default(), warm_up: 0.5 }
     }
 }
 
@@ -212,7 +212,7 @@ pub struct VaeTrainer<F> {
 impl<F: Float> VaeTrainer<F> {
     /// The shapes of encoder and decoder for points of `dimension` coordinates and as many latents, in this
     /// order.
-    pub fn shapes(config: &LearningConfig, dimension: usize) -> [MlpConfig; 2] {
+    pub fn shapes(config: &BaselineConfig, dimension: usize) -> [MlpConfig; 2] {
         [config.point_scale, config.latent_scale].map(|scale| config.shape(dimension, 2 * dimension, scale))
     }
 
@@ -243,7 +243,7 @@ impl<F: Float> VaeTrainer<F> {
     // ANCHOR_END: vae_step
 
     /// Takes all steps of the configuration, each on points from `draw`, and shows each one's loss to
-    /// `watch`.
+    /// `on_step`.
     ///
     /// # Errors
     /// [`Error::Diverged`] at the first loss that is not a finite number.
@@ -251,7 +251,7 @@ impl<F: Float> VaeTrainer<F> {
         mut self,
         rng: &mut R,
         mut draw: impl FnMut(usize, &mut R) -> Array2<f64>,
-        mut watch: impl FnMut(f64),
+        mut on_step: impl FnMut(f64),
     ) -> Result<Vae<F>> {
         for step in 1..=self.config.learning.steps {
             let x = draw(self.config.learning.batch, rng);
@@ -259,7 +259,7 @@ impl<F: Float> VaeTrainer<F> {
             if !loss.is_finite() {
                 return Err(Error::Diverged { step, loss });
             }
-            watch(loss);
+            on_step(loss);
         }
         Ok(Vae { encoder: self.encoder.average(), decoder: self.decoder.average() })
     }

@@ -1,7 +1,7 @@
-//! Langevin dynamics: a walk that drifts uphill and shakes, and so visits each place as often as the density says.
+//! Langevin dynamics: a walk that drifts uphill and shakes, and so visits each place in proportion to the density.
 
 use super::Score;
-use crate::forward::{Kernel, standard_normal};
+use crate::forward::{TransitionKernel, standard_normal};
 use ndarray::Array2;
 use ndarray_rand::rand::Rng;
 
@@ -28,12 +28,12 @@ pub fn langevin_step(x: &Array2<f64>, score: &Array2<f64>, step: f64, noise: &Ar
 }
 // ANCHOR_END: langevin_step
 
-/// `count` steps of [`langevin_step`] on the density of data under noise; `at` says how much of it.
+/// `count` steps of [`langevin_step`] on the density of data under noise; `at` is the kernel of that noise.
 ///
-/// `x` has shape (N, D): N walkers that know nothing of each other.
+/// `x` has shape (N, D): N independent walkers.
 pub fn langevin(
     score: &impl Score,
-    at: Kernel,
+    at: TransitionKernel,
     mut x: Array2<f64>,
     (step, count): (f64, usize),
     rng: &mut impl Rng,
@@ -79,7 +79,7 @@ pub fn geometric_sigmas(largest: f64, smallest: f64, count: usize) -> Vec<f64> {
 /// Source: Song & Ermon 2019, Algorithm 1, with η_i = ε σ_i²/σ_L².
 ///
 /// At each of the falling `sigmas`, `per_level` steps on the score of x_0 + σ ε. The step shrinks with the density's own
-/// width σ², so that each level is walked equally well; `step` is the last one, ε. `watch` sees the walkers, of shape
+/// width σ², so that each level is walked equally well; `step` is the last one, ε. `on_step` is called with the walkers, of shape
 /// (N, D), after each level.
 ///
 /// # Panics
@@ -91,13 +91,13 @@ pub fn annealed_langevin(
     (step, per_level): (f64, usize),
     mut x: Array2<f64>,
     rng: &mut impl Rng,
-    mut watch: impl FnMut(f64, &Array2<f64>),
+    mut on_step: impl FnMut(f64, &Array2<f64>),
 ) -> Array2<f64> {
     let last = *sigmas.last().expect("annealing needs at least one noise level");
     for &sigma in sigmas {
-        let at = Kernel { signal: 1.0, variance: sigma * sigma };
+        let at = TransitionKernel { signal: 1.0, variance: sigma * sigma };
         x = langevin(score, at, x, (step * (sigma / last).powi(2), per_level), rng);
-        watch(sigma, &x);
+        on_step(sigma, &x);
     }
     x
 }

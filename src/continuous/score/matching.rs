@@ -1,4 +1,4 @@
-//! Three losses with one minimiser. Only the first needs to know the score that is to be learned.
+//! Three losses with one minimiser. Only the first needs the score that is to be learned.
 
 use super::mixture_score;
 use crate::{data::GaussianMixture, gaussian};

@@ -15,7 +15,7 @@ pub use matching::{
 use crate::{
     data::GaussianMixture,
     denoiser::Denoiser,
-    forward::Kernel,
+    forward::TransitionKernel,
     schedule::{Schedule, noise_to_signal},
 };
 use ndarray::{Array1, Array2, ArrayView1, Axis};
@@ -119,24 +119,24 @@ pub fn ddpm_from_ncsn(
 // ANCHOR_END: ncsn
 
 // ANCHOR: Score
-/// The score of data under noise: of x = signal · x_0 + √variance · ε, for any [`Kernel`].
+/// The score of data under noise: of x = signal · x_0 + √variance · ε, for any [`TransitionKernel`].
 pub trait Score {
     /// ∇ ln p(x) at each row of `x`. Shapes: (N, D).
-    fn score(&self, x: &Array2<f64>, at: Kernel) -> Array2<f64>;
+    fn score(&self, x: &Array2<f64>, at: TransitionKernel) -> Array2<f64>;
 
     /// How the score changes along `v`: J v, row by row, with J = ∇∇ᵀ ln p(x). Shapes: (N, D).
     ///
     /// One product, whatever D; for a network it costs about one more call.
-    fn score_along(&self, x: &Array2<f64>, v: &Array2<f64>, at: Kernel) -> Array2<f64>;
+    fn score_along(&self, x: &Array2<f64>, v: &Array2<f64>, at: TransitionKernel) -> Array2<f64>;
 }
 // ANCHOR_END: Score
 
 impl Score for GaussianMixture {
-    fn score(&self, x: &Array2<f64>, at: Kernel) -> Array2<f64> {
+    fn score(&self, x: &Array2<f64>, at: TransitionKernel) -> Array2<f64> {
         mixture_score(&self.diffused(at.signal, at.variance), x)
     }
 
-    fn score_along(&self, x: &Array2<f64>, v: &Array2<f64>, at: Kernel) -> Array2<f64> {
+    fn score_along(&self, x: &Array2<f64>, v: &Array2<f64>, at: TransitionKernel) -> Array2<f64> {
         mixture_score_along(&self.diffused(at.signal, at.variance), x, v)
     }
 }
@@ -220,14 +220,14 @@ pub fn mixture_score_along(mixture: &GaussianMixture, x: &Array2<f64>, v: &Array
 ///
 /// # Example
 /// ```
-/// use ddpm::{continuous::score::divergence, data::GaussianMixture, forward::Kernel};
+/// use ddpm::{continuous::score::divergence, data::GaussianMixture, forward::TransitionKernel};
 /// use ndarray::array;
 ///
 /// let normal = GaussianMixture::new(array![1.0], array![[0.0, 0.0]], array![[1.0, 1.0]]); // N(0, I)
-/// let noised = Kernel { signal: 1.0, variance: 1.0 }; // N(0, 2 I), with the score −x/2
+/// let noised = TransitionKernel { signal: 1.0, variance: 1.0 }; // N(0, 2 I), with the score −x/2
 /// assert!((divergence(&normal, &array![[3.0, 4.0]], noised)[0] + 1.0).abs() < 1e-12);
 /// ```
-pub fn divergence(score: &impl Score, x: &Array2<f64>, at: Kernel) -> Array1<f64> {
+pub fn divergence(score: &impl Score, x: &Array2<f64>, at: TransitionKernel) -> Array1<f64> {
     let mut sum = Array1::zeros(x.nrows());
     for axis in 0..x.ncols() {
         let mut unit = Array2::zeros(x.dim());
@@ -250,15 +250,15 @@ pub fn divergence(score: &impl Score, x: &Array2<f64>, at: Kernel) -> Array1<f64
 ///
 /// # Example
 /// ```
-/// use ddpm::{continuous::score::hutchinson, data::GaussianMixture, forward::Kernel};
+/// use ddpm::{continuous::score::hutchinson, data::GaussianMixture, forward::TransitionKernel};
 /// use ndarray::array;
 ///
 /// let normal = GaussianMixture::new(array![1.0], array![[0.0, 0.0]], array![[1.0, 1.0]]); // N(0, I)
-/// let noised = Kernel { signal: 1.0, variance: 1.0 }; // N(0, 2 I): J = −I/2
+/// let noised = TransitionKernel { signal: 1.0, variance: 1.0 }; // N(0, 2 I): J = −I/2
 /// let estimate = hutchinson(&normal, &array![[3.0, 4.0]], &array![[1.0, -1.0]], noised);
 /// assert!((estimate[0] + 1.0).abs() < 1e-12); // exact for signs, where J is a multiple of I
 /// ```
-pub fn hutchinson(score: &impl Score, x: &Array2<f64>, v: &Array2<f64>, at: Kernel) -> Array1<f64> {
+pub fn hutchinson(score: &impl Score, x: &Array2<f64>, v: &Array2<f64>, at: TransitionKernel) -> Array1<f64> {
     (score.score_along(x, v, at) * v).sum_axis(Axis(1))
 }
 // ANCHOR_END: hutchinson

@@ -2,7 +2,7 @@
 
 use super::{Sde, coefficients, kernel};
 use crate::{
-    forward::{Kernel, forward_step, standard_normal},
+    forward::{TransitionKernel, forward_step, standard_normal},
     metrics::largest,
     reverse::FixedVariance,
     sampler::ancestral_step,
@@ -29,7 +29,8 @@ use ndarray_rand::rand::Rng;
 pub fn marginal_distance(sde: &Sde, schedule: &Schedule) -> f64 {
     let steps = schedule.steps();
     largest((1..=steps).map(|t| {
-        let (chain, limit) = (Kernel::from_start(schedule, t), kernel(sde, t as f64 / steps as f64));
+        let (chain, limit) =
+            (TransitionKernel::from_start(schedule, t), kernel(sde, t as f64 / steps as f64));
         (chain.signal - limit.signal).abs().max((chain.variance - limit.variance).abs())
     }))
 }

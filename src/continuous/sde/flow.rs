@@ -56,7 +56,7 @@ pub struct Likelihood {
     pub log_density: Array1<f64>,
     /// Where the flow took each row to at t = 1: shape (N, D).
     pub latent: Array2<f64>,
-    /// How often the flow was asked for, for all rows at once.
+    /// How often the flow was evaluated, for all rows at once.
     pub calls: usize,
 }
 

@@ -13,7 +13,7 @@ pub use reverse::{
     Corrector, corrector_step, euler_maruyama_step, reverse_drift, reverse_sde, uniform_times,
 };
 
-use crate::{forward::Kernel, schedule::linear_beta};
+use crate::{forward::TransitionKernel, schedule::linear_beta};
 
 // ANCHOR: Sde
 /// A linear stochastic differential equation dx = a(t) x dt + g(t) dw.
@@ -111,27 +111,27 @@ pub fn coefficients(sde: &Sde, t: f64) -> (f64, f64) {
 ///
 /// # Example
 /// ```
-/// use ddpm::{continuous::sde::{Sde, kernel}, forward::Kernel, schedule::Schedule};
+/// use ddpm::{continuous::sde::{Sde, kernel}, forward::TransitionKernel, schedule::Schedule};
 ///
 /// let limit = kernel(&Sde::VP, 0.3);
 /// assert!((limit.signal.powi(2) + limit.variance - 1.0).abs() < 1e-12); // the variance of N(0, I) is preserved
-/// let chain = Kernel::from_start(&Schedule::linear_scaled(10_000)?, 3000);
+/// let chain = TransitionKernel::from_start(&Schedule::linear_scaled(10_000)?, 3000);
 /// assert!((chain.signal - limit.signal).abs() < 1e-3); // a long chain comes near
 /// # Ok::<(), ddpm::Error>(())
 /// ```
-pub fn kernel(sde: &Sde, t: f64) -> Kernel {
+pub fn kernel(sde: &Sde, t: f64) -> TransitionKernel {
     match *sde {
         Sde::VariancePreserving { beta_min, beta_max } => {
             let (_, integral) = linear_beta(beta_min, beta_max, t);
-            Kernel { signal: (-integral / 2.0).exp(), variance: -(-integral).exp_m1() }
+            TransitionKernel { signal: (-integral / 2.0).exp(), variance: -(-integral).exp_m1() }
         }
         Sde::SubVariancePreserving { beta_min, beta_max } => {
             let (_, integral) = linear_beta(beta_min, beta_max, t);
-            Kernel { signal: (-integral / 2.0).exp(), variance: (-integral).exp_m1().powi(2) }
+            TransitionKernel { signal: (-integral / 2.0).exp(), variance: (-integral).exp_m1().powi(2) }
         }
         Sde::VarianceExploding { sigma_min, sigma_max } => {
             let log_ratio = (sigma_max / sigma_min).ln();
-            Kernel { signal: 1.0, variance: sigma_min.powi(2) * (2.0 * t * log_ratio).exp_m1() }
+            TransitionKernel { signal: 1.0, variance: sigma_min.powi(2) * (2.0 * t * log_ratio).exp_m1() }
         }
     }
 }

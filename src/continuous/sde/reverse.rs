@@ -128,12 +128,12 @@ pub fn uniform_times(steps: usize, end: f64) -> Result<Vec<f64>> {
 }
 
 // ANCHOR: reverse_sde
-/// Runs the reverse SDE along falling `times`, by Euler–Maruyama, with a corrector if one is asked for.
+/// Runs the reverse SDE along falling `times`, by Euler–Maruyama, with a corrector if one is given.
 ///
 /// Source: Song et al. 2021, Algorithm 1 (predictor–corrector).
 ///
-/// `x` of shape (N, D) starts at the first time. A step asks for the score once, and once more for each correction.
-/// `watch` sees every (t, x), both ends included.
+/// `x` of shape (N, D) starts at the first time. A step evaluates the score once, and once more for each correction.
+/// `on_step` is called with every (t, x), both ends included.
 pub fn reverse_sde(
     sde: &Sde,
     score: &impl Score,
@@ -141,12 +141,12 @@ pub fn reverse_sde(
     corrector: Option<Corrector>,
     mut x: Array2<f64>,
     rng: &mut impl Rng,
-    mut watch: impl FnMut(f64, &Array2<f64>),
+    mut on_step: impl FnMut(f64, &Array2<f64>),
 ) -> Array2<f64> {
     let (rows, columns) = x.dim();
     for pair in times.windows(2) {
         let (t, next) = (pair[0], pair[1]);
-        watch(t, &x);
+        on_step(t, &x);
         let here = score.score(&x, kernel(sde, t));
         let noise = standard_normal(rows, columns, rng);
         x = euler_maruyama_step(sde, (t, next), &x, &here, 1.0, &noise);
@@ -158,7 +158,7 @@ pub fn reverse_sde(
             }
         }
     }
-    watch(times.last().copied().unwrap_or(1.0), &x);
+    on_step(times.last().copied().unwrap_or(1.0), &x);
     x
 }
 // ANCHOR_END: reverse_sde

@@ -1,4 +1,4 @@
-//! What a noisy point says about the clean one: Bayes' rule on the grid, exact.
+//! The posterior of the clean point given a noisy one: Bayes' rule on the grid, exact.
 
 use ndarray::{Array1, ArrayView1, array};
 
@@ -8,7 +8,7 @@ use crate::data::{TruncatedNormal, truncated_normal};
 /// Below this sum of products of per-axis weights some products may have underflowed.
 const UNDERFLOW: f64 = 1e-200;
 
-/// What x_t says about x_0.
+/// The posterior of x_0 given x_t.
 struct Posterior {
     log_evidence: f64,
     mean: Array1<f64>,

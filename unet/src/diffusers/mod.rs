@@ -200,7 +200,7 @@ fn weights(path: &Path, network: &UNet) -> Result<Vec<u8>> {
         .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(damaged)?;
-    // PyTorch's readers ask for this mark.
+    // PyTorch's readers require this mark.
     let mark = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize(views, Some(mark)).map_err(damaged)
 }

@@ -167,14 +167,14 @@ impl TryFrom<Written> for Scheduler {
     type Error = Error;
 
     fn try_from(written: Written) -> Result<Self, Error> {
-        let refuse = |name, value: String, bound, remedy: &str| {
+        let reject = |name, value: String, bound, remedy: &str| {
             Err(Error::Parameter { name, value, bound, remedy: remedy.into() })
         };
         let (start, end) = (written.beta_start, written.beta_end);
         let betas = match (&written.trained_betas, written.beta_schedule.as_str()) {
             (Some(betas), _) if betas.len() != written.num_train_timesteps => {
                 let remedy = format!("num_train_timesteps is {}", written.num_train_timesteps);
-                return refuse(
+                return reject(
                     "trained_betas",
                     format!("a list of {}", betas.len()),
                     "have one β per step",
@@ -189,7 +189,7 @@ impl TryFrom<Written> for Scheduler {
             (None, other) => {
                 let remedy =
                     "use linear, scaled_linear, sigmoid or squaredcos_cap_v2, or list the β in trained_betas";
-                return refuse(
+                return reject(
                     "beta_schedule",
                     format!("“{other}”"),
                     "be a form that this course has",
@@ -199,19 +199,19 @@ impl TryFrom<Written> for Scheduler {
         };
         if written.prediction_type != "epsilon" {
             let remedy = "this course's networks predict the noise: train with epsilon";
-            return refuse("prediction_type", format!("“{}”", written.prediction_type), "be epsilon", remedy);
+            return reject("prediction_type", format!("“{}”", written.prediction_type), "be epsilon", remedy);
         }
         if written.rescale_betas_zero_snr {
             let remedy = "set it to false: with β_T = 1, the noise says nothing of x_0";
-            return refuse("rescale_betas_zero_snr", "true".into(), "be false", remedy);
+            return reject("rescale_betas_zero_snr", "true".into(), "be false", remedy);
         }
         if written.thresholding {
             let remedy = "set it to false, and clip_sample to true";
-            return refuse("thresholding", "true".into(), "be false", remedy);
+            return reject("thresholding", "true".into(), "be false", remedy);
         }
         if written.clip_sample && written.clip_sample_range != 1.0 {
             let remedy = "images lie in [−1, 1]: use 1";
-            return refuse("clip_sample_range", written.clip_sample_range.to_string(), "be 1", remedy);
+            return reject("clip_sample_range", written.clip_sample_range.to_string(), "be 1", remedy);
         }
         Ok(Self { steps: written.num_train_timesteps, betas, clip: written.clip_sample })
     }

@@ -85,7 +85,7 @@ pub fn symmetric_eigenvalues(matrix: &Array2<f64>) -> Array1<f64> {
     dense(matrix).symmetric_eigenvalues().iter().copied().collect()
 }
 
-/// The matrix as the library for linear algebra wants it, its two halves averaged: rounding leaves them a little apart.
+/// The matrix as the library for linear algebra takes it, its two halves averaged: rounding leaves them a little apart.
 fn dense(matrix: &Array2<f64>) -> DMatrix<f64> {
     DMatrix::from_fn(matrix.nrows(), matrix.ncols(), |i, j| 0.5 * (matrix[(i, j)] + matrix[(j, i)]))
 }

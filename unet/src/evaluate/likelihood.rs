@@ -106,7 +106,7 @@ pub struct Plan {
 /// Measures the bound on images `x_0`, of shape (N, H·W·C), for each of `rules`.
 ///
 /// Each group of images draws its own t, one in each stratum: so group means are independent, and their scatter is the whole
-/// Monte Carlo error, that of t included. `watch` hears of every question.
+/// Monte Carlo error, that of t included. `on_step` is called after every call of the denoiser.
 ///
 /// # Errors
 /// Those of the denoiser.
@@ -122,7 +122,7 @@ pub fn measure(
     plan: Plan,
     device: &Device,
     rng: &mut impl Rng,
-    mut watch: impl FnMut(),
+    mut on_step: impl FnMut(),
 ) -> Result<Vec<Terms>> {
     assert!(x_0.nrows() > 0 && plan.group > 0, "{} images in groups of {}", x_0.nrows(), plan.group);
     let (count, dimension) = x_0.dim();
@@ -162,7 +162,7 @@ pub fn measure(
                     terms.distortion.slice_mut(s![images.clone(), place - 1]).assign(&error);
                 }
             }
-            watch();
+            on_step();
         }
     }
     Ok(all)

@@ -5,10 +5,10 @@ pub mod code;
 pub mod frechet;
 pub mod likelihood;
 pub mod neighbours;
-mod opinions;
+mod predictions;
 pub mod progressive;
 
-pub use opinions::Opinions;
+pub use predictions::Predictions;
 
 use crate::Result;
 use candle_core::{DType, Device, Tensor};

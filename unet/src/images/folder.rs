@@ -22,13 +22,13 @@ pub struct PictureFolder {
 pub struct Unreadable {
     /// Its file.
     pub path: PathBuf,
-    /// What the decoder said.
+    /// The decoder's error.
     pub reason: String,
 }
 
 impl PictureFolder {
     /// Finds the pictures by their names, `.png`, `.jpg` and `.jpeg`, and decodes each once: those that cannot
-    /// be are returned, and left out of the set. A run of days does not stop at the first broken file. `watch` gets how many more
+    /// be are returned, and left out of the set. A run of days does not stop at the first broken file. `on_progress` gets how many more
     /// pictures have been decoded, first 0, and how many there are.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl PictureFolder {
     pub fn open(
         folder: &Path,
         size: Option<usize>,
-        watch: impl FnMut(usize, usize),
+        on_progress: impl FnMut(usize, usize),
     ) -> Result<(Self, Vec<Unreadable>)> {
         let mut paths = Vec::new();
         collect(folder, &mut paths)?;
@@ -45,7 +45,7 @@ impl PictureFolder {
             return Err(content(folder, Place::Whole, "none", expected, "check the path after --data"));
         }
         let size = check_size(size)?;
-        let bad = decode_all(&paths, size, watch);
+        let bad = decode_all(&paths, size, on_progress);
         let count = paths.len();
         paths.retain(|path| bad.iter().all(|unreadable| unreadable.path != *path));
         match (paths.is_empty(), bad.first()) {
@@ -86,7 +86,7 @@ impl ImageSource for PictureFolder {
 }
 
 fn check_size(size: Option<usize>) -> Result<usize> {
-    let refuse = |value: String| {
+    let reject = |value: String| {
         Error::Course(ddpm::Error::Parameter {
             name: "--size",
             value,
@@ -94,8 +94,8 @@ fn check_size(size: Option<usize>) -> Result<usize> {
             remedy: "try --size 32 first: time and memory grow with its square".into(),
         })
     };
-    let size = size.ok_or_else(|| refuse("missing".into()))?;
-    if SIDES.contains(&size) { Ok(size) } else { Err(refuse(size.to_string())) }
+    let size = size.ok_or_else(|| reject("missing".into()))?;
+    if SIDES.contains(&size) { Ok(size) } else { Err(reject(size.to_string())) }
 }
 
 /// All pictures of a folder and of those in it, sorted by path.
@@ -118,13 +118,13 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// Those that do not decode, in their order.
-fn decode_all(paths: &[PathBuf], size: usize, mut watch: impl FnMut(usize, usize)) -> Vec<Unreadable> {
+fn decode_all(paths: &[PathBuf], size: usize, mut on_progress: impl FnMut(usize, usize)) -> Vec<Unreadable> {
     let check = |path: &PathBuf| Some(Unreadable { path: path.clone(), reason: decode(path, size).err()? });
-    watch(0, paths.len());
+    on_progress(0, paths.len());
     let mut bad = Vec::new();
     for part in paths.chunks(256) {
         bad.extend(in_order(part.iter().collect(), check).into_iter().flatten());
-        watch(part.len(), paths.len());
+        on_progress(part.len(), paths.len());
     }
     bad
 }

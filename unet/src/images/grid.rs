@@ -12,7 +12,7 @@ use std::{io::Cursor, path::Path, time::Duration};
 
 /// Images in rows and columns, with white gutters between them and around them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sheet {
+pub struct ImageGrid {
     columns: usize,
     scale: Option<usize>,
 }
@@ -20,13 +20,13 @@ pub struct Sheet {
 /// The width of a gutter, in pixels of the picture.
 const GUTTER: usize = 3;
 
-/// An image is enlarged to about so many pixels, unless [`Sheet::scale`] says how much.
+/// An image is enlarged to about so many pixels, unless [`ImageGrid::scale`] sets the factor.
 const SIDE: usize = 64;
 
-impl Sheet {
-    /// A sheet with so many images a row.
+impl ImageGrid {
+    /// A grid with so many images in a row.
     pub fn new(columns: usize) -> Self {
-        Sheet { columns: columns.max(1), scale: None }
+        ImageGrid { columns: columns.max(1), scale: None }
     }
 
     /// Draws every pixel of an image as a square of so many pixels.
@@ -77,17 +77,17 @@ impl Sheet {
         Ok(Picture::from_bytes(wide as u32, high as u32, channels, bytes))
     }
 
-    /// The bytes of a GIF that shows one sheet after the other, each for so many milliseconds and the last one for two
+    /// The bytes of a GIF that shows one grid after the other, each for so many milliseconds and the last one for two
     /// seconds longer, forever.
     ///
     /// # Errors
-    /// Those of [`draw`](Self::draw), or if there are no sheets.
-    pub fn gif(&self, sheets: &[Tensor], milliseconds: u64) -> Result<Vec<u8>> {
+    /// Those of [`draw`](Self::draw), or if there are no frames.
+    pub fn gif(&self, frames: &[Tensor], milliseconds: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut encoder = GifEncoder::new(&mut bytes);
         encoder.set_repeat(Repeat::Infinite)?;
-        for (i, images) in sheets.iter().enumerate() {
-            let hold = if i + 1 == sheets.len() { 2000 } else { 0 };
+        for (i, images) in frames.iter().enumerate() {
+            let hold = if i + 1 == frames.len() { 2000 } else { 0 };
             let delay = Delay::from_saturating_duration(Duration::from_millis(milliseconds + hold));
             let picture = self.draw(images)?.0.into_rgba8();
             encoder.encode_frame(Frame::from_parts(picture, 0, 0, delay))?;
@@ -149,12 +149,12 @@ impl Picture {
 /// Draws images of shape (N, H, W, C) in so many columns and writes them as a PNG.
 ///
 /// # Errors
-/// As [`Sheet::draw`] and [`Picture::save`].
+/// As [`ImageGrid::draw`] and [`Picture::save`].
 pub fn save_grid(images: &Tensor, columns: usize, path: &Path) -> Result<()> {
-    Sheet::new(columns).draw(images)?.save(path)
+    ImageGrid::new(columns).draw(images)?.save(path)
 }
 
-/// The images of a film strip: row i of the sheet is image i at all times. As many columns as frames.
+/// The images of a film strip: row i of the grid is image i at all times. As many columns as frames.
 ///
 /// Shapes: K frames (N, H, W, C) to (N · K, H, W, C).
 ///

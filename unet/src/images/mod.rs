@@ -37,28 +37,28 @@ pub trait ImageSource: Send + Sync {
     /// If there is no such image, or `pixels` is not as long as one.
     fn image(&self, index: usize, pixels: &mut [f32]) -> Result<()>;
 
-    /// Never true: a set without images is refused when it is opened.
+    /// Never true: a set without images is rejected when it is opened.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The half of a set that is trained on, or the half kept back.
+/// The half of a set that is trained on, or the half held out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
     /// Trained on.
     Train,
-    /// Kept back, to judge with.
+    /// Held out, for evaluation.
     Test,
 }
 
-/// A set of images to train on, with what was kept back to judge, if anything was.
+/// A set of images to train on, and a held-out set for evaluation, if there is one.
 pub struct Collection {
     /// What it is, in a few words: `MNIST, 60000 images of 28 × 28 × 1`.
     pub name: String,
     /// The images to train on.
     pub train: Box<dyn ImageSource>,
-    /// The images to judge with.
+    /// The held-out images.
     pub test: Option<Box<dyn ImageSource>>,
     /// The pictures that could not be read and are left out.
     pub unreadable: Vec<Unreadable>,
@@ -73,40 +73,40 @@ impl Collection {
     /// # Errors
     /// If there are no images at `data`, a file is damaged, or `size` is missing or not wanted.
     pub fn open(data: Option<&Path>, size: Option<usize>) -> Result<Self> {
-        Self::open_watching(data, size, |_, _| ())
+        Self::open_with_progress(data, size, |_, _| ())
     }
 
-    /// As [`open`](Self::open); of a folder's pictures `watch` gets how many more have been decoded, first 0, and how many
+    /// As [`open`](Self::open); of a folder's pictures `on_progress` gets how many more have been decoded, first 0, and how many
     /// there are.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_watching(
+    pub fn open_with_progress(
         data: Option<&Path>,
         size: Option<usize>,
-        watch: impl FnMut(usize, usize),
+        on_progress: impl FnMut(usize, usize),
     ) -> Result<Self> {
         let Some(data) = data else {
-            refuse_size(size)?;
+            reject_size(size)?;
             return Ok(Self::new("MNIST", mnist(Split::Train)?, Some(mnist(Split::Test)?)));
         };
         let name =
             data.file_name().map_or_else(|| data.display().to_string(), |n| n.to_string_lossy().into());
         if data.is_file() {
-            refuse_size(size)?;
+            reject_size(size)?;
             return Ok(Self::new(&name, IdxImages::open(data)?, None));
         }
         if let Some((train, test)) = idx::find(data)? {
-            refuse_size(size)?;
+            reject_size(size)?;
             let test = test.map(|path| IdxImages::open(&path)).transpose()?;
             return Ok(Self::new(&name, IdxImages::open(&train)?, test));
         }
         if let Some(folder) = cifar::find(data) {
-            refuse_size(size)?;
+            reject_size(size)?;
             let test = Cifar10::open(&folder, Split::Test)?;
             return Ok(Self::new("CIFAR-10", Cifar10::open(&folder, Split::Train)?, Some(test)));
         }
-        let (pictures, unreadable) = PictureFolder::open(data, size, watch)?;
+        let (pictures, unreadable) = PictureFolder::open(data, size, on_progress)?;
         Ok(Self { unreadable, ..Self::new(&name, pictures, None) })
     }
 
@@ -121,7 +121,7 @@ impl Collection {
     }
 }
 
-fn refuse_size(size: Option<usize>) -> Result<()> {
+fn reject_size(size: Option<usize>) -> Result<()> {
     match size {
         None => Ok(()),
         Some(size) => Err(Error::Course(ddpm::Error::Parameter {

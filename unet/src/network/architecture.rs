@@ -3,11 +3,11 @@
 use super::{
     block::{Level, down_level, middle, up_level},
     config::{DownBlock, UNetConfig, UpBlock},
-    interpreter::{Convolution, Reading},
+    interpreter::{Convolution, Interpreter},
 };
 use crate::{
     Result,
-    operations::{Activation, Norm},
+    operations::{Activation, GroupNormConfig},
 };
 
 // ANCHOR: u_net
@@ -19,19 +19,19 @@ use crate::{
 ///
 /// # Errors
 /// If the settings and the size of the image do not fit.
-pub fn u_net<R: Reading>(
+pub fn u_net<R: Interpreter>(
     config: &UNetConfig,
-    reading: &mut R,
+    interpreter: &mut R,
     x: &R::Value,
     time: &R::Value,
 ) -> Result<R::Value> {
     let channels = &config.block_out_channels;
     let (first, last) = (channels[0], channels[channels.len() - 1]);
-    let time = reading.linear("time_embedding.linear_1", time, config.time_width(), 1.0)?;
-    let time = reading.silu(&time)?;
-    let time = reading.linear("time_embedding.linear_2", &time, config.time_width(), 1.0)?; // (time width)
+    let time = interpreter.linear("time_embedding.linear_1", time, config.time_width(), 1.0)?;
+    let time = interpreter.silu(&time)?;
+    let time = interpreter.linear("time_embedding.linear_2", &time, config.time_width(), 1.0)?; // (time width)
 
-    let mut x = reading.convolve("conv_in", x, Convolution::same(first, 3))?; // (H, W, first)
+    let mut x = interpreter.convolve("conv_in", x, Convolution::same(first, 3))?; // (H, W, first)
     let mut skips = vec![x.clone()];
     for (i, &outputs) in channels.iter().enumerate() {
         let level = Level {
@@ -41,11 +41,11 @@ pub fn u_net<R: Reading>(
             attention: config.down_block_types[i] == DownBlock::Attention,
             resample: i + 1 < channels.len(),
         };
-        x = down_level(reading, &format!("down_blocks.{i}"), x, &time, level, &mut skips)?;
+        x = down_level(interpreter, &format!("down_blocks.{i}"), x, &time, level, &mut skips)?;
     } // (H/2ⁿ, W/2ⁿ, last)
 
     if config.mid_block {
-        x = middle(reading, &x, &time, config, last)?;
+        x = middle(interpreter, &x, &time, config, last)?;
     }
 
     let mut skip_channels = skip_channels(channels, config.layers_per_block);
@@ -59,13 +59,13 @@ pub fn u_net<R: Reading>(
             resample: i + 1 < channels.len(),
         };
         let name = format!("up_blocks.{i}");
-        x = up_level(reading, &name, x, &time, level, &mut skips, &mut skip_channels)?;
+        x = up_level(interpreter, &name, x, &time, level, &mut skips, &mut skip_channels)?;
         below = outputs;
     } // (H, W, first)
 
-    let norm = Norm { groups: config.norm_num_groups, epsilon: config.norm_eps };
-    let x = reading.group_norm("conv_norm_out", &x, norm, Activation::Silu)?;
-    reading.convolve("conv_out", &x, Convolution::same(config.out_channels, 3).silent()) // (H, W, out_channels)
+    let norm = GroupNormConfig { groups: config.norm_num_groups, epsilon: config.norm_eps };
+    let x = interpreter.group_norm("conv_norm_out", &x, norm, Activation::Silu)?;
+    interpreter.convolve("conv_out", &x, Convolution::same(config.out_channels, 3).near_zero_init()) // (H, W, out_channels)
 }
 // ANCHOR_END: u_net
 

@@ -2,11 +2,11 @@
 
 use super::{
     config::UNetConfig,
-    interpreter::{Convolution, Reading, SILENT},
+    interpreter::{Convolution, Interpreter, NEAR_ZERO_INIT},
 };
 use crate::{
     Result,
-    operations::{Activation, Geometry, Norm},
+    operations::{Activation, Geometry, GroupNormConfig},
 };
 
 // ANCHOR: residual_block
@@ -29,40 +29,41 @@ use crate::{
 ///
 /// # Example
 /// ```
-/// use ddpm_unet::{network::{block::{Residual, residual_block}, summary::{Blueprint, residual_parameters}}, operations::Norm};
+/// use ddpm_unet::{network::{block::{Residual, residual_block}, summary::{ModelSummary, residual_parameters}}, operations::GroupNormConfig};
 ///
-/// let (norm, mut blueprint) = (Norm { groups: 2, epsilon: 1e-5 }, Blueprint::default()); // shapes without numbers
+/// let (norm, mut summary) = (GroupNormConfig { groups: 2, epsilon: 1e-5 }, ModelSummary::default()); // shapes without numbers
 /// let block = Residual { inputs: 4, outputs: 8, norm, dropout: 0.1, divisor: 1.0 };
-/// let shape = residual_block(&mut blueprint, "block", &vec![16, 16, 4], &vec![32], block)?;
+/// let shape = residual_block(&mut summary, "block", &vec![16, 16, 4], &vec![32], block)?;
 /// assert_eq!(shape, [16, 16, 8]);
-/// let parameters: usize = blueprint.layers.iter().map(|layer| layer.count()).sum();
+/// let parameters: usize = summary.layers.iter().map(|layer| layer.count()).sum();
 /// assert_eq!(parameters, residual_parameters(4, 8, 32));
 /// # Ok::<(), ddpm_unet::Error>(())
 /// ```
 ///
 /// # Errors
 /// If the groups of the normalisation do not divide the channels.
-pub fn residual_block<R: Reading>(
-    reading: &mut R,
+pub fn residual_block<R: Interpreter>(
+    interpreter: &mut R,
     name: &str,
     x: &R::Value,
     time: &R::Value,
     block: Residual,
 ) -> Result<R::Value> {
     let Residual { inputs, outputs, norm, dropout, divisor } = block;
-    let h = reading.group_norm(&format!("{name}.norm1"), x, norm, Activation::Silu)?;
-    let h = reading.convolve(&format!("{name}.conv1"), &h, Convolution::same(outputs, 3))?; // (H, W, outputs)
-    let time = reading.silu(time)?;
-    let time = reading.linear(&format!("{name}.time_emb_proj"), &time, outputs, 1.0)?; // (outputs)
-    let h = reading.add_to_pixels(&h, &time)?;
-    let h = reading.group_norm(&format!("{name}.norm2"), &h, norm, Activation::Silu)?;
-    let h = reading.dropout(&h, dropout)?;
-    let h = reading.convolve(&format!("{name}.conv2"), &h, Convolution::same(outputs, 3).silent())?;
+    let h = interpreter.group_norm(&format!("{name}.norm1"), x, norm, Activation::Silu)?;
+    let h = interpreter.convolve(&format!("{name}.conv1"), &h, Convolution::same(outputs, 3))?; // (H, W, outputs)
+    let time = interpreter.silu(time)?;
+    let time = interpreter.linear(&format!("{name}.time_emb_proj"), &time, outputs, 1.0)?; // (outputs)
+    let h = interpreter.add_to_pixels(&h, &time)?;
+    let h = interpreter.group_norm(&format!("{name}.norm2"), &h, norm, Activation::Silu)?;
+    let h = interpreter.dropout(&h, dropout)?;
+    let h =
+        interpreter.convolve(&format!("{name}.conv2"), &h, Convolution::same(outputs, 3).near_zero_init())?;
     if inputs == outputs {
-        return reading.add(x, &h, divisor);
+        return interpreter.add(x, &h, divisor);
     }
-    let around = reading.convolve(&format!("{name}.conv_shortcut"), x, Convolution::same(outputs, 1))?;
-    reading.add(&around, &h, divisor)
+    let around = interpreter.convolve(&format!("{name}.conv_shortcut"), x, Convolution::same(outputs, 1))?;
+    interpreter.add(&around, &h, divisor)
 }
 // ANCHOR_END: residual_block
 
@@ -74,7 +75,7 @@ pub struct Residual {
     /// Channels that go out.
     pub outputs: usize,
     /// Both normalisations.
-    pub norm: Norm,
+    pub norm: GroupNormConfig,
     /// The share of numbers that dropout sets to 0.
     pub dropout: f64,
     /// What the sum is divided by.
@@ -99,32 +100,32 @@ pub struct Residual {
 ///
 /// # Example
 /// ```
-/// use ddpm_unet::{network::{block::{Attention, attention_block}, summary::Blueprint}, operations::Norm};
+/// use ddpm_unet::{network::{block::{Attention, attention_block}, summary::ModelSummary}, operations::GroupNormConfig};
 ///
-/// let (norm, mut blueprint) = (Norm { groups: 2, epsilon: 1e-5 }, Blueprint::default()); // shapes without numbers
+/// let (norm, mut summary) = (GroupNormConfig { groups: 2, epsilon: 1e-5 }, ModelSummary::default()); // shapes without numbers
 /// let block = Attention { channels: 4, head: 4, norm, divisor: 1.0 };
-/// assert_eq!(attention_block(&mut blueprint, "block", &vec![16, 16, 4], block)?, [16, 16, 4]);
-/// let parameters: usize = blueprint.layers.iter().map(|layer| layer.count()).sum();
+/// assert_eq!(attention_block(&mut summary, "block", &vec![16, 16, 4], block)?, [16, 16, 4]);
+/// let parameters: usize = summary.layers.iter().map(|layer| layer.count()).sum();
 /// assert_eq!(parameters, 2 * 4 + 4 * (4 * 4 + 4)); // the normalisation, and four matrices with a bias
 /// # Ok::<(), ddpm_unet::Error>(())
 /// ```
 ///
 /// # Errors
 /// If the groups of the normalisation or the width of a head do not divide the channels.
-pub fn attention_block<R: Reading>(
-    reading: &mut R,
+pub fn attention_block<R: Interpreter>(
+    interpreter: &mut R,
     name: &str,
     x: &R::Value,
     block: Attention,
 ) -> Result<R::Value> {
     let Attention { channels, head, norm, divisor } = block;
-    let n = reading.group_norm(&format!("{name}.group_norm"), x, norm, Activation::Identity)?;
-    let q = reading.linear(&format!("{name}.to_q"), &n, channels, 1.0)?;
-    let k = reading.linear(&format!("{name}.to_k"), &n, channels, 1.0)?;
-    let v = reading.linear(&format!("{name}.to_v"), &n, channels, 1.0)?;
-    let found = reading.attend(name, &q, &k, &v, head)?;
-    let found = reading.linear(&format!("{name}.to_out.0"), &found, channels, SILENT)?;
-    reading.add(x, &found, divisor)
+    let n = interpreter.group_norm(&format!("{name}.group_norm"), x, norm, Activation::Identity)?;
+    let q = interpreter.linear(&format!("{name}.to_q"), &n, channels, 1.0)?;
+    let k = interpreter.linear(&format!("{name}.to_k"), &n, channels, 1.0)?;
+    let v = interpreter.linear(&format!("{name}.to_v"), &n, channels, 1.0)?;
+    let found = interpreter.attend(name, &q, &k, &v, head)?;
+    let found = interpreter.linear(&format!("{name}.to_out.0"), &found, channels, NEAR_ZERO_INIT)?;
+    interpreter.add(x, &found, divisor)
 }
 // ANCHOR_END: attention_block
 
@@ -136,7 +137,7 @@ pub struct Attention {
     /// Channels of each head.
     pub head: usize,
     /// The normalisation.
-    pub norm: Norm,
+    pub norm: GroupNormConfig,
     /// What the sum is divided by.
     pub divisor: f64,
 }
@@ -167,12 +168,12 @@ impl Level<'_> {
 }
 
 fn residual(config: &UNetConfig, inputs: usize, outputs: usize, divisor: f64) -> Residual {
-    let norm = Norm { groups: config.norm_num_groups, epsilon: config.norm_eps };
+    let norm = GroupNormConfig { groups: config.norm_num_groups, epsilon: config.norm_eps };
     Residual { inputs, outputs, norm, dropout: config.dropout, divisor }
 }
 
 fn attention(config: &UNetConfig, channels: usize, groups: usize, divisor: f64) -> Attention {
-    let norm = Norm { groups, epsilon: config.norm_eps };
+    let norm = GroupNormConfig { groups, epsilon: config.norm_eps };
     Attention { channels, head: config.attention_head_dim.unwrap_or(channels), norm, divisor }
 }
 
@@ -183,8 +184,8 @@ fn attention(config: &UNetConfig, channels: usize, groups: usize, divisor: f64) 
 ///
 /// # Errors
 /// As [`residual_block`] and [`attention_block`].
-pub fn down_level<R: Reading>(
-    reading: &mut R,
+pub fn down_level<R: Interpreter>(
+    interpreter: &mut R,
     name: &str,
     mut x: R::Value,
     time: &R::Value,
@@ -193,16 +194,21 @@ pub fn down_level<R: Reading>(
 ) -> Result<R::Value> {
     for i in 0..level.config.layers_per_block {
         let inputs = if i == 0 { level.inputs } else { level.outputs };
-        x = residual_block(reading, &format!("{name}.resnets.{i}"), &x, time, level.residual(inputs))?;
+        x = residual_block(interpreter, &format!("{name}.resnets.{i}"), &x, time, level.residual(inputs))?;
         if level.attention {
-            x = attention_block(reading, &format!("{name}.attentions.{i}"), &x, level.attention_setting())?;
+            x = attention_block(
+                interpreter,
+                &format!("{name}.attentions.{i}"),
+                &x,
+                level.attention_setting(),
+            )?;
         }
         skips.push(x.clone());
     }
     if level.resample {
-        let geometry = halving(level.config.downsample_padding);
+        let geometry = downsample_geometry(level.config.downsample_padding);
         let halve = Convolution { geometry, ..Convolution::same(level.outputs, 3) };
-        x = reading.convolve(&format!("{name}.downsamplers.0.conv"), &x, halve)?; // (H/2, W/2, outputs)
+        x = interpreter.convolve(&format!("{name}.downsamplers.0.conv"), &x, halve)?; // (H/2, W/2, outputs)
         skips.push(x.clone());
     }
     Ok(x)
@@ -211,7 +217,7 @@ pub fn down_level<R: Reading>(
 
 /// How a downsampling convolution walks: every second pixel, with zeros on all sides or, with padding 0, only below and to
 /// the right.
-pub fn halving(padding: usize) -> Geometry {
+pub fn downsample_geometry(padding: usize) -> Geometry {
     Geometry { stride: 2, before: padding, after: padding.max(1) }
 }
 
@@ -228,8 +234,8 @@ pub fn halving(padding: usize) -> Geometry {
 /// # Panics
 /// If the skip connections run out.
 #[track_caller]
-pub fn up_level<R: Reading>(
-    reading: &mut R,
+pub fn up_level<R: Interpreter>(
+    interpreter: &mut R,
     name: &str,
     mut x: R::Value,
     time: &R::Value,
@@ -241,15 +247,20 @@ pub fn up_level<R: Reading>(
         let skip = skips.pop().expect("as many skip connections on the way up as on the way down");
         let skip_channels = skip_channels.pop().expect("as many numbers of channels as skip connections");
         let inputs = if i == 0 { level.inputs } else { level.outputs };
-        x = reading.join(&x, &skip)?; // (H, W, inputs + skip_channels)
+        x = interpreter.concat(&x, &skip)?; // (H, W, inputs + skip_channels)
         let block = level.residual(inputs + skip_channels);
-        x = residual_block(reading, &format!("{name}.resnets.{i}"), &x, time, block)?;
+        x = residual_block(interpreter, &format!("{name}.resnets.{i}"), &x, time, block)?;
         if level.attention {
-            x = attention_block(reading, &format!("{name}.attentions.{i}"), &x, level.attention_setting())?;
+            x = attention_block(
+                interpreter,
+                &format!("{name}.attentions.{i}"),
+                &x,
+                level.attention_setting(),
+            )?;
         }
     }
     if level.resample {
-        x = reading.upsample(&format!("{name}.upsamplers.0.conv"), &x)?; // (2 H, 2 W, outputs)
+        x = interpreter.upsample(&format!("{name}.upsamplers.0.conv"), &x)?; // (2 H, 2 W, outputs)
     }
     Ok(x)
 }
@@ -260,8 +271,8 @@ pub fn up_level<R: Reading>(
 ///
 /// # Errors
 /// As [`residual_block`] and [`attention_block`].
-pub fn middle<R: Reading>(
-    reading: &mut R,
+pub fn middle<R: Interpreter>(
+    interpreter: &mut R,
     x: &R::Value,
     time: &R::Value,
     config: &UNetConfig,
@@ -269,12 +280,12 @@ pub fn middle<R: Reading>(
 ) -> Result<R::Value> {
     let divisor = config.mid_block_scale_factor;
     let block = residual(config, channels, channels, divisor);
-    let mut x = residual_block(reading, "mid_block.resnets.0", x, time, block)?;
+    let mut x = residual_block(interpreter, "mid_block.resnets.0", x, time, block)?;
     if config.add_attention {
         let groups = config.attn_norm_num_groups.unwrap_or(config.norm_num_groups);
         let block = attention(config, channels, groups, divisor);
-        x = attention_block(reading, "mid_block.attentions.0", &x, block)?;
+        x = attention_block(interpreter, "mid_block.attentions.0", &x, block)?;
     }
-    residual_block(reading, "mid_block.resnets.1", &x, time, block)
+    residual_block(interpreter, "mid_block.resnets.1", &x, time, block)
 }
 // ANCHOR_END: middle

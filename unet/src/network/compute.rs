@@ -1,12 +1,12 @@
-//! The network read with its weights: every layer computes.
+//! The interpreter that computes every layer with its weights.
 
 use super::{
-    interpreter::{Convolution, Reading},
+    interpreter::{Convolution, Interpreter},
     parameters::Parameters,
 };
 use crate::{
     Result,
-    operations::{self, Activation, Norm},
+    operations::{self, Activation, GroupNormConfig},
 };
 use candle_core::{Device, Tensor};
 use ndarray_rand::rand::{RngCore, SeedableRng};
@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 /// Whether the network predicts or learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum Phase {
     /// To predict: no dropout, and no gradients.
     Evaluate,
     /// To learn: with dropout, and gradients.
@@ -26,30 +26,30 @@ pub enum Mode {
 
 /// Computes each layer with the parameters of its name.
 #[derive(Debug, Clone)]
-pub struct Weights<'a> {
+pub struct Compute<'a> {
     parameters: &'a Parameters,
-    mode: Mode,
+    mode: Phase,
     /// How many dropout layers have been passed: each has a mask of its own.
     dropped: u64,
 }
 
-impl<'a> Weights<'a> {
-    /// A reading with these parameters.
-    pub fn new(parameters: &'a Parameters, mode: Mode) -> Self {
+impl<'a> Compute<'a> {
+    /// An interpreter with these parameters.
+    pub fn new(parameters: &'a Parameters, mode: Phase) -> Self {
         Self { parameters, mode, dropped: 0 }
     }
 
     fn get(&self, layer: &str, which: &str) -> Tensor {
         let tensor = self.parameters.get(&format!("{layer}.{which}")).as_tensor();
         match self.mode {
-            Mode::Evaluate => tensor.detach(),
-            Mode::Train { .. } => tensor.clone(),
+            Phase::Evaluate => tensor.detach(),
+            Phase::Train { .. } => tensor.clone(),
         }
     }
 
     /// Whether a dropout of this share does anything.
     pub(super) fn drops(&self, share: f64) -> bool {
-        share > 0.0 && self.mode != Mode::Evaluate
+        share > 0.0 && self.mode != Phase::Evaluate
     }
 
     pub(super) fn pair(&self, layer: &str) -> (Tensor, Tensor) {
@@ -57,7 +57,7 @@ impl<'a> Weights<'a> {
     }
 }
 
-impl Reading for Weights<'_> {
+impl Interpreter for Compute<'_> {
     type Value = Tensor;
 
     fn convolve(&mut self, name: &str, x: &Tensor, layer: Convolution) -> Result<Tensor> {
@@ -70,7 +70,13 @@ impl Reading for Weights<'_> {
         operations::upsample_convolve(x, &kernel, &bias)
     }
 
-    fn group_norm(&mut self, name: &str, x: &Tensor, norm: Norm, activation: Activation) -> Result<Tensor> {
+    fn group_norm(
+        &mut self,
+        name: &str,
+        x: &Tensor,
+        norm: GroupNormConfig,
+        activation: Activation,
+    ) -> Result<Tensor> {
         let (scale, shift) = self.pair(name);
         operations::group_norm(x, &scale, &shift, norm, activation)
     }
@@ -100,13 +106,13 @@ impl Reading for Weights<'_> {
         if divisor == 1.0 { Ok(sum) } else { Ok((sum / divisor)?) }
     }
 
-    fn join(&mut self, x: &Tensor, skip: &Tensor) -> Result<Tensor> {
-        operations::join(x, skip)
+    fn concat(&mut self, x: &Tensor, skip: &Tensor) -> Result<Tensor> {
+        operations::concat(x, skip)
     }
 
     fn dropout(&mut self, x: &Tensor, share: f64) -> Result<Tensor> {
         match self.mode {
-            Mode::Train { seed } if self.drops(share) => {
+            Phase::Train { seed } if self.drops(share) => {
                 let mask = dropout_mask(x.dims(), share, (seed, self.dropped), x.device())?;
                 self.dropped += 1;
                 Ok((x * mask)?)

@@ -1,48 +1,48 @@
-//! The network read with its weights, several layers at a time.
+//! The interpreter that computes with its weights, several layers at a time.
 
 use super::{
-    compute::Weights,
-    interpreter::{Convolution, Reading},
+    compute::Compute,
+    interpreter::{Convolution, Interpreter},
 };
 use crate::{
     Result,
-    operations::{self, Activation, Geometry, Norm},
+    operations::{self, Activation, Geometry, GroupNormConfig},
 };
 use candle_core::Tensor;
 
-/// Computes as [`Weights`] does, but half a residual block in one operation, [`operations::norm_convolve`].
+/// Computes as [`Compute`] does, but half a residual block in one operation, [`operations::norm_convolve`].
 #[derive(Debug, Clone)]
-pub struct Fused<'a>(pub Weights<'a>);
+pub struct Fused<'a>(pub Compute<'a>);
 
-/// What flows from layer to layer: a tensor, or one that waits, since the layers after it may do its work in the same go.
+/// The value between two layers: a tensor, or one whose computation is deferred, so that the next layers can be fused with it.
 ///
-/// A normalisation with SiLU waits for the convolution after it, and both wait for what is added to them.
+/// A normalisation with SiLU is deferred to the convolution after it, and both to the sum after them.
 #[derive(Debug, Clone)]
-pub enum Flow {
+pub enum Deferred {
     /// A tensor.
     Ready(Tensor),
-    /// A normalisation with SiLU that nobody has computed.
+    /// A normalisation with SiLU that is not computed yet.
     Normed(Normed),
     /// The convolution of one, with kernel and bias.
     Convolved(Normed, (Tensor, Tensor)),
 }
 
-/// A normalisation with SiLU that waits.
+/// A deferred normalisation with SiLU.
 #[derive(Debug, Clone)]
 pub struct Normed {
     x: Tensor,
     parameters: (Tensor, Tensor),
-    norm: Norm,
+    norm: GroupNormConfig,
 }
 
-impl From<Tensor> for Flow {
+impl From<Tensor> for Deferred {
     fn from(x: Tensor) -> Self {
         Self::Ready(x)
     }
 }
 
-impl Flow {
-    /// The tensor, computed now if it waited.
+impl Deferred {
+    /// The tensor, computed now if it was deferred.
     ///
     /// # Errors
     /// If the device runs out of memory.
@@ -72,57 +72,70 @@ impl Flow {
     }
 }
 
-impl Reading for Fused<'_> {
-    type Value = Flow;
+impl Interpreter for Fused<'_> {
+    type Value = Deferred;
 
-    fn convolve(&mut self, name: &str, x: &Flow, layer: Convolution) -> Result<Flow> {
+    fn convolve(&mut self, name: &str, x: &Deferred, layer: Convolution) -> Result<Deferred> {
         let same = layer.kernel % 2 == 1 && layer.geometry == Geometry::same(layer.kernel);
         match x {
-            Flow::Normed(normed) if same => Ok(Flow::Convolved(normed.clone(), self.0.pair(name))),
-            _ => Ok(Flow::Ready(self.0.convolve(name, &x.ready()?, layer)?)),
+            Deferred::Normed(normed) if same => Ok(Deferred::Convolved(normed.clone(), self.0.pair(name))),
+            _ => Ok(Deferred::Ready(self.0.convolve(name, &x.ready()?, layer)?)),
         }
     }
 
-    fn upsample(&mut self, name: &str, x: &Flow) -> Result<Flow> {
-        Ok(Flow::Ready(self.0.upsample(name, &x.ready()?)?))
+    fn upsample(&mut self, name: &str, x: &Deferred) -> Result<Deferred> {
+        Ok(Deferred::Ready(self.0.upsample(name, &x.ready()?)?))
     }
 
-    fn group_norm(&mut self, name: &str, x: &Flow, norm: Norm, activation: Activation) -> Result<Flow> {
+    fn group_norm(
+        &mut self,
+        name: &str,
+        x: &Deferred,
+        norm: GroupNormConfig,
+        activation: Activation,
+    ) -> Result<Deferred> {
         let x = x.ready()?;
         match activation {
-            Activation::Silu => Ok(Flow::Normed(Normed { x, parameters: self.0.pair(name), norm })),
-            Activation::Identity => Ok(Flow::Ready(self.0.group_norm(name, &x, norm, activation)?)),
+            Activation::Silu => Ok(Deferred::Normed(Normed { x, parameters: self.0.pair(name), norm })),
+            Activation::Identity => Ok(Deferred::Ready(self.0.group_norm(name, &x, norm, activation)?)),
         }
     }
 
-    fn linear(&mut self, name: &str, x: &Flow, outputs: usize, scale: f64) -> Result<Flow> {
-        Ok(Flow::Ready(self.0.linear(name, &x.ready()?, outputs, scale)?))
+    fn linear(&mut self, name: &str, x: &Deferred, outputs: usize, scale: f64) -> Result<Deferred> {
+        Ok(Deferred::Ready(self.0.linear(name, &x.ready()?, outputs, scale)?))
     }
 
-    fn silu(&mut self, x: &Flow) -> Result<Flow> {
-        Ok(Flow::Ready(self.0.silu(&x.ready()?)?))
+    fn silu(&mut self, x: &Deferred) -> Result<Deferred> {
+        Ok(Deferred::Ready(self.0.silu(&x.ready()?)?))
     }
 
-    fn attend(&mut self, name: &str, q: &Flow, k: &Flow, v: &Flow, head: usize) -> Result<Flow> {
-        Ok(Flow::Ready(self.0.attend(name, &q.ready()?, &k.ready()?, &v.ready()?, head)?))
+    fn attend(
+        &mut self,
+        name: &str,
+        q: &Deferred,
+        k: &Deferred,
+        v: &Deferred,
+        head: usize,
+    ) -> Result<Deferred> {
+        Ok(Deferred::Ready(self.0.attend(name, &q.ready()?, &k.ready()?, &v.ready()?, head)?))
     }
 
-    fn add_to_pixels(&mut self, x: &Flow, vector: &Flow) -> Result<Flow> {
-        Ok(Flow::Ready(x.plus(&vector.ready()?)?))
+    fn add_to_pixels(&mut self, x: &Deferred, vector: &Deferred) -> Result<Deferred> {
+        Ok(Deferred::Ready(x.plus(&vector.ready()?)?))
     }
 
-    fn add(&mut self, x: &Flow, y: &Flow, divisor: f64) -> Result<Flow> {
+    fn add(&mut self, x: &Deferred, y: &Deferred, divisor: f64) -> Result<Deferred> {
         let sum = y.plus(&x.ready()?)?;
-        Ok(Flow::Ready(if divisor == 1.0 { sum } else { (sum / divisor)? }))
+        Ok(Deferred::Ready(if divisor == 1.0 { sum } else { (sum / divisor)? }))
     }
 
-    fn join(&mut self, x: &Flow, skip: &Flow) -> Result<Flow> {
-        Ok(Flow::Ready(self.0.join(&x.ready()?, &skip.ready()?)?))
+    fn concat(&mut self, x: &Deferred, skip: &Deferred) -> Result<Deferred> {
+        Ok(Deferred::Ready(self.0.concat(&x.ready()?, &skip.ready()?)?))
     }
 
-    fn dropout(&mut self, x: &Flow, share: f64) -> Result<Flow> {
+    fn dropout(&mut self, x: &Deferred, share: f64) -> Result<Deferred> {
         match self.0.drops(share) {
-            true => Ok(Flow::Ready(self.0.dropout(&x.ready()?, share)?)),
+            true => Ok(Deferred::Ready(self.0.dropout(&x.ready()?, share)?)),
             false => Ok(x.clone()),
         }
     }

@@ -1,6 +1,6 @@
 //! Whether the gradients of a network are what they should be.
 
-use super::{compute::Mode, unet::UNet};
+use super::{compute::Phase, unet::UNet};
 use crate::Result;
 use candle_core::{DType, Tensor};
 
@@ -21,10 +21,10 @@ pub struct Slope {
 /// The parameters end as they began.
 ///
 /// # Errors
-/// If the network refuses the input, or the device runs out of memory.
+/// If the network cannot take the input, or the device runs out of memory.
 pub fn slopes(network: &UNet, x: &Tensor, t: &[f64], w: &Tensor, h: f64) -> Result<Vec<Slope>> {
     let loss = |mode| -> Result<Tensor> { Ok((network.forward(x, t, mode)? * w)?) };
-    let gradients = loss(Mode::Train { seed: 0 })?.sum_all()?.backward()?;
+    let gradients = loss(Phase::Train { seed: 0 })?.sum_all()?.backward()?;
     let mut slopes = Vec::new();
     for (name, variable) in network.parameters().names().iter().zip(network.parameters().variables()) {
         let start = variable.as_tensor().copy()?;
@@ -39,7 +39,7 @@ pub fn slopes(network: &UNet, x: &Tensor, t: &[f64], w: &Tensor, h: f64) -> Resu
         };
         let at = |step: f64| {
             variable.set(&(&start + (&direction * step)?)?)?;
-            total(&loss(Mode::Evaluate)?)
+            total(&loss(Phase::Evaluate)?)
         };
         let measured = (at(h)? - at(-h)?) / (2.0 * h);
         variable.set(&start)?;

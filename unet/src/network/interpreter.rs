@@ -1,19 +1,19 @@
-//! The layers that a U-Net is built of, as a trait: the network is written down once and read in more than one way.
+//! The layers that a U-Net is built of, as a trait: the network is written once and interpreted in several ways.
 //!
-//! [`Weights`](super::Weights) computes each layer; [`Blueprint`](super::summary::Blueprint) only notes its shapes, its
+//! [`Compute`](super::Compute) computes each layer; [`ModelSummary`](super::summary::ModelSummary) only notes its shapes, its
 //! parameters and its cost, without a single number being multiplied. So what is counted is what is computed.
 
 use crate::{
     Result,
-    operations::{Activation, Geometry, Norm},
+    operations::{Activation, Geometry, GroupNormConfig},
 };
 
-/// A way of reading the network, layer by layer.
+/// An interpreter of the network's definition, layer by layer.
 ///
 /// Images are (H, W, C) and vectors (C), each with a batch in front where there are numbers. `name` is the name of the layer,
 /// as in diffusers; its parameters are `name.weight` and `name.bias`.
-pub trait Reading {
-    /// What flows from layer to layer.
+pub trait Interpreter {
+    /// The value that a layer takes and returns.
     type Value: Clone;
 
     /// A convolution with bias: an image to an image.
@@ -36,7 +36,7 @@ pub trait Reading {
         &mut self,
         name: &str,
         x: &Self::Value,
-        norm: Norm,
+        norm: GroupNormConfig,
         activation: Activation,
     ) -> Result<Self::Value>;
 
@@ -81,7 +81,7 @@ pub trait Reading {
     ///
     /// # Errors
     /// As [`convolve`](Self::convolve).
-    fn join(&mut self, x: &Self::Value, skip: &Self::Value) -> Result<Self::Value>;
+    fn concat(&mut self, x: &Self::Value, skip: &Self::Value) -> Result<Self::Value>;
 
     /// Sets a share of the numbers to 0 and scales the others up, while training.
     ///
@@ -99,7 +99,7 @@ pub struct Convolution {
     pub kernel: usize,
     /// Stride and padding.
     pub geometry: Geometry,
-    /// How large the weights begin: see [`start`].
+    /// How large the weights begin: see [`init_bound`].
     pub scale: f64,
 }
 
@@ -110,15 +110,15 @@ impl Convolution {
     }
 
     /// As it is, but with weights that begin next to 0.
-    pub fn silent(self) -> Self {
-        Self { scale: SILENT, ..self }
+    pub fn near_zero_init(self) -> Self {
+        Self { scale: NEAR_ZERO_INIT, ..self }
     }
 }
 
-/// The scale of a layer that begins next to silent: the last one of each residual block, of each attention block and of
+/// The scale of a layer whose weights begin near zero: the last one of each residual block, of each attention block and of
 /// the whole network. A block then begins as the identity, and the network by predicting 0. The number is that of Ho et
 /// al.'s code; it is not 0, so that gradients reach every parameter from the first step.
-pub const SILENT: f64 = 1e-10;
+pub const NEAR_ZERO_INIT: f64 = 1e-10;
 
 /// The half width of the uniform distribution that a weight begins in.
 ///
@@ -127,6 +127,6 @@ pub const SILENT: f64 = 1e-10;
 /// √(3 scale/n), n = (inputs + outputs)/2
 ///
 /// where inputs and outputs count the numbers that a number of the output comes from, and that one of the input goes to.
-pub fn start(scale: f64, inputs: usize, outputs: usize) -> f64 {
+pub fn init_bound(scale: f64, inputs: usize, outputs: usize) -> f64 {
     (6.0 * scale / (inputs + outputs) as f64).sqrt()
 }

@@ -10,7 +10,7 @@
 //! | [`architecture`] | the U-Net, made of these blocks |
 //! | [`summary`] | the interpreter without numbers: shapes, parameters, cost |
 //!
-//! [`Weights`], [`Fused`] and [`Probe`] are the interpreters that compute, [`UNet`] is a network with its parameters, and
+//! [`Compute`], [`Fused`] and [`Probe`] are the interpreters that compute, [`UNet`] is a network with its parameters, and
 //! [`sensitivity`] and [`slopes`] measure one.
 
 pub mod architecture;
@@ -27,8 +27,8 @@ mod receptive_field;
 pub mod summary;
 mod unet;
 
-pub use compute::{Mode, Weights};
-pub use fused::{Flow, Fused};
+pub use compute::{Compute, Phase};
+pub use fused::{Deferred, Fused};
 pub use gradient_check::{Slope, slopes};
 pub use probe::{Cut, Probe};
 pub use receptive_field::{only_level, reach, sensitivity};

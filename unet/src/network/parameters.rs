@@ -10,15 +10,15 @@ use std::collections::HashMap;
 pub struct Specification {
     /// The name, the same as in diffusers: `down_blocks.0.resnets.0.conv1.weight`.
     pub name: String,
-    /// The shape. Kernels are (K, K, I, O), matrices (O, I), as the operations want them.
+    /// The shape. Kernels are (K, K, I, O), matrices (O, I), as the operations take them.
     pub shape: Vec<usize>,
     /// How it begins.
-    pub start: Start,
+    pub init: Init,
 }
 
 /// How a parameter begins.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Start {
+pub enum Init {
     /// Every number uniform within ±bound.
     Uniform(f64),
     /// Every number the same.
@@ -39,13 +39,11 @@ impl Parameters {
     /// # Errors
     /// If the device runs out of memory.
     pub fn fresh(specifications: &[Specification], rng: &mut impl Rng, device: &Device) -> Result<Self> {
-        let tensors = specifications.iter().map(|Specification { name, shape, start }| {
+        let tensors = specifications.iter().map(|Specification { name, shape, init }| {
             let count = shape.iter().product();
-            let numbers: Vec<f32> = match *start {
-                Start::Constant(value) => vec![value as f32; count],
-                Start::Uniform(bound) => {
-                    (0..count).map(|_| rng.random_range(-bound..=bound) as f32).collect()
-                }
+            let numbers: Vec<f32> = match *init {
+                Init::Constant(value) => vec![value as f32; count],
+                Init::Uniform(bound) => (0..count).map(|_| rng.random_range(-bound..=bound) as f32).collect(),
             };
             Ok((name.clone(), Tensor::from_vec(numbers, shape.as_slice(), device)?))
         });

@@ -1,33 +1,33 @@
-//! The network read with instruments: a stopwatch for each kind of layer, and scissors for the skip connections.
+//! The interpreter that measures: the time of each kind of layer, and the effect of a skip connection that is cut.
 
 use super::{
-    compute::{Mode, Weights},
-    interpreter::{Convolution, Reading},
+    compute::{Compute, Phase},
+    interpreter::{Convolution, Interpreter},
     parameters::Parameters,
     summary::Kind,
 };
 use crate::{
     Result,
-    operations::{Activation, Norm, profile::stopwatch},
+    operations::{Activation, GroupNormConfig, profile::stopwatch},
 };
 use candle_core::Tensor;
 use std::time::Duration;
 
-/// Computes as [`Weights`] do, and meanwhile measures and cuts.
+/// Computes as [`Compute`] does, and meanwhile measures and cuts.
 ///
 /// On a GPU, where layers run on after the call has returned, the times mean nothing.
 #[derive(Debug)]
 pub struct Probe<'a> {
-    weights: Weights<'a>,
+    weights: Compute<'a>,
     times: [Duration; Kind::ALL.len()],
-    joints: usize,
+    concatenations: usize,
     cuts: Vec<Cut>,
 }
 
-/// What to do at a joint.
+/// What to do where a skip connection is concatenated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Join both.
+    /// Concatenate both.
     Nothing,
     /// Zeros for what the skip connection carries.
     Skip,
@@ -36,17 +36,17 @@ pub enum Cut {
 }
 
 impl<'a> Probe<'a> {
-    /// A reading with these parameters that cuts nothing.
-    pub fn new(parameters: &'a Parameters, mode: Mode) -> Self {
+    /// An interpreter with these parameters that cuts nothing.
+    pub fn new(parameters: &'a Parameters, mode: Phase) -> Self {
         Self {
-            weights: Weights::new(parameters, mode),
+            weights: Compute::new(parameters, mode),
             times: Default::default(),
-            joints: 0,
+            concatenations: 0,
             cuts: Vec::new(),
         }
     }
 
-    /// What to cut at each joint, in the order of the way up; nothing where the list has ended.
+    /// What to cut at each concatenation, in the order of the way up; nothing where the list has ended.
     pub fn cutting(self, cuts: Vec<Cut>) -> Self {
         Self { cuts, ..self }
     }
@@ -56,14 +56,14 @@ impl<'a> Probe<'a> {
         self.times[kind as usize].as_secs_f64()
     }
 
-    fn time<T>(&mut self, kind: Kind, layer: impl FnOnce(&mut Weights) -> Result<T>) -> Result<T> {
+    fn time<T>(&mut self, kind: Kind, layer: impl FnOnce(&mut Compute) -> Result<T>) -> Result<T> {
         let (y, taken) = stopwatch(|| layer(&mut self.weights));
         self.times[kind as usize] += taken;
         y
     }
 }
 
-impl Reading for Probe<'_> {
+impl Interpreter for Probe<'_> {
     type Value = Tensor;
 
     fn convolve(&mut self, name: &str, x: &Tensor, layer: Convolution) -> Result<Tensor> {
@@ -71,11 +71,17 @@ impl Reading for Probe<'_> {
     }
 
     fn upsample(&mut self, name: &str, x: &Tensor) -> Result<Tensor> {
-        self.time(Kind::Doubling, |weights| weights.upsample(name, x))
+        self.time(Kind::Upsample, |weights| weights.upsample(name, x))
     }
 
-    fn group_norm(&mut self, name: &str, x: &Tensor, norm: Norm, activation: Activation) -> Result<Tensor> {
-        self.time(Kind::Norm, |weights| weights.group_norm(name, x, norm, activation))
+    fn group_norm(
+        &mut self,
+        name: &str,
+        x: &Tensor,
+        norm: GroupNormConfig,
+        activation: Activation,
+    ) -> Result<Tensor> {
+        self.time(Kind::GroupNorm, |weights| weights.group_norm(name, x, norm, activation))
     }
 
     fn linear(&mut self, name: &str, x: &Tensor, outputs: usize, scale: f64) -> Result<Tensor> {
@@ -98,16 +104,16 @@ impl Reading for Probe<'_> {
         self.time(Kind::Rest, |weights| weights.add(x, y, divisor))
     }
 
-    fn join(&mut self, x: &Tensor, skip: &Tensor) -> Result<Tensor> {
-        let cut = self.cuts.get(self.joints).copied().unwrap_or(Cut::Nothing);
-        self.joints += 1;
-        let silence = |tensor: &Tensor, silent: bool| match silent {
+    fn concat(&mut self, x: &Tensor, skip: &Tensor) -> Result<Tensor> {
+        let cut = self.cuts.get(self.concatenations).copied().unwrap_or(Cut::Nothing);
+        self.concatenations += 1;
+        let zeros_if = |tensor: &Tensor, cut: bool| match cut {
             true => tensor.zeros_like(),
             false => Ok(tensor.clone()),
         };
-        let x = silence(x, cut == Cut::Below)?;
-        let skip = silence(skip, cut == Cut::Skip)?;
-        self.time(Kind::Rest, |weights| weights.join(&x, &skip))
+        let x = zeros_if(x, cut == Cut::Below)?;
+        let skip = zeros_if(skip, cut == Cut::Skip)?;
+        self.time(Kind::Rest, |weights| weights.concat(&x, &skip))
     }
 
     fn dropout(&mut self, x: &Tensor, share: f64) -> Result<Tensor> {

@@ -1,7 +1,7 @@
 //! How far a pixel of the output looks.
 
 use super::{
-    compute::Mode,
+    compute::Phase,
     probe::{Cut, Probe},
     unet::UNet,
 };
@@ -16,7 +16,7 @@ use ndarray::Array2;
 /// Shapes: `x_t` (B, H, W, C) to (H, W).
 ///
 /// # Errors
-/// If the network refuses the image, or the device runs out of memory.
+/// If the network cannot take the image, or the device runs out of memory.
 pub fn sensitivity(
     network: &UNet,
     x_t: &Tensor,
@@ -25,7 +25,7 @@ pub fn sensitivity(
     cuts: &[Cut],
 ) -> Result<Array2<f64>> {
     let x = Var::from_tensor(x_t)?;
-    let mut probe = Probe::new(network.parameters(), Mode::Evaluate).cutting(cuts.to_vec());
+    let mut probe = Probe::new(network.parameters(), Phase::Evaluate).cutting(cuts.to_vec());
     let y = network.read(x.as_tensor(), t, &mut probe)?;
     let gradients = y.narrow(1, row, 1)?.narrow(2, column, 1)?.sum_all()?.backward()?;
     let (_, height, width, _) = x_t.dims4()?;
@@ -37,7 +37,7 @@ pub fn sensitivity(
     Ok(Array2::from_shape_vec((height, width), numbers).expect("as many numbers as pixels"))
 }
 
-/// The root mean square distance from a pixel, weighted by a map: how far it looks, in pixels.
+/// The root mean square distance from a pixel, weighted by a map, in pixels.
 pub fn reach(map: &Array2<f64>, (row, column): (usize, usize)) -> f64 {
     let square =
         |(k, l): (usize, usize)| (k as f64 - row as f64).powi(2) + (l as f64 - column as f64).powi(2);
@@ -45,7 +45,7 @@ pub fn reach(map: &Array2<f64>, (row, column): (usize, usize)) -> f64 {
     (weighted / map.sum()).sqrt()
 }
 
-/// What to cut so that the output hears of the image through one level's skip connections only, counted from the finest,
+/// What to cut so that the output depends on the image through one level's skip connections only, counted from the finest,
 /// 0; or, with `None`, only through the middle.
 pub fn only_level(levels: usize, layers_per_block: usize, level: Option<usize>) -> Vec<Cut> {
     let per_level = layers_per_block + 1;

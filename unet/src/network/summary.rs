@@ -1,14 +1,14 @@
-//! The network read without numbers: the shapes, the parameters and the cost of every layer.
+//! The interpreter without numbers: the shapes, the parameters and the cost of every layer.
 
 use super::{
     architecture::u_net,
     config::UNetConfig,
-    interpreter::{Convolution, Reading, start},
-    parameters::{Specification, Start},
+    interpreter::{Convolution, Interpreter, init_bound},
+    parameters::{Init, Specification},
 };
 use crate::{
     Result,
-    operations::{Activation, Norm},
+    operations::{Activation, GroupNormConfig},
 };
 use ddpm::Error as CourseError;
 use std::fmt;
@@ -19,20 +19,20 @@ pub enum Kind {
     /// Convolutions of more than one pixel, of stride 1.
     Convolution,
     /// Convolutions of stride 2, which halve the image.
-    Halving,
+    Downsample,
     /// Doubling the image, and the convolution after it.
-    Doubling,
+    Upsample,
     /// 1 × 1 convolutions around residual blocks.
     Shortcut,
     /// Group normalisations, with SiLU where it follows.
-    Norm,
+    GroupNorm,
     /// The linear layers that bring the time in.
     Time,
     /// The linear layers of attention: queries, keys, values, output.
     Projection,
     /// Attention between its projections: it has no parameters.
     Attention,
-    /// Sums, joints, activations by themselves, dropout: no parameters, no products to speak of.
+    /// Sums, concatenations, activations by themselves, dropout: no parameters and hardly any products.
     Rest,
 }
 
@@ -40,10 +40,10 @@ impl Kind {
     /// All of them, in the order of tables.
     pub const ALL: [Self; 9] = [
         Self::Convolution,
-        Self::Halving,
-        Self::Doubling,
+        Self::Downsample,
+        Self::Upsample,
         Self::Shortcut,
-        Self::Norm,
+        Self::GroupNorm,
         Self::Time,
         Self::Projection,
         Self::Attention,
@@ -55,10 +55,10 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Convolution => "3×3 convolution",
-            Self::Halving => "halving, stride 2",
-            Self::Doubling => "doubling + 3×3",
+            Self::Downsample => "halving, stride 2",
+            Self::Upsample => "doubling + 3×3",
             Self::Shortcut => "1×1 shortcut",
-            Self::Norm => "GroupNorm (+ SiLU)",
+            Self::GroupNorm => "GroupNorm (+ SiLU)",
             Self::Time => "time, linear",
             Self::Projection => "Q, K, V, out, linear",
             Self::Attention => "softmax(Q Kᵀ) V",
@@ -73,7 +73,7 @@ impl Kind {
         match (layer.kernel, layer.geometry.stride) {
             (1, _) => Self::Shortcut,
             (_, 1) => Self::Convolution,
-            _ => Self::Halving,
+            _ => Self::Downsample,
         }
     }
 
@@ -129,12 +129,12 @@ impl Layer {
 
 /// A network's layers, in the order in which they compute.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Blueprint {
+pub struct ModelSummary {
     /// The layers.
     pub layers: Vec<Layer>,
 }
 
-impl Blueprint {
+impl ModelSummary {
     /// The layers of a network, on images of a size.
     ///
     /// # Errors
@@ -142,10 +142,10 @@ impl Blueprint {
     pub fn of(config: &UNetConfig, height: usize, width: usize) -> Result<Self> {
         config.check()?;
         config.check_size(height, width)?;
-        let mut blueprint = Self::default();
+        let mut summary = Self::default();
         let (image, time) = (vec![height, width, config.in_channels], vec![config.block_out_channels[0]]);
-        u_net(config, &mut blueprint, &image, &time)?;
-        Ok(blueprint)
+        u_net(config, &mut summary, &image, &time)?;
+        Ok(summary)
     }
 
     /// How many parameters there are in all.
@@ -189,9 +189,9 @@ impl UNetConfig {
     /// # Errors
     /// If not: the message names the setting, its value and the layer.
     pub fn validate(&self) -> Result<()> {
-        let step = 1 << self.check().map(|()| self.halvings())?;
+        let step = 1 << self.check().map(|()| self.downsample_count())?;
         let (height, width) = self.sample_size.unwrap_or((step, step));
-        Blueprint::of(self, height, width).map(|_| ())
+        ModelSummary::of(self, height, width).map(|_| ())
     }
 
     /// The parameters that the network needs, in the order of its layers. Nothing is allocated.
@@ -199,13 +199,13 @@ impl UNetConfig {
     /// # Errors
     /// As [`validate`](Self::validate).
     pub fn specifications(&self) -> Result<Vec<Specification>> {
-        let step = 1 << self.check().map(|()| self.halvings())?;
-        let layers = Blueprint::of(self, step, step)?.layers;
+        let step = 1 << self.check().map(|()| self.downsample_count())?;
+        let layers = ModelSummary::of(self, step, step)?.layers;
         Ok(layers.into_iter().flat_map(|layer| layer.parameters).collect())
     }
 }
 
-impl Reading for Blueprint {
+impl Interpreter for ModelSummary {
     type Value = Vec<usize>;
 
     fn convolve(&mut self, name: &str, x: &Vec<usize>, layer: Convolution) -> Result<Vec<usize>> {
@@ -215,12 +215,12 @@ impl Reading for Blueprint {
         let shape = [geometry.output(height, kernel), geometry.output(width, kernel), outputs];
         let cost = shape.iter().product::<usize>() * kernel * kernel * inputs;
         let taps = kernel * kernel;
-        let start = start(scale, taps * inputs, taps * outputs);
+        let init_bound = init_bound(scale, taps * inputs, taps * outputs);
         self.push(
             name,
             kind,
             &shape,
-            weight_and_bias(name, &[kernel, kernel, inputs, outputs], outputs, start),
+            weight_and_bias(name, &[kernel, kernel, inputs, outputs], outputs, init_bound),
             cost,
         )
     }
@@ -228,16 +228,16 @@ impl Reading for Blueprint {
     fn upsample(&mut self, name: &str, x: &Vec<usize>) -> Result<Vec<usize>> {
         let channels = x[2];
         let shape = [2 * x[0], 2 * x[1], channels];
-        let start = start(1.0, 9 * channels, 9 * channels);
-        let parameters = weight_and_bias(name, &[3, 3, channels, channels], channels, start);
-        self.push(name, Kind::Doubling, &shape, parameters, shape.iter().product::<usize>() * 9 * channels)
+        let init_bound = init_bound(1.0, 9 * channels, 9 * channels);
+        let parameters = weight_and_bias(name, &[3, 3, channels, channels], channels, init_bound);
+        self.push(name, Kind::Upsample, &shape, parameters, shape.iter().product::<usize>() * 9 * channels)
     }
 
     fn group_norm(
         &mut self,
         name: &str,
         x: &Vec<usize>,
-        norm: Norm,
+        norm: GroupNormConfig,
         _activation: Activation,
     ) -> Result<Vec<usize>> {
         let channels = x[2];
@@ -254,22 +254,19 @@ impl Reading for Blueprint {
             Specification {
                 name: format!("{name}.weight"),
                 shape: vec![channels],
-                start: Start::Constant(1.0),
+                init: Init::Constant(1.0),
             },
-            Specification {
-                name: format!("{name}.bias"),
-                shape: vec![channels],
-                start: Start::Constant(0.0),
-            },
+            Specification { name: format!("{name}.bias"), shape: vec![channels], init: Init::Constant(0.0) },
         ];
-        self.push(name, Kind::Norm, x, parameters, 2 * x.iter().product::<usize>())
+        self.push(name, Kind::GroupNorm, x, parameters, 2 * x.iter().product::<usize>())
     }
 
     fn linear(&mut self, name: &str, x: &Vec<usize>, outputs: usize, scale: f64) -> Result<Vec<usize>> {
         let (&inputs, before) = x.split_last().expect("a shape has a last dimension");
         let shape = [before, &[outputs]].concat();
         let kind = Kind::of_linear(name);
-        let parameters = weight_and_bias(name, &[outputs, inputs], outputs, start(scale, inputs, outputs));
+        let parameters =
+            weight_and_bias(name, &[outputs, inputs], outputs, init_bound(scale, inputs, outputs));
         self.push(name, kind, &shape, parameters, shape.iter().product::<usize>() * inputs)
     }
 
@@ -309,7 +306,7 @@ impl Reading for Blueprint {
         Ok(x.clone())
     }
 
-    fn join(&mut self, x: &Vec<usize>, skip: &Vec<usize>) -> Result<Vec<usize>> {
+    fn concat(&mut self, x: &Vec<usize>, skip: &Vec<usize>) -> Result<Vec<usize>> {
         assert_eq!(x[..2], skip[..2], "a skip connection is as large as what it joins");
         Ok(vec![x[0], x[1], x[2] + skip[2]])
     }
@@ -321,7 +318,7 @@ impl Reading for Blueprint {
 
 fn weight_and_bias(name: &str, shape: &[usize], outputs: usize, bound: f64) -> Vec<Specification> {
     vec![
-        Specification { name: format!("{name}.weight"), shape: shape.to_vec(), start: Start::Uniform(bound) },
-        Specification { name: format!("{name}.bias"), shape: vec![outputs], start: Start::Constant(0.0) },
+        Specification { name: format!("{name}.weight"), shape: shape.to_vec(), init: Init::Uniform(bound) },
+        Specification { name: format!("{name}.bias"), shape: vec![outputs], init: Init::Constant(0.0) },
     ]
 }

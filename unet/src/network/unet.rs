@@ -2,12 +2,12 @@
 
 use super::{
     architecture::u_net,
-    compute::{Mode, Weights},
+    compute::{Compute, Phase},
     config::UNetConfig,
     embedding::timestep_embedding,
     fused::Fused,
-    interpreter::{Reading, SILENT},
-    parameters::{Parameters, Start},
+    interpreter::{Interpreter, NEAR_ZERO_INIT},
+    parameters::{Init, Parameters},
 };
 use crate::Result;
 use candle_core::{Device, Tensor};
@@ -36,7 +36,7 @@ impl UNet {
     /// If the settings cannot be built, or a parameter is missing, left over, or of another shape: the message names it.
     pub fn new(config: UNetConfig, parameters: Parameters) -> Result<Self> {
         let specifications = config.specifications()?;
-        let refuse = |value, bound| CourseError::Parameter {
+        let reject = |value, bound| CourseError::Parameter {
             name: "the parameters",
             value,
             bound,
@@ -45,18 +45,18 @@ impl UNet {
         for specification in &specifications {
             let name = &specification.name;
             if !parameters.names().contains(name) {
-                return Err(refuse(format!("without {name}"), "have every tensor of the network").into());
+                return Err(reject(format!("without {name}"), "have every tensor of the network").into());
             }
             let shape = parameters.get(name).dims();
             if shape != specification.shape {
                 let value = format!("{name} of shape {shape:?} instead of {:?}", specification.shape);
-                return Err(refuse(value, "have the shapes of the network").into());
+                return Err(reject(value, "have the shapes of the network").into());
             }
         }
         if let Some(name) =
             parameters.names().iter().find(|&name| specifications.iter().all(|known| known.name != *name))
         {
-            return Err(refuse(format!("with {name}"), "have no tensor that the network lacks").into());
+            return Err(reject(format!("with {name}"), "have no tensor that the network lacks").into());
         }
         Ok(Self { inside: Arc::new(Inside { config, parameters }) })
     }
@@ -70,17 +70,17 @@ impl UNet {
         Ok(Self { inside: Arc::new(Inside { config, parameters }) })
     }
 
-    /// As [`fresh`](Self::fresh), but with no layer that begins next to silent: what a fresh network hides, this one shows.
+    /// As [`fresh`](Self::fresh), but with no layer whose weights begin near zero: every layer has an effect from the start.
     ///
     /// # Errors
     /// As [`fresh`](Self::fresh).
-    pub fn loud(config: UNetConfig, rng: &mut impl Rng, device: &Device) -> Result<Self> {
+    pub fn fully_initialised(config: UNetConfig, rng: &mut impl Rng, device: &Device) -> Result<Self> {
         let mut specifications = config.specifications()?;
         for specification in &mut specifications {
-            if let Start::Uniform(bound) = &mut specification.start
-                && *bound < SILENT.powf(0.25)
+            if let Init::Uniform(bound) = &mut specification.init
+                && *bound < NEAR_ZERO_INIT.powf(0.25)
             {
-                *bound /= SILENT.sqrt();
+                *bound /= NEAR_ZERO_INIT.sqrt();
             }
         }
         let parameters = Parameters::fresh(&specifications, rng, device)?;
@@ -107,11 +107,11 @@ impl UNet {
     /// # Panics
     /// If `t` is not B numbers from 1 on, or C is not the network's.
     #[track_caller]
-    pub fn forward(&self, x_t: &Tensor, t: &[f64], mode: Mode) -> Result<Tensor> {
-        self.read(x_t, t, &mut Fused(Weights::new(self.parameters(), mode)))?.ready()
+    pub fn forward(&self, x_t: &Tensor, t: &[f64], mode: Phase) -> Result<Tensor> {
+        self.read(x_t, t, &mut Fused(Compute::new(self.parameters(), mode)))?.ready()
     }
 
-    /// The predicted noise, computed by a reading of your own: a [`Probe`](super::Probe), say.
+    /// The predicted noise, computed by an interpreter of your own, for example a [`Probe`](super::Probe).
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
@@ -119,11 +119,11 @@ impl UNet {
     /// # Panics
     /// As [`forward`](Self::forward).
     #[track_caller]
-    pub fn read<R: Reading<Value: From<Tensor>>>(
+    pub fn read<R: Interpreter<Value: From<Tensor>>>(
         &self,
         x_t: &Tensor,
         t: &[f64],
-        reading: &mut R,
+        interpreter: &mut R,
     ) -> Result<R::Value> {
         let (batch, height, width, channels) = x_t.dims4()?;
         let config = self.config();
@@ -136,6 +136,6 @@ impl UNet {
         let (size, flip, shift) = (config.block_out_channels[0], config.flip_sin_to_cos, config.freq_shift);
         let time = timestep_embedding(&times, size, flip, shift, x_t.device())?;
         let x = if config.center_input_sample { x_t.affine(2.0, -1.0)? } else { x_t.clone() };
-        u_net(config, reading, &x.into(), &time.into())
+        u_net(config, interpreter, &x.into(), &time.into())
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{
     custom_op::{Numbers, Operation},
-    elementwise::{dot, exp, fold, widest},
-    matrix::{Matrix, Mode, multiply},
+    elementwise::{dot, exp, fold, simd},
+    matrix::{Accumulate, Matrix, multiply},
 };
 
 /// See [`super::attend`].
@@ -27,13 +27,13 @@ impl Head {
     }
 
     fn set(&self, factor: f32, a: Matrix, b: Matrix, numbers: &mut [f32]) {
-        multiply(factor, a, b, &mut numbers[self.start..], self.channels, Mode::Set);
+        multiply(factor, a, b, &mut numbers[self.start..], self.channels, Accumulate::Set);
     }
 
     /// softmax(Q Kᵀ/√width), N×N.
     fn weights(&self, q: &[f32], k: &[f32], weights: &mut [f32]) {
-        multiply(self.factor(), self.of(q), self.of(k).t(), weights, self.rows, Mode::Set);
-        widest(
+        multiply(self.factor(), self.of(q), self.of(k).t(), weights, self.rows, Accumulate::Set);
+        simd(
             #[inline(always)]
             || weights.chunks_exact_mut(self.rows).for_each(softmax),
         );
@@ -90,8 +90,8 @@ impl Operation<3> for Attend {
         for head in self.heads(q) {
             head.weights(&q, &k, &mut weights);
             head.set(1.0, Matrix::dense(&weights, head.rows).t(), head.of(gradient), &mut d_v);
-            multiply(1.0, head.of(gradient), head.of(&v).t(), &mut d_scores, head.rows, Mode::Set);
-            widest(
+            multiply(1.0, head.of(gradient), head.of(&v).t(), &mut d_scores, head.rows, Accumulate::Set);
+            simd(
                 #[inline(always)]
                 || {
                     let rows = weights.chunks_exact(head.rows).zip(d_scores.chunks_exact_mut(head.rows));

@@ -1,6 +1,6 @@
 //! Each operation in both of its bodies, on the same numbers: how far apart they are, and how long each takes.
 
-use super::{Activation, Geometry, Norm, reference};
+use super::{Activation, Geometry, GroupNormConfig, reference};
 use crate::Result;
 use candle_core::{Device, Tensor, Var};
 use ndarray_rand::rand::Rng;
@@ -135,7 +135,7 @@ fn apart(a: &Tensor, b: &Tensor, least: f32) -> Result<f64> {
 pub fn cases(images: usize) -> Vec<Case> {
     let b = images;
     let half = |before| Geometry { stride: 2, before, after: 1 };
-    let norm = Norm { groups: 8, epsilon: 1e-5 };
+    let norm = GroupNormConfig { groups: 8, epsilon: 1e-5 };
     let mut cases = vec![
         Case::convolution([b, 28, 28, 32], [3, 32], Geometry::same(3)),
         Case::convolution([b, 14, 14, 64], [3, 64], Geometry::same(3)),
@@ -191,8 +191,8 @@ pub fn cases(images: usize) -> Vec<Case> {
     cases.push(Case::new(
         "channels side by side, 64 + 32, 28×28",
         &[&[b, 28, 28, 64], &[b, 28, 28, 32]],
-        |x| super::join(&x[0], &x[1]),
-        |x| reference::join(&x[0], &x[1]),
+        |x| super::concat(&x[0], &x[1]),
+        |x| reference::concat(&x[0], &x[1]),
     ));
     cases.push(Case::new(
         "attention in 8 heads, 64, 14×14",

@@ -4,7 +4,7 @@ use super::{
     Geometry,
     custom_op::{Numbers, Operation},
     elementwise::{add, add_over_pixels},
-    matrix::{Matrix, Mode, multiply},
+    matrix::{Accumulate, Matrix, multiply},
     strip::{Frame, Taps},
 };
 use std::cell::RefCell;
@@ -58,7 +58,7 @@ impl Operation<3> for Same {
         SCRATCH.with_borrow_mut(|[strip, product, _]| {
             for (image, bias) in x.images().zip(bias.chunks_exact(taps.outputs).cycle()) {
                 frame.lay_image(strip, image, taps.inputs);
-                frame.convolve(strip, &kernel, taps, product, Mode::Set);
+                frame.convolve(strip, &kernel, taps, product, Accumulate::Set);
                 frame.rows(product, taps.outputs).for_each(|row| extend_biased(&mut y, row, bias));
             }
         });
@@ -80,7 +80,7 @@ impl Operation<3> for Same {
                     frame.correlate(strip, d_strip, taps, d_kernel);
                 }
                 if let (Some(d_x), Some(turned)) = (&mut d_x, &turned) {
-                    frame.convolve(d_strip, turned, back, product, Mode::Set);
+                    frame.convolve(d_strip, turned, back, product, Accumulate::Set);
                     frame.rows(product, taps.inputs).for_each(|row| d_x.extend_from_slice(row));
                 }
             }
@@ -159,7 +159,7 @@ impl Operation<3> for General {
                 self.columns(x, k, image, padded, columns);
                 product.resize(rows * width * outputs, 0.0);
                 let columns = Matrix::dense(columns, kernel.len() / outputs);
-                multiply(1.0, columns, Matrix::dense(&kernel, outputs), product, outputs, Mode::Set);
+                multiply(1.0, columns, Matrix::dense(&kernel, outputs), product, outputs, Accumulate::Set);
                 extend_biased(&mut y, product, bias);
             }
         });
@@ -177,12 +177,12 @@ impl Operation<3> for General {
                 if let Some(d_kernel) = &mut d_kernel {
                     self.columns(x, k, image, padded, columns);
                     let columns = Matrix::dense(columns, window);
-                    multiply(1.0, columns.t(), gradient, d_kernel, outputs, Mode::Add);
+                    multiply(1.0, columns.t(), gradient, d_kernel, outputs, Accumulate::Add);
                 }
                 if let Some(d_x) = &mut d_x {
                     columns.resize(per_image / outputs * window, 0.0);
                     let kernel = Matrix::dense(&kernel, outputs);
-                    multiply(1.0, gradient, kernel.t(), columns, window, Mode::Set);
+                    multiply(1.0, gradient, kernel.t(), columns, window, Accumulate::Set);
                     self.add_columns(x, k, columns, padded, d_x);
                 }
             }
@@ -242,7 +242,7 @@ impl Operation<3> for UpsampleConvolve {
             for (image, y) in x.images().zip(y.chunks_exact_mut(per_image)) {
                 frame.lay_image(strip, image, taps.inputs);
                 for ((row, column), kernel) in Self::PHASES.into_iter().zip(&kernels) {
-                    frame.convolve(strip, kernel, Taps { row, column, ..taps }, product, Mode::Set);
+                    frame.convolve(strip, kernel, Taps { row, column, ..taps }, product, Accumulate::Set);
                     let rows = y.chunks_exact_mut(2 * frame.width * outputs).skip(row).step_by(2);
                     for (y, product) in rows.zip(frame.rows(product, outputs)) {
                         let pixels = y.chunks_exact_mut(outputs).skip(column).step_by(2);
@@ -281,7 +281,7 @@ impl Operation<3> for UpsampleConvolve {
                     if x.wanted {
                         let (row, column) = (1 - row, 1 - column);
                         let back = Taps { size: 2, inputs: outputs, outputs: taps.inputs, row, column };
-                        let mode = if phase == 0 { Mode::Set } else { Mode::Add };
+                        let mode = if phase == 0 { Accumulate::Set } else { Accumulate::Add };
                         frame.convolve(d_strip, &turned[phase], back, product, mode);
                     }
                 }

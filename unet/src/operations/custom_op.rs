@@ -14,7 +14,7 @@ pub struct Numbers<'a> {
     pub values: &'a [f32],
     /// The sizes of the dimensions.
     pub shape: &'a [usize],
-    /// Whether anyone asks for the gradient by this tensor.
+    /// Whether the gradient by this tensor is needed.
     pub wanted: bool,
 }
 
@@ -51,11 +51,11 @@ pub trait Operation<const N: usize>: Send + Sync + 'static {
     /// The numbers of the result, and its shape.
     fn forward(&self, inputs: [Numbers; N]) -> (Vec<f32>, Vec<usize>);
 
-    /// The gradients of a scalar by the inputs, where they are wanted, from its gradient by the result.
+    /// The gradients of a scalar by the inputs, where they are needed, from its gradient by the result.
     fn backward(&self, inputs: [Numbers; N], gradient: &[f32]) -> [Option<Vec<f32>>; N];
 }
 
-/// An [`Operation`] as the tensor library wants it.
+/// An [`Operation`] as a custom operation of the tensor library.
 pub struct Custom<T>(pub T);
 
 impl<T: Operation<1>> CustomOp1 for Custom<T> {

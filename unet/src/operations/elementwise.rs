@@ -4,7 +4,7 @@ use super::Activation;
 
 /// Runs a loop in the variant for this processor. What `work` calls must be inlined into it.
 #[inline(always)]
-pub fn widest<R>(work: impl FnOnce() -> R) -> R {
+pub fn simd<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 
@@ -59,7 +59,7 @@ impl Activation {
 
 /// Adds to `sums`_c the numbers of every pixel's channel c, four pixels at a time, as their order is fixed anyway.
 pub fn add_over_pixels(sums: &mut [f32], pixels: &[f32]) {
-    widest(
+    simd(
         #[inline(always)]
         || add_by_fours(sums, pixels),
     );

@@ -3,7 +3,7 @@
 use super::{
     custom_op::{Numbers, Operation},
     elementwise::add_over_pixels,
-    matrix::{Matrix, Mode, multiply},
+    matrix::{Accumulate, Matrix, multiply},
 };
 
 /// y = x W + b on the last dimension, where W is I×O.
@@ -22,7 +22,7 @@ impl Operation<3> for Linear {
         let mut y = bias.repeat(x.len() / inputs);
         let w = Matrix::dense(&weight, weight.channels());
         let w = if self.transposed { w.t() } else { w };
-        multiply(1.0, Matrix::dense(&x, inputs), w, &mut y, outputs, Mode::Add);
+        multiply(1.0, Matrix::dense(&x, inputs), w, &mut y, outputs, Accumulate::Add);
         let mut shape = x.shape.to_vec();
         shape.pop();
         shape.push(outputs);
@@ -35,13 +35,13 @@ impl Operation<3> for Linear {
         let w = Matrix::dense(&weight, weight.channels());
         let d_x = x.wanted.then(|| {
             let mut d_x = vec![0.0; x.len()];
-            multiply(1.0, d_y, if self.transposed { w } else { w.t() }, &mut d_x, inputs, Mode::Set);
+            multiply(1.0, d_y, if self.transposed { w } else { w.t() }, &mut d_x, inputs, Accumulate::Set);
             d_x
         });
         let d_weight = weight.wanted.then(|| {
             let mut d_weight = vec![0.0; weight.len()];
             let (a, b) = if self.transposed { (d_y, rows) } else { (rows, d_y) };
-            multiply(1.0, a.t(), b, &mut d_weight, weight.channels(), Mode::Set);
+            multiply(1.0, a.t(), b, &mut d_weight, weight.channels(), Accumulate::Set);
             d_weight
         });
         let d_bias = bias.wanted.then(|| {
@@ -84,10 +84,10 @@ impl Operation<2> for AddToPixels {
     }
 }
 
-/// See [`super::join`].
-pub struct Join;
+/// See [`super::concat`].
+pub struct Concat;
 
-impl Operation<2> for Join {
+impl Operation<2> for Concat {
     const NAME: &'static str = "join";
 
     fn forward(&self, [x, skip]: [Numbers; 2]) -> (Vec<f32>, Vec<usize>) {

@@ -34,7 +34,7 @@ impl<'a> Matrix<'a> {
 
 /// What happens to the numbers that are there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum Accumulate {
     /// C = factor · A B.
     Set,
     /// C = C + factor · A B.
@@ -48,13 +48,13 @@ pub enum Mode {
 /// # Panics
 /// If shapes do not fit, a matrix reaches beyond its slice, or rows of C overlap.
 #[track_caller]
-pub fn multiply(factor: f32, a: Matrix, b: Matrix, c: &mut [f32], stride: usize, mode: Mode) {
+pub fn multiply(factor: f32, a: Matrix, b: Matrix, c: &mut [f32], stride: usize, mode: Accumulate) {
     let ([m, k], [rows, n]) = (a.shape, b.shape);
     assert_eq!(k, rows, "a product of {m}×{k} and {rows}×{n}");
     let end = if m == 0 { 0 } else { (m - 1) * stride + n };
     assert!(a.reach() <= a.numbers.len() && b.reach() <= b.numbers.len(), "a factor beyond its slice");
     assert!(n <= stride && end <= c.len(), "a product beyond its slice");
-    let add = mode == Mode::Add;
+    let add = mode == Accumulate::Add;
     // SAFETY: every entry of A and B lies in its slice, as `reach` is the largest index plus one and was compared with the
     // length; the rows of C do not overlap (n ≤ stride) and the last one ends in its slice; C is borrowed exclusively, so
     // it shares nothing with A or B. Strides are less than a slice's length, so they fit an isize. With `add` unset C is
@@ -89,27 +89,27 @@ mod tests {
     use super::*;
     use std::panic::catch_unwind;
 
-    /// Whether a product of 3×3 and 3×2 with slices of so many numbers is refused; its rows in C start `stride` apart.
-    fn refused([a, b, c]: [usize; 3], stride: usize) -> bool {
+    /// Whether a product of 3×3 and 3×2 with slices of so many numbers is rejected; its rows in C start `stride` apart.
+    fn rejected([a, b, c]: [usize; 3], stride: usize) -> bool {
         let multiplied = catch_unwind(|| {
             let (a, b) = (vec![1.0; a], vec![1.0; b]);
             let (a, b) = (Matrix::new(&a, 3, 3, 2), Matrix::new(&b, 3, 2, 4));
-            multiply(1.0, a, b, &mut vec![0.0; c], stride, Mode::Set);
+            multiply(1.0, a, b, &mut vec![0.0; c], stride, Accumulate::Set);
         });
         multiplied.is_err()
     }
 
     #[test]
     fn slices_that_are_a_number_short_are_refused() {
-        assert!(!refused([7, 10, 10], 4), "2·2 + 2 + 1, 2·4 + 1 + 1 and 2·4 + 2 numbers are enough");
+        assert!(!rejected([7, 10, 10], 4), "2·2 + 2 + 1, 2·4 + 1 + 1 and 2·4 + 2 numbers are enough");
         for short in [[6, 10, 10], [7, 9, 10], [7, 10, 9]] {
-            assert!(refused(short, 4), "{short:?}");
+            assert!(rejected(short, 4), "{short:?}");
         }
-        assert!(refused([7, 10, 10], 1), "rows of C overlap");
+        assert!(rejected([7, 10, 10], 1), "rows of C overlap");
     }
 
     #[test]
     fn a_product_of_no_rows_writes_nothing() {
-        multiply(1.0, Matrix::new(&[], 0, 3, 3), Matrix::dense(&[1.0; 6], 2), &mut [], 2, Mode::Set);
+        multiply(1.0, Matrix::new(&[], 0, 3, 3), Matrix::dense(&[1.0; 6], 2), &mut [], 2, Accumulate::Set);
     }
 }

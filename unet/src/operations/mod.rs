@@ -1,6 +1,6 @@
 //! What a U-Net is made of: convolution, normalisation, attention, as operations on channels-last tensors.
 //!
-//! Each operation has two bodies that give the same numbers and gradients. [`mod@reference`] says what it means in the tensor
+//! Each operation has two bodies that give the same numbers and gradients. [`mod@reference`] defines it in the tensor
 //! library's own words; that is what a GPU runs, and what the tests compare with. On the CPU those words are slow in their
 //! gradients, so there another body of the same meaning takes their place: each is one operation with its gradients written
 //! out, on one thread. Many images go through as chunks, each chunk's whole network on a thread of its own
@@ -38,7 +38,7 @@ use crate::{Error, Result};
 use candle_core::Tensor;
 use custom_op::{apply_1, apply_2, apply_3};
 
-/// A convolution with a square kernel and as much zero padding as `geometry` says, plus a bias.
+/// A convolution with a square kernel and the zero padding of `geometry`, plus a bias.
 ///
 /// y_{b,i,j,o} = bias_o + Σ_{k,l,c} kernel_{k,l,c,o} · x_{b, s i + k − top, s j + l − left, c}, where s is the stride
 ///
@@ -104,7 +104,7 @@ pub fn upsample_convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Result<T
     }
 }
 
-/// Group normalisation, then SiLU if `activation` says so.
+/// Group normalisation, then the `activation`.
 ///
 /// Source: Wu & He 2018, Eq. (1), (7); SiLU(v) = v/(1 + e⁻ᵛ), Elfwing et al. 2018.
 ///
@@ -119,7 +119,7 @@ pub fn group_norm(
     x: &Tensor,
     scale: &Tensor,
     shift: &Tensor,
-    norm: Norm,
+    norm: GroupNormConfig,
     activation: Activation,
 ) -> Result<Tensor> {
     let [_, _, _, channels] = dims(x)?;
@@ -135,7 +135,7 @@ pub fn group_norm(
 
 /// The setting of a group normalisation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Norm {
+pub struct GroupNormConfig {
     /// The number of groups; it divides the number of channels.
     pub groups: usize,
     /// Added to the variance, against division by 0.
@@ -163,7 +163,7 @@ pub enum Activation {
 pub fn norm_convolve(
     x: &Tensor,
     [scale, shift]: [&Tensor; 2],
-    (norm, activation): (Norm, Activation),
+    (norm, activation): (GroupNormConfig, Activation),
     [kernel, bias]: [&Tensor; 2],
     addend: &Tensor,
 ) -> Result<Tensor> {
@@ -228,10 +228,10 @@ pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// As [`convolve`].
-pub fn join(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
+pub fn concat(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
     let ([b, h, w, _], [images, rows, columns, _]) = (dims(x)?, dims(skip)?);
     check("join", [b, h, w] == [images, rows, columns], [x, skip])?;
-    if x.device().is_cpu() { apply_2(linear::Join, x, skip) } else { reference::join(x, skip) }
+    if x.device().is_cpu() { apply_2(linear::Concat, x, skip) } else { reference::concat(x, skip) }
 }
 
 /// Self-attention in `heads` heads: softmax(Q Kᵀ/√(C/heads)) V, each head on its own share of the channels.

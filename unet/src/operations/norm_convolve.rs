@@ -4,11 +4,11 @@
 //! computes it a second time on the way back: that is cheaper than to write it down and read it again.
 
 use super::{
-    Activation, Norm,
+    Activation, GroupNormConfig,
     convolve::{SCRATCH, sizes},
     custom_op::{Numbers, Operation},
     elementwise::{add, add_over_pixels},
-    matrix::Mode,
+    matrix::Accumulate,
     normalise::Channels,
     strip::{Frame, Taps},
 };
@@ -16,7 +16,7 @@ use super::{
 /// See [`super::norm_convolve`]. Of x, of what is added, and of all parameters one after the other: scale, shift, kernel, bias.
 pub struct NormConvolve {
     /// Groups and ε.
-    pub norm: Norm,
+    pub norm: GroupNormConfig,
     /// What follows the normalisation.
     pub activation: Activation,
     /// Rows and columns of the kernel, an odd number.
@@ -87,7 +87,7 @@ impl Operation<3> for NormConvolve {
         SCRATCH.with_borrow_mut(|[strip, product, biased]| {
             for (image, addend) in x.images().zip(addend.images()) {
                 self.lay(frame, &Channels::of(image, scale, shift, self.norm), image, strip);
-                frame.convolve(strip, kernel, taps, product, Mode::Set);
+                frame.convolve(strip, kernel, taps, product, Accumulate::Set);
                 let width = frame.width * outputs;
                 biased.clear();
                 biased.extend(bias.iter().cycle().take(width));
@@ -122,7 +122,7 @@ impl Operation<3> for NormConvolve {
                 self.lay(frame, &channels, image, strip);
                 frame.lay_image(d_strip, gradient, outputs);
                 frame.correlate(strip, d_strip, taps, d.kernel);
-                frame.convolve(d_strip, &turned, back, product, Mode::Set);
+                frame.convolve(d_strip, &turned, back, product, Accumulate::Set);
                 let start = d_x.len();
                 frame.rows(product, inputs).for_each(|row| d_x.extend_from_slice(row));
                 let (d_image, sums) = (&mut d_x[start..], [&mut *d.scale, &mut *d.shift]);

@@ -1,15 +1,15 @@
 //! Group normalisation with its activation, and their gradients.
 
 use super::{
-    Activation, Norm,
+    Activation, GroupNormConfig,
     custom_op::{Numbers, Operation},
-    elementwise::widest,
+    elementwise::simd,
 };
 
 /// See [`super::group_norm`].
 pub struct GroupNorm {
     /// Groups and ε.
-    pub norm: Norm,
+    pub norm: GroupNormConfig,
     /// What follows.
     pub activation: Activation,
 }
@@ -18,7 +18,7 @@ pub struct GroupNorm {
 ///
 /// Each list is repeated for several pixels, so that the loops over it are long enough for wide registers.
 pub struct Channels {
-    norm: Norm,
+    norm: GroupNormConfig,
     count: usize,
     mean: Vec<f32>,
     inverse: Vec<f32>,
@@ -44,15 +44,15 @@ fn folded(sums: &[f32], count: usize) -> Vec<f32> {
 
 impl Channels {
     /// From the moments of an image's groups.
-    pub fn of(image: &[f32], scale: &[f32], shift: &[f32], norm: Norm) -> Self {
-        widest(
+    pub fn of(image: &[f32], scale: &[f32], shift: &[f32], norm: GroupNormConfig) -> Self {
+        simd(
             #[inline(always)]
             || Self::of_moments(image, scale, shift, norm),
         )
     }
 
     #[inline(always)]
-    fn of_moments(image: &[f32], scale: &[f32], shift: &[f32], norm: Norm) -> Self {
+    fn of_moments(image: &[f32], scale: &[f32], shift: &[f32], norm: GroupNormConfig) -> Self {
         let count = scale.len();
         let of_group = (image.len() / norm.groups) as f32;
         let over_groups = |sums: &[f32]| {
@@ -83,7 +83,7 @@ impl Channels {
 
     /// The activations of an image, or of some of its pixels.
     pub fn forward(&self, activation: Activation, pixels: &[f32], y: &mut [f32]) {
-        widest(
+        simd(
             #[inline(always)]
             || {
                 for (x, y) in pixels.chunks(self.a.len()).zip(y.chunks_mut(self.a.len())) {
@@ -110,7 +110,7 @@ impl Channels {
         d: &mut [f32],
         sums: [&mut [f32]; 2],
     ) {
-        widest(
+        simd(
             #[inline(always)]
             || self.through(activation, scale, image, d, sums),
         );
@@ -194,7 +194,7 @@ impl Operation<1> for Silu {
 
     fn forward(&self, [x]: [Numbers; 1]) -> (Vec<f32>, Vec<usize>) {
         let mut y = x.to_vec();
-        widest(
+        simd(
             #[inline(always)]
             || y.iter_mut().for_each(|y| *y = Activation::Silu.of(*y)),
         );
@@ -203,7 +203,7 @@ impl Operation<1> for Silu {
 
     fn backward(&self, [x]: [Numbers; 1], gradient: &[f32]) -> [Option<Vec<f32>>; 1] {
         let mut d_x = gradient.to_vec();
-        widest(
+        simd(
             #[inline(always)]
             || {
                 for (d, x) in d_x.iter_mut().zip(&*x) {

@@ -28,7 +28,7 @@ pub struct Spent {
     pub backward: Duration,
 }
 
-/// Runs `work` and says what the CPU's operations took in it, by their names. One at a time: it counts what runs meanwhile, too.
+/// Runs `work` and returns the time that each of the CPU's operations took in it, by name. One at a time: it counts what runs meanwhile, too.
 pub fn record<R>(work: impl FnOnce() -> R) -> (R, BTreeMap<&'static str, Spent>) {
     let spent = || SPENT.lock().unwrap_or_else(PoisonError::into_inner);
     spent().clear();
@@ -45,7 +45,7 @@ pub(super) enum Way {
     Backward,
 }
 
-/// Runs an operation, and keeps its time if anyone asked.
+/// Runs an operation, and adds its time to the record while [`record`] runs.
 pub(super) fn timed<R>(name: &'static str, way: Way, work: impl FnOnce() -> R) -> R {
     if !RUNNING.load(Ordering::Relaxed) {
         return work();

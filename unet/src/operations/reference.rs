@@ -2,7 +2,7 @@
 //!
 //! Meanings, shapes and errors are those of the functions of the same names in [`super`].
 
-use super::{Activation, Geometry, Norm};
+use super::{Activation, Geometry, GroupNormConfig};
 use crate::Result;
 use candle_core::{D, Tensor};
 
@@ -43,7 +43,7 @@ pub fn group_norm(
     x: &Tensor,
     scale: &Tensor,
     shift: &Tensor,
-    norm: Norm,
+    norm: GroupNormConfig,
     activation: Activation,
 ) -> Result<Tensor> {
     let (b, h, w, c) = x.dims4()?;
@@ -66,7 +66,7 @@ pub fn group_norm(
 pub fn norm_convolve(
     x: &Tensor,
     [scale, shift]: [&Tensor; 2],
-    (norm, activation): (Norm, Activation),
+    (norm, activation): (GroupNormConfig, Activation),
     [kernel, bias]: [&Tensor; 2],
     addend: &Tensor,
 ) -> Result<Tensor> {
@@ -105,11 +105,11 @@ pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
     Ok(x.broadcast_add(&vector.reshape((b, 1, 1, c))?)?)
 }
 
-/// See [`super::join`].
+/// See [`super::concat`].
 ///
 /// # Errors
 /// As there.
-pub fn join(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
+pub fn concat(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
     Ok(Tensor::cat(&[x, skip], 3)?)
 }
 

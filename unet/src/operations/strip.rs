@@ -5,9 +5,9 @@
 //! numbers, those of the next pixel start C numbers later, and so on through the whole image: the row that `im2col` would
 //! copy is there already, in a matrix whose rows overlap. So a convolution is K products, one for each row of the kernel, and
 //! where that row sees the zeros above or below the image, there is nothing to multiply. At the padding between the rows the
-//! products compute numbers that nobody reads: p in W + p.
+//! products compute numbers that are never read: p in W + p.
 
-use super::matrix::{Matrix, Mode, multiply};
+use super::matrix::{Accumulate, Matrix, multiply};
 use std::ops::Range;
 
 /// The sizes of a strip.
@@ -72,13 +72,20 @@ impl Frame {
     }
 
     /// Convolves: product = [product +] Σ_k view_k · kernel_k. Row i of the result starts at pixel i · [`Frame::row`].
-    pub fn convolve(&self, strip: &[f32], kernel: &[f32], taps: Taps, product: &mut Vec<f32>, mode: Mode) {
+    pub fn convolve(
+        &self,
+        strip: &[f32],
+        kernel: &[f32],
+        taps: Taps,
+        product: &mut Vec<f32>,
+        mode: Accumulate,
+    ) {
         product.resize(self.windows() * taps.outputs, 0.0);
         for (k, kernel) in kernel.chunks_exact(taps.size * taps.inputs * taps.outputs).enumerate() {
             let windows = self.seen(taps, k);
             let [start, end] = [windows.start, windows.end].map(|window| window * taps.outputs);
-            let mode = if k == 0 { mode } else { Mode::Add };
-            if mode == Mode::Set {
+            let mode = if k == 0 { mode } else { Accumulate::Add };
+            if mode == Accumulate::Set {
                 product[..start].fill(0.0);
                 product[end..].fill(0.0);
             }
@@ -94,7 +101,7 @@ impl Frame {
         for (k, d_kernel) in d_kernel.chunks_exact_mut(taps.size * taps.inputs * taps.outputs).enumerate() {
             let view = self.view(strip, taps, k, 0..self.windows());
             let gradient = Matrix::dense(gradient, taps.outputs);
-            multiply(1.0, view.t(), gradient, d_kernel, taps.outputs, Mode::Add);
+            multiply(1.0, view.t(), gradient, d_kernel, taps.outputs, Accumulate::Add);
         }
     }
 

@@ -6,13 +6,13 @@ use std::env;
 /// Prepares a program for computing on the CPU. Call it first thing, before any thread starts and any tensor is made.
 ///
 /// It keeps the tensor library from starting threads of its own, which would spin while they wait for each other between our
-/// operations; what the reader set by hand stands. It has the allocator keep what is given back to it: a training step asks
-/// for the same blocks again and again, and each time they came from the system, they would be filled with zeros. And it has
+/// operations; what the reader set by hand stands. It has the allocator keep what is given back to it: a training step allocates
+/// the same blocks again and again, and each time they came from the system, they would be filled with zeros. And it has
 /// products read a kernel where it lies: to copy it into another order first pays for many hundreds of pixels, not for
 /// the 55 windows of a 7×7 image. The sums and their order are the same either way.
 pub fn one_thread_per_operation() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `mallopt` only sets numbers of the C library's allocator, and knows these three.
+    // SAFETY: `mallopt` only sets numbers of the C library's allocator, which has these three.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1); // an arena of a thread's own would give whole heaps back
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
@@ -22,7 +22,7 @@ pub fn one_thread_per_operation() {
     gemm::set_lhs_packing_threshold_single_thread(COPY_BEYOND);
     const VARIABLE: &str = "CANDLE_NUM_THREADS";
     if env::var_os(VARIABLE).is_none() {
-        // SAFETY: programs call this before they start any thread, as its documentation demands, so nobody reads the
+        // SAFETY: programs call this before they start any thread, as its documentation demands, so no thread reads the
         // environment meanwhile.
         unsafe { env::set_var(VARIABLE, "1") };
     }

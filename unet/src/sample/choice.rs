@@ -3,7 +3,7 @@
 use crate::Result;
 use ddpm::{
     reverse::FixedVariance,
-    sampler::{Spacing, Step, ddim, spaced_ancestral, time_grid},
+    sampler::{Spacing, Step, ddim, respaced_ancestral, time_grid},
     schedule::Schedule,
 };
 use std::fmt;
@@ -58,7 +58,7 @@ impl Sampler {
     /// If DDIM's grid does not fall within T…1.
     pub fn along(self, schedule: &Schedule, grid: &[usize], clip: Option<f64>) -> Result<Vec<Step>> {
         match self {
-            Sampler::Ddpm(variance) => Ok(spaced_ancestral(schedule, grid, variance, clip)?),
+            Sampler::Ddpm(variance) => Ok(respaced_ancestral(schedule, grid, variance, clip)?),
             Sampler::Ddim(eta) if (0.0..=1.0).contains(&eta) => Ok(ddim(schedule, grid, eta, clip)),
             Sampler::Ddim(eta) => Err(ddpm::Error::Parameter {
                 name: "--eta",
@@ -124,7 +124,7 @@ pub struct SamplingArguments {
     pub sampler: Option<String>,
     /// The number of calls of the network [default: 50, or T if that is less]
     #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
+    pub sampling_steps: Option<usize>,
     /// How they are laid over 1 … T: leading, trailing, linspace or quadratic [default: leading]
     #[arg(long)]
     pub spacing: Option<Spacing>,
@@ -152,20 +152,20 @@ impl SamplingArguments {
             Some(name) => name == "ddim",
             None => self.eta.is_some(),
         };
-        let refuse = |name, value: String, bound, remedy: &str| {
+        let reject = |name, value: String, bound, remedy: &str| {
             Err(ddpm::Error::Parameter { name, value, bound, remedy: remedy.into() })
         };
         let sampler = match (ddim, self.variance, self.eta) {
             (true, None, eta) => Sampler::Ddim(eta.unwrap_or(0.0)),
             (false, None, None) => plan.sampler,
             (false, Some(variance), None) => Sampler::Ddpm(variance),
-            (true, Some(variance), _) => refuse(
+            (true, Some(variance), _) => reject(
                 "--variance",
                 variance.to_string(),
                 "go with --sampler ddpm",
                 "DDIM’s noise is set by --eta: leave one of them out",
             )?,
-            (false, _, Some(eta)) => refuse(
+            (false, _, Some(eta)) => reject(
                 "--eta",
                 eta.to_string(),
                 "go with --sampler ddim",
@@ -174,7 +174,7 @@ impl SamplingArguments {
         };
         Ok(SamplingPlan {
             sampler,
-            calls: self.steps.unwrap_or(plan.calls),
+            calls: self.sampling_steps.unwrap_or(plan.calls),
             spacing: self.spacing.unwrap_or(plan.spacing),
             clip: if self.no_clip { None } else { plan.clip },
         })

@@ -3,9 +3,9 @@
 use crate::Result;
 use candle_core::{D, DType, Tensor};
 
-/// What can be said of images without knowing what they show.
+/// Statistics of the pixels of images.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ink {
+pub struct PixelStats {
     /// The mean of all pixels.
     pub mean: f64,
     /// The share of pixels that are neither black nor white: within ±0.9.
@@ -14,8 +14,8 @@ pub struct Ink {
     pub outside: f64,
 }
 
-impl Ink {
-    /// The ink of images of any shape.
+impl PixelStats {
+    /// The statistics of images of any shape.
     ///
     /// # Errors
     /// If the device fails.
@@ -24,7 +24,7 @@ impl Ink {
             Ok(f64::from(these.to_dtype(DType::F32)?.mean_all()?.to_scalar::<f32>()?))
         };
         let size = images.abs()?;
-        Ok(Ink {
+        Ok(PixelStats {
             mean: f64::from(images.mean_all()?.to_scalar::<f32>()?),
             grey: share(size.lt(0.9f32)?)?,
             outside: share(size.gt(1.05f32)?)?,

@@ -86,18 +86,18 @@ pub struct Inpainting<'a> {
 /// Source: Lugmayr et al. 2022 (RePaint), Algorithm 1.
 ///
 /// Replacement alone is not a draw from p(unknown | known): the network sees the known pixels, but only as noised as t, and
-/// what they say may come too late, when the unknown ones are settled already. With more repeats each step is undone by
-/// the forward chain and taken again, so that both parts have time to agree; the network is asked as many times as often.
+/// their information may come too late, when the unknown ones are settled already. With more repeats each step is undone by
+/// the forward chain and taken again, so that both parts have time to agree; the network is called as many times as often.
 ///
 /// # Errors
-/// Those of the denoiser and of `watch`, or if the shapes differ.
+/// Those of the denoiser and of `on_step`, or if the shapes differ.
 pub fn inpaint(
     Inpainting { schedule, known, repeats }: &Inpainting,
     steps: &[Step],
     denoiser: &impl ImageDenoiser,
     mut x: Tensor,
     rng: &mut impl Rng,
-    mut watch: impl FnMut(usize, &Tensor) -> Result<()>,
+    mut on_step: impl FnMut(usize, &Tensor) -> Result<()>,
 ) -> Result<Tensor> {
     let targets = steps.iter().skip(1).map(|step| step.t).chain([0]);
     for (step, s) in steps.iter().zip(targets) {
@@ -106,13 +106,13 @@ pub fn inpaint(
                 x = diffuse_between(schedule, s, step.t, &x, &noise_like(&x, rng)?)?;
             }
             x = replace_known(schedule, step.t, &x, known, &noise_like(&x, rng)?)?;
-            watch(step.t, &x)?;
+            on_step(step.t, &x)?;
             let eps = denoiser.predict(&x, step.t as f64)?;
             x = apply(step, &eps, &x, &fresh_noise(step, &x, rng)?)?;
         }
     }
     x = replace_known(schedule, 0, &x, known, &x.zeros_like()?)?;
-    watch(0, &x)?;
+    on_step(0, &x)?;
     Ok(x)
 }
 // ANCHOR_END: inpaint

@@ -3,7 +3,7 @@
 use crate::Result;
 use candle_core::{D, DType, Tensor};
 
-// ANCHOR: spherical
+// ANCHOR: slerp
 /// Walks from image a to image b along a great circle: `share` = 0 is a, 1 is b. Each image of the batch goes its own way.
 ///
 /// Source: Shoemake 1985 (slerp).
@@ -17,17 +17,17 @@ use candle_core::{D, DType, Tensor};
 /// # Example
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ddpm_unet::sample::spherical;
+/// use ddpm_unet::sample::slerp;
 ///
 /// let image = |pixels: [f32; 2]| Tensor::from_slice(&pixels, (1, 1, 2, 1), &Device::Cpu);
-/// let middle = spherical(&image([1.0, 0.0])?, &image([0.0, 1.0])?, 0.5)?.flatten_all()?.to_vec1::<f32>()?;
+/// let middle = slerp(&image([1.0, 0.0])?, &image([0.0, 1.0])?, 0.5)?.flatten_all()?.to_vec1::<f32>()?;
 /// assert!(middle.iter().all(|x| (x - 0.5f32.sqrt()).abs() < 1e-6)); // at 45°, as long as both ends
 /// # Ok::<(), ddpm_unet::Error>(())
 /// ```
 ///
 /// # Errors
 /// If the shapes differ.
-pub fn spherical(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
+pub fn slerp(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
     let dot = |x: &Tensor, y: &Tensor| (x * y)?.flatten_from(1)?.sum(D::Minus1)?.to_vec1::<f32>(); // (B)
     let (across, of_a, of_b) = (dot(a, b)?, dot(a, a)?, dot(b, b)?);
     let factors = across.iter().zip(of_a.iter().zip(&of_b)).map(|(&across, (&a, &b))| {
@@ -45,7 +45,7 @@ pub fn spherical(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
     };
     Ok((a.broadcast_mul(&column(to_a)?)? + b.broadcast_mul(&column(to_b)?)?)?)
 }
-// ANCHOR_END: spherical
+// ANCHOR_END: slerp
 
 /// How far the encoding of images is from the standard normal noise that it should be, for images on a black ground.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -10,9 +10,9 @@ mod open;
 #[cfg(feature = "cli")]
 pub use choice::SamplingArguments;
 pub use choice::{Sampler, SamplingPlan};
-pub use distance::{Ink, mean_squared_errors, psnr, seam_roughness};
+pub use distance::{PixelStats, mean_squared_errors, psnr, seam_roughness};
 pub use inpaint::{Inpainting, Known, inpaint, replace_known};
-pub use latent::{LatentMoments, spherical};
+pub use latent::{LatentMoments, slerp};
 pub use open::{Opened, open, shipped_checkpoint};
 
 use crate::{Result, denoiser::ImageDenoiser};
@@ -99,32 +99,32 @@ pub fn apply(step: &Step, eps: &Tensor, x_t: &Tensor, noise: &Tensor) -> Result<
 // ANCHOR_END: apply
 
 // ANCHOR: sample
-/// Runs a sampler from `x` = x_T ~ N(0, I) of shape (B, H, W, C) down to x_0, asking the denoiser once a step.
+/// Runs a sampler from `x` = x_T ~ N(0, I) of shape (B, H, W, C) down to x_0, with one call of the denoiser per step.
 ///
-/// Steps without noise draw none from `rng`. `watch` sees every (t, x_t) on the way, x_T and x_0 included; it may stop the
+/// Steps without noise draw none from `rng`. `on_step` is called with every (t, x_t) on the way, x_T and x_0 included; it may stop the
 /// sampler with an error.
 ///
 /// # Errors
-/// Those of the denoiser and of `watch`, or if the device runs out of memory.
+/// Those of the denoiser and of `on_step`, or if the device runs out of memory.
 pub fn sample(
     steps: &[Step],
     denoiser: &impl ImageDenoiser,
     mut x: Tensor,
     rng: &mut impl Rng,
-    mut watch: impl FnMut(usize, &Tensor) -> Result<()>,
+    mut on_step: impl FnMut(usize, &Tensor) -> Result<()>,
 ) -> Result<Tensor> {
     for step in steps {
-        watch(step.t, &x)?;
+        on_step(step.t, &x)?;
         let eps = denoiser.predict(&x, step.t as f64)?;
         let noise = fresh_noise(step, &x, rng)?;
         x = apply(step, &eps, &x, &noise)?;
     }
-    watch(0, &x)?;
+    on_step(0, &x)?;
     Ok(x)
 }
 // ANCHOR_END: sample
 
-/// Noise of the shape of `x`, or zeros where the step wants none.
+/// Noise of the shape of `x`, or zeros where the step adds none.
 fn fresh_noise(step: &Step, x: &Tensor, rng: &mut impl Rng) -> Result<Tensor> {
     if step.noise == 0.0 { Ok(x.zeros_like()?) } else { standard_normal(x.dims4()?, rng, x.device()) }
 }

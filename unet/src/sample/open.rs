@@ -36,7 +36,7 @@ impl Opened {
     /// or, without one, the `model.safetensors`; or as one of diffusers'.
     ///
     /// # Errors
-    /// If there is nothing at `path`, or not what its kind should hold; the message says what is wrong.
+    /// If there is nothing at `path`, or not what its kind should hold; the message names the fault.
     pub fn at(path: &Path, device: &Device) -> Result<Self> {
         if !path.is_dir() {
             return Self::checkpoint(Found::at(path)?, device);

@@ -1,6 +1,6 @@
 //! The examples of Algorithm 1: images, times, noise.
 
-use super::stream::{Purpose, draw_time, epoch_order, generator, place_in_epochs};
+use super::rng_streams::{Purpose, draw_time, epoch_order, generator, place_in_epochs};
 use crate::{
     Result,
     images::{ImageSource, pixels::flip},
@@ -77,7 +77,7 @@ impl Batch {
 }
 
 /// The stream of batches of a run: a function of the step, so that it can begin anywhere.
-pub struct Feed<'a> {
+pub struct BatchStream<'a> {
     source: &'a dyn ImageSource,
     schedule: &'a Schedule,
     seed: u64,
@@ -86,14 +86,14 @@ pub struct Feed<'a> {
     order: Option<(u64, Vec<usize>)>,
 }
 
-impl<'a> Feed<'a> {
+impl<'a> BatchStream<'a> {
     /// Batches of `batch` images of `source`, half of them mirrored if `flips`.
     pub fn new(
         source: &'a dyn ImageSource,
         schedule: &'a Schedule,
         (seed, batch, flips): (u64, usize, bool),
     ) -> Self {
-        Feed { source, schedule, seed, batch, flips, order: None }
+        BatchStream { source, schedule, seed, batch, flips, order: None }
     }
 
     // ANCHOR: batch
@@ -140,12 +140,12 @@ impl<'a> Feed<'a> {
     }
 }
 
-/// The batch that a network is judged on: the first `count` images of `source`, always with the same t, spread evenly over
+/// The batch that a network is evaluated on: the first `count` images of `source`, always with the same t, spread evenly over
 /// 1…T, and the same ε.
 ///
 /// # Errors
 /// If an image cannot be read.
-pub fn judging_batch(
+pub fn validation_batch(
     source: &dyn ImageSource,
     schedule: &Schedule,
     seed: u64,
@@ -157,7 +157,7 @@ pub fn judging_batch(
     for_each_row(&mut batch, |row, index, t, mut x_0, mut eps| {
         source.image(index, x_0.as_slice_mut().expect("a row of an array in standard order"))?;
         *t = 1 + row * schedule.steps() / count;
-        let mut rng = generator(seed, Purpose::Judge, row as u64);
+        let mut rng = generator(seed, Purpose::Validation, row as u64);
         eps.map_inplace(|eps| *eps = StandardNormal.sample(&mut rng));
         Ok(())
     })?;

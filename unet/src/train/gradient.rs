@@ -3,12 +3,12 @@
 use super::{
     batch::Batch,
     optimizer::Gradient,
-    stream::{Purpose, generator},
+    rng_streams::{Purpose, generator},
 };
 use crate::{
     Result,
     denoiser::NetworkDenoiser,
-    network::{Mode, UNet},
+    network::{Phase, UNet},
     operations::threads::in_order,
 };
 use candle_core::{Device, Tensor};
@@ -25,7 +25,7 @@ pub const CHUNK: usize = 16;
 fn loss(network: &UNet, batch: &Batch, rows: Range<usize>, seed: u64, device: &Device) -> Result<Tensor> {
     let (x_t, eps) = batch.tensors(rows.clone(), device)?; // (B, H, W, C)
     let first = batch.first + rows.start as u64;
-    let mode = Mode::Train { seed: generator(seed, Purpose::Dropout, first).random() };
+    let mode = Phase::Train { seed: generator(seed, Purpose::Dropout, first).random() };
     let predicted = network.forward(&x_t, &batch.times(rows), mode)?;
     Ok((predicted - eps)?.sqr()?.mean_all()?)
 }
@@ -109,7 +109,7 @@ pub(super) fn on_device(
 }
 
 // ANCHOR: losses
-/// The loss of every image of a batch, without dropout and without a gradient: what a network is judged by.
+/// The loss of every image of a batch, without dropout and without a gradient: what a network is evaluated by.
 ///
 /// # Errors
 /// If the device runs out of memory.

@@ -1,8 +1,8 @@
-//! What a run has seen: its steps and its judgements.
+//! The history of a run: its steps and its evaluations.
 
 use serde::{Deserialize, Serialize};
 
-/// What a step of training saw.
+/// The loss and the gradient's norm of a training step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
     /// The step, from 1.
@@ -13,22 +13,22 @@ pub struct StepReport {
     pub gradient_norm: f64,
 }
 
-/// The averaged network's loss on the images that it is judged on.
+/// The averaged network's loss on the validation batch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Judged {
+pub struct Evaluation {
     /// After how many steps.
     pub step: u64,
     /// The loss, always on the same images, times and noise.
     pub loss: f64,
 }
 
-/// What a run has seen so far.
+/// The history of a run so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
     /// The steps.
     pub steps: Vec<StepReport>,
-    /// The judgements.
-    pub judged: Vec<Judged>,
+    /// The evaluations.
+    pub evaluations: Vec<Evaluation>,
 }
 
 impl History {
@@ -44,8 +44,11 @@ impl History {
         curve
     }
 
-    /// The best judgement, the first of several.
-    pub fn best(&self) -> Option<Judged> {
-        self.judged.iter().copied().reduce(|best, other| if other.loss < best.loss { other } else { best })
+    /// The best evaluation, the first of several.
+    pub fn best(&self) -> Option<Evaluation> {
+        self.evaluations
+            .iter()
+            .copied()
+            .reduce(|best, other| if other.loss < best.loss { other } else { best })
     }
 }

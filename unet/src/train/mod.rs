@@ -2,29 +2,29 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`setting`] | everything that decides a run: network, schedule, numbers of the training, data |
-//! | [`stream`] | where the random numbers come from, and the order of the images |
+//! | [`config`] | everything that decides a run: network, schedule, numbers of the training, data |
+//! | [`rng_streams`] | where the random numbers come from, and the order of the images |
 //! | [`batch`] | images, times and noise of a step |
 //! | [`gradient`] | the loss and its gradient, in chunks |
 //! | [`optimizer`] | from gradients to weights, and their moving average |
 //! | [`checkpoint`] | a whole run in one file, and the folder of them |
-//! | [`run()`] | the loop: steps, judging, checkpoints, stopping |
+//! | [`run()`] | the loop: steps, evaluation, checkpoints, stopping |
 
-mod asked;
 pub mod batch;
 pub mod checkpoint;
+pub mod config;
 pub mod gradient;
 mod history;
 pub mod optimizer;
+mod options;
+pub mod rng_streams;
 pub mod run;
-pub mod setting;
-pub mod stream;
 mod trainer;
 
-pub use asked::Asked;
-pub use batch::{Batch, Feed, judging_batch};
+pub use batch::{Batch, BatchStream, validation_batch};
+pub use config::{DataRecord, RunConfig, TrainConfig, network_named};
 pub use gradient::{CHUNK, accumulate, losses};
-pub use history::{History, Judged, StepReport};
+pub use history::{Evaluation, History, StepReport};
+pub use options::RunOptions;
 pub use run::{Event, Outcome, run, seconds_per_step};
-pub use setting::{DataRecord, Setting, TrainConfig, network_named};
 pub use trainer::Trainer;

@@ -91,7 +91,7 @@ pub struct Optimizer {
 
 /// The norm of a gradient: known on the CPU, still on its way on a GPU.
 #[derive(Debug, Clone)]
-pub enum Norm {
+pub enum GradientNorm {
     /// A number.
     Host(f64),
     /// A tensor without dimensions.
@@ -145,7 +145,7 @@ impl Optimizer {
     /// # Panics
     /// If the gradient lies on another kind of device than the network.
     #[track_caller]
-    pub fn step(&mut self, gradient: Gradient, learning_rate: f64) -> Result<Norm> {
+    pub fn step(&mut self, gradient: Gradient, learning_rate: f64) -> Result<GradientNorm> {
         let OptimizerConfig { max_gradient_norm, weight_decay, ema_decay: decay } = self.numbers;
         let config = AdamWConfig { learning_rate, weight_decay, ..AdamWConfig::default() };
         let decay = ema_decay(decay, self.updates);
@@ -156,12 +156,12 @@ impl Optimizer {
                 let Rows { weights, average, mean, mean_square } = rows;
                 adamw_update(&config, self.updates, weights, &gradient, mean, mean_square);
                 ema_update(average, weights, decay);
-                Norm::Host(norm)
+                GradientNorm::Host(norm)
             }
             (Memory::Device(rows), Gradient::Device(gradient)) => {
                 let (gradient, norm) = clip_on_device(&gradient, max_gradient_norm)?;
                 update_on_device(rows, &config, self.updates, &gradient, decay)?;
-                Norm::Device(norm)
+                GradientNorm::Device(norm)
             }
             _ => panic!("the gradient and the network lie on two kinds of device"),
         };
@@ -258,7 +258,7 @@ fn cut(variables: &[Var], part: impl Fn(usize, &[usize]) -> Result<Tensor>) -> R
         .collect()
 }
 
-/// As [`clip_gradient_norm`], without asking the device for a number.
+/// As [`clip_gradient_norm`], without reading a number from the device.
 fn clip_on_device(gradient: &Tensor, max_norm: f64) -> Result<(Tensor, Tensor)> {
     let norm = gradient.sqr()?.sum_all()?.sqrt()?;
     let factor = ((&norm + 1e-6)?.recip()? * max_norm)?.minimum(1.0)?;
@@ -288,7 +288,7 @@ fn update_on_device(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::parameters::{Specification, Start};
+    use crate::network::parameters::{Init, Specification};
     use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
         let specifications = [vec![3, 3, 2, 4], vec![4], vec![5, 4]].map(|shape| Specification {
             name: format!("{shape:?}"),
             shape,
-            start: Start::Uniform(0.5),
+            init: Init::Uniform(0.5),
         });
         let config = OptimizerConfig { max_gradient_norm: 0.5, weight_decay: 0.01, ema_decay: 0.9 };
         let parameters = Parameters::fresh(&specifications, &mut rng, &Device::Cpu).unwrap();
@@ -310,8 +310,10 @@ mod tests {
             let gradient: Vec<f32> =
                 (0..rows.weights.len()).map(|_| scale * rng.random_range(-1.0..1.0)).collect();
             let tensor = Tensor::from_slice(&gradient, gradient.len(), &Device::Cpu).unwrap();
-            let Norm::Host(of_host) = host.step(Gradient::Host(gradient), 1e-2).unwrap() else { panic!() };
-            let Norm::Device(of_device) = device.step(Gradient::Device(tensor), 1e-2).unwrap() else {
+            let GradientNorm::Host(of_host) = host.step(Gradient::Host(gradient), 1e-2).unwrap() else {
+                panic!()
+            };
+            let GradientNorm::Device(of_device) = device.step(Gradient::Device(tensor), 1e-2).unwrap() else {
                 panic!()
             };
             let of_device = f64::from(of_device.to_scalar::<f32>().unwrap());

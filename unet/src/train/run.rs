@@ -1,10 +1,10 @@
-//! The loop of a run: steps, judging, checkpoints, and how it ends.
+//! The loop of a run: steps, evaluation, checkpoints, and how it ends.
 
 use super::{
-    batch::{Batch, Feed, judging_batch},
+    batch::{Batch, BatchStream, validation_batch},
     checkpoint::CheckpointFolder,
-    history::{Judged, StepReport},
-    setting::Setting,
+    config::RunConfig,
+    history::{Evaluation, StepReport},
     trainer::Trainer,
 };
 use crate::{Error, Result, images::Collection};
@@ -24,8 +24,8 @@ use std::{
 pub enum Event<'a> {
     /// A step was reported.
     Step(StepReport),
-    /// The averaged network was judged.
-    Judged(Judged),
+    /// The averaged network was evaluated.
+    Evaluated(Evaluation),
     /// A checkpoint was written.
     Saved(PathBuf),
     /// A checkpoint could not be written. The run goes on, since nothing is lost yet, and tries again at the next one.
@@ -37,41 +37,41 @@ pub enum Event<'a> {
 pub enum Outcome {
     /// All steps were taken.
     Finished,
-    /// It was asked to stop, and saved.
+    /// It was stopped, and saved.
     Stopped,
 }
 
-/// Takes the steps that are left. `stop` is looked at before every step; `watch` sees what happens.
+/// Takes the steps that are left. `stop` is read before every step; `on_event` is called with each [`Event`].
 ///
 /// A thread of its own prepares the next batch while the device computes this one.
 ///
 /// # Errors
 /// - [`ddpm::Error::Diverged`] if the loss is not a number any more: the last checkpoint stays.
 /// - If an image cannot be read: the run is saved first.
-/// - If the last checkpoint cannot be written; or what `watch` returns.
+/// - If the last checkpoint cannot be written; or what `on_event` returns.
 pub fn run(
     trainer: &mut Trainer,
     collection: &Collection,
     folder: &CheckpointFolder,
     stop: &AtomicBool,
-    mut watch: impl FnMut(Event<'_>, &Trainer) -> Result<()>,
+    mut on_event: impl FnMut(Event<'_>, &Trainer) -> Result<()>,
 ) -> Result<Outcome> {
-    let setting = trainer.setting().clone();
-    let (training, schedule) = (&setting.training, setting.schedule()?);
-    let judges = collection.test.as_ref().unwrap_or(&collection.train).as_ref();
-    let judging = judging_batch(judges, &schedule, training.seed, training.judged_images)?;
+    let config = trainer.config().clone();
+    let (training, schedule) = (&config.training, config.schedule()?);
+    let held_out = collection.test.as_ref().unwrap_or(&collection.train).as_ref();
+    let validation = validation_batch(held_out, &schedule, training.seed, training.validation_images)?;
     let left = trainer.steps_taken()..training.steps as u64;
     let numbers = (training.seed, training.batch, training.flips);
-    let mut feed = Feed::new(collection.train.as_ref(), &schedule, numbers);
+    let mut batch_stream = BatchStream::new(collection.train.as_ref(), &schedule, numbers);
 
     thread::scope(|scope| {
         let (send, batches) = sync_channel(1);
         let range = left.clone();
         scope.spawn(move || {
-            // The other side is gone when the run has ended early; then there is nobody to prepare for.
-            range.map(|step| feed.batch(step)).try_for_each(|batch| send.send(batch))
+            // The other side is gone when the run has ended early; then no more batches are needed.
+            range.map(|step| batch_stream.batch(step)).try_for_each(|batch| send.send(batch))
         });
-        steps(trainer, &batches, folder, &judging, stop, &mut watch)
+        steps(trainer, &batches, folder, &validation, stop, &mut on_event)
     })
 }
 
@@ -79,16 +79,16 @@ pub fn run(
 ///
 /// # Errors
 /// As those of [`run`].
-pub fn seconds_per_step(setting: &Setting, collection: &Collection, device: &Device) -> Result<f64> {
-    let mut trainer = Trainer::new(setting.clone(), device)?;
-    let schedule = setting.schedule()?;
-    let numbers = (setting.training.seed, setting.training.batch, false);
-    let mut feed = Feed::new(collection.train.as_ref(), &schedule, numbers);
+pub fn seconds_per_step(config: &RunConfig, collection: &Collection, device: &Device) -> Result<f64> {
+    let mut trainer = Trainer::new(config.clone(), device)?;
+    let schedule = config.schedule()?;
+    let numbers = (config.training.seed, config.training.batch, false);
+    let mut batch_stream = BatchStream::new(collection.train.as_ref(), &schedule, numbers);
     // A GPU is waited for after every tenth step only.
     let count = if device.is_cpu() { 3 } else { 10 };
-    trainer.take_steps(&mut feed, count)?; // to warm up
+    trainer.take_steps(&mut batch_stream, count)?; // to warm up
     let start = Instant::now();
-    trainer.take_steps(&mut feed, count)?;
+    trainer.take_steps(&mut batch_stream, count)?;
     Ok(start.elapsed().as_secs_f64() / count as f64)
 }
 
@@ -97,35 +97,35 @@ fn steps(
     trainer: &mut Trainer,
     batches: &Receiver<Result<Batch>>,
     folder: &CheckpointFolder,
-    judging: &Batch,
+    validation: &Batch,
     stop: &AtomicBool,
-    watch: &mut impl FnMut(Event<'_>, &Trainer) -> Result<()>,
+    on_event: &mut impl FnMut(Event<'_>, &Trainer) -> Result<()>,
 ) -> Result<Outcome> {
-    let training = &trainer.setting().training;
+    let training = &trainer.config().training;
     let (last, every) = (training.steps as u64, training.save_every as u64);
     while trainer.steps_taken() < last {
         if stop.load(Ordering::Relaxed) {
-            save(trainer, folder, watch)?;
+            save(trainer, folder, on_event)?;
             return Ok(Outcome::Stopped);
         }
         let batch = batches.recv().expect("the other thread prepares every batch that is left");
         let batch = match batch {
             Ok(batch) => batch,
             Err(error) => {
-                save(trainer, folder, watch)?;
+                save(trainer, folder, on_event)?;
                 return Err(error);
             }
         };
         if let Some(report) = trainer.step(&batch)? {
-            watch(Event::Step(report), trainer)?;
+            on_event(Event::Step(report), trainer)?;
         }
         let taken = trainer.steps_taken();
         if taken.is_multiple_of(every) || taken == last {
-            let judged = trainer.judge(judging)?;
-            watch(Event::Judged(judged), trainer)?;
+            let evaluation = trainer.evaluate(validation)?;
+            on_event(Event::Evaluated(evaluation), trainer)?;
             match folder.save(&trainer.checkpoint()?) {
-                Ok(path) => watch(Event::Saved(path), trainer)?,
-                Err(error) if taken < last => watch(Event::NotSaved(&error), trainer)?,
+                Ok(path) => on_event(Event::Saved(path), trainer)?,
+                Err(error) if taken < last => on_event(Event::NotSaved(&error), trainer)?,
                 Err(error) => return Err(error),
             }
         }
@@ -136,8 +136,8 @@ fn steps(
 fn save(
     trainer: &Trainer,
     folder: &CheckpointFolder,
-    watch: &mut impl FnMut(Event<'_>, &Trainer) -> Result<()>,
+    on_event: &mut impl FnMut(Event<'_>, &Trainer) -> Result<()>,
 ) -> Result<()> {
     let path = folder.save(&trainer.checkpoint()?)?;
-    watch(Event::Saved(path), trainer)
+    on_event(Event::Saved(path), trainer)
 }

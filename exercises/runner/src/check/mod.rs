@@ -17,7 +17,7 @@ use std::{fs, io, path::Path, time::Instant};
 /// What a gate found wrong, a line each.
 pub type Complaints = Vec<String>;
 
-/// Runs all gates and says what they find; whether they found nothing wrong.
+/// Runs all gates and prints what they find; whether they found nothing wrong.
 ///
 /// # Errors
 /// If a file cannot be read or cargo cannot be started.
@@ -35,9 +35,9 @@ pub fn all(root: &Path, chapters: &[Chapter]) -> io::Result<bool> {
         let start = Instant::now();
         let complaints = gate(root, chapters)?;
         for complaint in &complaints {
-            println!("  NOT SO: {complaint}");
+            println!("  failed: {complaint}");
         }
-        println!("  {} ({:.0?})", if complaints.is_empty() { "so it is" } else { "failed" }, start.elapsed());
+        println!("  {} ({:.0?})", if complaints.is_empty() { "passed" } else { "failed" }, start.elapsed());
         right &= complaints.is_empty();
     }
     Ok(right)

@@ -17,7 +17,7 @@ pub(super) fn complaints(root: &Path, chapters: &[Chapter]) -> io::Result<Compla
     for chapter in chapters {
         let build = run::build(root, chapter, "solved")?;
         let Some(program) = build.program(&chapter.name) else {
-            complaints.push(format!("{}: the solution does not compile:\n{}", chapter.name, build.said));
+            complaints.push(format!("{}: the solution does not compile:\n{}", chapter.name, build.output));
             continue;
         };
         let tests = run::program(root, chapter, &program, &[], None)?;

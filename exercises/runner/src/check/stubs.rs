@@ -9,11 +9,11 @@ pub(super) fn complaints(root: &Path, chapters: &[Chapter]) -> io::Result<Compla
     for chapter in chapters {
         let complain = |what: String| format!("{}: {what}", chapter.name);
         let build = run::build(root, chapter, chapter.feature())?;
-        if build.said.contains("warning: ") {
-            complaints.push(complain(format!("the compiler warns:\n{}", build.said)));
+        if build.output.contains("warning: ") {
+            complaints.push(complain(format!("the compiler warns:\n{}", build.output)));
         }
         let Some(program) = build.program(&chapter.name) else {
-            complaints.push(complain(format!("the stubs do not compile:\n{}", build.said)));
+            complaints.push(complain(format!("the stubs do not compile:\n{}", build.output)));
             continue;
         };
         let (stubs, tests) = (chapter.exercises(root)?, run::program(root, chapter, &program, &[], None)?);
@@ -27,7 +27,7 @@ pub(super) fn complaints(root: &Path, chapters: &[Chapter]) -> io::Result<Compla
 fn of_stub(stub: &Function, stubs: &[Function], tests: &[Test]) -> Option<String> {
     let name = &stub.name;
     let Some(hint) = stub.hint() else {
-        return Some(format!("{name} has an answer in it; this gate wants a clean checkout"));
+        return Some(format!("{name} has an answer in it; this gate needs a clean checkout"));
     };
     let own = tests_of(name, stubs, tests);
     let hints = |test: &Test| test.panic.as_ref().and_then(|panic| panic.hint().map(str::to_owned));

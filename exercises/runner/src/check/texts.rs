@@ -38,7 +38,7 @@ pub fn complaints(root: &Path, chapters: &[Chapter]) -> io::Result<Complaints> {
 fn first_difference(stub: &str, reference: &str) -> String {
     let mut pairs = stub.lines().zip(reference.lines());
     match pairs.find(|(stub, reference)| stub != reference) {
-        Some((stub, reference)) => format!("the stub says “{stub}”, the library “{reference}”"),
+        Some((stub, reference)) => format!("the stub has “{stub}”, the library “{reference}”"),
         None => "one text is longer than the other".into(),
     }
 }

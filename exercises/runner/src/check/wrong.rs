@@ -20,7 +20,7 @@ pub(super) fn complaints(root: &Path, chapters: &[Chapter]) -> io::Result<Compla
         let build = run::build(root, chapter, "wrong")?;
         match build.program(&chapter.name) {
             Some(program) => complaints.extend(of_chapter(root, chapter, &program)?),
-            None => complaints.push(format!("{}: does not compile:\n{}", chapter.name, build.said)),
+            None => complaints.push(format!("{}: does not compile:\n{}", chapter.name, build.output)),
         }
     }
     Ok(complaints)
@@ -54,7 +54,7 @@ fn of_chapter(root: &Path, chapter: &Chapter, program: &str) -> io::Result<Compl
     Ok(complaints)
 }
 
-/// What the first assertion says that fails in a test of the exercise.
+/// The message of the first assertion that fails in a test of the exercise.
 fn rejection(exercise: &Function, of: &[Function], tests: &[Test]) -> Option<String> {
     let own = tests_of(&exercise.name, of, tests);
     let asserted = own

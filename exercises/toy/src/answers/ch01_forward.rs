@@ -4,7 +4,7 @@
 #![allow(unused_imports, reason = "some are for your answers")]
 
 use crate::{
-    forward::Kernel,
+    forward::TransitionKernel,
     schedule::{progress, table},
 };
 use ndarray::{Array1, Array2};
@@ -36,10 +36,10 @@ pub fn alpha_bars(betas: &Array1<f64>) -> Array1<f64> {
 /// Two kernels in a row are one kernel: the noises merge, and one variance is left.
 ///
 /// Independent Gaussians add their *variances*, not their standard deviations.
-pub fn merge(first: Kernel, second: Kernel) -> Kernel {
+pub fn compose(first: TransitionKernel, second: TransitionKernel) -> TransitionKernel {
     let _ = (first, second);
     todo!(
-        "towards Eq. (4): put the first `Kernel {{ signal, variance }}` into the second; independent Gaussians add their variances"
+        "towards Eq. (4): put the first `TransitionKernel {{ signal, variance }}` into the second; independent Gaussians add their variances"
     )
 }
 

@@ -55,7 +55,7 @@ pub fn linear_backward<F: NdFloat>(
 ) -> (Array2<F>, Array2<F>, Array1<F>) {
     let _ = (x, weight, grad_output);
     todo!(
-        "back-propagation through y_ni = Σ_j x_nj W_ij + b_i: which y does a single x, W or b reach? The shapes say the rest"
+        "back-propagation through y_ni = Σ_j x_nj W_ij + b_i: which y does a single x, W or b reach? The shapes give the rest"
     )
 }
 

@@ -1,4 +1,4 @@
-//! ch06_sampling: Algorithm 2: what the network says becomes a Gaussian, a Gaussian a step, and T steps a sample.
+//! ch06_sampling: Algorithm 2: a prediction becomes a Gaussian, a Gaussian a step, and T steps a sample.
 //!
 //! Replace each `todo!` and the `let _` above it, then run `cargo exercise ch06_sampling`.
 #![allow(unused_imports, reason = "some are for your answers")]
@@ -68,7 +68,7 @@ pub fn p_mean_variance(
 /// Source: Ho et al. 2020, Algorithm 2, line 4.
 ///
 /// The mean is that of Eq. (11), and the last step adds no noise. With `clip` the mean is μ̃_t(x_t, x̂_0) at the clipped x̂_0
-/// instead; without, the two are equal. Ho et al.'s code clips images to [−1, 1], the paper does not say so.
+/// instead; without, the two are equal. Ho et al.'s code clips images to [−1, 1]; the paper does not mention it.
 ///
 /// # Panics
 /// If t lies outside of 1…T.

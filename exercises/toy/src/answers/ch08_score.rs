@@ -8,7 +8,7 @@ use crate::{
         score::Score,
         sde::{Sde, coefficients},
     },
-    forward::Kernel,
+    forward::TransitionKernel,
     schedule::linear_beta,
 };
 use ndarray::{Array1, Array2, Axis};
@@ -52,7 +52,7 @@ pub fn langevin_step(x: &Array2<f64>, score: &Array2<f64>, step: f64, noise: &Ar
 /// Source: Song et al. 2021, Eq. (29): the solution of dm/dt = a m, dv/dt = 2 a v + g² from m = 1, v = 0.
 ///
 /// m is the signal and v the variance. The VP SDE's is Eq. (4) of DDPM, with e^(−B) for ᾱ, where B(t) = ∫_0^t β(s) ds.
-pub fn kernel(sde: &Sde, t: f64) -> Kernel {
+pub fn kernel(sde: &Sde, t: f64) -> TransitionKernel {
     let _ = (sde, t);
     todo!(
         "Song et al. 2021, Eq. (29): `linear_beta` gives B(t) for both VP; σ(t) = σ_min (σ_max/σ_min)^t for VE"
@@ -75,7 +75,7 @@ pub fn reverse_drift(sde: &Sde, t: f64, x: &Array2<f64>, score: &Array2<f64>, la
 /// Source: Hutchinson 1990; for likelihoods, Grathwohl et al. 2019 (FFJORD), Eq. (7).
 ///
 /// `v`, of shape (N, D), has independent entries of mean 0 and variance 1: signs, or standard normals.
-pub fn hutchinson(score: &impl Score, x: &Array2<f64>, v: &Array2<f64>, at: Kernel) -> Array1<f64> {
+pub fn hutchinson(score: &impl Score, x: &Array2<f64>, v: &Array2<f64>, at: TransitionKernel) -> Array1<f64> {
     let _ = (score, x, v, at);
     todo!("Hutchinson 1990: `score_along` gives J v; multiply by v and sum over the axes of each row")
 }

@@ -87,10 +87,12 @@ pub fn ddim(schedule: &Schedule, grid: &[usize], eta: f64, clip: Option<f64>) ->
 /// # Panics
 /// If not 0 ≤ t < n ≤ T.
 #[track_caller]
-pub fn encode_step(schedule: &Schedule, t: usize, next: usize) -> Step {
+pub fn ddim_inversion_step(schedule: &Schedule, t: usize, next: usize) -> Step {
     assert!(t < next, "encoding goes from t = {t} to a later step, not to {next}");
     let _ = schedule;
-    todo!("DDIM, Eq. (13): x̂_0 as at t, noised as at `next`; at t = 0 ask at step 1, but take ᾱ_0 for x̂_0")
+    todo!(
+        "DDIM, Eq. (13): x̂_0 as at t, noised as at `next`; at t = 0 call the network at step 1, but take ᾱ_0 for x̂_0"
+    )
 }
 
 /// A jump from t to an earlier step `previous` < t by DPM-Solver++(2M), where `before` > t is the grid point that led to t.

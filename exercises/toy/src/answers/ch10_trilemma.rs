@@ -1,4 +1,4 @@
-//! ch10_trilemma: the rivals of DDPM: the two halves of a VAE's loss, the two sides of a GAN's game, and how
+//! ch10_trilemma: what DDPM is compared with: the two halves of a VAE's loss, the two sides of a GAN's game, and how
 //! to judge them.
 //!
 //! Replace each `todo!` and the `let _` above it, then run `cargo exercise ch10_trilemma`.
@@ -53,11 +53,11 @@ pub fn importance_weighted(log_weights: ArrayView2<f64>) -> Array1<f64> {
 /// Source: Goodfellow et al. 2014, Eq. (1).
 ///
 /// `real` are the logits of N real points, `fake` those of M generated ones, and D = σ(logit), the [`sigmoid`]. It is 2 ln
-/// 2 for a discriminator that cannot tell, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
+/// 2 for a discriminator that gives D = ½ everywhere, and 2 ln 2 − 2 JS(p_data ‖ p_G) for the best one.
 pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64, Array1<f64>, Array1<f64>) {
     let _ = (real, fake);
     todo!(
-        "Goodfellow et al., Eq. (1): a real point wants a high logit, a fake one a low one; `softplus` is −ln of a probability"
+        "Goodfellow et al., Eq. (1): the loss falls with the logit of a real point and rises with that of a fake one; `softplus` is −ln of a probability"
     )
 }
 
@@ -69,7 +69,9 @@ pub fn discriminator_loss(real: ArrayView1<f64>, fake: ArrayView1<f64>) -> (f64,
 /// −1/M: the generator learns most where it is worst. That of the minimax loss ln(1 − D) would be −σ(b)/M, which vanishes there.
 pub fn generator_loss(fake: ArrayView1<f64>) -> (f64, Array1<f64>) {
     let _ = fake;
-    todo!("Goodfellow et al., §3: the generator wants its points to be called real; −ln D = softplus(−b)")
+    todo!(
+        "Goodfellow et al., §3: the loss falls as the generated points are classified as real; −ln D = softplus(−b)"
+    )
 }
 
 /// How many samples each component gets: those that lie within `reach` standard deviations of its mean, and

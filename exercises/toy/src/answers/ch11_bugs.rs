@@ -14,7 +14,7 @@ use ndarray::{Array2, ArrayView1};
 /// `betas` has T + 1 entries, index = t. Entry 0 is the clean image's β_0 = 0; it is not checked. NaN is a bad β, too.
 pub fn first_bad_beta(betas: &[f64]) -> Option<usize> {
     let _ = betas;
-    todo!("B5, B11, B12: ask which β are good; `position` or `find` gives the first that is not")
+    todo!("B5, B11, B12: test which β are good; `position` or `find` gives the first that is not")
 }
 
 /// How far noise is from N(0, 1): its mean, variance and excess kurtosis, each over the standard error that it would have if
@@ -48,9 +48,9 @@ pub fn unmoved_parameters<F: PartialEq>(before: &[F], after: &[F]) -> usize {
 /// Compares the t that training drew with those at which a sampler of T = `steps` steps called the network.
 ///
 /// Both come as they were logged, in any order. A sampler may call it at a t outside of 1 … T; training never drew that.
-pub fn step_audit(steps: usize, trained: &[usize], asked: &[usize]) -> StepAudit {
-    let _ = (steps, trained, asked);
-    todo!("B8, B9: three lists, each rising: asked but not trained, not asked, asked twice")
+pub fn step_audit(steps: usize, trained: &[usize], called: &[usize]) -> StepAudit {
+    let _ = (steps, trained, called);
+    todo!("B8, B9: three lists, each rising: called but not trained, never called, called twice")
 }
 
 /// What another generator changes: the largest |difference| of any coordinate between two runs, and NaN if there is one.

@@ -1,4 +1,4 @@
-//! Your answers, one file a chapter. `cargo exercise` shows how far you are, `cargo exercise ch03_posterior` judges one.
+//! Your answers, one file a chapter. `cargo exercise` shows how far you are, `cargo exercise ch03_posterior` checks one.
 
 #[cfg(feature = "ch01")]
 pub mod ch01_forward;

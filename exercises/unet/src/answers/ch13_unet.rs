@@ -8,9 +8,9 @@ use solution::{
     Result,
     network::{
         block::{Attention, Residual},
-        interpreter::{Convolution, Reading, SILENT},
+        interpreter::{Convolution, Interpreter, NEAR_ZERO_INIT},
     },
-    operations::{Activation, Norm},
+    operations::{Activation, GroupNormConfig},
 };
 
 /// The sinusoidal embedding of each time.
@@ -55,14 +55,14 @@ pub fn timestep_embedding(
 ///
 /// # Errors
 /// If the groups of the normalisation do not divide the channels.
-pub fn residual_block<R: Reading>(
-    reading: &mut R,
+pub fn residual_block<R: Interpreter>(
+    interpreter: &mut R,
     name: &str,
     x: &R::Value,
     time: &R::Value,
     block: Residual,
 ) -> Result<R::Value> {
-    let _ = (reading, name, x, time, block);
+    let _ = (interpreter, name, x, time, block);
     todo!(
         "Ho et al., Appendix B: h = conv1(silu(norm1(x))) + W silu(e), then (shortcut(x) + conv2(dropout(silu(norm2(h)))))/divisor; the layers are named norm1, conv1, time_emb_proj, norm2, conv2, conv_shortcut"
     )
@@ -79,13 +79,13 @@ pub fn residual_block<R: Reading>(
 ///
 /// # Errors
 /// If the groups of the normalisation or the width of a head do not divide the channels.
-pub fn attention_block<R: Reading>(
-    reading: &mut R,
+pub fn attention_block<R: Interpreter>(
+    interpreter: &mut R,
     name: &str,
     x: &R::Value,
     block: Attention,
 ) -> Result<R::Value> {
-    let _ = (reading, name, x, block);
+    let _ = (interpreter, name, x, block);
     todo!(
         "Ho et al., Appendix B: n = norm(x), y = (x + W_o attend(W_q n, W_k n, W_v n))/divisor; the layers are named group_norm, to_q, to_k, to_v, to_out.0"
     )

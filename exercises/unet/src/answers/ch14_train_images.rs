@@ -3,7 +3,7 @@
 //! Replace each `todo!` and the `let _` above it, then run `cargo exercise ch14_train_images`.
 #![allow(unused_imports, reason = "some are for your answers")]
 
-use crate::train::stream::{Purpose, generator};
+use crate::train::rng_streams::{Purpose, generator};
 use ddpm::network::cosine_learning_rate;
 use ndarray_rand::rand::{Rng, seq::SliceRandom};
 

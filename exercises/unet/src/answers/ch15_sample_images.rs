@@ -57,7 +57,7 @@ pub fn apply(step: &Step, eps: &Tensor, x_t: &Tensor, noise: &Tensor) -> Result<
 ///
 /// # Errors
 /// If the shapes differ.
-pub fn spherical(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
+pub fn slerp(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
     let _ = (a, b, share);
     todo!("Shoemake's formula with an angle for each image; mind sin θ = 0")
 }

@@ -57,7 +57,7 @@ pub fn nearest(queries: &Array2<f64>, set: &Array2<f64>) -> Vec<Neighbour> {
 pub fn precision_recall(data: &Array2<f64>, samples: &Array2<f64>, k: usize) -> (f64, f64) {
     let _ = (data, samples, k);
     todo!(
-        "Kynkäänniemi et al., Eq. (2): `ddpm::metrics::precision` is one of the two; the other asks it the other way round"
+        "Kynkäänniemi et al., Eq. (2): `ddpm::metrics::precision` is one of the two; the other swaps the two sets"
     )
 }
 
@@ -71,7 +71,9 @@ pub fn precision_recall(data: &Array2<f64>, samples: &Array2<f64>, k: usize) -> 
 #[track_caller]
 pub fn strata(steps: usize, count: usize) -> Vec<RangeInclusive<usize>> {
     assert!(count > 0 && steps >= 2, "{count} runs of t = 2 … {steps}");
-    todo!("run r of n begins where the doc says, and ends before the next one begins; n is at most T − 1")
+    todo!(
+        "run r of n begins where the documentation defines, and ends before the next one begins; n is at most T − 1"
+    )
 }
 
 /// The sum of all L_{t−1}, t = 2 … T, of each image, from one in each stratum: that one counts for every t of its stratum.

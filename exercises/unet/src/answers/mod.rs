@@ -1,4 +1,4 @@
-//! Your answers, one file a chapter. `cargo exercise` shows how far you are, `cargo exercise ch13_unet` judges one.
+//! Your answers, one file a chapter. `cargo exercise` shows how far you are, `cargo exercise ch13_unet` checks one.
 
 #[cfg(feature = "ch12")]
 pub mod ch12_convolution;

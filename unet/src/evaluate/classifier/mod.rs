@@ -7,11 +7,11 @@
 mod disk;
 mod training;
 
-pub use training::{TrainingConfig, TrainingReport, train};
+pub use training::{ClassifierTrainConfig, TrainingReport, train};
 
 use crate::{
     Error, Result,
-    network::parameters::{Parameters, Specification, Start},
+    network::parameters::{Init, Parameters, Specification},
     operations::{Geometry, convolve, linear},
 };
 use candle_core::{D, Device, Tensor};
@@ -37,9 +37,9 @@ pub struct Classifier {
     parameters: Parameters,
 }
 
-/// What a classifier says about a batch of images.
+/// A classifier's output for a batch of images.
 #[derive(Debug, Clone)]
-pub struct Opinion {
+pub struct ClassifierOutput {
     /// The units before the classes, of shape (B, [`FEATURES`]).
     pub features: Tensor,
     /// The unnormalised log-probability of each class, of shape (B, classes).
@@ -50,7 +50,7 @@ impl Classifier {
     /// A fresh classifier of images of `shape` (H, W, C).
     ///
     /// # Errors
-    /// [`ddpm::Error::Parameter`] if H or W cannot be halved twice, there is nothing to tell apart, or the device runs out of memory.
+    /// [`ddpm::Error::Parameter`] if H or W cannot be halved twice, there are fewer than two classes, or the device runs out of memory.
     pub fn fresh(
         shape: (usize, usize, usize),
         classes: usize,
@@ -61,12 +61,12 @@ impl Classifier {
         Ok(Self { shape, classes, parameters })
     }
 
-    /// Height, width and channels of the images it sees.
+    /// Height, width and channels of the images it takes.
     pub fn shape(&self) -> (usize, usize, usize) {
         self.shape
     }
 
-    /// How many classes it tells apart.
+    /// The number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
@@ -76,17 +76,17 @@ impl Classifier {
         &self.parameters
     }
 
-    /// What it says about `images` of shape (B, H, W, C) in [−1, 1].
+    /// Features and logits of `images` of shape (B, H, W, C) in [−1, 1].
     ///
     /// # Errors
     /// If the shape is another, or the device runs out of memory.
-    pub fn look(&self, images: &Tensor) -> Result<Opinion> {
+    pub fn classify(&self, images: &Tensor) -> Result<ClassifierOutput> {
         self.forward(images, |name| self.parameters.get(name).as_detached_tensor())
     }
 
     // ANCHOR: forward
     /// As [`look`](Self::look), with the parameters that `parameter` gives: detached, or tracked for their gradients.
-    fn forward(&self, images: &Tensor, parameter: impl Fn(&str) -> Tensor) -> Result<Opinion> {
+    fn forward(&self, images: &Tensor, parameter: impl Fn(&str) -> Tensor) -> Result<ClassifierOutput> {
         let (batch, h, w, c) = images.dims4()?;
         if (h, w, c) != self.shape {
             return Err(wrong_shape((h, w, c), self.shape));
@@ -99,12 +99,12 @@ impl Classifier {
         let x = x.reshape((batch, ()))?; // (B, H/4 · W/4 · C'')
         let features = linear(&x, &parameter("linear1.weight"), &parameter("linear1.bias"))?.relu()?; // (B, 128)
         let logits = linear(&features, &parameter("linear2.weight"), &parameter("linear2.bias"))?; // (B, classes)
-        Ok(Opinion { features, logits })
+        Ok(ClassifierOutput { features, logits })
     }
     // ANCHOR_END: forward
 }
 
-impl Opinion {
+impl ClassifierOutput {
     /// The probability of each class: (B, classes).
     ///
     /// # Errors
@@ -144,11 +144,11 @@ fn specifications((h, w, c): (usize, usize, usize), classes: usize) -> Result<Ve
         ("linear2", vec![classes, FEATURES], FEATURES, classes),
     ];
     let both = layers.into_iter().flat_map(|(layer, shape, inputs, outputs)| {
-        let start = Start::Uniform((inputs as f64).sqrt().recip());
+        let init = Init::Uniform((inputs as f64).sqrt().recip());
         [("weight", shape), ("bias", vec![outputs])].map(|(part, shape)| Specification {
             name: format!("{layer}.{part}"),
             shape,
-            start,
+            init,
         })
     });
     Ok(both.collect())

@@ -12,7 +12,7 @@ use ndarray_rand::rand::{Rng, seq::SliceRandom};
 
 /// How a classifier is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TrainingConfig {
+pub struct ClassifierTrainConfig {
     /// How often every image is seen.
     pub passes: usize,
     /// Images a step.
@@ -21,13 +21,13 @@ pub struct TrainingConfig {
     pub learning_rate: f64,
 }
 
-impl Default for TrainingConfig {
+impl Default for ClassifierTrainConfig {
     fn default() -> Self {
         Self { passes: 2, batch: 128, learning_rate: 3e-3 }
     }
 }
 
-impl TrainingConfig {
+impl ClassifierTrainConfig {
     /// How many steps it makes on so many images: whole batches only.
     pub fn steps(&self, images: usize) -> usize {
         self.passes * (images / self.batch)
@@ -46,7 +46,7 @@ pub struct TrainingReport {
 /// On the CPU a batch is cut into chunks of so many images, whatever the number of threads: sums keep their order.
 const CHUNK: usize = 32;
 
-/// Trains `classifier` on labelled images, in place; `watch` sees every step.
+/// Trains `classifier` on labelled images, in place; `on_step` is called after every step.
 ///
 /// # Errors
 /// If an image cannot be read, the device runs out of memory, or [`ddpm::Error::Diverged`].
@@ -58,9 +58,9 @@ pub fn train(
     classifier: &Classifier,
     images: &dyn ImageSource,
     labels: &[u8],
-    config: TrainingConfig,
+    config: ClassifierTrainConfig,
     rng: &mut impl Rng,
-    mut watch: impl FnMut(TrainingReport),
+    mut on_step: impl FnMut(TrainingReport),
 ) -> Result<()> {
     assert_eq!(images.len(), labels.len(), "one label for each image");
     assert!(labels.iter().all(|&label| usize::from(label) < classifier.classes), "a label that is no class");
@@ -91,7 +91,7 @@ pub fn train(
                 variable.set(&Tensor::from_slice(numbers, variable.shape(), variable.device())?)?;
                 rest = others;
             }
-            watch(TrainingReport { step, loss });
+            on_step(TrainingReport { step, loss });
         }
     }
     Ok(())
@@ -112,8 +112,8 @@ fn loss_and_gradient(
         let y = Tensor::from_vec(y, (indices.len(), 1), device)?;
         let logits =
             classifier.forward(&x, |name| classifier.parameters.get(name).as_tensor().clone())?.logits;
-        let surprise = (logits.log_sum_exp(1)? - logits.gather(&y, 1)?.squeeze(1)?)?; // (B), −log p of the label
-        let loss = (surprise.sum_all()? / batch.len() as f64)?;
+        let nll = (logits.log_sum_exp(1)? - logits.gather(&y, 1)?.squeeze(1)?)?; // (B), −log p of the label
+        let loss = (nll.sum_all()? / batch.len() as f64)?;
         let gradients = loss.backward()?;
         let of = |variable: &Var| gradients.get(variable).expect("every parameter has a part in the loss");
         let gradient = flat(classifier.parameters.variables().iter().map(of))?;

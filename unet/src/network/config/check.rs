@@ -1,4 +1,4 @@
-//! What can be said against settings before any layer is built.
+//! Checks of the settings before any layer is built.
 
 use super::UNetConfig;
 use crate::Result;
@@ -84,7 +84,7 @@ impl UNetConfig {
     /// # Errors
     /// If they cannot: the message names the nearest sizes that can.
     pub fn check_size(&self, height: usize, width: usize) -> Result<()> {
-        let step = 1 << self.halvings();
+        let step = 1 << self.downsample_count();
         if height > 0 && width > 0 && height.is_multiple_of(step) && width.is_multiple_of(step) {
             return Ok(());
         }
@@ -96,7 +96,7 @@ impl UNetConfig {
             remedy: format!(
                 "this network halves {} times, so use multiples of {step} (pad or scale to {} × {}), or a network with \
                  fewer levels",
-                self.halvings(),
+                self.downsample_count(),
                 up(height),
                 up(width)
             ),

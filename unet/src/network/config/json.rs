@@ -152,7 +152,7 @@ impl TryFrom<Written> for UNetConfig {
     }
 }
 
-/// Refuses a setting that this package does not build. `None` is fine.
+/// Rejects a setting that this package does not build. `None` is fine.
 fn only(name: &'static str, value: Option<&String>, known: &[&str]) -> Result<(), Error> {
     let Some(value) = value.filter(|value| !known.contains(&value.as_str())) else { return Ok(()) };
     let remedy = match known {

@@ -4,13 +4,13 @@ mod check;
 mod json;
 
 use crate::Result;
-use ddpm::Error as CourseError;
+use ddpm::{Error as CourseError, error::Place};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, fs, path::Path, str::FromStr};
 
 /// The settings of a U-Net. Names and meanings are those of diffusers' `UNet2DModel`, and so is the JSON.
 ///
-/// A key that the JSON lacks has diffusers' default. A setting that this package does not build is refused by name.
+/// A key that the JSON lacks has diffusers' default. A setting that this package does not build is rejected by name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "json::Written", into = "json::Written")]
 pub struct UNetConfig {
@@ -141,7 +141,7 @@ impl FromStr for Preset {
                 name: "preset",
                 value: name.into(),
                 bound: "name a network",
-                remedy: "use digits, laptop, cifar10 or lsun256, or describe your own with --config FILE"
+                remedy: "use digits, laptop, cifar10 or lsun256, or describe your own with --network FILE"
                     .into(),
             }
         })
@@ -183,6 +183,30 @@ impl Default for UNetConfig {
 }
 
 impl UNetConfig {
+    /// The network of a preset's name, or the one that a JSON file describes, with keys of diffusers' `config.json`.
+    ///
+    /// # Errors
+    /// If the name is neither a preset's nor a file's, or the file describes no network.
+    pub fn named(name: &str) -> Result<Self, CourseError> {
+        if let Ok(preset) = name.parse() {
+            return Ok(Self::preset(preset));
+        }
+        let path = Path::new(name);
+        let bytes = fs::read(path).map_err(|source| CourseError::File {
+            path: path.into(),
+            action: "read the network",
+            source,
+            remedy: "use digits, laptop, cifar10 or lsun256, or the JSON file of another network".into(),
+        })?;
+        serde_json::from_slice(&bytes).map_err(|error| CourseError::Content {
+            path: path.into(),
+            place: Place::Line(error.line() as u64),
+            found: error.to_string(),
+            expected: "the settings of a U-Net, as in diffusers’ config.json".into(),
+            remedy: "begin with the config.json of a folder that diffusers wrote".into(),
+        })
+    }
+
     /// The settings of a network that has a name.
     ///
     /// Source: for `Cifar10` and `Lsun256`, Ho et al. 2020, Appendix B, and their code: one attention head,
@@ -248,7 +272,7 @@ impl UNetConfig {
     }
 
     /// How often an image is halved on the way down.
-    pub fn halvings(&self) -> usize {
+    pub fn downsample_count(&self) -> usize {
         self.block_out_channels.len() - 1
     }
 }

@@ -9,10 +9,10 @@ mod folder;
 pub use folder::{CheckpointFolder, Found, MODEL};
 
 use super::{
-    history::{History, Judged, StepReport},
+    config::RunConfig,
+    history::{Evaluation, History, StepReport},
     optimizer::Rows,
-    setting::Setting,
-    stream::{GENERATOR, place_in_epochs},
+    rng_streams::{GENERATOR, place_in_epochs},
 };
 use crate::{
     Error, Result,
@@ -41,7 +41,7 @@ const DAMAGED: &str = "the file is damaged: use an older checkpoint beside it, o
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     /// What decides the run.
-    pub setting: Setting,
+    pub config: RunConfig,
     /// How many steps were taken.
     pub step: u64,
     /// What the run has seen.
@@ -63,11 +63,13 @@ enum Numbers {
 #[serde(deny_unknown_fields)]
 struct Head {
     format: u32,
-    setting: Setting,
+    #[serde(rename = "setting")]
+    config: RunConfig,
     step: u64,
     generator: GeneratorState,
     order: Order,
-    judged: Vec<Judged>,
+    #[serde(rename = "judged")]
+    evaluations: Vec<Evaluation>,
 }
 
 /// The state of the random numbers: they are a function of the seed and of how many examples were drawn.
@@ -88,17 +90,17 @@ struct Order {
 }
 
 impl Head {
-    fn new(setting: &Setting, step: u64, judged: Vec<Judged>) -> Self {
-        let examples = step * setting.training.batch as u64;
-        let (epoch, place) = place_in_epochs(examples, setting.data.count.max(1));
-        let generator = GeneratorState { name: GENERATOR.into(), seed: setting.training.seed, examples };
+    fn new(config: &RunConfig, step: u64, evaluations: Vec<Evaluation>) -> Self {
+        let examples = step * config.training.batch as u64;
+        let (epoch, place) = place_in_epochs(examples, config.data.count.max(1));
+        let generator = GeneratorState { name: GENERATOR.into(), seed: config.training.seed, examples };
         Head {
             format: FORMAT,
-            setting: setting.clone(),
+            config: config.clone(),
             step,
             generator,
             order: Order { epoch, place },
-            judged,
+            evaluations,
         }
     }
 }
@@ -108,13 +110,13 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`ddpm::Error::Diverged`] if a number is not finite: such a state is not worth keeping.
-    pub fn new(setting: Setting, step: u64, history: History, rows: Rows<Vec<f32>>) -> Result<Self> {
+    pub fn new(config: RunConfig, step: u64, history: History, rows: Rows<Vec<f32>>) -> Result<Self> {
         let Rows { weights, average, mean, mean_square } = &rows;
         let bad = [weights, average, mean, mean_square]
             .into_iter()
             .find_map(|row| row.iter().find(|value| !value.is_finite()));
         match bad {
-            None => Ok(Checkpoint { setting, step, history, numbers: Numbers::Whole(rows) }),
+            None => Ok(Checkpoint { config, step, history, numbers: Numbers::Whole(rows) }),
             Some(&value) => Err(ddpm::Error::Diverged { step: step as usize, loss: value.into() }.into()),
         }
     }
@@ -122,7 +124,7 @@ impl Checkpoint {
     /// The average alone, for sampling: a quarter of the size.
     pub fn for_sampling(&self) -> Self {
         let numbers = Numbers::Networks { weights: None, average: self.average().to_vec() };
-        Checkpoint { numbers, setting: self.setting.clone(), step: self.step, history: self.history.clone() }
+        Checkpoint { numbers, config: self.config.clone(), step: self.step, history: self.history.clone() }
     }
 
     /// Whether a run can go on from here; one that was saved for sampling alone cannot.
@@ -173,15 +175,14 @@ impl Checkpoint {
     /// The network with one row of numbers.
     fn network_of(&self, row: &[f32], device: &Device) -> Result<UNet> {
         let mut at = 0;
-        let tensors = self.setting.network.specifications()?.into_iter().map(
-            |Specification { name, shape, .. }| {
+        let tensors =
+            self.config.network.specifications()?.into_iter().map(|Specification { name, shape, .. }| {
                 let start = at;
                 at += shape.iter().product::<usize>();
                 Ok((name, Tensor::from_slice(&row[start..at], shape.as_slice(), device)?))
-            },
-        );
+            });
         let tensors = tensors.collect::<Result<Vec<_>>>()?;
-        UNet::new(self.setting.network.clone(), Parameters::from_tensors(tensors)?)
+        UNet::new(self.config.network.clone(), Parameters::from_tensors(tensors)?)
     }
 
     /// The network with the averaged weights as a denoiser, to sample from.
@@ -189,7 +190,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`network`](Self::network).
     pub fn denoiser(&self, device: &Device) -> Result<NetworkDenoiser> {
-        NetworkDenoiser::new(self.network(device)?, self.setting.schedule()?)
+        NetworkDenoiser::new(self.network(device)?, self.config.schedule()?)
     }
 
     /// The same with the weights of the last step; `None` where the file holds the average alone.
@@ -197,7 +198,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`network`](Self::network).
     pub fn last_denoiser(&self, device: &Device) -> Result<Option<NetworkDenoiser>> {
-        let denoiser = |row| NetworkDenoiser::new(self.network_of(row, device)?, self.setting.schedule()?);
+        let denoiser = |row| NetworkDenoiser::new(self.network_of(row, device)?, self.config.schedule()?);
         self.weights().map(denoiser).transpose()
     }
 
@@ -214,8 +215,8 @@ impl Checkpoint {
 
     /// The file's content.
     fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
-        let head = Head::new(&self.setting, self.step, self.history.judged.clone());
-        let specifications = self.setting.network.specifications()?;
+        let head = Head::new(&self.config, self.step, self.history.evaluations.clone());
+        let specifications = self.config.network.specifications()?;
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (row, values) in self.rows() {
             let mut at = 0;
@@ -279,7 +280,7 @@ impl Checkpoint {
         })?;
         let file = File::open(path, &bytes)?;
         let head = file.head()?;
-        let specifications = head.setting.network.specifications()?;
+        let specifications = head.config.network.specifications()?;
         let row = |name| file.row(name, &specifications);
         let numbers = if file.has("mean") || file.has("mean_square") {
             let (weights, average) = (row("weights")?, row("average")?);
@@ -288,8 +289,8 @@ impl Checkpoint {
             let weights = file.has("weights").then(|| row("weights")).transpose()?;
             Numbers::Networks { weights, average: row("average")? }
         };
-        let history = History { steps: file.history()?, judged: head.judged };
-        let checkpoint = Checkpoint { setting: head.setting, step: head.step, history, numbers };
+        let history = History { steps: file.history()?, evaluations: head.evaluations };
+        let checkpoint = Checkpoint { config: head.config, step: head.step, history, numbers };
         file.expect_count(checkpoint.rows().len() * specifications.len() + 1)?;
         Ok(checkpoint)
     }
@@ -331,18 +332,18 @@ impl<'a> File<'a> {
         struct Version {
             format: u32,
         }
-        let refuse =
+        let reject =
             |error: serde_json::Error| content(self.path, error.to_string(), "its metadata", DAMAGED);
-        let Version { format } = serde_json::from_str(&self.json).map_err(refuse)?;
+        let Version { format } = serde_json::from_str(&self.json).map_err(reject)?;
         if !(OLDEST_FORMAT..=FORMAT).contains(&format) {
             let remedy = "read it with the version of the course that wrote it, or train again";
             let found = format!("version {format} of the format");
             let expected = format!("a version from {OLDEST_FORMAT} to {FORMAT}");
             return Err(content(self.path, found, &expected, remedy));
         }
-        let head: Head = serde_json::from_str(&self.json).map_err(refuse)?;
-        head.setting.validate()?;
-        let expected = Head::new(&head.setting, head.step, Vec::new());
+        let head: Head = serde_json::from_str(&self.json).map_err(reject)?;
+        head.config.validate()?;
+        let expected = Head::new(&head.config, head.step, Vec::new());
         if head.generator != expected.generator || head.order != expected.order {
             let expected = format!(
                 "{GENERATOR} after {} examples, at place {} of epoch {}",

@@ -1,6 +1,6 @@
 //! Sums over square grids that stand for integrals, and Bayes' rule on them.
 
-use crate::{forward::Kernel, gaussian::log_density};
+use crate::{forward::TransitionKernel, gaussian::log_density};
 use ndarray::{Array1, Array2};
 
 /// How many deviations of the noise a grid reaches beyond the outermost level: outside lies less than 10⁻¹¹ of the mass.
@@ -11,18 +11,18 @@ pub(super) const PER_DEVIATION: f64 = 4.0 / 3.0;
 
 /// Equally spaced nodes on a line; the same ones serve both axes.
 #[derive(Debug, Clone)]
-pub(super) struct Nodes {
+pub(super) struct QuadratureGrid {
     pub at: Array1<f64>,
     pub step: f64,
 }
 
-impl Nodes {
+impl QuadratureGrid {
     /// Nodes for x_t where |x_0| ≤ `edge`, at most `step` apart.
-    pub fn spanning(edge: f64, kernel: Kernel, step: f64) -> Self {
+    pub fn spanning(edge: f64, kernel: TransitionKernel, step: f64) -> Self {
         let reach = kernel.signal * edge + REACH * kernel.variance.sqrt();
         let half = (reach / step).ceil();
         let step = reach / half;
-        Nodes { at: (0..=2 * half as usize).map(|i| i as f64 * step - reach).collect(), step }
+        QuadratureGrid { at: (0..=2 * half as usize).map(|i| i as f64 * step - reach).collect(), step }
     }
 
     /// The area that a node of the square grid stands for.
@@ -36,7 +36,7 @@ pub(super) fn both_axes(of_x: &Array2<f64>, mass: &Array2<f64>, of_y: &Array2<f6
     of_x.dot(mass).dot(&of_y.t())
 }
 
-/// What x_t, on a square of nodes, says about an earlier y, on a square of its own: x_t ~ N(signal · y, variance).
+/// The posterior of an earlier y, on a square of nodes, given x_t, on a square of its own: x_t ~ N(signal · y, variance).
 ///
 /// Everything is a product of three matrices, since the kernel is a product of one factor for each axis.
 pub(super) struct Posterior {
@@ -52,7 +52,7 @@ pub(super) struct Posterior {
 }
 
 impl Posterior {
-    pub fn new(kernel: Kernel, x_t: &Array1<f64>, y: Array1<f64>, mass: Array2<f64>) -> Self {
+    pub fn new(kernel: TransitionKernel, x_t: &Array1<f64>, y: Array1<f64>, mass: Array2<f64>) -> Self {
         let log_kernel = Array2::from_shape_fn((x_t.len(), y.len()), |(a, i)| {
             log_density(x_t[a], kernel.signal * y[i], kernel.variance)
         });
@@ -64,12 +64,12 @@ impl Posterior {
     /// Σ P(y | x_t) ln f(y | x_t) over y, where `log_prior` is ln f(y): a density's logarithm, or a probability's.
     pub fn negative_entropy(&self, log_prior: &Array2<f64>) -> Array2<f64> {
         // where there is no mass, ln f is −∞ and adds nothing
-        let told = ndarray::Zip::from(&self.mass)
+        let weighted_log = ndarray::Zip::from(&self.mass)
             .and(log_prior)
             .map_collect(|&mass, &log| if mass > 0.0 { mass * log } else { 0.0 });
         let of_kernel = self.average(&self.kernel_log, &self.mass, &self.kernel)
             + self.average(&self.kernel, &self.mass, &self.kernel_log);
-        self.average(&self.kernel, &told, &self.kernel) + of_kernel - self.evidence.mapv(f64::ln)
+        self.average(&self.kernel, &weighted_log, &self.kernel) + of_kernel - self.evidence.mapv(f64::ln)
     }
 
     /// Mean and variance of each axis of y, given x_t.
@@ -92,7 +92,7 @@ impl Posterior {
         ]
     }
 
-    /// The marginals of P(y | x_t) on both axes, to be asked for at single nodes.
+    /// The marginals of P(y | x_t) on both axes; [`Marginals::at`] gives them at one node of x_t.
     pub fn marginals(&self) -> Marginals<'_> {
         Marginals {
             posterior: self,

@@ -1,4 +1,4 @@
-//! A classifier's opinions on many images.
+//! A classifier's predictions for many images.
 
 use super::rows;
 use crate::{
@@ -10,20 +10,20 @@ use crate::{
 use candle_core::{Device, Tensor};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 
-/// What a classifier says about N images.
+/// A classifier's features and probabilities for N images.
 #[derive(Debug, Clone)]
-pub struct Opinions {
+pub struct Predictions {
     /// The features, of shape (N, F).
     pub features: Array2<f64>,
     /// The probability of each class, of shape (N, classes).
     pub probabilities: Array2<f64>,
 }
 
-/// Images that are looked at together.
+/// How many images are classified together.
 const CHUNK: usize = 100;
 
-impl Opinions {
-    /// On images of shape (N, H, W, C) in [−1, 1].
+impl Predictions {
+    /// For images of shape (N, H, W, C) in [−1, 1].
     ///
     /// # Errors
     /// If the shape is not the classifier's, or the device runs out of memory.
@@ -31,7 +31,7 @@ impl Opinions {
         Self::in_chunks(images.dim(0)?, |from, count| Ok(images.narrow(0, from, count)?), classifier)
     }
 
-    /// On the images of a source with these indices.
+    /// For the images of a source with these indices.
     ///
     /// # Errors
     /// As [`on_images`](Self::on_images), or if an image cannot be read.
@@ -48,7 +48,7 @@ impl Opinions {
         )
     }
 
-    /// On the images that `chunk` gives, on several threads, joined in their order.
+    /// For the images that `chunk` gives, on several threads, concatenated in their order.
     fn in_chunks(
         count: usize,
         chunk: impl Fn(usize, usize) -> Result<Tensor> + Sync,
@@ -56,8 +56,8 @@ impl Opinions {
     ) -> Result<Self> {
         let starts: Vec<usize> = (0..count).step_by(CHUNK).collect();
         let part = |from: usize| {
-            let opinion = classifier.look(&chunk(from, CHUNK.min(count - from))?)?;
-            Ok((rows(&opinion.features)?, rows(&opinion.probabilities()?)?))
+            let output = classifier.classify(&chunk(from, CHUNK.min(count - from))?)?;
+            Ok((rows(&output.features)?, rows(&output.probabilities()?)?))
         };
         let parts = in_order(starts, part).into_iter().collect::<Result<Vec<_>>>()?;
         let (features, probabilities): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
@@ -65,7 +65,7 @@ impl Opinions {
     }
 
     /// The most probable class of each image, and its probability: the classifier's confidence.
-    pub fn verdicts(&self) -> Vec<(usize, f64)> {
+    pub fn predicted_classes(&self) -> Vec<(usize, f64)> {
         let best = |row: ndarray::ArrayView1<f64>| {
             let all = row.iter().copied().enumerate();
             all.max_by(|a, b| a.1.total_cmp(&b.1)).expect("there are at least two classes")
@@ -75,20 +75,20 @@ impl Opinions {
 
     /// The confidences: (N).
     pub fn confidences(&self) -> Array1<f64> {
-        self.verdicts().into_iter().map(|(_, confidence)| confidence).collect()
+        self.predicted_classes().into_iter().map(|(_, confidence)| confidence).collect()
     }
 
     /// How many images fall into each class.
     pub fn histogram(&self) -> Vec<usize> {
         let mut counts = vec![0; self.probabilities.ncols()];
-        self.verdicts().into_iter().for_each(|(class, _)| counts[class] += 1);
+        self.predicted_classes().into_iter().for_each(|(class, _)| counts[class] += 1);
         counts
     }
 
     /// The share of images whose most probable class is their label.
     pub fn accuracy(&self, labels: &[u8]) -> f64 {
         let hits = self
-            .verdicts()
+            .predicted_classes()
             .into_iter()
             .zip(labels)
             .filter(|((class, _), label)| *class == usize::from(**label));

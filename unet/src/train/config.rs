@@ -6,12 +6,8 @@ use crate::{
     images::{Collection, fingerprint},
     network::config::{Preset, UNetConfig},
 };
-use ddpm::{
-    error::Place,
-    schedule::{Schedule, ScheduleName},
-};
+use ddpm::schedule::{Schedule, ScheduleName};
 use serde::{Deserialize, Serialize};
-use std::{fs, path::Path};
 
 /// The numbers of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,10 +31,11 @@ pub struct TrainConfig {
     pub flips: bool,
     /// The seed of all random numbers.
     pub seed: u64,
-    /// After how many steps the average is judged and the run saved; it has no influence on the weights.
+    /// After how many steps the average is evaluated and the run saved; it has no influence on the weights.
     pub save_every: usize,
-    /// On how many images the average is judged.
-    pub judged_images: usize,
+    /// On how many images the average is evaluated.
+    #[serde(rename = "judged_images")] // the key in checkpoints
+    pub validation_images: usize,
 }
 
 impl Default for TrainConfig {
@@ -54,7 +51,7 @@ impl Default for TrainConfig {
             flips: false,
             seed: 0,
             save_every: 400,
-            judged_images: 256,
+            validation_images: 256,
         }
     }
 }
@@ -67,7 +64,13 @@ impl TrainConfig {
     pub fn validate(&self) -> Result<()> {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         let checks = [
-            ("--steps", self.steps.to_string(), self.steps > 0, "be at least 1", "the default is 4000"),
+            (
+                "--training-steps",
+                self.steps.to_string(),
+                self.steps > 0,
+                "be at least 1",
+                "the default is 4000",
+            ),
             ("--batch", self.batch.to_string(), self.batch > 0, "be at least 1", "the default is 32"),
             (
                 "--save-every",
@@ -140,35 +143,36 @@ pub struct DataRecord {
 /// Everything that decides a run: two runs of one setting have the same weights at every step, on the same machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Setting {
+pub struct RunConfig {
     /// The network.
     pub network: UNetConfig,
     /// The noise schedule's name.
     pub schedule: String,
     /// The number of diffusion steps, T.
-    pub timesteps: usize,
+    #[serde(rename = "timesteps")] // the key in checkpoints
+    pub diffusion_steps: usize,
     /// The numbers of the training.
     pub training: TrainConfig,
     /// The images.
     pub data: DataRecord,
 }
 
-impl Setting {
+impl RunConfig {
     /// A setting, checked: every number within its bounds, and a network that fits the images.
     ///
     /// # Errors
     /// What does not fit, by the name of its flag.
     pub fn new(
         network: UNetConfig,
-        (schedule, timesteps): (ScheduleName, usize),
+        (schedule, diffusion_steps): (ScheduleName, usize),
         training: TrainConfig,
         collection: &Collection,
     ) -> Result<Self> {
         let source = collection.train.as_ref();
-        let setting = Setting {
+        let config = RunConfig {
             network,
             schedule: schedule.to_string(),
-            timesteps,
+            diffusion_steps,
             training,
             data: DataRecord {
                 name: collection.name.clone(),
@@ -177,8 +181,8 @@ impl Setting {
                 fingerprint: fingerprint(source)?,
             },
         };
-        setting.validate()?;
-        Ok(setting)
+        config.validate()?;
+        Ok(config)
     }
 
     /// Checks what [`new`](Self::new) checks.
@@ -197,7 +201,7 @@ impl Setting {
     /// # Errors
     /// If its name is unknown or T is out of bounds.
     pub fn schedule(&self) -> Result<Schedule> {
-        Ok(self.schedule.parse::<ScheduleName>()?.schedule(self.timesteps)?)
+        Ok(self.schedule.parse::<ScheduleName>()?.schedule(self.diffusion_steps)?)
     }
 
     /// Checks that the network takes images of the data's shape, and gives one number for each of theirs.
@@ -220,30 +224,13 @@ impl Setting {
 /// The network of a name, for images of a size and so many channels, or the one that a JSON file describes.
 ///
 /// # Errors
-/// If the name is unknown and no file's, or the file describes no network that can be built.
+/// As [`UNetConfig::named`].
 pub fn network_named(name: &str, size: (usize, usize), channels: usize) -> Result<UNetConfig> {
-    if let Ok(preset) = name.parse::<Preset>() {
-        let preset = UNetConfig::preset(preset);
-        return Ok(UNetConfig {
-            sample_size: Some(size),
-            in_channels: channels,
-            out_channels: channels,
-            ..preset
-        });
-    }
-    let path = Path::new(name);
-    let bytes = fs::read(path).map_err(|source| ddpm::Error::File {
-        path: path.into(),
-        action: "read the network",
-        source,
-        remedy: "use digits, laptop, cifar10 or lsun256, or the JSON file of another network".into(),
-    })?;
-    let network = serde_json::from_slice(&bytes).map_err(|error| ddpm::Error::Content {
-        path: path.into(),
-        place: Place::Line(error.line() as u64),
-        found: error.to_string(),
-        expected: "the settings of a U-Net, as in diffusers’ config.json".into(),
-        remedy: "begin with the config.json of a folder that diffusers wrote".into(),
-    })?;
-    Ok(network)
+    let network = UNetConfig::named(name)?;
+    Ok(match name.parse::<Preset>() {
+        Ok(_) => {
+            UNetConfig { sample_size: Some(size), in_channels: channels, out_channels: channels, ..network }
+        }
+        Err(_) => network,
+    })
 }

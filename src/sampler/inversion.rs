@@ -3,7 +3,7 @@
 use super::Step;
 use crate::{reverse::x_0_coefficients, schedule::Schedule};
 
-// ANCHOR: encode_step
+// ANCHOR: ddim_inversion_step
 /// A jump from t *up* to `next` > t: DDIM without noise, run against its direction.
 ///
 /// Source: Song, Meng & Ermon 2021 (Denoising Diffusion Implicit Models), Eq. (13) and §5.4.
@@ -19,9 +19,9 @@ use crate::{reverse::x_0_coefficients, schedule::Schedule};
 ///
 /// # Example
 /// ```
-/// use ddpm::{sampler::encode_step, schedule::Schedule};
+/// use ddpm::{sampler::ddim_inversion_step, schedule::Schedule};
 ///
-/// let step = encode_step(&Schedule::linear(2, 0.36, 0.4375)?, 0, 2);
+/// let step = ddim_inversion_step(&Schedule::linear(2, 0.36, 0.4375)?, 0, 2);
 /// assert!((step.x_t - 0.6).abs() < 1e-12 && (step.eps - 0.8).abs() < 1e-12); // Eq. (4) of DDPM
 /// assert_eq!(step.t, 1); // where the network is called
 /// # Ok::<(), ddpm::Error>(())
@@ -30,7 +30,7 @@ use crate::{reverse::x_0_coefficients, schedule::Schedule};
 /// # Panics
 /// If not 0 ≤ t < n ≤ T.
 #[track_caller]
-pub fn encode_step(schedule: &Schedule, t: usize, next: usize) -> Step {
+pub fn ddim_inversion_step(schedule: &Schedule, t: usize, next: usize) -> Step {
     assert!(t < next, "encoding goes from t = {t} to a later step, not to {next}");
     let then = schedule.alpha_bar(next);
     let (x_0_from_x_t, x_0_from_eps) = x_0_coefficients(schedule, t);
@@ -45,24 +45,24 @@ pub fn encode_step(schedule: &Schedule, t: usize, next: usize) -> Step {
         clip: None,
     }
 }
-// ANCHOR_END: encode_step
+// ANCHOR_END: ddim_inversion_step
 
 /// All jumps from x_0 up along a grid that *falls* from T, as [`ddim`](super::ddim) goes down along it.
 ///
 /// # Example
 /// ```
-/// use ddpm::{sampler::{encode, encode_step}, schedule::Schedule};
+/// use ddpm::{sampler::{ddim_inversion, ddim_inversion_step}, schedule::Schedule};
 ///
 /// let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
-/// let jumps = encode(&schedule, &[900, 500]);
-/// assert_eq!(jumps, [encode_step(&schedule, 0, 500), encode_step(&schedule, 500, 900)]);
+/// let jumps = ddim_inversion(&schedule, &[900, 500]);
+/// assert_eq!(jumps, [ddim_inversion_step(&schedule, 0, 500), ddim_inversion_step(&schedule, 500, 900)]);
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 ///
 /// # Panics
 /// If the grid does not fall strictly within T…1.
 #[track_caller]
-pub fn encode(schedule: &Schedule, grid: &[usize]) -> Vec<Step> {
+pub fn ddim_inversion(schedule: &Schedule, grid: &[usize]) -> Vec<Step> {
     let rising: Vec<usize> = [0].into_iter().chain(grid.iter().rev().copied()).collect();
-    rising.windows(2).map(|pair| encode_step(schedule, pair[0], pair[1])).collect()
+    rising.windows(2).map(|pair| ddim_inversion_step(schedule, pair[0], pair[1])).collect()
 }

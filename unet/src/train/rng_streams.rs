@@ -20,8 +20,8 @@ pub enum Purpose {
     Example,
     /// The dropout masks of a chunk; the count is the chunk's first example.
     Dropout,
-    /// t and ε of an image that is judged on; the count is the image.
-    Judge,
+    /// t and ε of a validation image; the count is the image.
+    Validation,
     /// Samples on the way; the count is the step.
     Samples,
 }
@@ -47,7 +47,7 @@ pub fn generator(seed: u64, purpose: Purpose, count: u64) -> ChaCha8Rng {
 ///
 /// # Example
 /// ```
-/// use ddpm_unet::train::stream::{Purpose, draw_time, generator};
+/// use ddpm_unet::train::rng_streams::{Purpose, draw_time, generator};
 ///
 /// let mut rng = generator(1, Purpose::Example, 0);
 /// let times: Vec<usize> = (0..200).map(|_| draw_time(3, &mut rng)).collect();
@@ -65,7 +65,7 @@ pub fn draw_time(steps: usize, rng: &mut impl Rng) -> usize {
 ///
 /// # Example
 /// ```
-/// use ddpm_unet::train::stream::epoch_order;
+/// use ddpm_unet::train::rng_streams::epoch_order;
 ///
 /// let mut order = epoch_order(100, 7, 0);
 /// assert_ne!(order, epoch_order(100, 7, 1));
@@ -86,7 +86,7 @@ pub fn epoch_order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
 ///
 /// # Example
 /// ```
-/// use ddpm_unet::train::stream::place_in_epochs;
+/// use ddpm_unet::train::rng_streams::place_in_epochs;
 ///
 /// assert_eq!([9, 10, 25].map(|example| place_in_epochs(example, 10)), [(0, 9), (1, 0), (2, 5)]);
 /// ```

@@ -1,4 +1,4 @@
-//! A world in which every density of the bound is known: Gaussian data, and a model whose denoiser is exact for
+//! The case in which every density of the bound is known: Gaussian data, and a model whose denoiser is exact for
 //! *some* Gaussian, perhaps not for the data's own.
 //!
 //! Everything is linear and Gaussian then, so the model's likelihood, each term of the bound and the gap between them
@@ -7,7 +7,7 @@
 use super::dense::Cholesky;
 use crate::{
     denoiser::{ExactDenoiser, GaussianData},
-    forward::Kernel,
+    forward::TransitionKernel,
     gaussian::{kl_divergence, log_density},
     posterior::{posterior_mean_coefficients, posterior_variance},
     reverse::{FixedVariance, density_variance},
@@ -62,9 +62,9 @@ impl LinearGaussian {
     }
 }
 
-/// The world: the data's Gaussian, the Gaussian that the model's denoiser believes in, a schedule and a variance.
+/// The data's Gaussian, the Gaussian that the model's denoiser assumes, a schedule and a variance.
 #[derive(Debug, Clone)]
-pub struct GaussianWorld {
+pub struct GaussianCase {
     /// The schedule.
     pub schedule: Schedule,
     /// The data's own Gaussian.
@@ -75,16 +75,16 @@ pub struct GaussianWorld {
     pub variance: FixedVariance,
 }
 
-impl GaussianWorld {
+impl GaussianCase {
     /// The reverse process as a [`Model`](super::Model), the same as for any other denoiser.
     pub fn model(&self) -> super::Model<'_, ExactDenoiser<'_, GaussianData>> {
         let denoiser = ExactDenoiser::new(&self.schedule, &self.belief);
         super::Model { schedule: &self.schedule, denoiser, variance: self.variance, clip: None }
     }
 
-    /// p_θ(x_{t−1} | x_t) in closed form: μ̃_t at the believed E[x_0 | x_t], which is linear in x_t.
+    /// p_θ(x_{t−1} | x_t) in closed form: μ̃_t at the E[x_0 | x_t] of the assumed Gaussian, which is linear in x_t.
     pub fn reverse(&self, t: usize) -> LinearGaussian {
-        let kernel = Kernel::from_start(&self.schedule, t);
+        let kernel = TransitionKernel::from_start(&self.schedule, t);
         let (of_x_0, of_x_t) = posterior_mean_coefficients(&self.schedule, t);
         let k = self.belief.regression(kernel.signal, kernel.variance);
         LinearGaussian {
@@ -146,7 +146,7 @@ impl GaussianWorld {
         let marginals = self.model_marginals();
         (1..=self.schedule.steps())
             .map(|t| {
-                let step = Kernel::step(&self.schedule, t);
+                let step = TransitionKernel::step(&self.schedule, t);
                 let offset = Array1::zeros(x_0.len());
                 let q = LinearGaussian { gain: step.signal, offset, variance: step.variance };
                 q.expected_kl(&self.reverse(t).turned(&marginals[t]), &self.forward_marginal(x_0, t - 1))
@@ -157,7 +157,7 @@ impl GaussianWorld {
     /// KL(q(x_{1:T} | x_0) ‖ p_θ(x_{1:T})), in nats: the regularisation term of a VAE whose latent is the whole chain.
     ///
     /// Along the chain rule, backwards: KL(q(x_T | x_0) ‖ p(x_T)) + Σ_{t≥2} E_q KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(…)),
-    /// or, as here, from dense T-dimensional Gaussians, which know of no chain.
+    /// or, as here, from dense T-dimensional Gaussians, which do not use the chain.
     pub fn latent_kl(&self, x_0: ArrayView1<f64>) -> f64 {
         let steps = self.schedule.steps();
         let (mean_p, covariance_p) = self.model_joint();
@@ -176,7 +176,7 @@ impl GaussianWorld {
 
     /// Line 1 of the derivation: log q(x_{1:T} | x_0)/p_θ(x_{0:T}) for one trajectory of shape (T + 1, D), in nats.
     ///
-    /// Both joints as dense Gaussians of dimension T and T + 1, which know nothing of Markov chains.
+    /// Both joints as dense Gaussians of dimension T and T + 1, which do not use the Markov property.
     pub fn line_joints(&self, trajectory: &Array2<f64>) -> f64 {
         let x_0 = trajectory.row(0);
         let (mean_p, covariance_p) = self.model_joint();
@@ -194,7 +194,7 @@ impl GaussianWorld {
 
     /// q(x_t | x_0) for t = 0 … T.
     fn forward_marginal(&self, x_0: ArrayView1<f64>, t: usize) -> GaussianData {
-        let kernel = Kernel::from_start(&self.schedule, t);
+        let kernel = TransitionKernel::from_start(&self.schedule, t);
         GaussianData { mean: kernel.signal * &x_0, variance: kernel.variance }
     }
 

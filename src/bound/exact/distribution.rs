@@ -36,21 +36,21 @@ pub fn discrete_entropy(probabilities: &Array2<f64>) -> f64 {
 /// The table is exact: it holds the density's integral over each bin, not counts of a sample.
 ///
 /// ```
-/// use ddpm::{bound::{exact::DiscreteData, Bins}, data::{Dataset, DatasetName}};
+/// use ddpm::{bound::{exact::QuantizedDistribution, Bins}, data::{Dataset, DatasetName}};
 ///
 /// let board = Dataset::named(DatasetName::Checkerboard, "data/mnist")?;
-/// let board = DiscreteData::of(board.density(), Bins::new(3.0, 256)).expect("its density is known");
+/// let board = QuantizedDistribution::of(board.density(), Bins::new(3.0, 256)).expect("its density is known");
 /// // the eight dark cells of a 4 × 4 board, each of 37 · 37 bins or so
 /// assert!((board.entropy() - (8.0_f64 * 37.0 * 37.0).ln()).abs() < 0.05);
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct DiscreteData {
+pub struct QuantizedDistribution {
     bins: Bins,
     probabilities: Array2<f64>,
 }
 
-impl DiscreteData {
+impl QuantizedDistribution {
     /// The distribution of a rounded point of the density; `None` where the density is not known: on a curve.
     ///
     /// # Panics
@@ -63,7 +63,7 @@ impl DiscreteData {
             Density::Empirical(points) => of_points(points, bins),
             Density::Curve(_) => return None,
         };
-        Some(DiscreteData { bins, probabilities })
+        Some(QuantizedDistribution { bins, probabilities })
     }
 
     /// The levels.
@@ -118,7 +118,7 @@ fn of_points(points: &Empirical, bins: Bins) -> Array2<f64> {
 }
 // ANCHOR_END: tables
 
-/// How many deviations of the noise [`DiscreteData::posterior_mean`] looks to either side.
+/// How many deviations of the noise [`QuantizedDistribution::posterior_mean`] looks to either side.
 const REACH: f64 = 12.0;
 /// Below this sum of weights, relative to that of a level at x_t itself, the nearest ink lies 9 deviations off: what is
 /// beyond [`REACH`] may count.
@@ -142,7 +142,7 @@ impl Axial {
     }
 }
 
-impl PosteriorMean for DiscreteData {
+impl PosteriorMean for QuantizedDistribution {
     /// E\[x_0 | x_t\]: Bayes' rule on the levels, exact to rounding.
     fn posterior_mean(&self, x_t: ArrayView1<f64>, signal: f64, variance: f64) -> Array1<f64> {
         let deviation = variance.sqrt() / signal;
@@ -159,7 +159,7 @@ impl PosteriorMean for DiscreteData {
     }
 }
 
-impl DiscreteData {
+impl QuantizedDistribution {
     /// The same where no level with a probability is near: every level, with its weight as a logarithm.
     fn far_posterior_mean(&self, x_t: ArrayView1<f64>, signal: f64, variance: f64) -> Array1<f64> {
         let inked = self.probabilities.indexed_iter().filter(|(_, p)| **p > 0.0);
