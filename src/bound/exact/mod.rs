@@ -6,7 +6,9 @@
 
 mod discrete;
 mod ledger;
+mod measured;
 mod nodes;
 
 pub use discrete::{DiscreteData, discrete_entropy};
 pub use ledger::{Ledger, last_step, prior_step, reverse_step};
+pub use measured::{MeasuredBound, blocks};
