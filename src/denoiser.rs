@@ -69,6 +69,38 @@ impl<D: Denoiser> Denoiser for CallCounter<D> {
     }
 }
 
+/// A denoiser that is not called at one step: there it predicts no noise, so that x_t is taken for the clean point.
+///
+/// For finding out what a step is worth.
+///
+/// # Example
+/// ```
+/// use ddpm::{denoiser::{Denoiser, ExactDenoiser, GaussianData, WithoutStep}, schedule::Schedule};
+/// use ndarray::array;
+///
+/// let (schedule, data) = (Schedule::linear(2, 0.36, 0.4375)?, GaussianData { mean: array![0.0], variance: 1.0 });
+/// let denoiser = WithoutStep { denoiser: ExactDenoiser::new(&schedule, &data), t: 1 };
+/// let noise = [1.0, 2.0].map(|t| denoiser.predict(array![[2.0]].view(), t).eps[(0, 0)]);
+/// assert!(noise[0] == 0.0 && (noise[1] - 1.6).abs() < 1e-12);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct WithoutStep<D> {
+    /// The denoiser at all other times.
+    pub denoiser: D,
+    /// The step at which it is not called.
+    pub t: usize,
+}
+
+impl<D: Denoiser> Denoiser for WithoutStep<D> {
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
+        if t == self.t as f64 {
+            return Prediction { eps: Array2::zeros(x_t.dim()), variance: None };
+        }
+        self.denoiser.predict(x_t, t)
+    }
+}
+
 /// Data whose posterior mean E[x_0 | x_t] is known in closed form.
 pub trait PosteriorMean {
     /// E[x_0 | x_t] for one point x_t = `signal` · x_0 + √`variance` · ε of D coordinates.

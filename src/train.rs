@@ -5,6 +5,7 @@ use crate::{
     denoiser::{Denoiser, Prediction},
     error::check,
     forward::{diffuse_each, standard_normal},
+    metrics::relative_noise,
     network::{AdamWConfig, Float, Learner, LearnerConfig, Mlp, MlpConfig},
     objective::{Batch, Objective, TrainingLoss},
     reverse::{eps_from_mean, interpolated_variance, split_mean_log_variance},
@@ -178,6 +179,25 @@ impl<'a, F: Float> Trainer<'a, F> {
     pub fn gradient(&mut self, x_0: &Array2<f64>, rng: &mut impl Rng) -> Vec<F> {
         loss_and_gradient(self.schedule, &self.loss, &mut self.learner, x_0, rng);
         self.learner.gradient().to_vec()
+    }
+
+    /// The noise of one batch's gradient, relative to its mean, over so many batches of `draw`: [`relative_noise`].
+    ///
+    /// # Formula
+    /// E‖g − E g‖²/‖E g‖²
+    pub fn gradient_noise<R: Rng>(
+        &mut self,
+        batches: usize,
+        rng: &mut R,
+        mut draw: impl FnMut(usize, &mut R) -> Array2<f64>,
+    ) -> f64 {
+        let mut gradients = Array2::zeros((batches, self.network().parameters().len())); // (batches, parameters)
+        for mut row in gradients.rows_mut() {
+            let x_0 = draw(self.config.batch, rng);
+            let gradient = self.gradient(&x_0, rng);
+            row.iter_mut().zip(gradient).for_each(|(entry, gradient)| *entry = gradient.as_f64());
+        }
+        relative_noise(&gradients)
     }
 
     /// Stops here, even before the last step of the configuration.

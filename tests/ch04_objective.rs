@@ -6,13 +6,15 @@ use common::{assert_all_close, assert_close, assert_relative, rng};
 use ddpm::{
     bound::denoising_term,
     data::{Dataset, DatasetName},
-    denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction, known_posterior_mean},
+    denoiser::{
+        Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction, WithoutStep, known_posterior_mean,
+    },
     forward::{diffuse, standard_normal},
     gaussian::{DiagonalGaussian, entropy, kl_divergence, log_density},
     metrics::{mean, standard_error},
     objective::{
-        denoising_loss, eps_weight, irreducible_loss, kl_constant, mean_matching, mean_matching_by_eps,
-        mean_matching_without_x_0, simple_loss, weighted_loss,
+        denoising_loss, eps_weight, irreducible_loss, kl_constant, losses_at_each_t, mean_matching,
+        mean_matching_by_eps, mean_matching_without_x_0, simple_loss, weighted_loss,
     },
     posterior::posterior_mean,
     reverse::{
@@ -22,6 +24,7 @@ use ddpm::{
     schedule::{Schedule, ScheduleName},
 };
 use ndarray::{Array2, ArrayView2, array};
+use ndarray_rand::rand::rngs::StdRng;
 
 /// A denoiser that is wrong in a smooth way: its loss is neither 0 nor that of the exact one.
 struct Wrong;
@@ -321,6 +324,36 @@ fn no_denoiser_beats_the_exact_one() {
     }
 }
 // ANCHOR_END: no_denoiser_beats_the_exact_one
+
+#[test]
+fn losses_at_each_t_are_one_row_of_fresh_points_a_step() {
+    let schedule = Schedule::linear(10, 1e-2, 0.3).unwrap();
+    let draw = |rng: &mut StdRng| standard_normal::<f64>(3000, 2, rng);
+    let losses = losses_at_each_t(&schedule, &Wrong, draw, &mut rng(10));
+    let mut generator = rng(10);
+    for t in 1..=10 {
+        let x_0 = draw(&mut generator);
+        let expected = denoising_loss(&schedule, &Wrong, &x_0, t, &mut generator);
+        assert_eq!(losses.row(t - 1).to_owned(), expected / 2.0, "t = {t}, per coordinate");
+    }
+    // x_0 ~ N(0, I): the exact denoiser leaves ᾱ_t
+    let data = GaussianData { mean: array![0.0, 0.0], variance: 1.0 };
+    let losses = losses_at_each_t(&schedule, &ExactDenoiser::new(&schedule, &data), draw, &mut rng(11));
+    for (t, losses) in (1..).zip(losses.rows()) {
+        let error = standard_error(losses);
+        assert_close(&format!("t = {t}: ᾱ_t"), mean(losses), schedule.alpha_bar(t), 4.5 * error);
+    }
+}
+
+#[test]
+fn a_denoiser_without_a_step_is_silent_there_alone() {
+    let x = standard_normal::<f64>(5, 2, &mut rng(12));
+    let without = WithoutStep { denoiser: Wrong, t: 3 };
+    for t in [1.0, 2.0, 2.999, 4.0] {
+        assert_eq!(without.predict(x.view(), t), Wrong.predict(x.view(), t), "t = {t}");
+    }
+    assert_eq!(without.predict(x.view(), 3.0), Prediction { eps: Array2::zeros((5, 2)), variance: None });
+}
 
 #[test]
 fn the_exact_denoiser_knows_the_times_between_two_steps() {

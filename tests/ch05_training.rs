@@ -26,7 +26,7 @@ use ddpm::{
     train::{NetworkDenoiser, TrainConfig, Trainer},
 };
 use ndarray::{Array1, Array2, Axis, array};
-use ndarray_rand::rand::Rng;
+use ndarray_rand::rand::{Rng, rngs::StdRng};
 
 const OBJECTIVES: [Objective; 4] =
     [Objective::Simple, Objective::Weighted, Objective::MeanLogVariance, Objective::Hybrid];
@@ -511,4 +511,23 @@ fn relative_noise_is_what_it_says() {
     let few = Array2::from_shape_simple_fn((4, 50_000), || 1.0 + other.random_range(-1.0..1.0));
     // variance 1/3 over 1², from four draws only: without taking the noise out it would be 0.31
     assert_relative("few draws", relative_noise(&few), 1.0 / 3.0, 0.02);
+}
+
+#[test]
+fn the_noise_of_a_gradient_is_that_of_fresh_batches_at_one_network() {
+    let schedule = Schedule::linear_scaled(50).unwrap();
+    let config = TrainConfig { steps: 10, batch: 16, ..TrainConfig::default() };
+    let mut trainer = Trainer::<f32>::new(&schedule, config, &mut rng(24)).unwrap();
+    let draw = |batch, rng: &mut StdRng| standard_normal::<f64>(batch, 2, rng);
+    let noise = trainer.gradient_noise(5, &mut rng(25), draw);
+    let mut generator = rng(25);
+    let rows: Vec<Vec<f64>> = (0..5)
+        .map(|_| {
+            let x_0 = draw(16, &mut generator);
+            trainer.gradient(&x_0, &mut generator).into_iter().map(f64::from).collect()
+        })
+        .collect();
+    let gradients = Array2::from_shape_vec((5, rows[0].len()), rows.concat()).unwrap();
+    assert_eq!(noise, relative_noise(&gradients));
+    assert!(noise > 0.0, "a small batch has noise, got {noise}");
 }

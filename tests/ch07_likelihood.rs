@@ -7,7 +7,8 @@ use ddpm::{
     bound::{
         Bins, Model, bin_log_probability, bits_with_error, decoding_error, discretized_bound,
         exact::{
-            BoundDecomposition, QuantizedDistribution, discrete_entropy, last_step, prior_step, reverse_step,
+            DiscreteData, Ledger, MeasuredBound, blocks, discrete_entropy, last_step, prior_step,
+            reverse_step,
         },
         progressive_rates, quantize,
     },
@@ -141,6 +142,7 @@ fn discrete_entropy_is_the_mean_of_minus_ln_p_over_rounded_samples() {
         let probability =
             |x: &ndarray::ArrayView1<f64>| table.probabilities()[(bins.index(x[0]), bins.index(x[1]))];
         let surprise: Array1<f64> = x_0.rows().into_iter().map(|x| -probability(&x).ln()).collect();
+        assert_eq!(table.negative_log_probability(&x_0), surprise, "{name}: −ln P of each point");
         let tolerance = 4.0 * standard_error(surprise.view());
         assert_close(
             &format!("{name}: −Σ P ln P against the mean of −ln P"),
@@ -237,6 +239,20 @@ fn decoding_error_of_the_exact_denoiser_is_what_x_t_does_not_tell() {
 // ANCHOR_END: decoding_error_is_that_of_the_guessed_x_0
 
 #[test]
+fn a_model_s_decoding_rmse_is_the_root_of_its_mean_error() {
+    let schedule = chain(10);
+    let model = Model { clip: Some(0.6), ..Model::new(&schedule, Doubtful(None), FixedVariance::Beta) };
+    let (x_0, x_t) = (array![[0.5, -1.0], [2.0, 0.25]], array![[0.1, -0.7], [1.3, 0.4]]);
+    for t in [1, 5, 10] {
+        let alpha_bar = schedule.alpha_bar(t);
+        let guess = |x: f64| (x - (1.0 - alpha_bar).sqrt() * 0.5 * x) / alpha_bar.sqrt();
+        let squares = x_0.iter().zip(&x_t).map(|(x_0, &x_t)| (x_0 - guess(x_t).clamp(-0.6, 0.6)).powi(2));
+        let expected = (squares.sum::<f64>() / 4.0).sqrt();
+        assert_relative(&format!("t = {t}"), model.decoding_rmse(&x_0, &x_t, t), expected, 1e-12);
+    }
+}
+
+#[test]
 fn rates_add_up_from_the_prior_down() {
     assert_eq!(progressive_rates(&[100.0, 10.0, 4.0, 1.0]), [115.0, 15.0, 5.0, 1.0]);
 }
@@ -277,6 +293,20 @@ fn the_tails_lie_in_the_outer_bins() {
     let table = QuantizedDistribution::of(&Density::Mixture(one), Bins::new(3.0, 61)).unwrap();
     // the last bin of x begins at 2.95, half a deviation below the mean: Φ(½)
     assert_close("P of the last column", table.probabilities().row(60).sum(), 0.691_462_461, 1e-9);
+    // of y, ±2.95 are 29.5 deviations off
+    assert_close("P of the edge of the box", table.tails(), 0.691_462_461, 1e-9);
+    let corners = array![[9.0, 9.0], [-9.0, 0.0], [0.0, 0.0], [0.0, 0.0]];
+    let points = DiscreteData::of(&Density::Empirical(Empirical::new(corners)), Bins::new(3.0, 13)).unwrap();
+    assert_eq!(points.tails(), 0.5, "a corner counts once");
+    assert_eq!([0.0, 0.3].map(|least| points.occupied(least)), [3.0 / 169.0, 1.0 / 169.0]);
+}
+
+#[test]
+fn a_table_samples_rounded_points() {
+    let (name, table) = (DatasetName::Checkerboard, table(DatasetName::Checkerboard, 20));
+    let expected = quantize(table.bins(), &dataset(name).sample(50, &mut rng(8)));
+    assert_eq!(table.sample(50, &mut rng(8)), expected);
+    assert_eq!(table.density(), dataset(name).density());
 }
 
 #[test]
@@ -374,6 +404,59 @@ fn the_measured_terms_are_those_of_the_ledger() {
             assert_close(&format!("{name}, {variance}: bound"), bits, entropy + gap, 4.5 * error);
         }
     }
+}
+
+#[test]
+fn a_measured_bound_holds_what_sampling_and_quadrature_say_in_bits() {
+    let (schedule, table) = (chain(12), table(DatasetName::Mixture, 64));
+    let denoiser = ExactDenoiser::new(&schedule, &table);
+    let model = Model::new(&schedule, denoiser, FixedVariance::Posterior);
+    let mut watched = 0;
+    let bound = MeasuredBound::of(&model, &table, 400, f64::INFINITY, &mut rng(9), || watched += 1);
+    assert_eq!(watched, 13, "one call for every term");
+
+    let mut generator = rng(9);
+    let x_0 = table.sample(400, &mut generator);
+    let terms = discretized_bound(&model, &x_0, table.bins(), &mut generator);
+    let (bits, error) = bits_with_error(&terms, 2);
+    assert_close("the bound", bound.sum().mean, bits, 1e-12);
+    assert_close("its error", bound.sum().standard_error, error, 1e-12);
+    assert_eq!(bound.sum().draws, 400);
+    let middle: Array1<f64> = (0..400).map(|i| (3..=7).map(|t| terms[(i, t)]).sum::<f64>()).collect();
+    assert_close("L_3 … L_7", bound.measured(3..=7).mean, mean(middle.view()) / (2.0 * LN_2), 1e-12);
+
+    let ledger = Ledger::of(&model, &table, f64::INFINITY, || ());
+    let bits = |nats: f64| nats / (2.0 * LN_2);
+    assert_close("entropy + gap", bound.predicted(), bits(table.entropy() + ledger.gap.sum()), 1e-12);
+    let (terms, gap) = (&ledger.terms, &ledger.gap);
+    let [term, information, waste] = bound.ledger.sums(3..=7);
+    let by_hand = |of: &dyn Fn(usize) -> f64| bits((3..=7).map(of).sum());
+    assert_close("terms of a block", term, by_hand(&|t| terms[t]), 1e-12);
+    assert_close("information of a block", information, by_hand(&|t| terms[t] - gap[t]), 1e-12);
+    assert_close("gap of a block", waste, by_hand(&|t| gap[t]), 1e-12);
+
+    let large: Vec<_> = bound.terms_above(0.05).collect();
+    let expected: Vec<usize> = (0..12).filter(|&t| bits(terms[t]) > 0.05).collect();
+    assert_eq!(large.iter().map(|term| term.0).collect::<Vec<_>>(), expected);
+    assert!(0 < expected.len() && expected.len() < 12, "some terms, not all: {expected:?}");
+    for (t, predicted, measured) in large {
+        assert_close(&format!("L_{t}"), predicted, bits(terms[t]), 1e-12);
+        assert_eq!(measured, bound.measured(t..=t));
+    }
+}
+
+#[test]
+fn blocks_hold_every_entry_once() {
+    for steps in [1, 2, 3, 20, 21, 100, 200] {
+        let blocks = blocks(steps);
+        let (last, inner) = blocks.split_last().unwrap();
+        assert_eq!(*last, ("the bound".to_owned(), 0..=steps));
+        let entries: Vec<usize> = inner.iter().flat_map(|(_, block)| block.clone()).collect();
+        assert_eq!(entries, (0..=steps).collect::<Vec<_>>(), "T = {steps}");
+    }
+    let names: Vec<String> = blocks(200).into_iter().map(|(name, _)| name).collect();
+    let inner = ["L_0", "L_1", "L_2 … L_4", "L_5 … L_19", "L_20 … L_99", "L_100 … L_199"];
+    assert_eq!(names, [&inner[..], &["L_T", "the bound"]].concat());
 }
 
 /// N(0, 1) on both axes, on bins so fine that rounding adds 10⁻⁴ to its variance.

@@ -4,12 +4,13 @@ mod common;
 
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
-    data::GaussianMixture,
+    data::{Dataset, DatasetName, GaussianMixture},
     forward::standard_normal,
     gaussian::{kl_divergence, log_density},
     metrics::{
-        Moments, covariance, coverage, excess_kurtosis, largest, largest_difference, median_distance,
-        mmd_squared, paired_errors, partial_correlation, precision, quantile, row_distances,
+        Estimate, Judge, Moments, Quality, StandardError, covariance, coverage, distance_over_floor,
+        excess_kurtosis, geometric_mean, largest, largest_difference, largest_rise, mean, median_distance,
+        mmd_squared, paired_errors, paired_moments, partial_correlation, precision, quantile, row_distances,
         sliced_wasserstein, standard_error,
     },
 };
@@ -265,4 +266,127 @@ fn the_divergence_of_a_mixture_from_the_standard_normal() {
         measured,
         4.0 * standard_error(ratios.view()),
     );
+}
+
+#[test]
+fn a_geometric_mean_is_the_root_of_a_product() {
+    let values = array![[0.5, 3.0, 1.25], [2.0, 0.1, 7.0]];
+    assert_relative("geometric mean", geometric_mean(&values), values.product().powf(1.0 / 6.0), 1e-12);
+    assert!(geometric_mean(&Array1::<f64>::zeros(0)).is_nan());
+}
+
+#[test]
+fn the_largest_rise_is_negative_where_all_falls_and_hides_no_nan() {
+    assert_eq!(largest_rise([1.0, 4.0, 3.0, 8.0, -20.0]), 5.0);
+    assert_eq!(largest_rise([5.0, 3.0, 2.5, 0.0]), -0.5);
+    assert_eq!(largest_rise([7.0]), f64::NEG_INFINITY);
+    for values in [[f64::NAN, 1.0, 2.0], [1.0, f64::NAN, 0.5], [1.0, 2.0, f64::NAN]] {
+        assert!(largest_rise(values).is_nan(), "{values:?}");
+    }
+}
+
+#[test]
+fn paired_moments_are_those_of_each_set_and_err_as_their_difference_scatters() {
+    let pair = |seed: u64| {
+        let rng = &mut rng(seed);
+        let shared = 10.0 * standard_normal::<f64>(200, 2, rng);
+        [(); 2].map(|()| &shared + &standard_normal::<f64>(200, 2, rng))
+    };
+    let [a, b] = pair(0);
+    let moments = paired_moments(&a, &b);
+    let names: Vec<&str> = moments.iter().map(|moment| moment.0.as_str()).collect();
+    assert_eq!(names, ["mean 1", "mean 2", "covariance 11", "covariance 12", "covariance 22"]);
+    let of_a = [mean(a.column(0)), mean(a.column(1))];
+    assert_close("mean 2 of a", moments[1].1, of_a[1], 1e-12);
+    let product: f64 = a.rows().into_iter().map(|x| (x[0] - of_a[0]) * (x[1] - of_a[1])).sum();
+    assert_relative("covariance 12 of a", moments[3].1, product / 199.0, 1e-12);
+    assert_close("covariance 22 of b", moments[4].2, b.column(1).var(1.0), 1e-10);
+    for which in 0..5 {
+        let differences = (1..300).map(|seed| {
+            let [a, b] = pair(seed);
+            let moment = &paired_moments(&a, &b)[which];
+            moment.1 - moment.2
+        });
+        let scatter = differences.collect::<Array1<f64>>().std(1.0);
+        assert_relative(names[which], moments[which].3.value(), scatter, 0.3);
+        assert_eq!(moments[which].3, StandardError::from(moments[which].3.value()).drawn(200));
+    }
+}
+
+#[test]
+fn estimates_differ_and_stratify_by_the_squares_of_their_errors() {
+    let (a, b) = (Estimate::of([1.0, 3.0, 5.0]), Estimate::of([10.0, 14.0]));
+    let difference = b - a;
+    // s² = 4 over 3 and 8 over 2
+    assert_close("difference", difference.mean, 9.0, 1e-15);
+    assert_close("its error", difference.standard_error, f64::sqrt(4.0 / 3.0 + 4.0), 1e-15);
+    assert_eq!(difference.draws, 2, "known as well as the one of fewer draws");
+    assert_eq!(StandardError::from(a), StandardError::from(a.standard_error).drawn(3));
+
+    // strata of means 2, 100 and −60: how they differ is no chance
+    let strata = array![[1.0, 3.0], [104.0, 96.0], [-60.0, -60.0]];
+    let all = Estimate::stratified(&strata);
+    assert_close("mean over the strata", all.mean, 14.0, 1e-13);
+    // standard errors of the rows' means 1, 4 and 0
+    assert_close("its error", all.standard_error, 17f64.sqrt() / 3.0, 1e-13);
+    let repeated = (0..2000).map(|seed| {
+        let noise: Array2<f64> = standard_normal(3, 5, &mut rng(seed));
+        Estimate::stratified(&(noise + &array![[1.0], [50.0], [-7.0]])).mean
+    });
+    assert_relative("scatter", repeated.collect::<Array1<f64>>().std(1.0), 1.0 / 15f64.sqrt(), 0.1);
+}
+
+#[test]
+fn a_floor_that_is_measured_on_the_way_is_that_of_a_judge() {
+    let data = Dataset::named(DatasetName::Gaussians8, "").unwrap();
+    let shifted = |seed: u64| data.sample(400, &mut rng(seed)) + 0.5;
+    let mut seeds = 100..;
+    let ratio = distance_over_floor(&data, 400, 30, &mut rng(1), |_| shifted(seeds.next().unwrap()));
+    let judge = Judge::new(&data, 400, 60, &mut rng(2));
+    let judged = judge.of(&(200..230).map(shifted).collect::<Vec<_>>(), &mut rng(3));
+    assert_relative("over the floor", ratio, judged.mean, 0.15);
+    // one draw, by hand: it comes first, then fresh points, then further ones
+    let (drawn, mut generator) = (shifted(7), rng(4));
+    let [fresh, further] = [(); 2].map(|()| data.sample(400, &mut generator));
+    let expected = sliced_wasserstein(&fresh, &drawn, 64) / sliced_wasserstein(&fresh, &further, 64);
+    assert_eq!(distance_over_floor(&data, 400, 1, &mut rng(4), |_| drawn.clone()), expected);
+}
+
+#[test]
+fn quality_scores_samples_as_each_metric_does_alone() {
+    let data = Dataset::named(DatasetName::Mixture, "").unwrap();
+    let (count, few) = (1200, 1000); // three metrics take the first thousand
+    let quality = Quality::new(&data, count, 1, &mut rng(5));
+    let (mut generator, mut scores) = (rng(5), Vec::new());
+    let [a, b] = [(); 2].map(|()| data.sample(few, &mut generator));
+    let bandwidth = median_distance(&a, &b);
+    let first = |x: &Array2<f64>| x.select(ndarray::Axis(0), &(0..few).collect::<Vec<_>>());
+    let mut score = |a: &Array2<f64>, b: &Array2<f64>| {
+        let (few_a, few_b) = (first(a), first(b));
+        let of_few = [coverage(&few_a, &few_b, 5), precision(&few_a, &few_b, 5)];
+        scores.push([
+            sliced_wasserstein(a, b, 64),
+            mmd_squared(&few_a, &few_b, bandwidth),
+            of_few[0],
+            of_few[1],
+        ]);
+    };
+    let [a, b] = [(); 2].map(|()| data.sample(count, &mut generator));
+    score(&a, &b);
+    let drawn = [data.sample(count, &mut rng(6)) * 1.2, data.sample(count, &mut rng(7)) * 1.2];
+    let mut generator = rng(8);
+    drawn.iter().for_each(|drawn| score(&data.sample(count, &mut generator), drawn));
+
+    let unit = scores[0][0];
+    assert_eq!(quality.floor().means(), [1.0, scores[0][1], scores[0][2], scores[0][3]]);
+    assert_eq!(quality.judge().floor().mean, unit, "in the data's units");
+    let measured = quality.of(&drawn, &mut rng(8));
+    for (i, name) in ["distance", "MMD²", "coverage", "precision"].into_iter().enumerate() {
+        let expected = (scores[1][i] + scores[2][i]) / if i == 0 { 2.0 * unit } else { 2.0 };
+        assert_close(name, measured.means()[i], expected, 1e-12);
+    }
+    let judged = quality.judge().of(&drawn, &mut rng(8));
+    assert_close("the judge over the same floor", judged.mean, measured.distance.mean, 1e-12);
+    let less = measured - quality.floor();
+    assert_close("precision is lost", less.precision.mean, measured.precision.mean - scores[0][3], 1e-15);
 }

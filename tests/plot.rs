@@ -2,9 +2,9 @@
 
 use ddpm_page::{
     Error,
-    plot::{BLACK, Figure, Heatmap, Panel, Series, curve, pairs, save_gif},
+    plot::{BLACK, Figure, Heatmap, Panel, Series, curve, film_frame, pairs, save_gif},
 };
-use ndarray::Array2;
+use ndarray::{Array2, array};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 use rand_distr::StandardNormal;
 use std::{collections::HashSet, fs, io::Cursor};
@@ -242,6 +242,17 @@ fn a_histogram_is_a_density() {
     let histogram = format!("{:?}", Series::histogram("", values, 2, (0.0, 1.0)));
     // Three and two of six values in bins of width 1/2: 3/6/0.5 = 1 and 2/6/0.5 = 2/3; the 5 lies outside.
     assert!(histogram.contains("[(0.25, 1.0), (0.75, 0.6666666666666666)]"), "{histogram}");
+}
+
+#[test]
+fn a_film_frame_is_a_square_without_a_title() {
+    let frame = |points| film_frame("t = 7", &points, 3.0);
+    let one = frame(array![[0.5, 0.5]]);
+    let (width, height, _) = decode_png(&one.to_png().unwrap());
+    assert_eq!((width, height), (640, 640), "two pixels for one");
+    let svg = one.to_svg().unwrap();
+    assert!(svg.contains("t = 7"));
+    assert_eq!(frame(array![[0.5, 0.5], [9.0, 9.0]]).to_svg().unwrap(), svg, "what lies outside is left out");
 }
 
 #[test]

@@ -307,7 +307,7 @@ fn run(common: &Common, table: Checks) -> ddpm_page::Result<()> {
     chapter.checks(table);
     chapter.table(Table::new("Steps", "t", ["β"]).row("1", [1e-4]));
     let frame = |t: i32| Figure::new("").panel(Panel::new("").points("", [(f64::from(t), 0.0)]));
-    chapter.figure(&frame(0), "step")?;
+    chapter.plot("", Panel::new("").points("", [(0.0, 0.0)]), "step")?;
     chapter.gif(&[frame(0), frame(1)], 100, "steps")?;
     chapter.finish()
 }

@@ -420,6 +420,23 @@ fn only_the_method_that_says_so_draws_with_a_learned_variance() {
     assert!(largest_difference(&draw(Sampler::Learned), &expected) > 0.01, "the two differ");
 }
 
+#[test]
+fn a_still_step_leaves_x_t_as_it_is_and_the_generator_as_any_step_does() {
+    let schedule = ScheduleName::Linear.schedule(20).unwrap();
+    let mut steps = ancestral(&schedule, FixedVariance::Beta, Some(1.0));
+    let x_t = standard_normal::<f64>(20, 1, &mut rng(38));
+    let (mut x_1, mut all) = (x_t.clone(), rng(39));
+    sample(&steps, &Tanh, x_t.clone(), &mut all, |t, x| {
+        if t == 1 {
+            x_1.assign(x);
+        }
+    });
+    steps[19] = Step::still(1);
+    let mut without = rng(39);
+    assert_eq!(sample(&steps, &Tanh, x_t, &mut without, |_, _| ()), x_1);
+    assert_eq!(without, all, "the generators");
+}
+
 /// Predicts tanh(x_t), and no variance.
 struct Tanh;
 

@@ -57,6 +57,11 @@ pub struct Model<'a, D> {
 }
 
 impl<'a, D: Denoiser> Model<'a, D> {
+    /// A model that clips nothing.
+    pub fn new(schedule: &'a Schedule, denoiser: D, variance: FixedVariance) -> Self {
+        Model { schedule, denoiser, variance, clip: None }
+    }
+
     /// The model without its denoiser: what turns a prediction into p_θ(x_{t−1} | x_t).
     pub fn process(&self) -> ReverseProcess<'a> {
         ReverseProcess { schedule: self.schedule, variance: self.variance, clip: self.clip }

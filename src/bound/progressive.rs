@@ -1,7 +1,9 @@
 //! Progressive decoding: how good the guess of x_0 is after so many bits.
 
 use crate::{
-    denoiser::Prediction,
+    bound::Model,
+    denoiser::{Denoiser, Prediction},
+    metrics::mean,
     reverse::{ReverseProcess, predict_x_0},
 };
 use ndarray::{Array1, Array2, Axis};
@@ -69,3 +71,25 @@ pub fn decoding_error(
     squares.sum_axis(Axis(1)) / x_0.ncols() as f64 // (N)
 }
 // ANCHOR_END: decoding_error
+
+impl<D: Denoiser> Model<'_, D> {
+    /// The root of the mean [`decoding_error`] of some points: how far the receiver of `x_t` is off x_0 in a coordinate.
+    ///
+    /// Source: Ho et al. 2020, §4.3. `x_t` is a draw from q(x_t | x_0). Shapes: both (N, D).
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::{bound::Model, denoiser::{ExactDenoiser, GaussianData}, reverse::FixedVariance, schedule::Schedule};
+    /// use ndarray::array;
+    ///
+    /// let (schedule, data) = (Schedule::linear(2, 0.36, 0.4375)?, GaussianData { mean: array![0.0], variance: 1.0 });
+    /// let (denoiser, variance) = (ExactDenoiser::new(&schedule, &data), FixedVariance::Beta); // x̂_0 = 0.6 x_2
+    /// let model = Model { schedule: &schedule, denoiser, variance, clip: None };
+    /// let error = model.decoding_rmse(&array![[3.0], [-4.0]], &array![[0.0], [0.0]], 2);
+    /// assert!((error - 12.5_f64.sqrt()).abs() < 1e-12); // √((3² + 4²)/2)
+    /// # Ok::<(), ddpm::Error>(())
+    /// ```
+    pub fn decoding_rmse(&self, x_0: &Array2<f64>, x_t: &Array2<f64>, t: usize) -> f64 {
+        mean(decoding_error(&self.process(), &self.predict(x_t, t), x_0, x_t, t).view()).sqrt()
+    }
+}

@@ -1,9 +1,10 @@
 //! Distances beside their floor: how far samples lie from data, and how far the data lies from itself.
 
-use super::{mean, sliced_wasserstein, standard_error};
+use super::{StandardError, mean, sliced_wasserstein, standard_error};
 use crate::data::Dataset;
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::Rng;
+use std::ops::Sub;
 
 /// A mean of several draws, and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,19 +13,61 @@ pub struct Estimate {
     pub mean: f64,
     /// The standard error of the mean, √(s²/N); not a number for a single draw.
     pub standard_error: f64,
+    /// The number of draws N.
+    pub draws: usize,
 }
 
 impl Estimate {
     /// The mean of `values`, and its standard error.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let values: Array1<f64> = values.into_iter().collect();
-        Estimate { mean: mean(values.view()), standard_error: standard_error(values.view()) }
+        Estimate {
+            mean: mean(values.view()),
+            standard_error: standard_error(values.view()),
+            draws: values.len(),
+        }
+    }
+
+    /// The mean over strata of equal weight, such as the times t: row i of `values` has the independent draws of stratum i.
+    ///
+    /// # Formula
+    /// Standard error √(Σ_i s_i²/N)/I
+    ///
+    /// where s_i² is the variance of the N draws of stratum i, and I the number of strata: how the strata differ is no chance.
+    pub fn stratified(values: &Array2<f64>) -> Self {
+        let squares: f64 = values.rows().into_iter().map(|row| standard_error(row).powi(2)).sum();
+        Estimate {
+            mean: mean(values.rows().into_iter().map(mean).collect::<Array1<f64>>().view()),
+            standard_error: squares.sqrt() / values.nrows() as f64,
+            draws: values.len(),
+        }
     }
 
     /// Both numbers, each less or more by one factor: a change of unit.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
-        Estimate { mean: factor * self.mean, standard_error: factor.abs() * self.standard_error }
+        Estimate { mean: factor * self.mean, standard_error: factor.abs() * self.standard_error, ..self }
+    }
+}
+
+impl Sub for Estimate {
+    type Output = Estimate;
+
+    /// The difference of two independent estimates: the squares of their standard errors add. It is known as well as the one of
+    /// fewer draws.
+    fn sub(self, other: Self) -> Self {
+        Estimate {
+            mean: self.mean - other.mean,
+            standard_error: self.standard_error.hypot(other.standard_error),
+            draws: self.draws.min(other.draws),
+        }
+    }
+}
+
+impl From<Estimate> for StandardError {
+    /// The standard error of an estimate, with the limit of so few draws.
+    fn from(estimate: Estimate) -> Self {
+        StandardError::from(estimate.standard_error).drawn(estimate.draws)
     }
 }
 
@@ -70,6 +113,16 @@ impl<'a> Judge<'a> {
         Judge { data, count, floor }
     }
 
+    /// A judge whose floor is known already.
+    pub(super) fn with_floor(data: &'a Dataset, count: usize, floor: Estimate) -> Self {
+        Judge { data, count, floor }
+    }
+
+    /// The number of points in the samples that it judges.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// The distance of the data from itself, in the data's units.
     pub fn floor(&self) -> Estimate {
         self.floor
@@ -85,7 +138,16 @@ impl<'a> Judge<'a> {
         sliced_wasserstein(&fresh, drawn, Self::DIRECTIONS) / self.floor.mean
     }
 
-    /// The mean distance of `draws` samples from fresh data, over the floor.
+    /// The mean distance of samples from fresh data, over the floor.
+    ///
+    /// # Panics
+    /// As [`distance`](Self::distance).
+    #[track_caller]
+    pub fn of(&self, drawn: &[Array2<f64>], rng: &mut impl Rng) -> Estimate {
+        Estimate::of(drawn.iter().map(|drawn| self.distance(drawn, rng)))
+    }
+
+    /// The mean distance of `draws` samples from fresh data, over the floor: each is judged before the next is drawn.
     ///
     /// # Panics
     /// As [`distance`](Self::distance).
@@ -102,4 +164,45 @@ impl<'a> Judge<'a> {
         };
         Estimate::of((0..draws).map(distance))
     }
+}
+
+/// How far samples lie from a data set, over the distance of the data set from itself, where both are measured on the way: for
+/// each of `draws` samples, `count` fresh points of the data are compared with it and with as many further points of the data.
+///
+/// The two distances share their fresh points, so that some of their scatter cancels; a [`Judge`] measures the floor once, for
+/// many samples.
+///
+/// # Formula
+/// Σ SW(fresh, drawn)/Σ SW(fresh, further), sums over the draws
+///
+/// # Panics
+/// As [`Judge::distance`].
+///
+/// # Example
+/// ```
+/// use ddpm::{data::{Dataset, DatasetName}, metrics::distance_over_floor};
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let data = Dataset::named(DatasetName::Gaussians8, "")?;
+/// let mut rng = StdRng::seed_from_u64(0);
+/// let of_shifted = distance_over_floor(&data, 500, 5, &mut rng, |rng| data.sample(500, rng) + 1.0);
+/// assert!(of_shifted > 5.0);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+#[track_caller]
+pub fn distance_over_floor<R: Rng>(
+    data: &Dataset,
+    count: usize,
+    draws: usize,
+    rng: &mut R,
+    mut draw: impl FnMut(&mut R) -> Array2<f64>,
+) -> f64 {
+    let (mut distance, mut floor) = (0.0, 0.0);
+    for _ in 0..draws {
+        let drawn = draw(rng);
+        let [fresh, further] = [(); 2].map(|()| data.sample(count, rng));
+        distance += sliced_wasserstein(&fresh, &drawn, Judge::DIRECTIONS);
+        floor += sliced_wasserstein(&fresh, &further, Judge::DIRECTIONS);
+    }
+    distance / floor
 }

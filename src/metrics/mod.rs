@@ -4,17 +4,19 @@ mod coverage;
 mod distance;
 mod judge;
 mod moments;
+mod quality;
 mod standard_error;
 
 use ndarray::ArrayView1;
 
 pub use coverage::{coverage, precision};
 pub use distance::{median_distance, mmd_squared, row_distances, sliced_wasserstein};
-pub use judge::{Estimate, Judge};
+pub use judge::{Estimate, Judge, distance_over_floor};
 pub use moments::{
-    Moments, covariance, excess_kurtosis, largest, largest_difference, mean, paired_errors,
-    partial_correlation, quantile, relative_noise, standard_error,
+    Moments, covariance, excess_kurtosis, geometric_mean, largest, largest_difference, largest_rise, mean,
+    paired_errors, paired_moments, partial_correlation, quantile, relative_noise, standard_error,
 };
+pub use quality::{Quality, Scores};
 pub use standard_error::StandardError;
 
 /// ‖a − b‖² of two points.

@@ -1,5 +1,6 @@
 //! Moments, correlations, quantiles.
 
+use super::StandardError;
 use ndarray::{Array, Array1, Array2, ArrayView1, Axis, Dimension};
 
 /// The mean of `values`; NaN where there are none.
@@ -10,6 +11,26 @@ pub fn mean(values: ArrayView1<f64>) -> f64 {
 /// The standard error of the mean of independent `values`: √(s²/N), with s² over N − 1.
 pub fn standard_error(values: ArrayView1<f64>) -> f64 {
     (values.var(1.0) / values.len() as f64).sqrt()
+}
+
+/// The geometric mean of positive `values`, the exponential of their logarithms' mean; NaN where there are none.
+///
+/// ```
+/// assert!((ddpm::metrics::geometric_mean(&ndarray::array![[1.0, 4.0], [16.0, 4.0]]) - 4.0).abs() < 1e-12);
+/// ```
+pub fn geometric_mean<D: Dimension>(values: &Array<f64, D>) -> f64 {
+    (values.mapv(f64::ln).sum() / values.len() as f64).exp()
+}
+
+/// The largest step up from a value to the next one: negative if they only fall. −∞ of fewer than two, and NaN if there is one.
+///
+/// ```
+/// assert_eq!(ddpm::metrics::largest_rise([3.0, 1.0, 1.5, -2.0]), 0.5);
+/// ```
+pub fn largest_rise(values: impl IntoIterator<Item = f64>) -> f64 {
+    let values: Vec<f64> = values.into_iter().collect();
+    let rises = values.windows(2).map(|pair| pair[1] - pair[0]);
+    rises.fold(f64::NEG_INFINITY, |a, b| if a.is_nan() || b <= a { a } else { b })
 }
 
 /// The largest |a − b| over all entries, and NaN if there is one: no NaN hides behind a maximum.
@@ -70,6 +91,36 @@ pub fn paired_errors(a: &Array2<f64>, b: &Array2<f64>) -> (Array1<f64>, Array2<f
         standard_error((products(&of_a) - products(&of_b)).view())
     });
     (mean_error, covariance_error)
+}
+
+/// Means and covariances of point sets that are drawn in pairs, row by row, from the same start: the name of each, `a`'s value, `b`'s,
+/// and the standard error of their difference, as [`paired_errors`] gives it.
+///
+/// ```
+/// use ndarray::array;
+///
+/// let (a, b) = (array![[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]], array![[1.0, 1.0], [2.0, 1.0], [3.0, 1.0]]);
+/// let moments = ddpm::metrics::paired_moments(&a, &b);
+/// let names: Vec<&str> = moments.iter().map(|moment| moment.0.as_str()).collect();
+/// assert_eq!(names, ["mean 1", "mean 2", "covariance 11", "covariance 12", "covariance 22"]);
+/// assert_eq!((moments[2].1, moments[2].2), (4.0, 1.0));
+/// ```
+///
+/// # Panics
+/// If the shapes differ.
+#[track_caller]
+pub fn paired_moments(a: &Array2<f64>, b: &Array2<f64>) -> Vec<(String, f64, f64, StandardError)> {
+    let (mean_error, covariance_error) = paired_errors(a, b);
+    let error = |value: f64| StandardError::from(value).drawn(a.nrows());
+    let [of_a, of_b] = [a, b].map(Moments::of);
+    let means =
+        (0..a.ncols()).map(|d| (format!("mean {}", d + 1), of_a.mean[d], of_b.mean[d], error(mean_error[d])));
+    let pairs = (0..a.ncols()).flat_map(|d| (d..a.ncols()).map(move |e| (d, e)));
+    let covariances = pairs.map(|at| {
+        let name = format!("covariance {}{}", at.0 + 1, at.1 + 1);
+        (name, of_a.covariance[at], of_b.covariance[at], error(covariance_error[at]))
+    });
+    means.chain(covariances).collect()
 }
 
 /// The values less their mean.

@@ -311,3 +311,44 @@ pub fn denoising_loss(
     simple_loss(&eps, &denoiser.predict(x_t.view(), t as f64).eps)
 }
 // ANCHOR_END: denoising_loss
+
+/// [`denoising_loss`] per coordinate at every t: row t − 1 has one value for each of the points that `draw` gives for t. (T, N)
+///
+/// The mean of all is L_simple, as training measures it; each row has points of its own.
+///
+/// # Example
+/// ```
+/// use ddpm::{denoiser::{ExactDenoiser, GaussianData}, forward::standard_normal, schedule::Schedule};
+/// use ddpm::{metrics::Estimate, objective::losses_at_each_t};
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let (schedule, mut rng) = (Schedule::linear(2, 0.36, 0.4375)?, StdRng::seed_from_u64(1)); // ᾱ = 1, 0.64, 0.36
+/// let data = GaussianData { mean: ndarray::array![0.0], variance: 1.0 }; // Var(ε | x_t) = ᾱ_t
+/// let exact = ExactDenoiser::new(&schedule, &data);
+/// let losses = losses_at_each_t(&schedule, &exact, |rng| standard_normal(5_000, 1, rng), &mut rng); // (2, 5000)
+/// let loss = Estimate::stratified(&losses);
+/// assert!((loss.mean - 0.5).abs() < 5.0 * loss.standard_error);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Panics
+/// If `draw` does not give the same number of points each time.
+#[track_caller]
+pub fn losses_at_each_t<R: Rng>(
+    schedule: &Schedule,
+    denoiser: &impl Denoiser,
+    mut draw: impl FnMut(&mut R) -> Array2<f64>,
+    rng: &mut R,
+) -> Array2<f64> {
+    let mut losses = Array2::zeros((schedule.steps(), 0));
+    for t in 1..=schedule.steps() {
+        let x_0 = draw(rng);
+        if t == 1 {
+            losses = Array2::zeros((schedule.steps(), x_0.nrows()));
+        }
+        assert_eq!(x_0.nrows(), losses.ncols(), "points at t = {t}, and at t = 1");
+        let loss = denoising_loss(schedule, denoiser, &x_0, t, rng) / x_0.ncols() as f64;
+        losses.row_mut(t - 1).assign(&loss);
+    }
+    losses
+}

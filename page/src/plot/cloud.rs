@@ -21,3 +21,8 @@ pub fn film_strip(title: &str, frames: &[(String, Array2<f64>)], limit: f64) -> 
         .columns(frames.len())
         .panel_size(180, 180)
 }
+
+/// One frame of a film of point sets, 320 pixels wide: for [`save_gif`](super::save_gif).
+pub fn film_frame(title: &str, points: &Array2<f64>, limit: f64) -> Figure {
+    Figure::new("").panel(points_panel(title, points, limit)).panel_size(320, 320)
+}

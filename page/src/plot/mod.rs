@@ -39,7 +39,7 @@ mod svg;
 mod trace;
 
 pub use animation::save_gif;
-pub use cloud::{film_strip, points_panel};
+pub use cloud::{film_frame, film_strip, points_panel};
 pub use figure::Figure;
 pub use heatmap::Heatmap;
 pub use palette::{BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION};
@@ -57,6 +57,15 @@ use ndarray::ArrayView2;
 pub fn curve((from, to): (f64, f64), count: usize, f: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
     let step = (to - from) / (count.max(2) - 1) as f64;
     (0..count).map(|i| from + step * i as f64).map(|x| (x, f(x))).collect()
+}
+
+/// The points (t, f(t)) of a curve over whole numbers: of a quantity that each step of a chain has.
+///
+/// ```
+/// assert_eq!(ddpm_page::plot::at_each(1..=3, |t| (t * t) as f64), [(1.0, 1.0), (2.0, 4.0), (3.0, 9.0)]);
+/// ```
+pub fn at_each(steps: impl IntoIterator<Item = usize>, mut f: impl FnMut(usize) -> f64) -> Vec<(f64, f64)> {
+    steps.into_iter().map(|t| (t as f64, f(t))).collect()
 }
 
 /// The rows of an array of points, shape (N, 2), as pairs (x, y) to plot; further columns are left out.

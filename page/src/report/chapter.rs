@@ -5,7 +5,7 @@ use super::{
     html::Page,
     text::{WIDTH, paint, print, width, wrap},
 };
-use crate::plot::{Figure, save_gif};
+use crate::plot::{Figure, Panel, save_gif};
 use crate::{Error, Result};
 use ddpm::{files::write_whole, metrics::StandardError};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -66,7 +66,7 @@ impl Common {
 /// A chapter that runs: it prints what it is given, keeps it for the book, and knows at its end whether all was ok.
 ///
 /// ```
-/// use ddpm_page::{plot::{Figure, Panel}, report::{Chapter, Common, Checks}};
+/// use ddpm_page::{plot::Panel, report::{Chapter, Common, Checks}};
 ///
 /// # fn main() -> ddpm_page::Result<()> {
 /// # let folder = tempfile::tempdir().unwrap();
@@ -75,7 +75,7 @@ impl Common {
 /// chapter.section("One step");
 /// chapter.say("A step keeps √(1−β) of x_{t−1} and adds noise of variance β.");
 /// chapter.checks(Checks::new("Variance after a step").close("Var x_t", 1.0, 1.0 - 0.02 + 0.02, 1e-12));
-/// chapter.figure(&Figure::new("").panel(Panel::new("").line("", [(0.0, 0.0), (1.0, 1.0)])), "step")?;
+/// chapter.plot("A step", Panel::new("").line("", [(0.0, 0.0), (1.0, 1.0)]), "step")?;
 /// chapter.finish()?; // an error if a row was not ok: the program exits with 1
 /// # Ok(())
 /// # }
@@ -214,6 +214,14 @@ impl Chapter {
         figure.save(&self.out, stem)?;
         self.mention(format!("{stem}.svg"));
         Ok(())
+    }
+
+    /// Draws one panel under a title to `stem.svg` and `stem.png` in the chapter's folder.
+    ///
+    /// # Errors
+    /// As [`figure`](Self::figure).
+    pub fn plot(&mut self, title: impl Into<String>, panel: Panel, stem: &str) -> Result<()> {
+        self.figure(&Figure::new(title).panel(panel), stem)
     }
 
     /// Draws figures to `stem.gif` in the chapter's folder, each shown for so many milliseconds.

@@ -85,6 +85,17 @@ impl Progress {
         })
     }
 
+    /// Starts to count up to `total`, one with each call: for functions that call back at every step.
+    ///
+    /// ```
+    /// let mut tick = ddpm_page::report::Progress::ticks("adding", 10);
+    /// (0..10).for_each(|_| tick());
+    /// ```
+    pub fn ticks(label: impl Into<String>, total: usize) -> impl FnMut() {
+        let mut progress = Self::new(label, total);
+        move || progress.advance(1)
+    }
+
     /// Says something beside the bar: the loss of a training run.
     pub fn note(&mut self, note: impl std::fmt::Display) {
         #[cfg(feature = "cli")]

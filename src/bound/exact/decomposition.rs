@@ -14,14 +14,15 @@ use super::{
     quadrature::{PER_DEVIATION, Posterior, QuadratureGrid},
 };
 use crate::{
-    bound::{Model, bin_log_probability, prior_term},
+    bound::{Model, bin_log_probability, bits_per_dim, prior_term},
     denoiser::Denoiser,
     forward::TransitionKernel,
     gaussian::{DiagonalGaussian, kl_divergence, log_density},
     posterior::{posterior_mean_coefficients, posterior_variance},
     schedule::Schedule,
 };
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, Axis, Slice};
+use std::ops::RangeInclusive;
 
 /// What each step of a model costs on known data, in nats; entry t − 1 is the step from x_t to x_{t−1}, entry T the prior.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +54,42 @@ impl BoundDecomposition {
         BoundDecomposition { terms: terms.into(), gap: gap.into() }
     }
 
-    /// The information that x_{t−1} adds about x_0, given x_t: I(x_0; x_{t−1} | x_t), at T I(x_0; x_T), and at 0 H(x_0 | x_1).
+    /// The bound's terms, their [`information`](Self::information) and the gap, each summed over a range of entries.
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::bound::exact::Ledger;
+    /// use ndarray::array;
+    ///
+    /// let ledger = Ledger { terms: array![1.0, 2.0, 0.5], gap: array![0.25, 0.5, 0.5] }; // T = 2
+    /// assert_eq!(ledger.sums(0..=1), [3.0, 2.25, 0.75]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the range ends beyond T.
+    #[track_caller]
+    pub fn sums(&self, steps: RangeInclusive<usize>) -> [f64; 3] {
+        [&self.terms, &self.information(), &self.gap]
+            .map(|entries| entries.slice_axis(Axis(0), Slice::from(steps.clone())).sum())
+    }
+
+    /// The same numbers in bits per dimension: the data are points of the plane.
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::bound::exact::Ledger;
+    /// use ndarray::array;
+    ///
+    /// let ledger = Ledger { terms: array![4.0, 2.0], gap: array![1.0, 0.0] * 2f64.ln() }; // T = 1
+    /// assert_eq!(ledger.bits_per_dim().gap, array![0.5, 0.0]);
+    /// ```
+    #[must_use]
+    pub fn bits_per_dim(&self) -> Ledger {
+        let [terms, gap] = [&self.terms, &self.gap].map(|nats| nats.mapv(|nats| bits_per_dim(nats, 2)));
+        Ledger { terms, gap }
+    }
+
+    /// What x_{t−1} says about x_0 that x_t did not: I(x_0; x_{t−1} | x_t), at T I(x_0; x_T), and at 0 H(x_0 | x_1).
     ///
     /// Source: Ho et al. 2020, Eq. (16), term by term.
     ///

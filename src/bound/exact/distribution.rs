@@ -1,11 +1,12 @@
 //! A density on the plane, rounded to levels: a table of probabilities.
 
 use crate::{
-    bound::{Bins, bin_log_probability},
+    bound::{Bins, bin_log_probability, quantize},
     data::{Density, Empirical, GaussianMixture, PixelDensity},
     denoiser::PosteriorMean,
 };
 use ndarray::{Array1, Array2, ArrayView1, Axis, Slice, array};
+use ndarray_rand::rand::Rng;
 use std::ops::Range;
 
 // ANCHOR: discrete_entropy
@@ -45,7 +46,8 @@ pub fn discrete_entropy(probabilities: &Array2<f64>) -> f64 {
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct QuantizedDistribution {
+pub struct DiscreteData {
+    density: Density,
     bins: Bins,
     probabilities: Array2<f64>,
 }
@@ -63,7 +65,17 @@ impl QuantizedDistribution {
             Density::Empirical(points) => of_points(points, bins),
             Density::Curve(_) => return None,
         };
-        Some(QuantizedDistribution { bins, probabilities })
+        Some(DiscreteData { density: density.clone(), bins, probabilities })
+    }
+
+    /// Draws n rounded points: shape (n, 2).
+    pub fn sample(&self, n: usize, rng: &mut impl Rng) -> Array2<f64> {
+        quantize(self.bins, &self.density.sample(n, rng))
+    }
+
+    /// The density whose points are rounded.
+    pub fn density(&self) -> &Density {
+        &self.density
     }
 
     /// The levels.
@@ -74,6 +86,35 @@ impl QuantizedDistribution {
     /// P(i, j): shape (levels, levels), a row for each level of x.
     pub fn probabilities(&self) -> &Array2<f64> {
         &self.probabilities
+    }
+
+    /// −ln P of each row of `x`, rounded to its levels; nats. Its mean over rounded samples is the entropy. Shapes: (N, 2) to (N).
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::{bound::{Bins, exact::DiscreteData}, data::{Density, Empirical}};
+    /// use ndarray::array;
+    ///
+    /// let points = Density::Empirical(Empirical::new(array![[-1.0, 1.0], [-0.9, 1.2], [1.0, 1.0], [1.0, -1.0]]));
+    /// let data = DiscreteData::of(&points, Bins::new(1.0, 2)).expect("points have a table");
+    /// assert_eq!(data.negative_log_probability(&array![[-0.8, 0.7]]), array![2f64.ln()]); // two of four lie there
+    /// ```
+    pub fn negative_log_probability(&self, x: &Array2<f64>) -> Array1<f64> {
+        let place = |point: ArrayView1<f64>| (self.bins.index(point[0]), self.bins.index(point[1]));
+        x.rows().into_iter().map(|point| -self.probabilities[place(point)].ln()).collect()
+    }
+
+    /// The share of the bins that have more than `least` of the mass.
+    pub fn occupied(&self, least: f64) -> f64 {
+        let occupied = self.probabilities.iter().filter(|&&p| p > least).count();
+        occupied as f64 / self.probabilities.len() as f64
+    }
+
+    /// The mass in the outermost bins, which go on to infinity.
+    pub fn tails(&self) -> f64 {
+        let last = self.bins.levels() - 1;
+        let outer = |&((i, j), _): &((usize, usize), &f64)| [i, j].iter().any(|&k| k == 0 || k == last);
+        self.probabilities.indexed_iter().filter(outer).map(|(_, p)| p).sum()
     }
 
     /// The entropy in nats: [`discrete_entropy`].

@@ -1,0 +1,108 @@
+//! A bound twice: measured on points, and summed by quadrature.
+
+use super::{DiscreteData, Ledger};
+use crate::{
+    bound::{Model, bits_per_dim, discretized_bound},
+    denoiser::Denoiser,
+    metrics::Estimate,
+};
+use ndarray::{Array2, Axis, Slice};
+use ndarray_rand::rand::Rng;
+use std::ops::RangeInclusive;
+
+/// A model's bound on rounded points, measured by sampling beside what quadrature says; all in bits per dimension.
+///
+/// ```
+/// use ddpm::bound::{Bins, Model, exact::{DiscreteData, MeasuredBound}};
+/// use ddpm::{data::{Dataset, DatasetName}, denoiser::ExactDenoiser, schedule::Schedule};
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let (data, bins) = (Dataset::named(DatasetName::Mixture, "")?, Bins::new(3.0, 16));
+/// let levels = DiscreteData::of(data.density(), bins).expect("a mixture has a table");
+/// let (schedule, mut rng) = (Schedule::linear_scaled(30)?, StdRng::seed_from_u64(1));
+/// let denoiser = ExactDenoiser::new(&schedule, &levels);
+/// let model = Model::new(&schedule, denoiser, Default::default());
+/// let bound = MeasuredBound::of(&model, &levels, 500, f64::INFINITY, &mut rng, || ());
+/// let measured = bound.measured(0..=30); // the whole bound
+/// assert!((measured.mean - bound.entropy - bound.ledger.gap.sum()).abs() < 5.0 * measured.standard_error);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeasuredBound {
+    /// The measured terms L_0 … L_T of each point, of shape (N, T + 1).
+    pub terms: Array2<f64>,
+    /// The same terms by quadrature, and the gap.
+    pub ledger: Ledger,
+    /// The entropy of the data: no bound can lie below it.
+    pub entropy: f64,
+}
+
+impl MeasuredBound {
+    /// Measures the terms on `count` points of the data, and sums them by quadrature; `widest` and `watch` as in [`Ledger::of`].
+    pub fn of(
+        model: &Model<impl Denoiser>,
+        data: &DiscreteData,
+        count: usize,
+        widest: f64,
+        rng: &mut impl Rng,
+        watch: impl FnMut(),
+    ) -> Self {
+        let x_0 = data.sample(count, rng);
+        MeasuredBound {
+            terms: discretized_bound(model, &x_0, data.bins(), rng).mapv(|nats| bits_per_dim(nats, 2)),
+            ledger: Ledger::of(model, data, widest, watch).bits_per_dim(),
+            entropy: bits_per_dim(data.entropy(), 2),
+        }
+    }
+
+    /// The sum of the measured terms L_t over a range of t; over 0 … T it is the bound.
+    ///
+    /// # Panics
+    /// If the range ends beyond T.
+    #[track_caller]
+    pub fn measured(&self, steps: RangeInclusive<usize>) -> Estimate {
+        Estimate::of(self.terms.slice_axis(Axis(1), Slice::from(steps)).sum_axis(Axis(1)))
+    }
+
+    /// The whole bound, measured.
+    pub fn sum(&self) -> Estimate {
+        self.measured(0..=self.terms.ncols() - 1)
+    }
+
+    /// The whole bound as it should be: the entropy and the gap.
+    pub fn predicted(&self) -> f64 {
+        self.entropy + self.ledger.gap.sum()
+    }
+
+    /// The terms L_0 … L_{T−1} that are larger than `least`: t, the term by quadrature, and as it was measured.
+    pub fn terms_above(&self, least: f64) -> impl Iterator<Item = (usize, f64, Estimate)> {
+        let terms = self.ledger.terms.iter().enumerate().take(self.terms.ncols() - 1);
+        let large = terms.filter(move |(_, predicted)| **predicted > least);
+        large.map(|(t, &predicted)| (t, predicted, self.measured(t..=t)))
+    }
+}
+
+/// The entries of a bound with `steps` steps in blocks that grow, each with its name: L_0, L_1, L_2 … L_4, …, L_T, and all of them.
+///
+/// ```
+/// use ddpm::bound::exact::blocks;
+///
+/// let names: Vec<String> = blocks(4).into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["L_0", "L_1", "L_2 … L_3", "L_T", "the bound"]);
+/// ```
+pub fn blocks(steps: usize) -> Vec<(String, RangeInclusive<usize>)> {
+    const ENDS: [usize; 6] = [0, 1, 4, 19, 99, usize::MAX];
+    let mut blocks = Vec::new();
+    let mut first = 0;
+    for last in ENDS.map(|end| end.min(steps - 1)) {
+        match first {
+            _ if first > last => continue,
+            _ if first == last => blocks.push((format!("L_{first}"), first..=last)),
+            _ => blocks.push((format!("L_{first} … L_{last}"), first..=last)),
+        }
+        first = last + 1;
+    }
+    blocks.push(("L_T".into(), steps..=steps));
+    blocks.push(("the bound".into(), 0..=steps));
+    blocks
+}
