@@ -10,7 +10,7 @@ use ndarray::ArrayView1;
 
 pub use coverage::{coverage, precision};
 pub use distance::{median_distance, mmd_squared, row_distances, sliced_wasserstein};
-pub use judge::{Estimate, Judge};
+pub use judge::{Estimate, Judge, Spread};
 pub use moments::{
     Moments, covariance, excess_kurtosis, largest, largest_difference, mean, paired_errors,
     partial_correlation, quantile, relative_noise, standard_error,
