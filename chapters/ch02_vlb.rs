@@ -9,24 +9,24 @@ use ddpm::{
         variational_bound,
     },
     denoiser::GaussianData,
-    forward::{chain, standard_normal},
+    forward,
     metrics::{StandardError, largest_difference, mean},
     reverse::FixedVariance,
     schedule::Schedule,
 };
 use ddpm_page::{
     plot::{Figure, Panel},
-    report::{Chapter, Checks, Common, Table, catalogue},
+    report::{Chapter, Checks, Common, Sweep, Table, catalogue},
 };
-use ndarray::{Array1, Array2, Axis};
-use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+use ndarray::{Array1, Array2, Axis, arr1, s};
+use std::collections::BTreeSet;
 
 #[derive(Parser)]
 #[command(about = catalogue::question("ch02_vlb"), after_help = catalogue::running_time("ch02_vlb"))]
 struct Arguments {
     #[command(flatten)]
     common: Common,
-    /// The number of steps T of the derivation, up to 100
+    /// The number of diffusion steps T of the derivation, up to 100
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     diffusion_steps: u16,
     /// The dimension D of the Gaussian world
@@ -38,32 +38,24 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    let mut chapter = Chapter::start("ch02_vlb", &arguments.common)?;
-    let mut rng = StdRng::seed_from_u64(arguments.common.seed);
-    let count = if arguments.common.quick { 500 } else { 4000 };
-
-    let world = world(
-        Schedule::linear(arguments.diffusion_steps.into(), 0.01, 0.3)?,
-        arguments.dimension.into(),
-        arguments.variance,
-    );
+    let Arguments { common, diffusion_steps, dimension, variance } = Arguments::parse();
+    let mut chapter = Chapter::start("ch02_vlb", &common)?;
+    let world = world(Schedule::linear(diffusion_steps.into(), 0.01, 0.3)?, dimension.into(), variance);
     chapter.say(format!(
-        "The world: x_0 ~ N(m, 0.6 I) in {} dimensions, a chain of T = {} steps, and a model whose denoiser is exact \
-         for another Gaussian. Every density is known.",
-        arguments.dimension, arguments.diffusion_steps,
+        "The world: x_0 ~ N(m, 0.6 I) in {dimension} dimensions, a chain of T = {diffusion_steps} steps, and a model whose \
+         denoiser is exact for another Gaussian. Every density is known.",
     ));
-    let x_0 = draw(&world, count, &mut rng); // (N, D)
-    line_by_line(&mut chapter, &world, &x_0, &mut rng);
-    in_expectation(&mut chapter, &world, &x_0, &mut rng);
-    bound_and_likelihood(&mut chapter, arguments.variance)?;
+    let x_0 = world.data.sample(chapter.pick(4000, 500), &mut chapter.rng); // (N, D)
+    line_by_line(&mut chapter, &world, &x_0);
+    in_expectation(&mut chapter, &world, &x_0);
+    bound_and_likelihood(&mut chapter, variance)?;
     shares(&mut chapter)?;
     two_terms_or_three(&mut chapter, &world)?;
     Ok(chapter.finish()?)
 }
 
-/// Gaussian data, and a model that believes in another Gaussian.
-fn world(schedule: Schedule, dimension: usize, variance: FixedVariance) -> GaussianCase {
+/// Gaussian data, and a model whose denoiser is exact for another Gaussian.
+fn world(schedule: Schedule, dimension: usize, variance: FixedVariance) -> GaussianWorld {
     let ramp = |from: f64, by: f64| Array1::from_shape_fn(dimension, |d| from + by * d as f64);
     GaussianCase {
         schedule,
@@ -73,91 +65,75 @@ fn world(schedule: Schedule, dimension: usize, variance: FixedVariance) -> Gauss
     }
 }
 
-fn draw(world: &GaussianCase, count: usize, rng: &mut StdRng) -> Array2<f64> {
-    let noise = standard_normal::<f64>(count, world.data.mean.len(), rng);
-    &world.data.mean + &(world.data.variance.sqrt() * noise)
-}
-
-fn line_by_line(chapter: &mut Chapter, world: &GaussianCase, x_0: &Array2<f64>, rng: &mut StdRng) {
+fn line_by_line(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>) {
     chapter.section("The derivation, line by line, on single trajectories");
-    let shown = x_0.select(Axis(0), &(0..200.min(x_0.nrows())).collect::<Vec<_>>());
-    let chain = chain(&shown, &world.schedule, rng);
+    let some = x_0.slice(s![..x_0.nrows().min(200), ..]).to_owned();
+    let chain = forward::chain(&some, &world.schedule, &mut chapter.rng);
     let densities = LogDensities::along(&world.model(), &chain);
-    let line_1: Array1<f64> = (0..shown.nrows())
-        .map(|i| {
-            let columns = chain.iter().flat_map(|x| x.row(i).to_vec()).collect::<Vec<_>>();
-            let shape = (chain.len(), shown.ncols());
-            world.line_joints(&Array2::from_shape_vec(shape, columns).expect("T + 1 points of D coordinates"))
-        })
-        .collect();
-
-    let mut table =
-        Table::new("log-ratios in nats", "line", ["trajectory 1", "trajectory 2", "trajectory 3"]);
-    let mut checks = Checks::new("Largest difference from line 1 over all trajectories");
-    table = table.row("1  dense joints", [line_1[0], line_1[1], line_1[2]]);
-    for (name, line) in LINES {
-        let values = line(&densities);
-        table = table.row(name, [values[0], values[1], values[2]]);
-        checks = checks.close(name, 0.0, largest_difference(&values, &line_1), 1e-9);
-    }
-    chapter.table(table.digits(10));
+    let line_1 = world.line_joints_along(&chain);
+    let lines = LINES.map(|(name, line)| (name, line(&densities)));
+    let first = |line: &Array1<f64>| [line[0], line[1], line[2]];
+    chapter.table(
+        Table::new("log-ratios in nats", "line", ["trajectory 1", "trajectory 2", "trajectory 3"])
+            .row("1  dense joints", first(&line_1))
+            .rows(lines.each_ref().map(|(name, line)| (*name, first(line))))
+            .digits(10),
+    );
+    let checks = Checks::new("Largest difference from line 1 over all trajectories");
+    let checks = checks.each(&lines, |checks, (name, line)| {
+        checks.close(*name, 0.0, largest_difference(line, &line_1), 1e-9)
+    });
     chapter.checks(checks.note(
         "line 1 comes from dense joint Gaussians: it knows nothing of Markov chains or of Bayes’ rule",
     ));
 }
 
-fn in_expectation(chapter: &mut Chapter, world: &GaussianCase, x_0: &Array2<f64>, rng: &mut StdRng) {
+fn in_expectation(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>) {
     chapter.section("In expectation, term by term");
     let steps = world.schedule.steps();
-    let terms = variational_bound(&world.model(), x_0, rng); // (N, T + 1)
-    let mut exact = Array2::zeros(terms.dim());
-    exact.rows_mut().into_iter().zip(x_0.rows()).for_each(|(mut row, x)| row.assign(&world.terms(x)));
+    let terms = variational_bound(&world.model(), x_0, &mut chapter.rng); // (N, T + 1)
+    let exact = world.terms_of_each(x_0); // (N, T + 1)
     let off = &terms - &exact;
-    let mut checks = Checks::new(
-        "Terms of the bound in nats, mean over x_0; predicted: closed form, measured: one draw each",
-    );
-    for t in [0, 1, steps / 2, steps - 1, steps]
-        .into_iter()
-        .filter(|&t| t <= steps)
-        .collect::<std::collections::BTreeSet<_>>()
-    {
+    let title = "Terms of the bound in nats, mean over x_0; predicted: closed form, measured: one draw each";
+    let shown: BTreeSet<usize> =
+        [0, 1, steps / 2, steps - 1, steps].into_iter().filter(|&t| t <= steps).collect();
+    let checks = Checks::new(title).each(shown, |checks, t| {
         let (predicted, measured) = (mean(exact.column(t)), mean(terms.column(t)));
         let error = StandardError::of_mean(off.column(t));
-        checks = match t {
+        match t {
             0 => checks.within("L_0, the reconstruction", predicted, measured, error),
             t if t == steps => checks.close(format!("L_{t} = L_T, the prior"), predicted, measured, 1e-12),
             t => checks.within(format!("L_{t}, denoising from x_{}", t + 1), predicted, measured, error),
-        };
-    }
-    let [predicted, total, off] = [&exact, &terms, &off].map(|terms| terms.sum_axis(Axis(1)));
+        }
+    });
+    let [predicted, total, off] = [exact, terms, off].map(|terms| terms.sum_axis(Axis(1)));
     let error = StandardError::of_mean(off.view());
-    checks = checks.within("the bound", mean(predicted.view()), mean(total.view()), error);
-    chapter.checks(checks.note(
+    chapter.checks(checks.within("the bound", mean(predicted.view()), mean(total.view()), error).note(
         "both are means over the very same x_0, so s.e. is that of their difference; nothing is drawn for L_T",
     ));
 }
 
 fn bound_and_likelihood(chapter: &mut Chapter, variance: FixedVariance) -> Result<()> {
     chapter.section("The bound lies above −log p(x_0), by the KL that it should");
-    let mut checks =
-        Checks::new("bound − (−log p) in nats; predicted: KL(q(x_{1:T} | x_0) ‖ p(x_{1:T} | x_0))");
-    let [mut bounds, mut exact] = [Vec::new(), Vec::new()];
-    for steps in [1, 2, 5, 10, 20, 50, 100, 200] {
+    let names = ["bound", "−log p(x₀)", "gap"];
+    let bounds = Sweep::over("T", [1, 2, 5, 10, 20, 50, 100, 200], names, |steps: usize| -> Result<_> {
         // about the same total noise for every T, so that L_T stays small
         let end = (12.0 / steps as f64).min(0.9);
         let world = world(Schedule::linear(steps, end / 100.0, end)?, 1, variance);
-        let x_0 = ndarray::arr1(&[1.0]);
-        let (bound, nll) = (world.terms(x_0.view()).sum(), world.negative_log_likelihood(x_0.view()));
-        checks = checks.close_relative(format!("T = {steps}"), world.gap(x_0.view()), bound - nll, 1e-8);
-        bounds.push((steps as f64, bound));
-        exact.push((steps as f64, nll));
-    }
+        let x_0 = arr1(&[1.0]);
+        let nll = world.negative_log_likelihood(x_0.view());
+        Ok([world.terms(x_0.view()).sum(), nll, world.gap(x_0.view())])
+    })?;
+    let checks = Checks::new("bound − (−log p) in nats; predicted: KL(q(x_{1:T} | x_0) ‖ p(x_{1:T} | x_0))");
+    let checks = checks.each(bounds.rows(), |checks, (steps, [bound, nll, gap])| {
+        checks.close_relative(format!("T = {steps}"), gap, bound - nll, 1e-8)
+    });
     chapter.checks(
         checks.note("the KL is taken forwards along the chain, from the model turned round by Bayes’ rule"),
     );
-    let panel = Panel::new("").axes("T", "nats").log_x().line("bound", bounds).dashed("−log p(x₀)", exact);
-    chapter.figure(&Figure::new("The bound and the likelihood at x₀ = 1").panel(panel), "bound")?;
-    Ok(())
+    let panel = Panel::new("").axes("T", "nats").log_x().line(names[0], bounds.curve(names[0]));
+    let panel = panel.dashed(names[1], bounds.curve(names[1]));
+    Ok(chapter.figure(&Figure::new("The bound and the likelihood at x₀ = 1").panel(panel), "bound")?)
 }
 
 fn shares(chapter: &mut Chapter) -> Result<()> {
@@ -167,25 +143,22 @@ fn shares(chapter: &mut Chapter) -> Result<()> {
     let mut checks = Checks::new("The bound, its largest term, and what dropping L_0 costs");
     let mut panel = Panel::new("").axes("t", "L_{t−1} in nats").log_y();
     for steps in [50, 200, 1000] {
-        let schedule = Schedule::linear(steps, 1e-4, 0.02)?;
-        let wrong = world(schedule.clone(), 1, FixedVariance::Beta);
-        let right = GaussianCase { belief: wrong.data.clone(), ..wrong.clone() };
+        let wrong = world(Schedule::linear(steps, 1e-4, 0.02)?, 1, FixedVariance::Beta);
+        let right = GaussianWorld { belief: wrong.data.clone(), ..wrong.clone() };
         let [terms, of_wrong] = [&right, &wrong].map(|world| world.mean_over_data(|x_0| world.terms(x_0)));
-        let gain = &of_wrong - &terms;
-        let nll = right.mean_over_data(|x_0| ndarray::arr1(&[right.negative_log_likelihood(x_0)]))[0];
+        let gain = of_wrong - &terms;
+        let nll = right.mean_over_data(|x_0| arr1(&[right.negative_log_likelihood(x_0)]))[0];
         let (l_t, l_0, bound) = (terms[steps], terms[0], terms.sum());
-        let between = terms.iter().skip(1).take(steps - 1);
-        let largest = between.clone().fold(l_t, |largest, &term| largest.max(term));
-        table = table.row(
-            steps.to_string(),
-            [l_t, l_t / bound, bound - l_t - l_0, l_0, bound, nll, gain[0] / gain.sum()],
-        );
+        let between = (1..steps).map(|t| (t as f64 + 1.0, terms[t]));
+        let largest = between.clone().map(|(_, term)| term).fold(l_t, f64::max);
+        let shares = [l_t, l_t / bound, bound - l_t - l_0, l_0, bound, nll, gain[0] / gain.sum()];
+        table = table.row(steps.to_string(), shares);
         checks = checks.at_least(format!("T = {steps}: bound, at least −log p"), nll, bound).at_least(
             format!("T = {steps}: |L_0|, at least any other term"),
             largest,
             l_0.abs(),
         );
-        panel = panel.line(format!("T = {steps}"), (2..).zip(between).map(|(t, &term)| (f64::from(t), term)));
+        panel = panel.line(format!("T = {steps}"), between);
     }
     chapter
         .table(table.digits(4).note("a gain: what the bound falls by when the model’s belief is put right"));
@@ -196,9 +169,8 @@ fn shares(chapter: &mut Chapter) -> Result<()> {
          sum too large by 3 nats. (On 8-bit images Ho et al. measure a distortion of 1.97 bits/dim beside a rate of \
          1.78.) For learning it matters little, as the last column says: t = 1 is one easy step among T.",
     );
-    chapter
-        .figure(&Figure::new("The terms between L_0 and L_T, for the right belief").panel(panel), "terms")?;
-    Ok(())
+    let figure = Figure::new("The terms between L_0 and L_T, for the right belief");
+    Ok(chapter.figure(&figure.panel(panel), "terms")?)
 }
 
 fn two_terms_or_three(chapter: &mut Chapter, world: &GaussianCase) -> Result<()> {

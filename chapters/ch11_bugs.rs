@@ -1,32 +1,27 @@
 //! ch11_bugs: your samples look wrong: which of seventeen bugs is it, and what gives it away?
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use ddpm::{
     bugs::{
-        BUGS, Bound, Bug, BugFixture, Measure, SYMPTOMS, Variant, comparison,
-        points::{WithoutData, grey_to_network, noise},
-        schedules,
-        steps::{self, along, loop_times, sampled_times, to_the_end, with_noise},
-        training::{Slips, train},
+        BUGS, Bound, Bug, Code, SYMPTOMS, World, comparison,
+        points::WithoutData,
+        samples, schedules,
+        steps::{self, Sampler},
+        training::Slips,
     },
     data::GaussianMixture,
-    denoiser::{Denoiser, ExactDenoiser},
-    forward::{chain_with_noise, diffuse, standard_normal},
     gaussian::kl_divergence,
     metrics::largest,
-    network::Mlp,
-    objective::Objective,
-    sampler::{Spacing, Step, ddim, sample, time_grid},
-    schedule::{Schedule, alpha_bars, linear_betas},
-    train::NetworkDenoiser,
+    sampler::{Spacing, Step, ddim, time_grid},
+    schedule::linear_betas,
 };
 use ddpm_page::{
-    plot::{Figure, Panel, Series, curve, pairs, points_panel},
+    plot::{Figure, Panel, Series, curve, pairs, piecewise_means, points_panel},
     report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2};
-use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+use ndarray_rand::rand::rngs::StdRng;
 
 const BOTH: [(Variant, &str); 2] = [(Variant::Right, "right"), (Variant::Wrong, "wrong")];
 
@@ -48,23 +43,24 @@ struct Arguments {
 
 /// What all pictures share.
 struct Setting {
-    world: BugFixture,
-    seed: u64,
+    world: World,
+    /// Each code draws from a copy: what differs is the code.
+    rng: StdRng,
     count: usize,
     training_steps: usize,
 }
 
 fn main() -> Result<()> {
     let Arguments { common, bug, training_steps, count } = Arguments::parse();
-    anyhow::ensure!(count > 0, "count is 0; a picture needs points: use a larger --count");
-    anyhow::ensure!(training_steps > 0, "training-steps is 0; a network needs some: use 4000");
-    let setting = Setting {
-        world: BugFixture::new()?,
-        seed: common.seed,
-        count: common.pick(count, count.min(300)),
-        training_steps: common.pick(training_steps, training_steps.min(300)),
-    };
+    ensure!(count > 0, "count is 0; a picture needs points: use a larger --count");
+    ensure!(training_steps > 0, "training-steps is 0; a network needs some: use 4000");
     let mut chapter = Chapter::start("ch11_bugs", &common)?;
+    let setting = Setting {
+        world: World::new()?,
+        rng: chapter.rng.clone(),
+        count: chapter.pick(count, count.min(300)),
+        training_steps: chapter.pick(training_steps, training_steps.min(300)),
+    };
     match bug {
         Some(bug) => drop(show(&mut chapter, &setting, bug)?),
         None => guide(&mut chapter, &setting)?,
@@ -74,19 +70,17 @@ fn main() -> Result<()> {
 
 /// All bugs, one after the other, and what one looks up afterwards.
 fn guide(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
-    let mut table = Table::new("What gives it away", "", ["right", "wrong"]);
-    for bug in Progress::over("bugs", BUGS) {
-        let [right, wrong] = show(chapter, setting, bug)?;
+    let rows = Progress::over("bugs", BUGS).map(|bug| {
         let label = format!("{:<3}  {}", format!("B{}", bug.number), bug.measures[0].name);
-        table = table.row(label, [right, wrong]);
-    }
+        Ok((label, show(chapter, setting, bug)?))
+    });
+    let rows = rows.collect::<Result<Vec<_>>>()?;
     chapter.section("All numbers");
-    chapter.table(table.digits(3));
+    chapter.table(Table::new("What gives it away", "", ["right", "wrong"]).rows(rows));
     chapter.section("Self-check");
-    let probably = |numbers: &[usize]| numbers.iter().map(|n| format!("B{n}")).collect::<Vec<_>>().join(", ");
-    let rows = SYMPTOMS.iter().map(|(see, numbers)| (*see, [probably(numbers)]));
-    let table = Table::new("Your samples look like this?", "what you see", ["it is probably"]);
-    chapter.table(rows.fold(table, |table, (see, cells)| table.row(see, cells)));
+    let names = |numbers: &[usize]| numbers.iter().map(|n| format!("B{n}")).collect::<Vec<_>>().join(", ");
+    let rows = SYMPTOMS.iter().map(|(see, numbers)| (*see, [names(numbers)]));
+    chapter.table(Table::new("Your samples look like this?", "what you see", ["it is probably"]).rows(rows));
     chapter.say("`cargo run --bin ch11_bugs -- --bug B7` shows one of them.");
     Ok(())
 }
@@ -96,29 +90,27 @@ fn show(chapter: &mut Chapter, setting: &Setting, bug: &Bug) -> Result<[f64; 2]>
     chapter.section(bug.title());
     chapter.say(format!("{}\nSeen in: {}.", bug.what, bug.seen));
     chapter.say(format!("right: {}\nwrong: {}", bug.right, bug.wrong));
-    let [right, wrong] =
-        [Variant::Right, Variant::Wrong].map(|code| bug.numbers(&setting.world, code, setting.seed));
-    let (right, wrong) = (right?, wrong?);
-    let mut checks = Checks::new(format!("B{} in numbers", bug.number));
-    for (measure, (&right, &wrong)) in bug.measures.iter().zip(right.iter().zip(&wrong)) {
-        checks = row(checks, "right code", measure, measure.right, right);
-        checks = row(checks, "with the bug", measure, measure.wrong, wrong);
-    }
-    chapter.checks(checks);
+    let right = bug.numbers(&setting.world, Code::Right, chapter.seed())?;
+    let wrong = bug.numbers(&setting.world, Code::Wrong, chapter.seed())?;
+    let measures = bug.measures.iter().zip(right.iter().zip(&wrong));
+    let checks = Checks::new(format!("B{} in numbers", bug.number));
+    chapter.checks(checks.each(measures, |checks, (measure, (&right, &wrong))| {
+        let checks = row(checks, format!("right code: {}", measure.name), measure.right, right);
+        row(checks, format!("with the bug: {}", measure.name), measure.wrong, wrong)
+    }));
     chapter.figure(&setting.picture(bug)?, &format!("b{}", bug.number))?;
-    let commands = bug.tests.iter().map(|(file, name)| format!("cargo test --test {file} {name}"));
-    chapter.say(format!("Goes red:\n{}", commands.collect::<Vec<_>>().join("\n")));
+    let command = |(file, name): &(&str, &str)| format!("\ncargo test --test {file} {name}");
+    chapter.say(format!("Goes red:{}", bug.tests.iter().map(command).collect::<String>()));
     Ok([right[0], wrong[0]])
 }
 
-fn row(table: Checks, code: &str, measure: &Measure, bound: Bound, measured: f64) -> Checks {
-    let quantity = format!("{code}: {}", measure.name);
+fn row(checks: Checks, quantity: String, bound: Bound, measured: f64) -> Checks {
     match bound {
-        Bound::AtMost(bound) => table.at_most(quantity, bound, measured),
-        Bound::AtLeast(bound) => table.at_least(quantity, bound, measured),
-        Bound::Close(value, 0.0) => table.exactly(quantity, value, measured),
-        Bound::Close(value, tolerance) => table.close(quantity, value, measured, tolerance),
-        Bound::Within(value, standard_error) => table.within(quantity, value, measured, standard_error),
+        Bound::AtMost(bound) => checks.at_most(quantity, bound, measured),
+        Bound::AtLeast(bound) => checks.at_least(quantity, bound, measured),
+        Bound::Close(value, 0.0) => checks.exactly(quantity, value, measured),
+        Bound::Close(value, tolerance) => checks.close(quantity, value, measured, tolerance),
+        Bound::Within(value, standard_error) => checks.within(quantity, value, measured, standard_error),
     }
 }
 
@@ -133,187 +125,119 @@ fn cloud(label: &str, points: &Array2<f64>, limit: f64) -> Panel {
 }
 
 /// Clouds side by side.
-fn clouds<S: AsRef<str>>(
-    title: &str,
-    frames: impl IntoIterator<Item = (S, Array2<f64>)>,
-    limit: f64,
-) -> Figure {
-    let panels: Vec<Panel> =
-        frames.into_iter().map(|(label, points)| cloud(label.as_ref(), &points, limit)).collect();
-    let (columns, side) = if panels.len() == 4 { (4, 180) } else { (panels.len(), 300) };
-    Figure::new(title).panels(panels).columns(columns).panel_size(side, side)
+fn clouds<const N: usize>(title: &str, labels: [&str; N], points: [Array2<f64>; N], limit: f64) -> Figure {
+    let panels = labels.into_iter().zip(&points).map(|(label, points)| cloud(label, points, limit));
+    let side = if N == 4 { 180 } else { 300 };
+    Figure::new(title).panels(panels).columns(N).panel_size(side, side)
 }
 
-/// A line for each code, from t = `from` on.
-fn lines(panel: Panel, from: usize, values: impl Fn(Variant) -> Array1<f64>) -> Panel {
-    let points = |values: Array1<f64>| -> Vec<(f64, f64)> {
-        values.iter().enumerate().skip(from).map(|(t, &value)| (t as f64, value)).collect()
-    };
-    let [right, wrong] = [Variant::Right, Variant::Wrong].map(|code| points(values(code)));
-    panel.line("right", right).dashed("wrong", wrong)
+/// Numbers of T = 1000 by t, from t = `from` on: a line for the right code, a dashed one for the wrong.
+fn curves(title: &str, panel: Panel, from: usize, values: fn(usize, Code) -> Array1<f64>) -> Figure {
+    let [right, wrong] = BOTH.map(|(code, _)| values(1000, code));
+    let points = |values: Array1<f64>| (from..=1000).map(move |t| (t as f64, values[t]));
+    Figure::new(title).panel(panel.line("right", points(right)).dashed("wrong", points(wrong)))
 }
 
 impl Setting {
-    /// The same generator for the right and for the wrong code: what differs is the code.
-    fn rng(&self) -> StdRng {
-        StdRng::seed_from_u64(self.seed)
-    }
-
     fn picture(&self, bug: &Bug) -> Result<Figure> {
+        let (ring, sharp) = (&self.world.ring, &self.world.sharp());
+        let by_t = |label| Panel::new("").axes("t", label);
+        let (signal, left) = (by_t("signal that is left, √ᾱₜ").log_y(), by_t("ᾱₜ"));
+        let error = by_t("error of the predicted x₀").log_y();
+        let divided = "B5: the cosine schedule with t/T as fractions or as integers";
+        let last = "B12: what an error of 0.001 in ε does to x₀";
         Ok(match bug.number {
             1 => self.uniform_noise()?,
-            2 => self.beta_start(),
+            2 => curves("B2: linear, β₁ = 10⁻⁴ or 10⁻¹", signal, 0, schedules::linear_signal),
             3 => self.loss_without_data(),
             4 => self.squares_at_the_ends()?,
-            5 => self.integer_division(),
+            5 => curves(divided, left, 0, schedules::cosine_left),
             6 => self.root_of_a_logarithm(),
-            7 => self.noise_at_the_end(),
+            7 => self.drawn("B7: drawn, where the data is eight points", sharp, 2.0, steps::by_noise_factors),
             8 => self.off_by_one()?,
-            9 => self.empty_loop(),
+            9 => self.drawn("B9: what is drawn", ring, 2.5, steps::by_loop_times),
             10 => self.nothing_connected()?,
-            11 => self.beta_above_one()?,
-            12 => self.cosine_end(),
-            13 => self.logarithm_for_variance(),
-            14 => self.signed_sum(),
+            11 => beta_above_one()?,
+            12 => curves(last, error, 970, schedules::cosine_errors),
+            13 => logarithm_for_variance(),
+            14 => signed_sum(),
             15 => self.grey_shift(),
-            16 => self.deviation_for_variance(),
-            17 => self.forward_for_posterior(),
-            other => anyhow::bail!("B{other} has no picture"),
+            16 => self.drawn("B16: what is drawn with √Σ z and with Σ z", ring, 2.5, steps::by_variances),
+            17 => self.drawn("B17: what is drawn", ring, 2.5, steps::by_reverse_steps),
+            other => bail!("B{other} has no picture"),
         })
     }
 
+    /// Points drawn by the exact denoiser of the data, with the steps of either code.
+    fn drawn(&self, title: &str, data: &GaussianMixture, limit: f64, sampler: Sampler) -> Figure {
+        let draw = |code| self.draw(data, &sampler(&self.world.schedule, code));
+        clouds(title, BOTH.map(|(_, label)| label), BOTH.map(|(code, _)| draw(code)), limit)
+    }
+
     fn draw(&self, data: &GaussianMixture, steps: &[Step]) -> Array2<f64> {
-        self.world.draw(data, steps, self.count, &mut self.rng())
+        self.world.draw(data, steps, self.count, &mut self.rng.clone())
     }
 
-    /// Points drawn by the exact denoiser of the ring, with the steps of either code.
-    fn drawn(&self, title: &str, steps: impl Fn(Variant) -> Vec<Step>) -> Figure {
-        clouds(title, BOTH.map(|(code, label)| (label, self.draw(&self.world.ring, &steps(code)))), 2.5)
-    }
-
-    fn train(&self, slips: Slips, on_step: impl FnMut(f64)) -> Result<Mlp<f32>> {
-        Ok(train(&self.world, self.training_steps, slips, &mut self.rng(), on_step)?)
-    }
-
-    fn draw_by(&self, network: &Mlp<f32>) -> Array2<f64> {
-        let schedule = &self.world.schedule;
-        let denoiser = NetworkDenoiser { schedule, network, objective: Objective::Simple };
-        let steps = along(schedule, &sampled_times(schedule.steps(), Variant::Right));
-        let (mut rng, mut progress) = (self.rng(), Progress::new("sampling", steps.len()));
-        let x_t = standard_normal(self.count, 2, &mut rng);
-        sample(&steps, &denoiser, x_t, &mut rng, |t, _| progress.advance(usize::from(t > 0)))
+    /// What a network draws that was trained with some slips.
+    fn learned(&self, slips: Slips, watch: impl FnMut(f64)) -> Result<Array2<f64>> {
+        Ok(samples::learned(&self.world, self.training_steps, slips, self.count, &self.rng, watch)?)
     }
 
     fn uniform_noise(&self) -> Result<Figure> {
-        let (mut rng, schedule) = (self.rng(), &self.world.schedule);
+        let mut rng = self.rng.clone();
         let x_0 = self.world.ring.sample(self.count, &mut rng);
-        let mut frames = Vec::new();
-        for (code, label) in BOTH {
-            let xs = chain_with_noise(&x_0, schedule, || noise(self.count, 2, code, &mut rng));
-            frames.push((format!("x_T, {label} noise"), xs[schedule.steps()].clone()));
-        }
-        for (code, label) in BOTH {
-            let network = self.train(Slips { noise: code, ..Slips::default() }, |_| ())?;
-            frames.push((format!("drawn, {label}"), self.draw_by(&network)));
-        }
-        Ok(clouds("B1: where the chain ends, and what a network draws", frames, 3.0))
-    }
-
-    fn beta_start(&self) -> Figure {
-        let signal = |code| alpha_bars(&schedules::linear_betas(1000, code)).mapv(f64::sqrt);
-        let panel = lines(Panel::new("").axes("t", "signal that is left, √ᾱₜ").log_y(), 0, signal);
-        Figure::new("B2: linear, β₁ = 10⁻⁴ or 10⁻¹").panel(panel)
+        let mut end = |code| samples::chain_end(&self.world, &x_0, code, &mut rng);
+        let labels = ["x_T, right noise", "x_T, wrong noise", "drawn, right", "drawn, wrong"];
+        let [right, wrong] = [Code::Right, Code::Wrong].map(|noise| Slips { noise, ..Slips::default() });
+        let drawn = |slips| self.learned(slips, |_| ());
+        let points = [end(Code::Right), end(Code::Wrong), drawn(right)?, drawn(wrong)?];
+        Ok(clouds("B1: where the chain ends, and what a network draws", labels, points, 3.0))
     }
 
     fn loss_without_data(&self) -> Figure {
-        let schedule = &self.world.schedule;
-        let steps = along(schedule, &sampled_times(schedule.steps(), Variant::Right));
-        let by = |denoiser: &dyn Denoiser| {
-            let mut rng = self.rng();
-            sample(&steps, &denoiser, standard_normal(self.count, 2, &mut rng), &mut rng, |_, _| ())
-        };
-        let exact = ExactDenoiser::new(schedule, &self.world.ring);
-        let frames = [("right", by(&exact)), ("wrong: all at (1, 1)", by(&WithoutData { schedule }))];
-        clouds("B3: drawn by the best denoiser there is", frames, 2.5)
+        let (World { ring, schedule }, steps) = (&self.world, self.world.all_steps());
+        let by = |denoiser| self.world.draw_by(denoiser, &steps, self.count, &mut self.rng.clone());
+        let points = [self.draw(ring, &steps), by(&WithoutData { schedule })];
+        clouds("B3: drawn by the best denoiser there is", ["right", "wrong: all at (1, 1)"], points, 2.5)
     }
 
     fn squares_at_the_ends(&self) -> Result<Figure> {
-        let (count, mut frames) = (self.count.min(500), Vec::new());
-        for (code, label) in BOTH {
-            let schedule = Schedule::from_betas(schedules::quad_betas(1000, code))?;
-            let world = BugFixture { schedule, ..self.world.clone() };
-            let (mut rng, last) = (self.rng(), world.schedule.steps());
-            let (x_0, eps) = (world.ring.sample(count, &mut rng), standard_normal(count, 2, &mut rng));
-            frames.push((format!("x_T, {label}"), diffuse(&x_0, world.schedule.alpha_bar(last), &eps)));
-            let steps = along(&world.schedule, &sampled_times(last, Variant::Right));
-            frames.push((format!("drawn, {label}"), world.draw(&world.ring, &steps, count, &mut rng)));
-        }
-        Ok(clouds("B4: where the chain ends, and what is drawn", frames, 3.0))
-    }
-
-    fn integer_division(&self) -> Figure {
-        let left = |code| alpha_bars(&schedules::cosine_betas(1000, code));
-        let panel = lines(Panel::new("").axes("t", "ᾱₜ"), 0, left);
-        Figure::new("B5: the cosine schedule with t/T as fractions or as integers").panel(panel)
+        let of = |code| samples::quad(&self.world, code, self.count.min(500), &mut self.rng.clone());
+        let ([right_end, right], [wrong_end, wrong]) = (of(Code::Right)?, of(Code::Wrong)?);
+        let labels = ["x_T, right", "drawn, right", "x_T, wrong", "drawn, wrong"];
+        let points = [right_end, right, wrong_end, wrong];
+        Ok(clouds("B4: where the chain ends, and what is drawn", labels, points, 3.0))
     }
 
     fn root_of_a_logarithm(&self) -> Figure {
-        let (schedule, last) = (&self.world.schedule, self.world.schedule.steps());
-        let of = |value: &dyn Fn(f64) -> f64| -> Vec<(f64, f64)> {
-            (1..=last).map(|t| (t as f64, value(schedule.beta(t)))).collect()
-        };
+        let (world, last) = (&self.world, self.world.schedule.steps());
+        let of = |f: fn(f64) -> f64| (1..=last).map(move |t| (t as f64, f(world.schedule.beta(t))));
         let under = Panel::new("what stands under the root").axes("t", "");
-        let under = under.line("βₜ", of(&|beta| beta)).dashed("ln βₜ", of(&f64::ln)).horizontal("0", 0.0);
-        let mut share =
-            Panel::new("coordinates of xₜ that are numbers").axes("steps taken", "share").y_range(-0.1, 1.2);
-        for (code, label) in BOTH {
-            let steps = with_noise(schedule, |t| steps::sigma_of_log_variance(schedule.beta(t).ln(), code));
-            let (mut rng, mut shares) = (self.rng(), Vec::new());
-            let exact = ExactDenoiser::new(schedule, &self.world.ring);
-            sample(&steps, &exact, standard_normal(self.count.min(200), 2, &mut rng), &mut rng, |t, x| {
-                let numbers = x.iter().filter(|x| x.is_finite()).count();
-                shares.push(((last - t) as f64, numbers as f64 / x.len() as f64));
-            });
-            share = share.line(label, shares);
-        }
+        let under = under.line("βₜ", of(|beta| beta)).dashed("ln βₜ", of(f64::ln)).horizontal("0", 0.0);
+        let share = Panel::new("coordinates of xₜ that are numbers").axes("steps taken", "share");
+        let share = share.y_range(-0.1, 1.2).lines(BOTH.map(|(code, label)| {
+            let steps = steps::by_log_variances(&world.schedule, code);
+            let shares = samples::finite_shares(world, &steps, self.count.min(200), &mut self.rng.clone());
+            (label, (0..).map(f64::from).zip(shares))
+        }));
         Figure::new("B6: ln β is below 0 for every t").panels([under, share]).columns(2)
     }
 
-    fn noise_at_the_end(&self) -> Figure {
-        let (sharp, schedule) = (self.world.sharp(), &self.world.schedule);
-        let frames = BOTH.map(|(code, label)| {
-            (label, self.draw(&sharp, &with_noise(schedule, |t| steps::noise_factor(schedule, t, code))))
-        });
-        clouds("B7: drawn, where the data is eight points", frames, 2.0)
-    }
-
     fn off_by_one(&self) -> Result<Figure> {
-        let (mut rng, schedule) = (self.rng(), &self.world.schedule);
-        let grid = time_grid(schedule.steps(), 20, Spacing::Trailing)?;
-        let all = ddim(schedule, &grid, 0.0, None);
-        let mut panels = Vec::new();
-        for (code, label) in BOTH {
+        let (mut rng, World { ring, schedule }) = (self.rng.clone(), &self.world);
+        let all = ddim(schedule, &time_grid(schedule.steps(), 20, Spacing::Trailing)?, 0.0, None);
+        let trained = BOTH.map(|(code, label)| {
             let times = (0..4000).map(|_| steps::draw_time(20, code, &mut rng) as f64);
             let panel = Panel::new(format!("T = 20, {label}: t in training")).axes("t", "share of points");
-            panels.push(panel.histogram("", times, 20, (0.5, 20.5)).vertical("sampling begins", 20.0));
-        }
-        for (code, label) in BOTH {
-            let drawn = self.draw(&self.world.ring, to_the_end(&all, code));
-            panels.push(points_panel(
-                &format!("{label}: drawn in {} jumps", to_the_end(&all, code).len()),
-                &drawn,
-                2.5,
-            ));
-        }
-        Ok(Figure::new("B8: a step that is not trained, a step that is not taken")
-            .panels(panels)
-            .columns(2)
-            .panel_size(320, 300))
-    }
-
-    fn empty_loop(&self) -> Figure {
-        let schedule = &self.world.schedule;
-        self.drawn("B9: what is drawn", |code| along(schedule, &loop_times(schedule.steps(), code)))
+            panel.histogram("", times, 20, (0.5, 20.5)).vertical("sampling begins", 20.0)
+        });
+        let drawn = BOTH.map(|(code, label)| {
+            let taken = steps::to_the_end(&all, code);
+            let title = format!("{label}: drawn in {} jumps", taken.len());
+            points_panel(&title, &self.draw(ring, taken), 2.5)
+        });
+        let figure = Figure::new("B8: a step that is not trained, a step that is not taken");
+        Ok(figure.panels(trained).panels(drawn).columns(2).panel_size(320, 300))
     }
 
     fn nothing_connected(&self) -> Result<Figure> {
@@ -322,103 +246,54 @@ impl Setting {
             ("an empty optimizer", Slips { optimizer: Variant::Wrong, ..Slips::default() }),
             ("t is not used", Slips { time: Variant::Wrong, ..Slips::default() }),
         ];
-        let (mut losses, mut panels) =
-            (Panel::new("").axes("training step", "loss").y_range(0.0, 1.3), Vec::new());
+        let mut losses = Panel::new("").axes("training step", "loss").y_range(0.0, 1.3);
+        let mut panels = Vec::new();
         for (label, slips) in slips {
             let mut history = Vec::new();
-            let network = self.train(slips, |loss| history.push(loss))?;
-            let window = (history.len() / 40).max(1);
-            let mean = |(i, window): (usize, &[f64])| {
-                ((i * window.len()) as f64, window.iter().sum::<f64>() / window.len() as f64)
-            };
-            losses = losses.line(label, history.chunks_exact(window).enumerate().map(mean));
-            let drawn = self.draw_by(&network);
+            let drawn = self.learned(slips, |loss| history.push(loss))?;
+            losses = losses.line(label, piecewise_means(&history, (history.len() / 40).max(1)));
             panels.push(cloud(label, &drawn, 2.5));
         }
-        panels.insert(0, losses);
-        Ok(Figure::new("B10: the loss, and what is drawn").panels(panels).columns(2).panel_size(340, 300))
-    }
-
-    fn beta_above_one(&self) -> Result<Figure> {
-        let mut panel = Panel::new("").axes("t/T", "βₜ");
-        for (steps, label) in [(100, "T = 100"), (25, "T = 25"), (10, "T = 10, unchecked")] {
-            let betas = schedules::scaled_betas(steps, Variant::Wrong)?;
-            let at = |(t, &beta): (usize, &f64)| (t as f64 / steps as f64, beta);
-            panel = panel.line(label, betas.iter().enumerate().skip(1).map(at));
-        }
-        Ok(Figure::new("B11: ends scaled by 1000/T").panel(panel.horizontal("no step can forget more", 1.0)))
-    }
-
-    fn cosine_end(&self) -> Figure {
-        // Of an error δ in ε, δ √(1 − ᾱ)/√ᾱ arrives in x̂_0.
-        let error =
-            |code| schedules::cosine_alpha_bars(1000, code).mapv(|bar| 1e-3 * ((1.0 - bar) / bar).sqrt());
-        let panel = lines(Panel::new("").axes("t", "error of the predicted x₀").log_y(), 970, error);
-        Figure::new("B12: what an error of 0.001 in ε does to x₀").panel(panel)
-    }
-
-    fn logarithm_for_variance(&self) -> Figure {
-        let by = |code| curve((0.1, 3.0), 100, |v| comparison::kl_divergence(0.0, v, 0.0, 1.0, code));
-        let exact = curve((0.1, 3.0), 15, |v| kl_divergence(0.0, v, 0.0, 1.0));
-        let panel = Panel::new("")
-            .axes("variance v", "KL(N(0, v) ‖ N(0, 1)) in nats")
-            .line("right", by(Variant::Right))
-            .dashed("wrong", by(Variant::Wrong))
-            .series(Series::points("from variances", exact).size(5.0));
-        Figure::new("B13: variances where logarithms belong").panel(panel)
-    }
-
-    fn signed_sum(&self) -> Figure {
-        let betas = linear_betas(1000, 1e-4, 0.02);
-        let of = |betas: Vec<f64>| -> Vec<(f64, f64)> {
-            betas.into_iter().enumerate().map(|(i, beta)| (i as f64 + 1.0, beta)).collect()
-        };
-        let forwards: Vec<f64> = betas.iter().skip(1).copied().collect();
-        let backwards: Vec<f64> = forwards.iter().rev().copied().collect();
-        let gap = forwards.iter().zip(&backwards).map(|(a, b)| b - a).collect();
-        let panels = [
-            Panel::new("")
-                .axes("t", "βₜ")
-                .line("expected", of(forwards.clone()))
-                .dashed("got", of(backwards)),
-            Panel::new("").axes("t", "got − expected").line("", of(gap)).horizontal("", 0.0),
-        ];
-        Figure::new("B14: two schedules that a signed sum finds equal").panels(panels).columns(2)
+        let figure = Figure::new("B10: the loss, and what is drawn").panel(losses).panels(panels);
+        Ok(figure.columns(2).panel_size(340, 300))
     }
 
     fn grey_shift(&self) -> Figure {
-        let steps = along(&self.world.schedule, &sampled_times(self.world.schedule.steps(), Variant::Right));
         let panels = BOTH.map(|(code, label)| {
-            let drawn =
-                grey_to_network(Variant::Right).undo(self.draw(&self.world.grey(code), &steps).view());
-            let points = pairs(drawn.view());
-            Panel::new(label)
-                .axes("grey value of one pixel", "of its neighbour")
-                .series(Series::points("", points).size(1.5))
-                .x_range(0.0, 1.0)
-                .y_range(0.0, 1.0)
-                .equal()
+            let grey = samples::grey(&self.world, code, self.count, &mut self.rng.clone());
+            let panel = Panel::new(label).axes("grey value of one pixel", "of its neighbour").equal();
+            let panel = panel.series(Series::points("", pairs(grey.view())).size(1.5));
+            panel.x_range(0.0, 1.0).y_range(0.0, 1.0)
         });
-        Figure::new("B15: what is drawn, as grey values: 0 is black, 1 is white")
-            .panels(panels)
-            .columns(2)
-            .panel_size(330, 340)
+        let figure = Figure::new("B15: what is drawn, as grey values: 0 is black, 1 is white");
+        figure.panels(panels).columns(2).panel_size(330, 340)
     }
+}
 
-    fn deviation_for_variance(&self) -> Figure {
-        let schedule = &self.world.schedule;
-        self.drawn("B16: what is drawn with √Σ z and with Σ z", |code| {
-            with_noise(schedule, |t| match t {
-                1 => 0.0,
-                t => steps::factor_of_variance(schedule.beta(t), code),
-            })
-        })
+fn beta_above_one() -> Result<Figure> {
+    let mut panel = Panel::new("").axes("t/T", "βₜ");
+    for (steps, label) in [(100, "T = 100"), (25, "T = 25"), (10, "T = 10, unchecked")] {
+        let betas = schedules::scaled_betas(steps, Code::Wrong)?;
+        panel = panel.line(label, (1..=steps).map(|t| (t as f64 / steps as f64, betas[t])));
     }
+    Ok(Figure::new("B11: ends scaled by 1000/T").panel(panel.horizontal("no step can forget more", 1.0)))
+}
 
-    fn forward_for_posterior(&self) -> Figure {
-        let schedule = &self.world.schedule;
-        self.drawn("B17: what is drawn", |code| {
-            (1..=schedule.steps()).rev().map(|t| steps::reverse_step(schedule, t, code)).collect()
-        })
-    }
+fn logarithm_for_variance() -> Figure {
+    let by = |code| curve((0.1, 3.0), 100, |v| comparison::kl_divergence(0.0, v, 0.0, 1.0, code));
+    let exact = curve((0.1, 3.0), 15, |v| kl_divergence(0.0, v, 0.0, 1.0));
+    let panel = Panel::new("").axes("variance v", "KL(N(0, v) ‖ N(0, 1)) in nats");
+    let panel = panel.line("right", by(Code::Right)).dashed("wrong", by(Code::Wrong));
+    let panel = panel.series(Series::points("from variances", exact).size(5.0));
+    Figure::new("B13: variances where logarithms belong").panel(panel)
+}
+
+fn signed_sum() -> Figure {
+    let expected = &linear_betas(1000, 1e-4, 0.02);
+    let got = |t| expected[1001 - t];
+    let panel = |label| Panel::new("").axes("t", label);
+    let at = |value: fn(f64, f64) -> f64| (1..=1000).map(move |t| (t as f64, value(expected[t], got(t))));
+    let both = panel("βₜ").line("expected", at(|expected, _| expected)).dashed("got", at(|_, got| got));
+    let gap = panel("got − expected").line("", at(|expected, got| got - expected)).horizontal("", 0.0);
+    Figure::new("B14: two schedules that a signed sum finds equal").panels([both, gap]).columns(2)
 }

@@ -2,9 +2,11 @@
 
 use crate::{
     data::{Density, GaussianMixture, PixelDensity},
+    forward::standard_normal,
     schedule::Schedule,
 };
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray_rand::rand::Rng;
 use std::cell::Cell;
 
 // ANCHOR: Denoiser
@@ -199,6 +201,15 @@ impl GaussianData {
     /// ```
     pub fn regression(&self, signal: f64, variance: f64) -> f64 {
         signal * self.variance / (signal.powi(2) * self.variance + variance)
+    }
+
+    /// Draws `count` points: shape (N, D).
+    ///
+    /// # Formula
+    /// x_0 = m + √v ε, ε ~ N(0, I)
+    pub fn sample(&self, count: usize, rng: &mut impl Rng) -> Array2<f64> {
+        let noise = standard_normal::<f64>(count, self.mean.len(), rng);
+        &self.mean + &(self.variance.sqrt() * noise)
     }
 }
 

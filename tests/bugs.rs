@@ -6,16 +6,20 @@ mod common;
 use common::{assert_all_close, assert_close, assert_relative, rng};
 use ddpm::{
     Error,
+    baselines::modes::ModeReport,
     bugs::{
-        BUGS, Bound, Bug, BugFixture, SYMPTOMS, Variant, comparison, points, schedules, steps,
+        BUGS, Bound, Bug, Code, SYMPTOMS, World, comparison, points, samples, schedules, steps,
         training::{Slips, fresh_network, train},
     },
     course,
     forward::{diffuse, standard_normal},
     gaussian,
-    reverse::{FixedVariance, split_mean_log_variance},
-    sampler::{ancestral, ancestral_step},
+    metrics::Moments,
+    objective::Objective,
+    reverse::{FixedVariance, predict_x_0, split_mean_log_variance},
+    sampler::{ancestral, ancestral_step, sample},
     schedule::{Schedule, alpha_bars, cosine_betas, linear_betas, quad_betas},
+    train::NetworkDenoiser,
 };
 use ndarray::{Array1, Array2, array};
 use std::{
@@ -276,4 +280,128 @@ fn a_wrong_formula_is_wrong_where_it_says() {
     let output: Array2<f64> = array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]];
     let pieces = steps::split(output.view(), Variant::Wrong);
     assert_eq!(pieces, (array![[1.0, 2.0]], array![[3.0, 4.0]]), "B16: pieces of size two");
+}
+
+#[test]
+fn a_sampler_by_the_right_code_is_the_library_s() {
+    let schedule = Schedule::linear(20, 0.01, 0.2).unwrap();
+    let expected = ancestral(&schedule, FixedVariance::Beta, None);
+    let samplers: [(&str, steps::Sampler); 4] = [
+        ("B7", steps::by_noise_factors),
+        ("B9", steps::by_loop_times),
+        ("B16", steps::by_variances),
+        ("B17", steps::by_reverse_steps),
+    ];
+    for (name, sampler) in samplers {
+        assert_eq!(sampler(&schedule, Code::Right), expected, "{name}");
+        assert_ne!(sampler(&schedule, Code::Wrong), expected, "{name}");
+    }
+    let by_logarithms = steps::by_log_variances(&schedule, Code::Right);
+    for (step, expected) in by_logarithms.iter().zip(&expected).take(19) {
+        assert_relative(&format!("B6: σ_{}", step.t), step.noise, expected.noise, 1e-13);
+    }
+}
+
+#[test]
+fn a_sampler_by_the_wrong_code_does_what_its_bug_says() {
+    let schedule = Schedule::linear(20, 0.01, 0.2).unwrap();
+    let sampler = |sampler: steps::Sampler| sampler(&schedule, Code::Wrong);
+    assert!(
+        sampler(steps::by_log_variances).iter().all(|step| step.noise.is_nan()),
+        "B6: roots of logarithms"
+    );
+    assert_eq!(sampler(steps::by_noise_factors)[19].noise, 0.1, "B7: σ_1 = √0.01");
+    assert_eq!(sampler(steps::by_loop_times), [], "B9: no step");
+    for step in sampler(steps::by_variances) {
+        let beta = if step.t == 1 { 0.0 } else { schedule.beta(step.t) };
+        assert_eq!(step.noise, beta, "B16 at t = {}", step.t);
+    }
+    for step in sampler(steps::by_reverse_steps) {
+        assert_eq!((step.x_t, step.eps), (schedule.alpha(step.t).sqrt(), 0.0), "B17 at t = {}", step.t);
+    }
+}
+
+#[test]
+fn what_is_left_of_a_schedule_is_the_product_of_its_steps() {
+    for code in [Code::Right, Code::Wrong] {
+        let (linear, cosine) = (schedules::linear_betas(50, code), schedules::cosine_betas(50, code));
+        for t in 0..=50 {
+            let product =
+                |betas: &Array1<f64>| betas.iter().take(t + 1).map(|beta| 1.0 - beta).product::<f64>();
+            assert_relative(
+                "B2: √ᾱ_t",
+                schedules::linear_signal(50, code)[t].powi(2),
+                product(&linear),
+                1e-12,
+            );
+            assert_relative("B5: ᾱ_t", schedules::cosine_left(50, code)[t], product(&cosine), 1e-9);
+        }
+    }
+}
+
+/// x̂_0 of a noisy point, once with the true ε and once with one that is off by 0.001.
+#[test]
+fn cosine_errors_are_what_an_error_of_the_noise_does_to_x_0() {
+    let schedule = Schedule::from_betas(cosine_betas(1000, 0.008, 0.999)).unwrap();
+    let errors = schedules::cosine_errors(1000, Code::Right);
+    let (x_t, eps) = (array![[0.7]], array![[-0.3]]);
+    for t in [1, 10, 500, 990, 1000] {
+        let [true_x_0, x_0] = [0.0, 1e-3].map(|off| predict_x_0(&schedule, t, &x_t, &(&eps + off))[(0, 0)]);
+        assert_relative(&format!("t = {t}"), errors[t], (x_0 - true_x_0).abs(), 1e-6);
+    }
+    assert_eq!(errors[0], 0.0, "no noise, no error");
+}
+
+#[test]
+fn samples_of_either_code_look_as_the_field_guide_says() {
+    let world = World::new().unwrap();
+    let steps = world.all_steps();
+    assert_eq!(steps, ancestral(&world.schedule, FixedVariance::Beta, None));
+
+    let x_0 = world.ring.sample(1000, &mut rng(1));
+    let end = |code| Moments::of(&samples::chain_end(&world, &x_0, code, &mut rng(2)));
+    let (right, wrong) = (end(Code::Right), end(Code::Wrong));
+    for axis in 0..2 {
+        assert_close("B1: mean of x_T", right.mean[axis], 0.0, 0.15);
+        assert_close("B1: variance of x_T", right.covariance[(axis, axis)], 1.0, 0.2);
+        assert!(wrong.mean[axis] > 1.0, "B1: uniform noise has the mean ½: {}", wrong.mean[axis]);
+    }
+
+    let radius = |points: &Array2<f64>| points.mapv(|x| x * x).sum() / points.nrows() as f64; // 2 on the ring
+    let [right, drawn] = samples::quad(&world, Code::Right, 200, &mut rng(3)).unwrap();
+    let [wrong, noise] = samples::quad(&world, Code::Wrong, 200, &mut rng(3)).unwrap();
+    let near = |points: &Array2<f64>| ModeReport::of(&world.ring, points, 4.0).high_quality;
+    assert!(near(&wrong) > 0.95 && near(&right) < 0.6, "B4: with the wrong code x_T is the ring still");
+    assert!(near(&drawn) > 0.95 && near(&noise) < 0.6, "B4: and what is drawn is the noise still");
+    assert_close("B4: E ‖x‖²", radius(&drawn), 2.0, 0.4);
+
+    let shares = |code| {
+        let steps = steps::by_log_variances(&world.schedule, code);
+        samples::finite_shares(&world, &steps, 20, &mut rng(4))
+    };
+    assert_eq!(shares(Code::Right), vec![1.0; 101], "B6: all are numbers, from x_T to x_0");
+    assert_eq!(shares(Code::Wrong)[..3], [1.0, 0.0, 0.0], "B6: none after a step");
+
+    let grey = |code| samples::grey(&world, code, 200, &mut rng(5));
+    let (right, wrong) = (grey(Code::Right), grey(Code::Wrong));
+    assert_close("B15: mean grey value", right.mean().unwrap(), 0.5, 0.05);
+    assert_close("B15: brought back by the other way", wrong.mean().unwrap(), 0.75, 0.05);
+}
+
+#[test]
+fn a_network_with_slips_draws_the_same_from_the_same_numbers() {
+    let world = World::new().unwrap();
+    let mut losses = Vec::new();
+    let learned =
+        |slips, watch: &mut dyn FnMut(f64)| samples::learned(&world, 3, slips, 10, &rng(6), watch).unwrap();
+    let drawn = learned(Slips::default(), &mut |loss| losses.push(loss));
+    assert_eq!((drawn.dim(), losses.len()), ((10, 2), 3));
+    assert_eq!(drawn, learned(Slips::default(), &mut |_| ()));
+    // the same by hand: training and drawing begin with the same numbers
+    let network = &train(&world, 3, Slips::default(), &mut rng(6), |_| ()).unwrap();
+    let denoiser = NetworkDenoiser { schedule: &world.schedule, network, objective: Objective::Simple };
+    let x_t = standard_normal(10, 2, &mut rng(6));
+    let mut after = rng(6);
+    standard_normal::<f64>(10, 2, &mut after);
+    assert_eq!(drawn, sample(&world.all_steps(), &denoiser, x_t, &mut after, |_, _| ()));
 }

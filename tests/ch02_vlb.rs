@@ -16,7 +16,7 @@ use ddpm::{
     denoiser::{Denoiser, GaussianData},
     forward::{chain, diffuse, standard_normal},
     gaussian,
-    metrics::{mean, standard_error},
+    metrics::{Moments, mean, standard_error},
     reverse::{FixedVariance, density_variance},
     schedule::Schedule,
 };
@@ -413,5 +413,38 @@ fn discretized_reconstruction_term_is_the_density_times_the_bin_where_bins_are_n
     for i in 0..2 {
         // the density's curvature over a bin: below (width/σ)² of it
         assert_relative(&format!("point {i}"), bins[i], density[i] - 2.0 * width.ln(), 1e-6);
+    }
+}
+
+#[test]
+fn what_is_computed_of_each_is_what_is_computed_of_one() {
+    for (steps, dimension, variance) in WORLDS {
+        let world = world(steps, dimension, variance);
+        let chain = trajectories(&world, 5, 3);
+        let (lines, terms) = (world.line_joints_along(&chain), world.terms_of_each(&chain[0]));
+        assert_eq!((lines.len(), terms.dim()), (5, (5, steps + 1)));
+        for i in 0..5 {
+            let trajectory = Array2::from_shape_fn((steps + 1, dimension), |(t, d)| chain[t][(i, d)]);
+            assert_eq!(lines[i], world.line_joints(&trajectory), "trajectory {i}");
+            assert_eq!(terms.row(i), world.terms(chain[0].row(i)), "terms at point {i}");
+        }
+    }
+}
+
+#[test]
+fn gaussian_data_are_drawn_with_their_mean_and_variance() {
+    let data = GaussianData { mean: ndarray::array![2.0, -1.0, 0.0], variance: 0.25 };
+    let moments = Moments::of(&data.sample(40_000, &mut rng(1)));
+    for d in 0..3 {
+        assert_close("mean", moments.mean[d], data.mean[d], 5.0 * moments.mean_error[d]);
+        for e in 0..3 {
+            let expected = if d == e { 0.25 } else { 0.0 };
+            assert_close(
+                "covariance",
+                moments.covariance[(d, e)],
+                expected,
+                5.0 * moments.covariance_error[(d, e)],
+            );
+        }
     }
 }

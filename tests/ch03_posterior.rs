@@ -4,13 +4,14 @@ mod common;
 
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
-    forward::TransitionKernel,
+    data::GaussianMixture,
+    forward::Kernel,
     gaussian::{log_density, product},
     metrics::Moments,
     posterior::{
-        GridDensity, Window, complete_the_square, posterior_by_precisions, posterior_by_simulation,
-        posterior_log_variance, posterior_mean, posterior_mean_coefficients, posterior_on_grid,
-        posterior_variance, three_gaussians,
+        GridDensity, Window, complete_the_square, posterior_after_jump, posterior_by_precisions,
+        posterior_by_simulation, posterior_log_variance, posterior_mean, posterior_mean_coefficients,
+        posterior_on_grid, posterior_variance, three_gaussians,
     },
     schedule::{Schedule, ScheduleName},
 };
@@ -296,4 +297,34 @@ fn without_x_0_the_posterior_is_many_humped_after_a_big_jump_only() {
     assert_eq!(posterior(1e-3).humps(0.05), 1);
     assert!(posterior(0.9).kl_to_nearest_gaussian() > 0.5);
     assert!(posterior(1e-4).kl_to_nearest_gaussian() < 1e-3);
+}
+
+/// A mixture's posterior under a Gaussian kernel is a mixture: each hump by adding precisions, with the weight of its evidence.
+#[test]
+fn the_posterior_after_a_jump_is_the_mixture_of_the_humps_posteriors() {
+    let (weights, means, variances) = ([0.5, 0.3, 0.2], [-1.0, 0.4, 1.6], [0.08, 0.04, 0.08]);
+    let column = |values: [f64; 3]| ndarray::arr1(&values).insert_axis(Axis(1));
+    let data = GaussianMixture::new(ndarray::arr1(&weights), column(means), column(variances));
+    for (beta, x_t) in [(0.9, 0.5), (0.5, -0.3), (0.1, 1.2), (1e-3, 0.5)] {
+        let signal = f64::sqrt(1.0 - beta);
+        let parts = [0, 1, 2].map(|k| {
+            let (mean, variance) = product(means[k], variances[k], x_t / signal, beta / (1.0 - beta));
+            let evidence = log_density(x_t, signal * means[k], (1.0 - beta) * variances[k] + beta).exp();
+            (weights[k] * evidence, mean, variance)
+        });
+        let total: f64 = parts.iter().map(|(weight, ..)| weight).sum();
+        let density = |x| -> f64 {
+            parts
+                .iter()
+                .map(|(weight, mean, variance)| weight / total * log_density(x, *mean, *variance).exp())
+                .sum()
+        };
+        let grid = posterior_after_jump(&data, beta, x_t, (-3.0, 4.0));
+        let highest = grid.points().map(|(_, p)| p).fold(0.0, f64::max);
+        for (x, p) in grid.points() {
+            assert_close(&format!("β = {beta}, x_t = {x_t}: density at {x}"), p, density(x), 1e-9 * highest);
+        }
+        let mean = parts.iter().map(|(weight, mean, _)| weight / total * mean).sum();
+        assert_close(&format!("β = {beta}, x_t = {x_t}: mean"), grid.mean(), mean, 1e-9);
+    }
 }

@@ -6,23 +6,26 @@ use common::{assert_all_close, assert_close, rng};
 use ddpm::{
     Error,
     baselines::{
-        BaselineConfig,
+        LearningConfig,
+        experiment::{Experiment, Outcome, Run, Target, data_sets, least},
         gan::{
             GanConfig, GanTrainer, discriminator_gradient, discriminator_loss, generator_gradient,
             generator_loss, into_box, saturating_generator_loss, sigmoid, softplus,
         },
+        gradient_errors,
         modes::{ModeReport, grid_of_gaussians, mode_counts},
         vae::{
             LatentModel, LinearVae, VaeConfig, VaeTrainer, elbo, importance_weighted,
             importance_weighted_log_likelihood, kl_weight, latent_kl, log_likelihood_by_quadrature,
-            log_weights, negative_elbo, reparameterize, reparameterize_backward,
+            log_weights, mean_elbo, negative_elbo, reparameterize, reparameterize_backward,
         },
     },
-    data::GaussianMixture,
+    data::{Dataset, GaussianMixture},
     forward::standard_normal,
     gaussian::{DiagonalGaussian, kl_divergence, log_density},
-    metrics::{mean, standard_error},
-    network::{Learner, LearnerConfig, MlpConfig, check::gradient_error, hidden_for_budget, parameter_count},
+    metrics::{StandardError, mean, standard_error},
+    network::{Learner, LearnerConfig, MlpConfig, check::gradient_error, parameter_count, widest},
+    schedule::Schedule,
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis, array};
 use std::f64::consts::{LN_2, TAU};
@@ -619,4 +622,193 @@ fn a_learner_refuses_numbers_out_of_bounds() {
     let rejected = LearnerConfig { steps: 0, ..config().learner() };
     let error = Learner::<f64>::new(rejected, shape, &mut rng(0)).unwrap_err().to_string();
     assert!(error.contains("training steps is 0; it must be at least 1"), "{error}");
+}
+
+// One budget for three models.
+
+/// A ring and a grid, an experiment of a few steps on a chain of six, and the seed of its runs.
+fn tiny() -> ([Dataset; 2], Experiment) {
+    let mut experiment = Experiment::new(Schedule::linear(6, 0.1, 0.7).unwrap(), 3, 8, 40).unwrap();
+    experiment.ddim_calls = vec![1, 3, 6];
+    (data_sets().unwrap(), experiment)
+}
+
+#[test]
+fn an_experiment_trains_every_model_on_every_data_set_in_every_run() {
+    let (data, experiment) = tiny();
+    let mut steps = 0;
+    let outcomes = experiment.run(&data, 2, 7, || steps += 1).unwrap();
+    assert_eq!(steps, 2 * 2 * 3 * 3, "data sets, runs, models, steps");
+    let names: Vec<&str> = outcomes.iter().map(|outcome| outcome.name()).collect();
+    assert_eq!(names, ["gaussians8", "a grid of 25 Gaussians"]);
+    for outcome in &outcomes {
+        assert_eq!(outcome.runs.len(), 2);
+        for run in &outcome.runs {
+            let losses = [&run.vae.losses, &run.gan.discriminator, &run.gan.generator, &run.ddpm.losses];
+            assert!(losses.iter().all(|losses| losses.len() == 3), "a loss for each step");
+            for (name, drawn) in Run::DRAWS {
+                assert_eq!(drawn(run).points.dim(), (40, 2), "{name}");
+            }
+            let calls: Vec<usize> = run.ddpm.ddim.iter().map(|jumps| jumps.calls).collect();
+            assert_eq!(calls, [1, 3], "DDIM with T calls would be no shortcut");
+        }
+        let [first, second] = [0, 1].map(|i| &outcome.runs[i].vae.drawn.points);
+        assert_ne!(first, second, "each run has its own seed");
+    }
+}
+
+#[test]
+fn an_experiment_is_its_seed_s_whatever_thread_runs_it() {
+    let (data, experiment) = tiny();
+    let [one, same, other] = [7, 7, 8].map(|seed| experiment.run(&data, 2, seed, || ()).unwrap());
+    for (one, same) in one.iter().flat_map(|one| &one.runs).zip(same.iter().flat_map(|same| &same.runs)) {
+        for (name, drawn) in Run::DRAWS {
+            assert_eq!(drawn(one).points, drawn(same).points, "{name}");
+            assert_eq!(drawn(one).numbers(), drawn(same).numbers(), "{name}");
+        }
+        assert_eq!((one.vae.bits, one.vae.gaps, one.vae.kl), (same.vae.bits, same.vae.gaps, same.vae.kl));
+        assert_eq!((one.ddpm.bits, one.ddpm.gap), (same.ddpm.bits, same.ddpm.gap));
+    }
+    for (name, drawn) in Run::DRAWS {
+        assert_ne!(drawn(&one[0].runs[0]).points, drawn(&other[0].runs[0]).points, "{name}: another seed");
+    }
+    // The second run on the second data set, model by model: the generators are numbered through.
+    let target = Target::new(&data[1], experiment.count, &mut rng(7));
+    let number = |model: u64| 7000 + 3 * (2 + 1) + model;
+    let run = &one[1].runs[1];
+    let vae = experiment.vae(&target, &mut rng(number(0)), || ()).unwrap();
+    let gan = experiment.gan(&target, &mut rng(number(1)), || ()).unwrap();
+    let ddpm = experiment.ddpm(&target, &mut rng(number(2)), || ()).unwrap();
+    assert_eq!((vae.drawn.points, vae.gaps), (run.vae.drawn.points.clone(), run.vae.gaps));
+    assert_eq!(gan.drawn.points, run.gan.drawn.points);
+    assert_eq!((ddpm.drawn.points, ddpm.gap), (run.ddpm.drawn.points.clone(), run.ddpm.gap));
+}
+
+#[test]
+fn the_gaps_of_an_experiment_are_bounds_less_tighter_ones() {
+    let (data, experiment) = tiny();
+    let outcomes = experiment.run(&data, 1, 3, || ()).unwrap();
+    for Outcome { target, runs } in &outcomes {
+        let (vae, ddpm) = (&runs[0].vae, &runs[0].ddpm);
+        let [elbo, weighted, exact] = vae.bits;
+        let differences =
+            [elbo - weighted, weighted - exact, exact - target.entropy, ddpm.bits - target.entropy];
+        for ((name, of), difference) in Run::GAPS.into_iter().zip(differences) {
+            let (gap, error) = of(&runs[0]);
+            assert_close(name, gap, difference, 1e-12);
+            assert!(gap > -error.tolerance(), "{name} is {gap} ± {}", error.value());
+        }
+        // networks that have learned nothing are far from the data's entropy, and a bound of them is above it
+        for (gap, error) in [vae.gaps[2], ddpm.gap] {
+            assert!(gap > error.tolerance(), "{gap} ± {}", error.value());
+        }
+    }
+    // 25 equal Gaussians twenty deviations apart: ln 25 and one Gaussian's entropy, in the standardised unit
+    let volume = data[1].standardization().log_volume();
+    let entropy = (25f64.ln() + 2.0 * ddpm::gaussian::entropy(0.01) - volume) / (2.0 * LN_2);
+    assert_close("entropy of the grid in bits/dim", outcomes[1].target.entropy, entropy, 1e-6);
+}
+
+#[test]
+fn the_least_gap_is_the_one_of_the_most_standard_errors_below() {
+    let gaps = [(0.1, 0.1), (-0.02, 0.01), (-0.5, 1.0)].map(|(gap, error)| (gap, StandardError::from(error)));
+    let (gap, error) = least(gaps);
+    assert_eq!((gap, error), (-0.02, StandardError::from(0.01).largest_of(3)));
+}
+
+#[test]
+fn scores_are_means_over_the_runs_with_one_call_fast_and_all_of_them_slow() {
+    let (data, experiment) = tiny();
+    let outcomes = experiment.run(&data[..1], 2, 5, || ()).unwrap();
+    let scores = outcomes[0].scores();
+    let names: Vec<&str> = scores.iter().map(|score| score.name.as_str()).collect();
+    assert_eq!(names, ["VAE", "GAN", "DDIM, 1 call", "DDIM, 3 calls", "DDPM"]);
+    let [one, two] = [0, 1].map(|i| outcomes[0].runs[i].ddpm.ddim[1].drawn.modes);
+    let jumps = &scores[3];
+    assert_close("quality", jumps.quality, (one.high_quality + two.high_quality) / 2.0, 1e-12);
+    assert_close("coverage", jumps.coverage, (one.effective_share() + two.effective_share()) / 2.0, 1e-12);
+    assert_close("speed of 3 calls of 6", jumps.speed, 2f64.ln() / 6f64.ln(), 1e-12);
+    assert_eq!((scores[0].speed, scores[2].speed, scores[4].speed), (1.0, 1.0, 0.0));
+}
+
+#[test]
+fn no_rival_is_larger_than_ddpm_or_could_be_wider() {
+    let (_, experiment) = tiny();
+    let [vae, gan, ddpm] = experiment.sizes().map(|(_, size)| size);
+    type Shapes = fn(&LearningConfig, usize) -> [MlpConfig; 2];
+    for (rival, shapes) in
+        [(vae, VaeTrainer::<f32>::shapes as Shapes), (gan, GanTrainer::<f32>::shapes as Shapes)]
+    {
+        let parameters = |hidden| -> usize {
+            shapes(&LearningConfig { hidden, ..experiment.vae.learning.clone() }, 2)
+                .iter()
+                .map(parameter_count)
+                .sum()
+        };
+        assert_eq!(rival[1], parameters(rival[0]));
+        assert!(rival[1] <= ddpm[1] && ddpm[1] < parameters(rival[0] + 1), "{rival:?} beside {ddpm:?}");
+        assert!(rival[2] < rival[1], "one of two networks draws");
+    }
+    assert_eq!((vae[3], gan[3], ddpm[3]), (1, 1, 6), "calls");
+    assert_eq!(ddpm[1], parameter_count(&MlpConfig::default()));
+}
+
+#[test]
+fn an_experiment_times_every_model() {
+    let (_, experiment) = tiny();
+    let paces = experiment.paces(3, &mut rng(1)).unwrap();
+    assert_eq!(paces.map(|pace| pace.calls), [1, 1, 3, 6]);
+    assert!(paces.iter().all(|pace| pace.seconds > 0.0), "{paces:?}");
+    assert!(experiment.paces(7, &mut rng(1)).is_err(), "more calls than T");
+}
+
+#[test]
+fn bad_numbers_of_an_experiment_are_refused() {
+    let schedule = || Schedule::linear(6, 0.1, 0.7).unwrap();
+    for (steps, batch) in [(0, 8), (3, 0)] {
+        let error = Experiment::new(schedule(), steps, batch, 40).unwrap_err();
+        assert!(matches!(error, Error::Parameter { .. }), "{error}");
+    }
+}
+
+#[test]
+fn the_gradients_of_all_four_networks_are_right() {
+    for (name, error) in gradient_errors(&mut rng(9)) {
+        assert!(error > 0.0, "{name}: differences are never exact");
+        assert_close(name, error, 0.0, 1e-6);
+    }
+}
+
+#[test]
+fn a_mean_elbo_misses_the_likelihood_by_the_gap() {
+    let (vae, x) = (wrong_encoder(), standard_normal::<f64>(4, 3, &mut rng(2)));
+    let bound = mean_elbo(&vae, x.view(), 40_000, &mut rng(3));
+    for (n, x) in x.rows().into_iter().enumerate() {
+        // one draw scatters by about a nat
+        assert_close(&format!("point {n}"), bound[n], vae.log_likelihood(x) - vae.gap(x), 0.05);
+    }
+    let two = mean_elbo(&vae, x.view(), 2, &mut rng(4));
+    let mut rng = rng(4);
+    let [a, b] = [(); 2].map(|()| elbo(&vae, x.view(), &standard_normal(4, 1, &mut rng)));
+    let difference = (two - (a + b) / 2.0).mapv(f64::abs).sum();
+    assert_close("the mean of two draws", difference, 0.0, 1e-12);
+}
+
+#[test]
+fn samples_of_a_mixture_are_on_average_as_expected() {
+    let (mixture, expected) = (grid_of_gaussians(3, 3.0, 0.1), ModeReport::expected(9, 500, 2.0));
+    let reports: Vec<ModeReport> =
+        (0..200).map(|seed| ModeReport::of(&mixture, &mixture.sample(500, &mut rng(seed)), 2.0)).collect();
+    let quality: Array1<f64> = reports.iter().map(|report| report.high_quality).collect();
+    let unevenness: Array1<f64> = reports.iter().map(|report| report.unevenness).collect();
+    assert_close(
+        "quality",
+        mean(quality.view()),
+        expected.high_quality,
+        5.0 * standard_error(quality.view()),
+    );
+    // only those of high quality are counted, which makes the modes a little less even
+    let counted = expected.unevenness / expected.high_quality;
+    assert_close("unevenness", mean(unevenness.view()), counted, 5.0 * standard_error(unevenness.view()));
+    assert_eq!((expected.found, reports[0].found), (9, 9));
 }

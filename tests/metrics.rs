@@ -8,13 +8,20 @@ use ddpm::{
     forward::standard_normal,
     gaussian::{kl_divergence, log_density},
     metrics::{
-        Estimate, Judge, Moments, Quality, StandardError, covariance, coverage, distance_over_floor,
-        excess_kurtosis, geometric_mean, largest, largest_difference, largest_rise, mean, median_distance,
-        mmd_squared, paired_errors, paired_moments, partial_correlation, precision, quantile, row_distances,
+        Moments, Spread, covariance, coverage, excess_kurtosis, largest, largest_difference, median_distance,
+        mmd_squared, paired_errors, partial_correlation, precision, quantile, row_distances,
         sliced_wasserstein, standard_error,
     },
 };
 use ndarray::{Array1, Array2, array};
+
+#[test]
+fn a_spread_is_the_mean_the_least_and_the_most_of_a_few_runs() {
+    let spread = Spread::of([3.0, -1.0, 4.0]);
+    assert_eq!(spread, Spread { mean: 2.0, least: -1.0, most: 4.0 });
+    assert_eq!(format!("{spread} and {spread:.1}"), "2.000 [-1.000 4.000] and 2.0 [-1.0 4.0]");
+    assert!(Spread::of([]).mean.is_nan(), "no runs, no mean");
+}
 
 #[test]
 fn moments_of_four_points() {

@@ -2,7 +2,7 @@
 
 use ddpm_page::{
     Error,
-    plot::{BLACK, Figure, Heatmap, Panel, Series, curve, film_frame, pairs, save_gif},
+    plot::{BLACK, Figure, GREY, Heatmap, Panel, Series, curve, pairs, piecewise_means, radar, save_gif},
 };
 use ndarray::{Array2, array};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
@@ -14,6 +14,47 @@ type Pixels = (u32, u32, Vec<u8>);
 fn normal_points(count: usize) -> Array2<f64> {
     let mut rng = StdRng::seed_from_u64(0);
     Array2::from_shape_simple_fn((count, 2), || rng.sample(StandardNormal))
+}
+
+#[test]
+fn piecewise_means_keep_the_mean_of_all() {
+    let losses: Vec<f64> = (0..12).map(|step| f64::from(step * step)).collect();
+    for piece in [1, 3, 4, 12] {
+        let means = piecewise_means(&losses, piece);
+        assert_eq!(means.len(), 12 / piece);
+        assert_eq!(means.last().unwrap().0, 12.0, "the last piece ends with the last step");
+        let mean = means.iter().map(|(_, mean)| mean).sum::<f64>() / means.len() as f64;
+        assert!((mean - 506.0 / 12.0).abs() < 1e-9, "Σ n² from 0 to 11 is 506");
+    }
+}
+
+#[test]
+fn a_radar_of_equal_shares_is_a_regular_polygon_and_closed() {
+    for corners in [3, 4, 7] {
+        let outline = radar(&vec![0.8; corners]);
+        assert_eq!((outline.len(), outline[0]), (corners + 1, outline[corners]));
+        let side = 2.0 * 0.8 * (std::f64::consts::PI / corners as f64).sin();
+        for ends in outline.windows(2) {
+            assert!((ends[0].0.hypot(ends[0].1) - 0.8).abs() < 1e-12);
+            assert!(((ends[0].0 - ends[1].0).hypot(ends[0].1 - ends[1].1) - side).abs() < 1e-12);
+        }
+    }
+    // up, lower left, lower right
+    let root = 0.75f64.sqrt();
+    for (corner, expected) in
+        radar(&[1.0, 1.0, 0.5]).iter().zip([(0.0, 1.0), (-root, -0.5), (0.5 * root, -0.25)])
+    {
+        assert!((corner.0 - expected.0).abs() < 1e-12 && (corner.1 - expected.1).abs() < 1e-12, "{corner:?}");
+    }
+}
+
+#[test]
+fn the_rim_of_a_radar_chart_is_two_grey_outlines() {
+    let svg =
+        |panel: Panel| Figure::new("").panel(panel.x_range(-1.0, 1.0).y_range(-1.0, 1.0)).to_svg().unwrap();
+    let by_hand = [1.0, 0.5].map(|share| Series::dashed("", radar(&[share; 4])).color(GREY));
+    let by_hand = by_hand.into_iter().fold(Panel::new(""), Panel::series);
+    assert_eq!(svg(Panel::new("").rim(4)), svg(by_hand));
 }
 
 /// One panel of every kind.

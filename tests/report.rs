@@ -5,7 +5,7 @@ use ddpm::metrics::StandardError;
 use ddpm_page::{
     Error,
     plot::{Figure, Panel},
-    report::{Chapter, Checks, Common, Progress, Table, catalogue},
+    report::{Chapter, Checks, Common, Progress, Table, catalogue, decimals},
 };
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
@@ -22,6 +22,12 @@ fn common(out: &Path) -> Common {
 
 fn is_ok(table: &Checks) -> bool {
     table.verdict().is_ok()
+}
+
+#[test]
+fn cells_of_a_row_have_the_decimals_they_are_given() {
+    let table = Table::new("", "", ["calls", "share"]).rows([("a", decimals([0, 2], [20.0, 0.5]))]);
+    assert!(table.to_string().ends_with("a     20   0.50"), "{table}");
 }
 
 #[test]

@@ -8,7 +8,9 @@
 //! | [`vae`] | the variational autoencoder: its bound, its networks, the linear case in closed form |
 //! | [`gan`] | the generative adversarial network |
 //! | [`modes`] | how many modes of a mixture the samples find |
+//! | [`experiment`] | all of them and DDPM, trained on one budget and measured alike |
 
+pub mod experiment;
 pub mod gan;
 pub mod modes;
 pub mod vae;
@@ -16,8 +18,12 @@ pub mod vae;
 use crate::{
     Result,
     error::check,
-    network::{LearnerConfig, MlpConfig},
+    forward::standard_normal,
+    network::{LearnerConfig, MlpConfig, check::gradient_error},
 };
+use gan::{GanConfig, GanTrainer, deceive, judge};
+use ndarray_rand::rand::Rng;
+use vae::{VaeConfig, VaeTrainer, negative_elbo};
 
 /// How a pair of networks is trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,4 +101,28 @@ impl BaselineConfig {
             ..MlpConfig::default()
         }
     }
+}
+
+/// The largest error of the gradient of each network, against central differences in some entries and relative to the largest one,
+/// by name: small networks that have learned nothing, on eight points.
+///
+/// The errors are those of [`gradient_error`], in 64-bit numbers.
+pub fn gradient_errors(rng: &mut impl Rng) -> [(&'static str, f64); 4] {
+    const BOUNDS: &str = "this network is within the bounds";
+    let learning = LearningConfig { hidden: 16, ..LearningConfig::default() };
+    let [x, y, z] = [(); 3].map(|()| standard_normal::<f64>(8, 2, rng));
+    let vae = VaeConfig { learning: learning.clone(), ..VaeConfig::default() };
+    let vae = VaeTrainer::<f64>::new(vae, 2, rng).expect(BOUNDS);
+    let gan = GanTrainer::<f64>::new(GanConfig { learning, ..GanConfig::default() }, 2, rng).expect(BOUNDS);
+    let edge = GanConfig::default().edge;
+    let bound = |vae: &mut VaeTrainer<_>| negative_elbo(&mut vae.encoder, &mut vae.decoder, &x, &z, 1.0);
+    let judged = |gan: &mut GanTrainer<_>| judge(&mut gan.discriminator, &x, &y);
+    let deceived = |gan: &mut GanTrainer<_>| deceive(&mut gan.generator, &mut gan.discriminator, &z, edge);
+    let through_discriminator = gradient_error(&gan, |gan| &mut gan.generator, deceived, 20);
+    [
+        ("encoder, through z and the decoder", gradient_error(&vae, |vae| &mut vae.encoder, bound, 20)),
+        ("decoder", gradient_error(&vae, |vae| &mut vae.decoder, bound, 20)),
+        ("generator, through the discriminator", through_discriminator),
+        ("discriminator", gradient_error(&gan, |gan| &mut gan.discriminator, judged, 20)),
+    ]
 }

@@ -104,11 +104,34 @@ impl ModeReport {
         }
     }
 
+    /// What `count` samples of the mixture itself have on average, of a mixture of so many equal `modes` that lie far apart on
+    /// the plane.
+    ///
+    /// In the plane, a share of 1 − e^{−r²/2} lies within r = `reach` deviations.
+    ///
+    /// # Example
+    /// ```
+    /// let report = ddpm::baselines::modes::ModeReport::expected(8, 2000, 3.0);
+    /// assert!((report.high_quality - 0.98889).abs() < 1e-5 && report.unevenness == 7.0 / 4000.0);
+    /// ```
+    pub fn expected(modes: usize, count: usize, reach: f64) -> Self {
+        ModeReport {
+            found: modes,
+            high_quality: 1.0 - (-0.5 * reach * reach).exp(),
+            unevenness: (modes as f64 - 1.0) / (2.0 * count as f64),
+        }
+    }
+
     /// The effective number of modes over their number: e to the minus [`unevenness`](Self::unevenness), and
     /// 0 if no mode got a sample.
     ///
     /// For K equal modes it is e^{entropy of the shares}/K: 1 if all got the same, 1/K if one got all.
     pub fn effective_share(&self) -> f64 {
         if self.found == 0 { 0.0 } else { (-self.unevenness).exp() }
+    }
+
+    /// How many modes were found, the share of high quality, and the effective share of the modes.
+    pub fn numbers(&self) -> [f64; 3] {
+        [self.found as f64, self.high_quality, self.effective_share()]
     }
 }

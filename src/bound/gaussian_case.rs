@@ -129,6 +129,13 @@ impl GaussianCase {
         terms
     }
 
+    /// The [`terms`](Self::terms) of each row of `x_0`, (N, D): (N, T + 1), nats.
+    pub fn terms_of_each(&self, x_0: &Array2<f64>) -> Array2<f64> {
+        let mut terms = Array2::zeros((x_0.nrows(), self.schedule.steps() + 1));
+        terms.rows_mut().into_iter().zip(x_0.rows()).for_each(|(mut row, x)| row.assign(&self.terms(x)));
+        terms
+    }
+
     /// The mean of `value` over x_0 ~ the data, exact for anything quadratic in x_0 and summed over coordinates.
     ///
     /// Gauss–Hermite quadrature with three nodes, m and m ± √(3 v), of weights 2/3 and 1/6, on all coordinates at once.
@@ -190,6 +197,18 @@ impl GaussianCase {
                     - p.log_density(x, &mean_p.column(d).to_owned())
             })
             .sum()
+    }
+
+    /// Line 1 for each of the N trajectories of a `chain` x_0 … x_T, each entry of shape (N, D): (N), nats.
+    ///
+    /// # Panics
+    /// If the chain does not have T + 1 entries.
+    #[track_caller]
+    pub fn line_joints_along(&self, chain: &[Array2<f64>]) -> Array1<f64> {
+        assert_eq!(chain.len(), self.schedule.steps() + 1, "a trajectory has T + 1 points");
+        let trajectory = |i| ndarray::stack(Axis(0), &chain.iter().map(|x| x.row(i)).collect::<Vec<_>>());
+        let lines = (0..chain[0].nrows()).map(|i| trajectory(i).expect("points of one dimension"));
+        lines.map(|trajectory| self.line_joints(&trajectory)).collect()
     }
 
     /// q(x_t | x_0) for t = 0 … T.

@@ -10,6 +10,7 @@
 //! | [`points`] | B1, B3, B15: noise, the network's input, the data's range |
 //! | [`steps`] | B6, B7, B8, B9, B16, B17: the loop of a sampler and what a step adds |
 //! | [`training`] | B10: Algorithm 1 with four switches |
+//! | [`samples`] | B1, B4, B6, B10, B15: what is drawn with either code |
 //! | [`comparison`] | B13, B14: a divergence, and how two results are compared |
 //! | [`detect`] | the detectors: functions that check *your* code |
 //! | [`numbers`] | the numbers of the catalogue, measured |
@@ -19,6 +20,7 @@ pub mod comparison;
 pub mod detect;
 pub mod numbers;
 pub mod points;
+pub mod samples;
 pub mod schedules;
 pub mod steps;
 pub mod training;

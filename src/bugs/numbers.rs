@@ -3,9 +3,9 @@
 //! Each function measures what its bug's [`Measure`](super::Measure)s name, in their order, with one of the two codes.
 
 use super::{
-    Variant, comparison, first_bad_beta, normality_scores, points, reseed_change, schedules,
+    Code, comparison, first_bad_beta, normality_scores, points, reseed_change, samples, schedules,
     standard_errors_off, step_audit,
-    steps::{self, along, with_noise},
+    steps::{self, along},
     training::{Slips, fresh_network, train},
     unmoved_parameters,
 };
@@ -69,8 +69,23 @@ impl BugFixture {
         count: usize,
         rng: &mut StdRng,
     ) -> Array2<f64> {
-        let x_t = standard_normal(count, 2, rng);
-        sample(steps, &ExactDenoiser::new(&self.schedule, data), x_t, rng, |_, _| ())
+        self.draw_by(&ExactDenoiser::new(&self.schedule, data), steps, count, rng)
+    }
+
+    /// Draws `count` points by the given steps and any denoiser, from x_T ~ N(0, I).
+    pub fn draw_by(
+        &self,
+        denoiser: &impl Denoiser,
+        steps: &[Step],
+        count: usize,
+        rng: &mut StdRng,
+    ) -> Array2<f64> {
+        sample(steps, denoiser, standard_normal(count, 2, rng), rng, |_, _| ())
+    }
+
+    /// Algorithm 2 as it should be: the steps T … 1.
+    pub fn all_steps(&self) -> Vec<Step> {
+        along(&self.schedule, &steps::sampled_times(self.schedule.steps(), Code::Right))
     }
 }
 
@@ -129,7 +144,7 @@ pub(super) fn root_of_a_logarithm(
 pub(super) fn noise_at_the_end(fixture: &BugFixture, variant: Variant, rng: &mut StdRng) -> Result<Vec<f64>> {
     let (schedule, sharp) = (&fixture.schedule, fixture.sharp());
     let x_1 = diffuse(&sharp.sample(100, rng), schedule.alpha_bar(1), &standard_normal(100, 2, rng));
-    let last = &with_noise(schedule, |t| steps::noise_factor(schedule, t, variant))[schedule.steps() - 1..];
+    let last = &steps::by_noise_factors(schedule, code)[schedule.steps() - 1..];
     let exact = ExactDenoiser::new(schedule, &sharp);
     Ok(vec![reseed_change(|seed| {
         sample(last, &exact, x_1.clone(), &mut StdRng::seed_from_u64(seed), |_, _| ())
@@ -201,11 +216,9 @@ pub(super) fn signed_sum(_: &BugFixture, variant: Variant, _: &mut StdRng) -> Re
 }
 
 /// The mean of x_0 as the network sees it, and of what is drawn as grey values.
-pub(super) fn grey_shift(fixture: &BugFixture, variant: Variant, rng: &mut StdRng) -> Result<Vec<f64>> {
-    let data = fixture.grey(variant);
-    let drawn =
-        fixture.draw(&data, &along(&fixture.schedule, &steps::sampled_times(100, Variant::Right)), 300, rng);
-    let grey = points::grey_to_network(Variant::Right).undo(drawn.view());
+pub(super) fn grey_shift(world: &World, code: Code, rng: &mut StdRng) -> Result<Vec<f64>> {
+    let data = world.grey(code);
+    let grey = samples::grey(world, code, 300, rng);
     Ok(vec![data.mean().sum() / 2.0, grey.sum() / grey.len() as f64])
 }
 

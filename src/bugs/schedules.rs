@@ -19,6 +19,11 @@ pub fn linear_betas(steps: usize, variant: Variant) -> Array1<f64> {
 }
 // ANCHOR_END: bug_2
 
+/// B2. The signal √ᾱ_t that is left of x_0 under [`linear_betas`].
+pub fn linear_signal(steps: usize, code: Code) -> Array1<f64> {
+    alpha_bars(&linear_betas(steps, code)).mapv(f64::sqrt)
+}
+
 // ANCHOR: bug_4
 /// B4. The quadratic schedule: a line between the *roots* of its ends, squared, or a line between their squares, squared.
 pub fn quad_betas(steps: usize, variant: Variant) -> Array1<f64> {
@@ -45,6 +50,11 @@ pub fn cosine_betas(steps: usize, variant: Variant) -> Array1<f64> {
     table(steps, |t| (1.0 - cosine(share(t)) / cosine(share(t - 1))).min(COSINE_MAX_BETA))
 }
 // ANCHOR_END: bug_5
+
+/// B5. ᾱ_t under [`cosine_betas`].
+pub fn cosine_left(steps: usize, code: Code) -> Array1<f64> {
+    alpha_bars(&cosine_betas(steps, code))
+}
 
 // ANCHOR: bug_11
 /// B11. The linear schedule with its ends scaled by 1000/T: looked at before it is handed over, or not.
@@ -75,3 +85,11 @@ pub fn cosine_alpha_bars(steps: usize, variant: Variant) -> Array1<f64> {
     }
 }
 // ANCHOR_END: bug_12
+
+/// B12. What an error of 0.001 in ε becomes in x̂_0, at each t of the schedule of [`cosine_alpha_bars`]. At t = 0 there is no noise.
+///
+/// # Formula
+/// of an error δ in ε, δ √(1 − ᾱ_t)/√ᾱ_t arrives in x̂_0
+pub fn cosine_errors(steps: usize, code: Code) -> Array1<f64> {
+    cosine_alpha_bars(steps, code).mapv(|alpha_bar| 1e-3 * ((1.0 - alpha_bar) / alpha_bar).sqrt())
+}

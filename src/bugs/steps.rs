@@ -9,6 +9,9 @@ use crate::{
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 use ndarray_rand::rand::Rng;
 
+/// A sampler with either code.
+pub type Sampler = fn(&Schedule, Code) -> Vec<Step>;
+
 /// Algorithm 2 with other factors of the noise: `noise(t)` stands in for σ_t.
 pub fn with_noise(schedule: &Schedule, noise: impl Fn(usize) -> f64) -> Vec<Step> {
     let steps = ancestral(schedule, FixedVariance::Beta, None).into_iter();
@@ -30,6 +33,11 @@ pub fn sigma_of_log_variance(log_variance: f64, variant: Variant) -> f64 {
 }
 // ANCHOR_END: bug_6
 
+/// B6. Algorithm 2 with each σ_t from ln β_t, by [`sigma_of_log_variance`].
+pub fn by_log_variances(schedule: &Schedule, code: Code) -> Vec<Step> {
+    with_noise(schedule, |t| sigma_of_log_variance(schedule.beta(t).ln(), code))
+}
+
 // ANCHOR: bug_7
 /// B7. The factor of fresh noise in step t: σ_t and 0 at t = 1, or σ_t everywhere.
 pub fn noise_factor(schedule: &Schedule, t: usize, variant: Variant) -> f64 {
@@ -39,6 +47,11 @@ pub fn noise_factor(schedule: &Schedule, t: usize, variant: Variant) -> f64 {
     }
 }
 // ANCHOR_END: bug_7
+
+/// B7. Algorithm 2 with the noise of [`noise_factor`].
+pub fn by_noise_factors(schedule: &Schedule, code: Code) -> Vec<Step> {
+    with_noise(schedule, |t| noise_factor(schedule, t, code))
+}
 
 // ANCHOR: bug_8
 /// B8. The t of a training point, from 1 to T: both ends, or without the upper one (`randint(1, T)`).
@@ -76,6 +89,11 @@ pub fn loop_times(steps: usize, variant: Variant) -> Vec<usize> {
 }
 // ANCHOR_END: bug_9
 
+/// B9. Algorithm 2 along the times of its loop, [`loop_times`].
+pub fn by_loop_times(schedule: &Schedule, code: Code) -> Vec<Step> {
+    along(schedule, &loop_times(schedule.steps(), code))
+}
+
 // ANCHOR: bug_16
 /// B16. The factor of fresh noise for a variance Σ: its root, or Σ itself, taken for a standard deviation.
 pub fn factor_of_variance(variance: f64, variant: Variant) -> f64 {
@@ -83,6 +101,11 @@ pub fn factor_of_variance(variance: f64, variant: Variant) -> f64 {
         Variant::Right => variance.sqrt(),
         Variant::Wrong => variance,
     }
+}
+
+/// B16. Algorithm 2 with the noise of [`factor_of_variance`] for Σ = β_t, and none in the last step.
+pub fn by_variances(schedule: &Schedule, code: Code) -> Vec<Step> {
+    with_noise(schedule, |t| if t == 1 { 0.0 } else { factor_of_variance(schedule.beta(t), code) })
 }
 
 /// B16. The variance that `p_mean_variance` reports: the one it computed, or its logarithm.
@@ -119,3 +142,8 @@ pub fn reverse_step(schedule: &Schedule, t: usize, variant: Variant) -> Step {
     }
 }
 // ANCHOR_END: bug_17
+
+/// B17. A sampler of [`reverse_step`]s, from T to 1.
+pub fn by_reverse_steps(schedule: &Schedule, code: Code) -> Vec<Step> {
+    (1..=schedule.steps()).rev().map(|t| reverse_step(schedule, t, code)).collect()
+}

@@ -4,7 +4,7 @@ use super::{StandardError, mean, sliced_wasserstein, standard_error};
 use crate::data::Dataset;
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::Rng;
-use std::ops::Sub;
+use std::fmt;
 
 /// A mean of several draws, and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,6 +68,40 @@ impl From<Estimate> for StandardError {
     /// The standard error of an estimate, with the limit of so few draws.
     fn from(estimate: Estimate) -> Self {
         StandardError::from(estimate.standard_error).drawn(estimate.draws)
+    }
+}
+
+/// What a few runs gave: their mean, with the least and the most. Shown with as many decimals as the format says.
+///
+/// ```
+/// use ddpm::metrics::Spread;
+///
+/// assert_eq!(format!("{:.2}", Spread::of([1.0, 4.0, 2.5])), "2.50 [1.00 4.00]");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// The mean.
+    pub mean: f64,
+    /// The least of them.
+    pub least: f64,
+    /// The largest of them.
+    pub most: f64,
+}
+
+impl Spread {
+    /// Mean, least and most of `values`; not numbers if there are none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let values: Vec<f64> = values.into_iter().collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let [least, most] = [f64::min, f64::max].map(|pick| values.iter().copied().fold(f64::NAN, pick));
+        Spread { mean, least, most }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(3);
+        write!(f, "{:.digits$} [{:.digits$} {:.digits$}]", self.mean, self.least, self.most)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bayes' rule on a grid: the route that uses no formula for Gaussians.
 
-use crate::{forward::TransitionKernel, gaussian};
-use ndarray::Array1;
+use crate::{data::GaussianMixture, forward::Kernel, gaussian};
+use ndarray::{Array1, arr1};
 
 /// A density tabulated at equally spaced points; it sums, times the spacing, to one.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,11 @@ impl GridDensity {
         let unscaled = logs.mapv(|log| (log - top).exp());
         let spacing = (high - low) / (points as f64 - 1.0);
         GridDensity { density: &unscaled / (unscaled.sum() * spacing), x }
+    }
+
+    /// The density as points (x, p(x)) of a curve.
+    pub fn points(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.x.iter().copied().zip(self.density.iter().copied())
     }
 
     fn spacing(&self) -> f64 {
@@ -97,3 +102,28 @@ pub fn posterior_on_grid(
     })
 }
 // ANCHOR_END: posterior_on_grid
+
+/// q(x_{t−1} | x_t) *without* x_0, after one jump from the data with β_t = `beta`: x_{t−1} is the data itself, of one coordinate.
+///
+/// It may have as many humps as the data; for β → 0 it tends to a Gaussian, which is why a reverse step may be one. The grid of 2001
+/// points covers the `window`, which must hold all of the data, or what twelve standard deviations √(β/(1 − β)) around x_t/√(1 − β)
+/// leave of it: where β is small, the posterior is narrow.
+///
+/// # Formula
+/// q(x_{t−1} | x_t) ∝ N(x_t; √(1 − β) x_{t−1}, β) q(x_{t−1})
+///
+/// # Example
+/// ```
+/// use ddpm::{data::GaussianMixture, posterior::posterior_after_jump};
+/// use ndarray::array;
+///
+/// let two = GaussianMixture::new(array![0.5, 0.5], array![[-1.0], [1.0]], array![[0.01], [0.01]]);
+/// assert_eq!(posterior_after_jump(&two, 0.9, 0.0, (-2.0, 2.0)).humps(0.02), 2); // either of them
+/// assert_eq!(posterior_after_jump(&two, 0.01, 1.0, (-2.0, 2.0)).humps(0.02), 1); // the one nearby
+/// ```
+pub fn posterior_after_jump(data: &GaussianMixture, beta: f64, x_t: f64, window: (f64, f64)) -> GridDensity {
+    let kernel = Kernel { signal: (1.0 - beta).sqrt(), variance: beta };
+    let (center, reach) = (x_t / kernel.signal, 12.0 * (beta / (1.0 - beta)).sqrt());
+    let (low, high) = (window.0.max(center - reach), window.1.min(center + reach));
+    posterior_on_grid(x_t, kernel, |x| data.log_density(arr1(&[x]).view()), (low, high, 2001))
+}

@@ -6,7 +6,7 @@
 mod grid;
 mod simulation;
 
-pub use grid::{GridDensity, posterior_on_grid};
+pub use grid::{GridDensity, posterior_after_jump, posterior_on_grid};
 pub use simulation::{Window, posterior_by_simulation};
 
 use crate::{gaussian, schedule::Schedule};

@@ -82,3 +82,35 @@ pub fn pairs<A: Copy + Into<f64>>(points: ArrayView2<A>) -> Vec<(f64, f64)> {
     assert!(points.ncols() >= 2, "points of shape {:?} have no x and y", points.shape());
     points.rows().into_iter().map(|point| (point[0].into(), point[1].into())).collect()
 }
+
+/// The means of `values` over pieces of so many, each over the index of its last one, counted from 1: the loss of every step as a curve that
+/// can be read. The last piece may be shorter; its place is where it would end.
+///
+/// ```
+/// let losses = [4.0, 2.0, 1.0, 3.0, 0.5];
+/// assert_eq!(ddpm_page::plot::piecewise_means(&losses, 2), [(2.0, 3.0), (4.0, 2.0), (6.0, 0.5)]);
+/// ```
+///
+/// # Panics
+/// If the pieces are empty.
+#[track_caller]
+pub fn piecewise_means(values: &[f64], piece: usize) -> Vec<(f64, f64)> {
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    values.chunks(piece).enumerate().map(|(i, part)| (((i + 1) * piece) as f64, mean(part))).collect()
+}
+
+/// The closed outline of a radar chart: `shares` of 1 lie on the unit circle, the first at its top, the others to its left and on.
+///
+/// ```
+/// let outline = ddpm_page::plot::radar(&[1.0, 0.5, 0.5, 0.5]);
+/// assert_eq!((outline.len(), outline[0], outline[4]), (5, (0.0, 1.0), (0.0, 1.0)));
+/// assert!((outline[1].0 + 0.5).abs() < 1e-12 && outline[1].1.abs() < 1e-12); // a quarter of the way round
+/// ```
+pub fn radar(shares: &[f64]) -> Vec<(f64, f64)> {
+    let corner = |(i, share): (usize, &f64)| {
+        let angle = std::f64::consts::TAU * i as f64 / shares.len() as f64;
+        (-share * angle.sin(), share * angle.cos())
+    };
+    let outline = shares.iter().enumerate().map(corner);
+    outline.clone().chain(outline.take(1)).collect()
+}

@@ -75,6 +75,20 @@ impl Panel {
         self.series(Series::dashed(label, [(from, from), (to, to)]).color(super::GREY))
     }
 
+    /// Adds the grey dashed rim of a radar chart of so many `corners`, and a second one halfway to its middle; its series are outlines by
+    /// [`radar`](super::radar).
+    ///
+    /// ```
+    /// use ddpm_page::plot::{Panel, radar};
+    /// let triangle = Panel::new("").rim(3).line("a model", radar(&[0.9, 0.5, 0.2])).equal().bare();
+    /// ```
+    pub fn rim(self, corners: usize) -> Self {
+        let rim = |share| super::radar(&vec![share; corners]);
+        [1.0, 0.5]
+            .into_iter()
+            .fold(self, |panel, share| panel.series(Series::dashed("", rim(share)).color(super::GREY)))
+    }
+
     /// Adds the arrows of a field of directions on the square from −`limit` to `limit`, `across` of them in each row: `field` gives
     /// the direction at a point (x, y). Long ones are shortened to fit: an arrow of length ℓ is drawn ℓ/(1 + ℓ) of the
     /// space between two points.

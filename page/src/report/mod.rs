@@ -22,5 +22,5 @@ pub use checks::Checks;
 pub use notebook::show_png;
 pub use progress::Progress;
 pub use sweep::{Setting, Sweep};
-pub use table::{Cell, Table};
+pub use table::{Cell, Table, decimals};
 pub use text::print;

@@ -58,6 +58,16 @@ impl From<String> for Cell {
     }
 }
 
+/// Values with so many decimals each, as the cells of a row: where digits after the point are alike down a column.
+///
+/// ```
+/// let cells = ddpm_page::report::decimals([0, 2], [200.0, 0.5]);
+/// assert_eq!(cells, ["200", "0.50"]);
+/// ```
+pub fn decimals<const N: usize>(digits: [usize; N], values: [impl fmt::Display; N]) -> [String; N] {
+    std::array::from_fn(|i| format!("{:.*}", digits[i], values[i]))
+}
+
 impl Table {
     /// A table without rows; `corner` heads the labels and `header` the other columns.
     pub fn new<H: Into<String>>(

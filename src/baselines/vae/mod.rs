@@ -13,6 +13,7 @@ mod linear;
 
 pub use likelihood::{
     elbo, importance_weighted, importance_weighted_log_likelihood, log_likelihood_by_quadrature, log_weights,
+    mean_elbo,
 };
 pub use linear::LinearVae;
 
