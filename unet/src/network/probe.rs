@@ -5,6 +5,7 @@ use super::{
     interpreter::{Convolution, Reading},
     parameters::Parameters,
     summary::Kind,
+    unet::UNet,
 };
 use crate::{
     Result,
@@ -60,6 +61,43 @@ impl<'a> Probe<'a> {
         let (y, taken) = stopwatch(|| layer(&mut self.weights));
         self.times[kind as usize] += taken;
         y
+    }
+}
+
+/// How long one pass forwards took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PassTime {
+    /// The seconds in all.
+    pub total: f64,
+    /// The seconds in the layers of each kind, in the order of [`Kind::ALL`].
+    pub by_kind: [f64; Kind::ALL.len()],
+}
+
+impl PassTime {
+    /// The fastest of some passes, at least one, layer by layer and after one that warms up.
+    ///
+    /// Shapes: `x_t` (B, H, W, C), `t` (B).
+    ///
+    /// # Errors
+    /// As [`UNet::forward`].
+    ///
+    /// # Panics
+    /// As [`UNet::forward`].
+    #[track_caller]
+    pub fn fastest(network: &UNet, x_t: &Tensor, t: &[f64], passes: usize) -> Result<Self> {
+        let once = || -> Result<Self> {
+            let mut probe = Probe::new(network.parameters(), Mode::Evaluate);
+            let (y, taken) = stopwatch(|| network.read(x_t, t, &mut probe));
+            y?;
+            Ok(Self { total: taken.as_secs_f64(), by_kind: Kind::ALL.map(|kind| probe.seconds(kind)) })
+        };
+        network.forward(x_t, t, Mode::Evaluate)?;
+        let mut fastest = once()?;
+        for _ in 1..passes {
+            let pass = once()?;
+            fastest = if pass.total < fastest.total { pass } else { fastest };
+        }
+        Ok(fastest)
     }
 }
 
