@@ -58,11 +58,9 @@ pub fn run(
 ) -> Result<Outcome> {
     let setting = trainer.setting().clone();
     let (training, schedule) = (&setting.training, setting.schedule()?);
-    let judges = collection.test.as_ref().unwrap_or(&collection.train).as_ref();
-    let judging = judging_batch(judges, &schedule, training.seed, training.judged_images)?;
+    let judging = judging_batch(collection.unseen(), &schedule, training.seed, training.judged_images)?;
     let left = trainer.steps_taken()..training.steps as u64;
-    let numbers = (training.seed, training.batch, training.flips);
-    let mut feed = Feed::new(collection.train.as_ref(), &schedule, numbers);
+    let mut feed = Feed::of(training, collection.train.as_ref(), &schedule);
 
     thread::scope(|scope| {
         let (send, batches) = sync_channel(1);
