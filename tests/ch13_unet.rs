@@ -4,19 +4,25 @@ use candle_core::{DType, Device, Tensor};
 use ddpm::{course, schedule::Schedule};
 use ddpm_unet::{
     diffusers::{
-        Betas, Exchange, Scheduler, kernel_from_diffusers, kernel_to_diffusers, read_folder, write_folder,
+        Betas, Exchange, NetworkChoice, Scheduler, images_from_diffusers, kernel_from_diffusers,
+        kernel_to_diffusers, read_folder, times_from_diffusers, write_folder,
     },
     network::{
-        Compute, Phase, Probe, UNet,
+        GradientCheck, Mode, PassTime, Probe, Slope, UNet, Weights,
         architecture::skip_channels,
         block::{Attention, Residual, attention_block, residual_block},
         config::{Preset, UNetConfig},
-        embedding::timestep_embedding,
-        interpreter::{Convolution, Interpreter},
-        parameters::Init,
-        summary::{Kind, ModelSummary, residual_parameters},
+        embedding::{similarity, timestep_embedding},
+        interpreter::{Convolution, Reading},
+        parameters::{Start, differing},
+        share_beyond,
+        summary::{Blueprint, Kind, residual_parameters},
+        ways,
     },
-    operations::{self, Activation, GroupNormConfig},
+    operations::{
+        self, Activation, Norm,
+        check::{mean_and_variance, relative_difference},
+    },
 };
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::{
@@ -130,6 +136,22 @@ fn timestep_embedding_tells_times_apart() {
     for t in 1..1000 {
         assert!((rows[t].iter().map(|e| e * e).sum::<f32>() - 16.0).abs() < 1e-3, "sin² + cos² = 1, t = {t}");
         assert!(distance(&rows[t], &rows[t - 1]) > 0.5, "t = {t}");
+    }
+}
+
+#[test]
+fn similarity_of_two_times_is_a_mean_of_cosines_of_their_distance() {
+    let (times, half) = ([0.0, 1.0, 40.5, 999.0], 64);
+    let rows = timestep_embedding(&times, 2 * half, true, 1.0, &Device::Cpu).unwrap();
+    let rows = rows.to_vec2::<f32>().unwrap();
+    for (s, a) in times.iter().zip(&rows) {
+        for (t, b) in times.iter().zip(&rows) {
+            // cos a cos b + sin a sin b = cos(a − b)
+            let cosine = |k: usize| ((s - t) * 10_000_f64.powf(-(k as f64) / (half as f64 - 1.0))).cos();
+            let expected = (0..half).map(cosine).sum::<f64>() / half as f64;
+            let found = similarity(a, b);
+            assert!((found - expected).abs() < 1e-5, "times {s} and {t}: {found}, expected {expected}");
+        }
     }
 }
 
@@ -288,6 +310,20 @@ fn attention_block_with_heads_is_that_of_diffusers() {
     let norm = GroupNormConfig { groups: 2, epsilon: 1e-3 };
     let divisor = 2_f64.sqrt();
     attention_of("options", "mid_block.attentions.0", Attention { channels: 6, head: 2, norm, divisor });
+}
+
+#[test]
+fn images_from_diffusers_moves_each_pixel_to_its_place() {
+    let images = noise(&[2, 3, 4, 5], 1); // (B, C, H, W)
+    let found = images_from_diffusers(&images).unwrap();
+    assert_eq!(found.dims(), [2, 4, 5, 3]);
+    let (from, to) = (numbers(&images), numbers(&found));
+    for (place, number) in to.into_iter().enumerate() {
+        let [b, i, j, c] = index(place, &[2, 4, 5, 3])[..] else { unreachable!("four dimensions") };
+        assert_eq!(number, from[((b * 3 + c) * 4 + i) * 5 + j], "image {b}, pixel ({i}, {j}), channel {c}");
+    }
+    let timesteps = Tensor::new(&[0_i64, 7, 999], &Device::Cpu).unwrap();
+    assert_eq!(times_from_diffusers(&timesteps).unwrap(), [1.0, 8.0, 1000.0]);
 }
 
 #[test]
@@ -586,6 +622,144 @@ fn every_shape_can_be_built_and_its_blueprint_tells_the_truth() {
         let y = network.forward(&noise(&[2, 8, 16, 2], 1), &[1.0, 9.0], Phase::Evaluate).unwrap();
         assert_eq!(&y.dims()[1..], summary.layers.last().unwrap().shape, "{channels:?}");
     }
+}
+
+#[test]
+fn blocks_are_the_layers_in_their_order() {
+    for preset in Preset::ALL {
+        let config = UNetConfig::preset(preset);
+        let network = config.blueprint().unwrap();
+        let layers: Vec<_> = network.blocks().flat_map(|(_, block)| block.layers).collect();
+        assert_eq!(layers, network.layers, "{preset}");
+        for (name, block) in network.blocks() {
+            let inside = |layer: &str| layer == name || layer.starts_with(&format!("{name}."));
+            assert!(block.layers.iter().all(|layer| inside(&layer.name)), "{preset}: {name}");
+            assert_eq!(network.only(|layer| inside(&layer.name)), block, "{preset}: {name}");
+        }
+        let size = config.sample_size.unwrap();
+        assert_eq!(network.output(), [size.0, size.1, config.out_channels].map(Some), "{preset}");
+        let shares: f64 = Kind::ALL.into_iter().map(|kind| network.share(kind)).sum();
+        assert!((shares - 1.0).abs() < 1e-12, "{preset}: {shares}");
+    }
+    let digits = UNetConfig::preset(Preset::Digits).blueprint().unwrap();
+    let names: Vec<_> = digits.blocks().map(|(name, _)| name).take(4).collect();
+    let expected = ["time_embedding", "conv_in", "down_blocks.0.resnets.0", "down_blocks.0.downsamplers.0"];
+    assert_eq!(names, expected);
+    assert_eq!(
+        digits.blocks().next().unwrap().1.output(),
+        [None, None, Some(4 * 24)],
+        "the time is a vector"
+    );
+}
+
+#[test]
+fn image_size_is_that_of_the_settings_or_the_smallest() {
+    let config = UNetConfig { sample_size: None, ..UNetConfig::preset(Preset::Digits) };
+    assert_eq!(config.image_size(), (4, 4));
+    assert!(config.check_size(4, 4).is_ok() && config.check_size(2, 2).is_err());
+    assert_eq!(UNetConfig { sample_size: Some((8, 12)), ..config }.image_size(), (8, 12));
+}
+
+#[test]
+fn a_pass_takes_as_long_as_its_layers_and_a_little_more() {
+    let network = small();
+    let PassTime { total, by_kind } =
+        PassTime::fastest(&network, &noise(&[1, 8, 8, 2], 1), &[9.0], 3).unwrap();
+    let layers: f64 = by_kind.iter().sum();
+    assert!(layers <= total, "{layers} s of {total} s");
+    for (kind, seconds) in Kind::ALL.into_iter().zip(by_kind) {
+        assert!(seconds > 0.0, "{kind} took no time");
+    }
+}
+
+#[test]
+fn the_ways_are_the_levels_the_middle_and_all() {
+    let config = UNetConfig { layers_per_block: 1, ..UNetConfig::levels((8, 12), 1, &[8, 8], &[]) };
+    let ways = ways(&config);
+    let names: Vec<&str> = ways.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["level 0, 8 × 12", "level 1, 4 × 6", "the middle only", "all ways"]);
+    // on the way up the coarsest level comes first, and what comes from below is cut where its first skip connection joins
+    use ddpm_unet::network::Cut::{Below, Nothing, Skip};
+    let cuts: Vec<&[_]> = ways.iter().map(|(_, cuts)| cuts.as_slice()).collect();
+    assert_eq!(cuts, [&[Skip, Skip, Below, Nothing][..], &[Below, Nothing, Skip, Skip], &[Skip; 4], &[]]);
+}
+
+#[test]
+fn share_beyond_is_what_is_left_of_the_square_around_the_pixel() {
+    let map = ndarray::Array2::from_shape_fn((9, 7), |(i, j)| ((i * 7 + j) as f64).sin().abs());
+    for (pixel, distance) in [((4, 3), 1), ((0, 6), 2), ((8, 0), 3)] {
+        let around = |at: usize, size: usize| at.saturating_sub(distance)..(at + distance + 1).min(size);
+        let near: f64 = map.slice(ndarray::s![around(pixel.0, 9), around(pixel.1, 7)]).sum();
+        let found = share_beyond(&map, pixel, distance);
+        assert!((found - (1.0 - near / map.sum())).abs() < 1e-12, "{distance} around {pixel:?}: {found}");
+    }
+}
+
+#[test]
+fn a_gradient_check_judges_flat_slopes_beside_the_steepest_and_keys_apart() {
+    let slope = |name: &str, predicted, measured| Slope { name: name.into(), predicted, measured };
+    let slopes = [
+        slope("a.weight", 10.0, 10.1),
+        slope("a.bias", 0.0, 0.05),
+        slope("b.bias", 0.4, 0.25),
+        slope("m.to_k.bias", 0.0, -0.002),
+        slope("n.to_k.bias", 0.001, 0.0),
+    ];
+    let GradientCheck { without, error, flat } = GradientCheck::of(&slopes);
+    assert_eq!(without, 1);
+    assert!((error - 0.5).abs() < 1e-12, "0.05 beside 1 % of 10, not {error}");
+    assert!((flat - 2e-4).abs() < 1e-12, "{flat}");
+}
+
+#[test]
+fn parameters_that_are_as_they_were_are_named() {
+    let (network, before) = (small(), small());
+    let name = "down_blocks.1.attentions.0.to_k.weight";
+    let variable = network.parameters().get(name);
+    let mut changed = numbers(variable.as_tensor());
+    changed[3] += 1.0;
+    let changed: Vec<f32> = changed.into_iter().map(|number| number as f32).collect();
+    variable.set(&Tensor::from_vec(changed, variable.dims(), &Device::Cpu).unwrap()).unwrap();
+    let same = network.parameters().unchanged_since(before.parameters()).unwrap();
+    let others: Vec<_> = before.parameters().names().iter().filter(|other| *other != name).collect();
+    assert_eq!(same, others);
+    let [now, then] = [&network, &before].map(|network| network.parameters().numbers().unwrap());
+    assert_eq!((now.len(), differing(&now, &then)), (before.parameters().count(), 1));
+    assert_eq!(differing(&now[2..], &now[2..12]), now.len() - 12, "numbers that are missing");
+}
+
+#[test]
+fn relative_difference_and_moments_are_those_of_arrays() {
+    let (a, b) = (noise(&[3, 4, 5], 1), noise(&[3, 4, 5], 2));
+    let found = relative_difference(&a, &b).unwrap();
+    assert!((found - relative_error(&a, &b)).abs() < 1e-6, "{found}");
+    assert_eq!(relative_difference(&a, &a).unwrap(), 0.0);
+    let nan = (&a * f64::NAN).unwrap();
+    assert_eq!(relative_difference(&nan, &b).unwrap(), f64::INFINITY);
+    let values = ndarray::Array1::from(numbers(&a));
+    let [mean, variance] = mean_and_variance(&a).unwrap();
+    assert!((mean - values.mean().unwrap()).abs() < 1e-12 && (variance - values.var(0.0)).abs() < 1e-12);
+}
+
+#[test]
+fn a_network_is_chosen_by_name_by_file_or_by_folder() {
+    let place = tempfile::tempdir().unwrap();
+    let of = |config: Option<PathBuf>, load: Option<PathBuf>| {
+        let choice = NetworkChoice { preset: Preset::Laptop, config, load };
+        choice.open(&mut StdRng::seed_from_u64(1), &Device::Cpu)
+    };
+    let (named, scheduler) = of(None, None).unwrap();
+    assert_eq!(*named.config(), UNetConfig::preset(Preset::Laptop));
+    assert_eq!(scheduler.schedule().unwrap(), Schedule::linear(1000, 1e-4, 0.02).unwrap());
+    let path = place.path().join("network.json");
+    fs::write(&path, serde_json::to_string(small().config()).unwrap()).unwrap();
+    assert_eq!(of(Some(path), None).unwrap().0.config(), small().config());
+    let stored = read_folder(&folder("paper"), &Device::Cpu).unwrap();
+    let (network, scheduler) = of(None, Some(folder("paper"))).unwrap();
+    let numbers = |network: &UNet| network.parameters().numbers().unwrap();
+    assert_eq!(differing(&numbers(&network), &numbers(&stored.network)), 0);
+    assert_eq!(Some(scheduler), stored.scheduler);
+    assert!(of(Some(place.path().join("none.json")), None).unwrap_err().to_string().contains("none.json"));
 }
 
 #[test]

@@ -13,7 +13,8 @@ use ddpm_unet::{
     Error, Result,
     denoiser::NetworkDenoiser,
     images::{
-        Cifar10, Collection, IdxImages, ImageSource, PictureFolder, Split, fingerprint, mnist, mnist_labels,
+        Cifar10, Collection, IdxImages, ImageSource, PictureFolder, Split, Unreadable, fingerprint, mnist,
+        mnist_labels,
         pixels::{flip, from_byte, pixel},
     },
     network::{
@@ -21,10 +22,10 @@ use ddpm_unet::{
         parameters::{Init, Parameters, Specification},
     },
     train::{
-        Batch, BatchStream, Event, Outcome, RunConfig, RunOptions, TrainConfig, Trainer,
+        Asked, Batch, BatchStatistics, Event, Feed, Outcome, Setting, TrainConfig, Trainer,
         checkpoint::{Checkpoint, CheckpointFolder, Found},
         gradient::accumulate,
-        losses,
+        judging_batch, losses, losses_along_t,
         optimizer::{Gradient, Optimizer, OptimizerConfig, learning_rate},
         rng_streams::{Purpose, draw_time, epoch_order, generator, place_in_epochs},
         run, validation_batch,
@@ -397,6 +398,67 @@ fn a_batch_holds_normal_noise_uniform_times_and_their_x_t() {
         assert_close(&format!("E ε^{power}"), moment(power), expected, 5.0 * (variance / n).sqrt());
     }
     assert_eq!((times.iter().min(), times.iter().max()), (Some(&1), Some(&100)), "4000 times of 1…100");
+}
+
+#[test]
+fn batch_statistics_are_those_of_all_batches_as_one() {
+    let (source, schedule) = (Numbered(30), Schedule::linear(100, 1e-3, 0.1).unwrap());
+    let training = TrainConfig { seed: 11, batch: 20, ..TrainConfig::default() };
+    let mut feed = Feed::of(&training, &source, &schedule);
+    let batches: Vec<Batch> = (0..7).map(|step| feed.batch(step).unwrap()).collect();
+    assert_eq!(
+        batches[3],
+        feed_of(&source, &schedule, false).batch(3).unwrap(),
+        "the batches of the same numbers"
+    );
+    let mut seen = BatchStatistics::default();
+    batches.iter().for_each(|batch| seen.add(batch));
+
+    let all = |of: fn(&Batch) -> &Array2<f32>| -> Vec<f64> {
+        batches.iter().flat_map(|batch| of(batch).iter().map(|&x| f64::from(x))).collect()
+    };
+    let mean_square = |row: &[f64]| row.iter().map(|x| x * x).sum::<f64>() / row.len() as f64;
+    let (x_0, eps) = (all(|batch| &batch.x_0), all(|batch| &batch.eps));
+    assert_eq!(seen.numbers, 7 * 20 * 64);
+    assert_eq!(seen.lowest, x_0.iter().copied().fold(0.0, f64::min));
+    assert_eq!(seen.highest, x_0.iter().copied().fold(0.0, f64::max));
+    assert_close("E x_0²", seen.mean_square_x_0(), mean_square(&x_0), 1e-12);
+    assert_close("E ε²", seen.mean_square_eps(), mean_square(&eps), 1e-12);
+
+    let mut t: Vec<usize> = batches.iter().flat_map(|batch| batch.t.clone()).collect();
+    assert_eq!(seen.t, t);
+    t.sort();
+    assert_eq!(seen.range_of_t(), t[0]..=t[139]);
+    let (mean, error) = seen.mean_t(100);
+    assert_close("mean t", mean, t.iter().map(|&t| t as f64).sum::<f64>() / 140.0, 1e-12);
+    let variance = (1..=100).map(|t| (f64::from(t) - 50.5).powi(2)).sum::<f64>() / 100.0;
+    assert_close("its standard error", error, (variance / 140.0).sqrt(), 1e-3);
+    assert_eq!(BatchStatistics::default().range_of_t(), 0..=0);
+}
+
+#[test]
+fn losses_along_t_are_means_of_stretches_that_hold_every_image_once() {
+    let schedule = Schedule::linear(100, 1e-3, 0.1).unwrap();
+    let batch = judging_batch(&Numbered(30), &schedule, 1, 23).unwrap();
+    let losses: Vec<f64> = (0..23).map(|i| f64::from(i * i)).collect();
+    let along = losses_along_t(&batch.t, &losses, 10);
+    assert_eq!(along.len(), 10);
+    let mut total = 0.0;
+    for at in &along {
+        let inside = |(t, _): &(&usize, &f64)| at.t.contains(*t);
+        let of_these: Vec<f64> = batch.t.iter().zip(&losses).filter(inside).map(|(_, loss)| *loss).collect();
+        assert_close(
+            &format!("{:?}", at.t),
+            at.loss,
+            of_these.iter().sum::<f64>() / of_these.len() as f64,
+            1e-12,
+        );
+        assert!([2, 3].contains(&of_these.len()) && at.t.contains(&at.middle()), "{:?}", at.t);
+        total += at.loss * of_these.len() as f64;
+    }
+    assert_close("all losses", total, losses.iter().sum(), 1e-9);
+    let few = losses_along_t(&batch.t[..3], &losses[..3], 10);
+    assert_eq!(few.iter().map(|at| at.loss).collect::<Vec<_>>(), losses[..3]);
 }
 
 #[test]
@@ -881,7 +943,52 @@ fn checkpoints_of_an_earlier_run_are_set_aside_and_unfinished_files_removed() {
     assert_eq!(folder.set_aside().unwrap(), None);
 }
 
+#[test]
+fn a_run_begins_anew_or_goes_on_and_says_what_it_moved() {
+    let (place, folder, path) = trained(5);
+    let mut said = Vec::new();
+    let mut begin = |asked: &Asked, folder: &CheckpointFolder| {
+        let found = asked.found().unwrap();
+        let trainer =
+            asked.begin(found, &numbers(), &collection(30), folder, CPU, |text| said.push(text)).unwrap();
+        (trainer.steps_taken(), std::mem::take(&mut said))
+    };
+    let go_on = Asked { resume: Some(path.clone()), ..Asked::default() };
+    let (step, words) = begin(&go_on, &folder);
+    assert_eq!((step, words.len()), (5, 1), "{words:?}");
+    assert!(words[0].starts_with("Going on after step 5, from "), "{words:?}");
+
+    let network = place.path().join("tiny.json");
+    fs::write(&network, serde_json::to_string(&tiny()).unwrap()).unwrap();
+    let anew = Asked { network: Some(network.display().to_string()), ..Asked::default() };
+    let (step, words) = begin(&anew, &folder);
+    assert_eq!((step, words.len()), (0, 1), "{words:?}");
+    assert!(words[0].contains("checkpoints-before-1") && !path.exists(), "{words:?}");
+    assert_eq!(begin(&anew, &folder), (0, Vec::new()), "nothing was there to move");
+
+    let minutes = Asked { minutes: Some(1e-9), ..anew };
+    let trainer = minutes.begin(None, &numbers(), &collection(30), &folder, CPU, |_| ()).unwrap();
+    assert_eq!(trainer.setting().training.steps, 1, "no time, but one step");
+}
+
 // Images.
+
+#[test]
+fn pictures_that_are_left_out_are_named_and_the_unseen_are_judged_on() {
+    let unreadable = |count: usize| Collection {
+        unreadable: (0..count)
+            .map(|i| Unreadable { path: format!("{i}.png").into(), reason: format!("fault {i}") })
+            .collect(),
+        ..collection(3)
+    };
+    assert_eq!(unreadable(0).left_out(), None);
+    let two = "2 pictures cannot be read and are left out: 0.png, 1.png. The first: fault 0.";
+    assert_eq!(unreadable(2).left_out().unwrap(), two);
+    assert!(unreadable(6).left_out().unwrap().contains("3.png, 4.png, …. The first"));
+    assert_eq!(collection(3).unseen().len(), 3, "none were kept back");
+    let both = Collection { test: Some(Box::new(Numbered(2))), ..collection(3) };
+    assert_eq!(both.unseen().len(), 2);
+}
 
 #[test]
 fn mnist_is_the_one_that_was_published() {

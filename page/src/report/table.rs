@@ -46,6 +46,13 @@ impl From<usize> for Cell {
     }
 }
 
+/// Nothing is an empty cell.
+impl<T: Into<Cell>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or_else(|| Cell::Text(String::new()), Into::into)
+    }
+}
+
 impl From<&str> for Cell {
     fn from(value: &str) -> Self {
         Cell::Text(value.to_owned())

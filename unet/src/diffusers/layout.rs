@@ -33,6 +33,22 @@ pub fn kernel_to_diffusers(kernel: &Tensor) -> Result<Tensor> {
 }
 // ANCHOR_END: kernel_to_diffusers
 
+/// Images of PyTorch's layout (B, C, H, W) in ours, (B, H, W, C).
+///
+/// # Errors
+/// If the tensor has not four dimensions, or the device runs out of memory.
+pub fn images_from_diffusers(images: &Tensor) -> Result<Tensor> {
+    Ok(images.permute((0, 2, 3, 1))?.contiguous()?) // (B, H, W, C)
+}
+
+/// Our t, from 1 to T, of diffusers' timesteps, which count from 0: whole numbers of shape (B).
+///
+/// # Errors
+/// If the tensor has another shape, or its numbers have a fraction.
+pub fn times_from_diffusers(timesteps: &Tensor) -> Result<Vec<f64>> {
+    Ok(timesteps.to_vec1::<i64>()?.into_iter().map(|timestep| (timestep + 1) as f64).collect())
+}
+
 /// A parameter of PyTorch's layout in ours: kernels are turned, matrices and vectors are the same in both.
 pub(super) fn from_diffusers(tensor: &Tensor) -> Result<Tensor> {
     if tensor.rank() == 4 { kernel_from_diffusers(tensor) } else { Ok(tensor.clone()) }

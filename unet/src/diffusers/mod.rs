@@ -3,10 +3,12 @@
 //! Such a folder holds `config.json`, `diffusion_pytorch_model.safetensors` and `scheduler_config.json`, all three side by
 //! side or, as a pipeline saves them, in `unet/` and `scheduler/`.
 
+mod choice;
 mod layout;
 mod scheduler;
 
-pub use layout::{kernel_from_diffusers, kernel_to_diffusers};
+pub use choice::NetworkChoice;
+pub use layout::{images_from_diffusers, kernel_from_diffusers, kernel_to_diffusers, times_from_diffusers};
 pub use scheduler::{Betas, Scheduler};
 
 use crate::{

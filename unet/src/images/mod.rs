@@ -16,6 +16,7 @@ pub use idx::{IdxImages, mnist, mnist_labels};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use ddpm::error::Place;
+use ddpm_page::report::Progress;
 use md5::{Digest, Md5};
 use pixels::pixel;
 use std::{fs, path::Path};
@@ -76,7 +77,37 @@ impl Collection {
         Self::open_with_progress(data, size, |_, _| ())
     }
 
-    /// As [`open`](Self::open); of a folder's pictures `on_progress` gets how many more have been decoded, first 0, and how many
+    /// As [`open`](Self::open), with a progress bar while the pictures of a folder are decoded.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_progress(data: Option<&Path>, size: Option<usize>) -> Result<Self> {
+        let mut bar = None;
+        Self::open_watching(data, size, |more, all| {
+            bar.get_or_insert_with(|| Progress::new("looking at the pictures", all)).advance(more);
+        })
+    }
+
+    /// The images to judge with: those that were kept back, or those to train on if none were.
+    pub fn unseen(&self) -> &dyn ImageSource {
+        self.test.as_ref().unwrap_or(&self.train).as_ref()
+    }
+
+    /// A sentence about the pictures that cannot be read, if there are any: how many, the first few names, and what is wrong with the
+    /// first.
+    pub fn left_out(&self) -> Option<String> {
+        let first = self.unreadable.first()?;
+        let names = self.unreadable.iter().take(5).map(|bad| bad.path.display().to_string());
+        Some(format!(
+            "{} pictures cannot be read and are left out: {}{}. The first: {}.",
+            self.unreadable.len(),
+            names.collect::<Vec<_>>().join(", "),
+            if self.unreadable.len() > 5 { ", …" } else { "" },
+            first.reason
+        ))
+    }
+
+    /// As [`open`](Self::open); of a folder's pictures `watch` gets how many more have been decoded, first 0, and how many
     /// there are.
     ///
     /// # Errors

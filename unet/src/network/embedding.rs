@@ -62,3 +62,19 @@ pub fn timestep_embedding(
     Ok(Tensor::from_vec(numbers, (times.len(), size), device)?)
 }
 // ANCHOR_END: timestep_embedding
+
+/// How alike two embeddings of one even size are: the cosine of the angle between them, e(s) · e(t) over size/2 = ‖e‖².
+///
+/// It depends on how far s and t are apart, and on nothing else: Σ_k cos((s − t)ω_k) over size/2.
+///
+/// ```
+/// use candle_core::Device;
+/// use ddpm_unet::network::embedding::{similarity, timestep_embedding};
+///
+/// let rows = timestep_embedding(&[3.0, 4.0, 903.0, 904.0], 32, false, 1.0, &Device::Cpu)?.to_vec2()?;
+/// assert!((similarity(&rows[0], &rows[1]) - similarity(&rows[2], &rows[3])).abs() < 1e-4);
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
+pub fn similarity(a: &[f32], b: &[f32]) -> f64 {
+    f64::from(a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>()) / (a.len() as f64 / 2.0)
+}

@@ -1,8 +1,9 @@
 //! Whether the gradients of a network are what they should be.
 
-use super::{compute::Phase, unet::UNet};
+use super::{compute::Mode, parameters::has_no_gradient, unet::UNet};
 use crate::Result;
 use candle_core::{DType, Tensor};
+use ddpm::metrics::largest;
 
 /// The slope of one parameter along its gradient, by back-propagation and by central differences.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,32 @@ pub struct Slope {
     pub predicted: f64,
     /// (S(θ + h g/‖g‖) − S(θ − h g/‖g‖))/2h.
     pub measured: f64,
+}
+
+/// What the slopes of all parameters say together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GradientCheck {
+    /// How many parameter tensors have a gradient that is exactly 0, but for those that [`has_no_gradient`] names.
+    pub without: usize,
+    /// The largest |measured − predicted| over predicted + 1 % of the steepest slope: a flat slope is judged beside it.
+    pub error: f64,
+    /// The largest slope, measured or predicted, of those that [`has_no_gradient`] names, over the steepest of all.
+    pub flat: f64,
+}
+
+impl GradientCheck {
+    /// Sums up slopes.
+    pub fn of(slopes: &[Slope]) -> Self {
+        let (flat, others): (Vec<_>, Vec<_>) = slopes.iter().partition(|slope| has_no_gradient(&slope.name));
+        let steepest = largest(others.iter().map(|slope| slope.predicted));
+        let error =
+            |slope: &Slope| (slope.measured - slope.predicted).abs() / (slope.predicted + 1e-2 * steepest);
+        Self {
+            without: others.iter().filter(|slope| slope.predicted == 0.0).count(),
+            error: largest(others.iter().map(|slope| error(slope))),
+            flat: largest(flat.iter().map(|slope| slope.measured.abs().max(slope.predicted) / steepest)),
+        }
+    }
 }
 
 /// The slopes of S = Σ w · ε_θ(x, t) along the gradient of each parameter, with step `h`.

@@ -89,8 +89,58 @@ impl Parameters {
         &self.variables[*place]
     }
 
+    /// All numbers, tensor behind tensor.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn numbers(&self) -> Result<Vec<f32>> {
+        let mut numbers = Vec::with_capacity(self.count());
+        for variable in &self.variables {
+            numbers.extend(variable.flatten_all()?.to_vec1::<f32>()?);
+        }
+        Ok(numbers)
+    }
+
+    /// The names of the tensors that are as they were in `before`, parameters of the same network on any device.
+    ///
+    /// # Errors
+    /// If a device fails.
+    ///
+    /// # Panics
+    /// If `before` lacks a tensor.
+    #[track_caller]
+    pub fn unchanged_since(&self, before: &Self) -> Result<Vec<&str>> {
+        let numbers = |variable: &Var| variable.flatten_all()?.to_vec1::<f32>();
+        let mut same = Vec::new();
+        for (name, variable) in self.names.iter().zip(&self.variables) {
+            if numbers(variable)? == numbers(before.get(name))? {
+                same.push(name.as_str());
+            }
+        }
+        Ok(same)
+    }
+
     /// How many numbers there are in all.
     pub fn count(&self) -> usize {
         self.variables.iter().map(|variable| variable.elem_count()).sum()
     }
+}
+
+/// Whether a parameter of this name has no gradient, whatever the image: the bias of attention's keys.
+///
+/// A pixel's scores are q · (W_k n_j + b) over all pixels j, and q · b is the same for all j: softmax does not see it.
+pub fn has_no_gradient(name: &str) -> bool {
+    name.ends_with("to_k.bias")
+}
+
+/// How many numbers differ, to the last bit; numbers that one of the two rows has not differ, too.
+///
+/// ```
+/// use ddpm_unet::network::parameters::differing;
+///
+/// assert_eq!(differing(&[1.0, 0.0, 2.0], &[1.0, -0.0]), 2);
+/// ```
+pub fn differing(a: &[f32], b: &[f32]) -> usize {
+    let changed = a.iter().zip(b).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+    changed + a.len().abs_diff(b.len())
 }

@@ -5,6 +5,7 @@ use super::{
     interpreter::{Convolution, Interpreter},
     parameters::Parameters,
     summary::Kind,
+    unet::UNet,
 };
 use crate::{
     Result,
@@ -63,7 +64,44 @@ impl<'a> Probe<'a> {
     }
 }
 
-impl Interpreter for Probe<'_> {
+/// How long one pass forwards took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PassTime {
+    /// The seconds in all.
+    pub total: f64,
+    /// The seconds in the layers of each kind, in the order of [`Kind::ALL`].
+    pub by_kind: [f64; Kind::ALL.len()],
+}
+
+impl PassTime {
+    /// The fastest of some passes, at least one, layer by layer and after one that warms up.
+    ///
+    /// Shapes: `x_t` (B, H, W, C), `t` (B).
+    ///
+    /// # Errors
+    /// As [`UNet::forward`].
+    ///
+    /// # Panics
+    /// As [`UNet::forward`].
+    #[track_caller]
+    pub fn fastest(network: &UNet, x_t: &Tensor, t: &[f64], passes: usize) -> Result<Self> {
+        let once = || -> Result<Self> {
+            let mut probe = Probe::new(network.parameters(), Mode::Evaluate);
+            let (y, taken) = stopwatch(|| network.read(x_t, t, &mut probe));
+            y?;
+            Ok(Self { total: taken.as_secs_f64(), by_kind: Kind::ALL.map(|kind| probe.seconds(kind)) })
+        };
+        network.forward(x_t, t, Mode::Evaluate)?;
+        let mut fastest = once()?;
+        for _ in 1..passes {
+            let pass = once()?;
+            fastest = if pass.total < fastest.total { pass } else { fastest };
+        }
+        Ok(fastest)
+    }
+}
+
+impl Reading for Probe<'_> {
     type Value = Tensor;
 
     fn convolve(&mut self, name: &str, x: &Tensor, layer: Convolution) -> Result<Tensor> {

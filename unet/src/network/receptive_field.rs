@@ -1,7 +1,8 @@
 //! How far a pixel of the output looks.
 
 use super::{
-    compute::Phase,
+    compute::Mode,
+    config::UNetConfig,
     probe::{Cut, Probe},
     unet::UNet,
 };
@@ -45,7 +46,21 @@ pub fn reach(map: &Array2<f64>, (row, column): (usize, usize)) -> f64 {
     (weighted / map.sum()).sqrt()
 }
 
-/// What to cut so that the output depends on the image through one level's skip connections only, counted from the finest,
+/// The share of a map's weight on pixels more than so many rows or columns away from a pixel.
+///
+/// ```
+/// use ddpm_unet::network::share_beyond;
+///
+/// let map = ndarray::array![[1.0, 0.0, 2.0], [0.0, 4.0, 1.0]];
+/// assert_eq!(share_beyond(&map, (0, 0), 1), 3.0 / 8.0); // the last column
+/// ```
+pub fn share_beyond(map: &Array2<f64>, (row, column): (usize, usize), distance: usize) -> f64 {
+    let weights = map.indexed_iter();
+    let far = weights.filter(|((k, l), _)| k.abs_diff(row).max(l.abs_diff(column)) > distance);
+    far.map(|(_, weight)| weight).sum::<f64>() / map.sum()
+}
+
+/// What to cut so that the output hears of the image through one level's skip connections only, counted from the finest,
 /// 0; or, with `None`, only through the middle.
 pub fn only_level(levels: usize, layers_per_block: usize, level: Option<usize>) -> Vec<Cut> {
     let per_level = layers_per_block + 1;
@@ -56,4 +71,19 @@ pub fn only_level(levels: usize, layers_per_block: usize, level: Option<usize>) 
         cuts[first] = Cut::Below;
     }
     cuts
+}
+
+/// The ways from the image to the output, by their names, each with what to cut so that no other is open: the skip connections of each
+/// level, the finest first, then the middle, then all ways at once.
+///
+/// # Panics
+/// If the settings have no level.
+#[track_caller]
+pub fn ways(config: &UNetConfig) -> Vec<(String, Vec<Cut>)> {
+    let (levels, (height, width)) = (config.block_out_channels.len(), config.image_size());
+    let only = |level| only_level(levels, config.layers_per_block, level);
+    let through =
+        |level| (format!("level {level}, {} × {}", height >> level, width >> level), only(Some(level)));
+    let rest = [("the middle only".to_owned(), only(None)), ("all ways".to_owned(), vec![])];
+    (0..levels).map(through).chain(rest).collect()
 }

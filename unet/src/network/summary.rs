@@ -125,6 +125,16 @@ impl Layer {
     pub fn count(&self) -> usize {
         self.parameters.iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum()
     }
+
+    /// The block that it belongs to: `down_blocks.1.resnets.0` for the layer `down_blocks.1.resnets.0.conv1`.
+    pub fn block(&self) -> &str {
+        let parts = match self.name.split('.').next() {
+            Some("down_blocks" | "up_blocks") => 4,
+            Some("mid_block") => 3,
+            _ => 1,
+        };
+        self.name.match_indices('.').nth(parts - 1).map_or(&self.name, |(end, _)| &self.name[..end])
+    }
 }
 
 /// A network's layers, in the order in which they compute.
@@ -158,6 +168,40 @@ impl ModelSummary {
         self.layers.iter().map(|layer| layer.multiplications).sum()
     }
 
+    /// The layers that `keep` says yes to.
+    ///
+    /// ```
+    /// use ddpm_unet::network::{config::{Preset, UNetConfig}, summary::Blueprint};
+    ///
+    /// let network = Blueprint::of(&UNetConfig::preset(Preset::Digits), 28, 28)?;
+    /// let block = network.only(|layer| layer.block() == "mid_block.resnets.0");
+    /// assert_eq!(block.layers.len(), 5); // two normalisations, two convolutions, the time
+    /// # Ok::<(), ddpm_unet::Error>(())
+    /// ```
+    pub fn only(&self, keep: impl Fn(&Layer) -> bool) -> Self {
+        Self { layers: self.layers.iter().filter(|layer| keep(layer)).cloned().collect() }
+    }
+
+    /// The blocks, in the order in which they compute: the name of each, and its layers.
+    pub fn blocks(&self) -> impl Iterator<Item = (&str, Self)> {
+        let blocks = self.layers.chunk_by(|a, b| a.block() == b.block());
+        blocks.map(|layers| (layers[0].block(), Self { layers: layers.to_vec() }))
+    }
+
+    /// Height, width and channels of what comes out of the last layer; a vector has channels only.
+    pub fn output(&self) -> [Option<usize>; 3] {
+        match self.layers.last().map(|layer| layer.shape.as_slice()) {
+            Some(&[height, width, channels]) => [height, width, channels].map(Some),
+            Some(&[.., channels]) => [None, None, Some(channels)],
+            _ => [None; 3],
+        }
+    }
+
+    /// The share of the parameters that lie in layers of a kind.
+    pub fn share(&self, kind: Kind) -> f64 {
+        self.kind(kind).map(Layer::count).sum::<usize>() as f64 / self.count() as f64
+    }
+
     /// The layers of one kind.
     pub fn kind(&self, kind: Kind) -> impl Iterator<Item = &Layer> {
         self.layers.iter().filter(move |layer| layer.kind == kind)
@@ -189,9 +233,23 @@ impl UNetConfig {
     /// # Errors
     /// If not: the message names the setting, its value and the layer.
     pub fn validate(&self) -> Result<()> {
-        let step = 1 << self.check().map(|()| self.downsample_count())?;
-        let (height, width) = self.sample_size.unwrap_or((step, step));
-        ModelSummary::of(self, height, width).map(|_| ())
+        self.check()?;
+        self.blueprint().map(|_| ())
+    }
+
+    /// The layers of the network on images of its [size](Self::image_size).
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate).
+    pub fn blueprint(&self) -> Result<Blueprint> {
+        let (height, width) = self.image_size();
+        Blueprint::of(self, height, width)
+    }
+
+    /// Height and width of the images it is meant for; where the settings do not say, those of the smallest that it takes.
+    pub fn image_size(&self) -> (usize, usize) {
+        let smallest = 1 << self.halvings();
+        self.sample_size.unwrap_or((smallest, smallest))
     }
 
     /// The parameters that the network needs, in the order of its layers. Nothing is allocated.

@@ -2,7 +2,7 @@
 
 use super::{Activation, Geometry, GroupNormConfig, reference};
 use crate::Result;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use ndarray_rand::rand::Rng;
 use std::time::Instant;
 
@@ -120,7 +120,40 @@ fn uniform(shape: &[usize], rng: &mut impl Rng) -> Result<Tensor> {
     Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
 }
 
+/// The largest difference of two tensors in `f32`, over the largest number of the second: how far apart two computations of one thing
+/// are. A difference that is not a number counts as infinite.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use ddpm_unet::operations::check::relative_difference;
+///
+/// let [found, expected] = [[1.0_f32, -3.5], [1.0, -4.0]].map(|numbers| Tensor::new(&numbers, &Device::Cpu));
+/// assert_eq!(relative_difference(&found?, &expected?)?, 0.125); // 0.5 beside 4
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
+///
+/// # Errors
+/// If the tensors hold other numbers, or the device fails.
+///
+/// # Panics
+/// If their shapes differ.
+#[track_caller]
+pub fn relative_difference(found: &Tensor, expected: &Tensor) -> Result<f64> {
+    apart(found, expected, 0.0)
+}
+
+/// The mean and the variance of all numbers of a tensor, computed in `f64`.
+///
+/// # Errors
+/// If the device fails.
+pub fn mean_and_variance(x: &Tensor) -> Result<[f64; 2]> {
+    let x = x.to_dtype(DType::F64)?;
+    let mean = x.mean_all()?.to_scalar()?;
+    Ok([mean, x.affine(1.0, -mean)?.sqr()?.mean_all()?.to_scalar()?])
+}
+
 /// The largest difference of two tensors, over the largest number of the second, or over `least` if that is larger.
+#[track_caller]
 fn apart(a: &Tensor, b: &Tensor, least: f32) -> Result<f64> {
     assert_eq!(a.dims(), b.dims(), "two bodies of an operation give one shape");
     let [a, b] = [a, b].map(|x| x.flatten_all().and_then(|x| x.to_vec1::<f32>()));

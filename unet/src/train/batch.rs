@@ -1,6 +1,9 @@
 //! The examples of Algorithm 1: images, times, noise.
 
-use super::rng_streams::{Purpose, draw_time, epoch_order, generator, place_in_epochs};
+use super::{
+    setting::TrainConfig,
+    stream::{Purpose, draw_time, epoch_order, generator, place_in_epochs},
+};
 use crate::{
     Result,
     images::{ImageSource, pixels::flip},
@@ -94,6 +97,11 @@ impl<'a> BatchStream<'a> {
         (seed, batch, flips): (u64, usize, bool),
     ) -> Self {
         BatchStream { source, schedule, seed, batch, flips, order: None }
+    }
+
+    /// The batches of a run with these numbers.
+    pub fn of(training: &TrainConfig, source: &'a dyn ImageSource, schedule: &'a Schedule) -> Self {
+        Self::new(source, schedule, (training.seed, training.batch, training.flips))
     }
 
     // ANCHOR: batch

@@ -6,34 +6,55 @@ use super::{
 };
 use crate::{Error, Result, images::Collection, network::config::UNetConfig};
 use ddpm::schedule::ScheduleName;
-use std::fmt::Debug;
+use std::{fmt::Debug, path::PathBuf};
 
 /// The options of a run; `None` where an option is not given.
 #[derive(Debug, Clone, Default)]
-pub struct RunOptions {
-    /// A network's name, or the file of its JSON.
-    pub network: Option<String>,
-    /// The noise schedule.
-    pub schedule: Option<ScheduleName>,
-    /// The number of diffusion steps, T.
-    pub diffusion_steps: Option<usize>,
-    /// The network's dropout.
-    pub dropout: Option<f64>,
-    /// The number of gradient steps.
-    pub training_steps: Option<usize>,
-    /// Images per step.
-    pub batch: Option<usize>,
-    /// The largest learning rate.
-    pub learning_rate: Option<f64>,
-    /// The steps over which it rises.
-    pub warm_up: Option<usize>,
-    /// The decay of the moving average.
-    pub ema_decay: Option<f64>,
-    /// Whether to mirror half of the images.
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+// Without this the text above would stand in `--help` in place of the chapter's question.
+#[cfg_attr(feature = "cli", command(about = None, long_about = None))]
+pub struct Asked {
+    /// Mirror half of the images left to right
+    #[cfg_attr(feature = "cli", arg(long))]
     pub flips: bool,
-    /// After how many steps to evaluate and save.
+    /// The network: digits, laptop, cifar10, lsun256 or the JSON of another [default: digits]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME|FILE"))]
+    pub network: Option<String>,
+    /// The noise schedule: linear, quad, sigmoid or cosine [default: cosine]
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub schedule: Option<ScheduleName>,
+    /// The number of diffusion steps T [default: 1000]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "T"))]
+    pub timesteps: Option<usize>,
+    /// The share of numbers that dropout silences [default: the network's]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "SHARE"))]
+    pub dropout: Option<f64>,
+    /// The number of training steps [default: 4000]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub steps: Option<usize>,
+    /// As many training steps as this machine takes in so many minutes
+    #[cfg_attr(feature = "cli", arg(long, conflicts_with_all = ["steps", "resume"]))]
+    pub minutes: Option<f64>,
+    /// The number of images per training step [default: 32]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub batch: Option<usize>,
+    /// The largest learning rate [default: 0.001]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "RATE"))]
+    pub learning_rate: Option<f64>,
+    /// The number of steps over which the learning rate rises [default: 100]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub warm_up: Option<usize>,
+    /// The decay of the weights' moving average [default: 0.998]
+    #[cfg_attr(feature = "cli", arg(long = "ema", value_name = "DECAY"))]
+    pub ema_decay: Option<f64>,
+    /// Judge, draw and save after so many steps [default: a tenth of all]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub save_every: Option<usize>,
+    /// Go on from a checkpoint, or from the newest of a run's folder
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE|DIR"))]
+    pub resume: Option<PathBuf>,
     /// The seed.
+    #[cfg_attr(feature = "cli", arg(skip))]
     pub seed: Option<u64>,
 }
 

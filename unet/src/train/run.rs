@@ -56,13 +56,11 @@ pub fn run(
     stop: &AtomicBool,
     mut on_event: impl FnMut(Event<'_>, &Trainer) -> Result<()>,
 ) -> Result<Outcome> {
-    let config = trainer.config().clone();
-    let (training, schedule) = (&config.training, config.schedule()?);
-    let held_out = collection.test.as_ref().unwrap_or(&collection.train).as_ref();
-    let validation = validation_batch(held_out, &schedule, training.seed, training.validation_images)?;
+    let setting = trainer.setting().clone();
+    let (training, schedule) = (&setting.training, setting.schedule()?);
+    let judging = judging_batch(collection.unseen(), &schedule, training.seed, training.judged_images)?;
     let left = trainer.steps_taken()..training.steps as u64;
-    let numbers = (training.seed, training.batch, training.flips);
-    let mut batch_stream = BatchStream::new(collection.train.as_ref(), &schedule, numbers);
+    let mut feed = Feed::of(training, collection.train.as_ref(), &schedule);
 
     thread::scope(|scope| {
         let (send, batches) = sync_channel(1);

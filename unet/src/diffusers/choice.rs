@@ -1,0 +1,51 @@
+//! A network of the reader's choice.
+
+use super::{Exchange, Scheduler, read_folder};
+use crate::{
+    Result,
+    network::{
+        UNet,
+        config::{Preset, UNetConfig},
+    },
+};
+use candle_core::Device;
+use ddpm::schedule::Schedule;
+use ndarray_rand::rand::Rng;
+use std::path::PathBuf;
+
+/// Which network: one that has a name, that of a JSON file, or a trained one.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+// Without this the text above would stand in `--help` in place of the chapter's question.
+#[cfg_attr(feature = "cli", command(about = None, long_about = None))]
+pub struct NetworkChoice {
+    /// The network to walk through: digits, laptop, cifar10 or lsun256
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Preset::Cifar10))]
+    pub preset: Preset,
+    /// Another network: a JSON file with keys of diffusers' config.json
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", conflicts_with = "preset"))]
+    pub config: Option<PathBuf>,
+    /// A trained network: a diffusers folder
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FOLDER", conflicts_with_all = ["preset", "config"]))]
+    pub load: Option<PathBuf>,
+}
+
+impl NetworkChoice {
+    /// The network, and its schedule: Ho et al.'s, from 10⁻⁴ to 0.02 in 1000 steps, where no folder says another. What is not trained
+    /// gets parameters drawn from `rng`.
+    ///
+    /// # Errors
+    /// As [`read_folder`], [`UNetConfig::read`] and [`UNet::fresh`].
+    pub fn open(&self, rng: &mut impl Rng, device: &Device) -> Result<(UNet, Scheduler)> {
+        let scheduler = Scheduler::of(&Schedule::linear(1000, 1e-4, 0.02)?, true);
+        if let Some(folder) = &self.load {
+            let Exchange { network, scheduler: own } = read_folder(folder, device)?;
+            return Ok((network, own.unwrap_or(scheduler)));
+        }
+        let config = match &self.config {
+            Some(path) => UNetConfig::read(path)?,
+            None => UNetConfig::preset(self.preset),
+        };
+        Ok((UNet::fresh(config, rng, device)?, scheduler))
+    }
+}

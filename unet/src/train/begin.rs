@@ -1,0 +1,84 @@
+//! How a run begins: anew, or where a checkpoint ended.
+
+use super::{
+    asked::Asked,
+    checkpoint::{CheckpointFolder, Found},
+    run::seconds_per_step,
+    setting::TrainConfig,
+    trainer::Trainer,
+};
+use crate::{Result, images::Collection};
+use candle_core::Device;
+
+impl Asked {
+    /// The checkpoint to go on from, if one is asked for.
+    ///
+    /// # Errors
+    /// As [`Found::at`].
+    pub fn found(&self) -> Result<Option<Found>> {
+        self.resume.as_deref().map(Found::at).transpose()
+    }
+
+    /// The trainer of a new run, or of the one that `found` is a checkpoint of. Checkpoints in `folder` that are of another history are
+    /// moved aside, and files that a killed run left unfinished are removed. `say` gets a sentence for each thing of note.
+    ///
+    /// # Errors
+    /// As [`fresh`](Self::fresh) or [`continued`](Self::continued), before anything is moved; or if the device runs out of memory, or a
+    /// file cannot be moved.
+    pub fn begin(
+        &self,
+        found: Option<Found>,
+        default: &TrainConfig,
+        collection: &Collection,
+        folder: &CheckpointFolder,
+        device: &Device,
+        mut say: impl FnMut(String),
+    ) -> Result<Trainer> {
+        let trainer = match found {
+            None => self.anew(default, collection, folder, device, &mut say)?,
+            Some(found) => self.go_on(found, collection, folder, device, &mut say)?,
+        };
+        folder.tidy()?;
+        Ok(trainer)
+    }
+
+    fn anew(
+        &self,
+        default: &TrainConfig,
+        collection: &Collection,
+        folder: &CheckpointFolder,
+        device: &Device,
+        say: &mut impl FnMut(String),
+    ) -> Result<Trainer> {
+        let mut setting = self.fresh(default, collection)?;
+        if let Some(minutes) = self.minutes {
+            let seconds = seconds_per_step(&setting, collection, device)?;
+            setting.training.steps = ((60.0 * minutes / seconds) as usize).max(1);
+            setting.validate()?;
+        }
+        let trainer = Trainer::new(setting, device)?;
+        if let Some(aside) = folder.set_aside()? {
+            say(format!("The checkpoints of an earlier run are now in {}.", aside.display()));
+        }
+        Ok(trainer)
+    }
+
+    fn go_on(
+        &self,
+        Found { mut checkpoint, path, passed_over }: Found,
+        collection: &Collection,
+        folder: &CheckpointFolder,
+        device: &Device,
+        say: &mut impl FnMut(String),
+    ) -> Result<Trainer> {
+        passed_over.iter().for_each(|error| say(format!("Passed over: {error}.")));
+        checkpoint.setting = self.continued(&checkpoint, collection)?;
+        let step = checkpoint.step;
+        let trainer = Trainer::resume(checkpoint, device)?;
+        say(format!("Going on after step {step}, from {}.", path.display()));
+        if let Some(aside) = folder.continue_from(&path, step)? {
+            say(format!("Checkpoints that do not lead to this one are now in {}.", aside.display()));
+        }
+        Ok(trainer)
+    }
+}
