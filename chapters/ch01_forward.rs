@@ -5,10 +5,10 @@ use clap::Parser;
 use ddpm::{
     bound::{bits_per_dim, prior_bits_per_dim, prior_term},
     data::{Dataset, DatasetName, Density, Standardization},
-    forward::{Kernel, chain, chain_with_noise, diffuse, merge, moments_after, standard_normal},
+    forward::{TransitionKernel, chain, chain_with_noise, compose, diffuse, moments_after, standard_normal},
     gaussian,
     metrics::{
-        Estimate, Judge, Moments, StandardError, excess_kurtosis, largest_rise, mean, paired_moments,
+        Estimate, Evaluator, Moments, StandardError, excess_kurtosis, largest_rise, mean, paired_moments,
         partial_correlation, sliced_wasserstein, standard_error,
     },
     schedule::{Schedule, ScheduleName},
@@ -105,15 +105,17 @@ fn merging(chapter: &mut Chapter) -> Result<()> {
     chapter.section("Two Gaussians become one");
     chapter.say("Two steps in a row are one step: the signals multiply, the noise variances add.");
     let schedule = ScheduleName::Linear.schedule(1000)?;
-    let merged =
-        (2..=1000).fold(Kernel::step(&schedule, 1), |so_far, t| merge(so_far, Kernel::step(&schedule, t)));
-    let jump = Kernel::from_start(&schedule, 1000);
+    let merged = (2..=1000).fold(TransitionKernel::step(&schedule, 1), |so_far, t| {
+        compose(so_far, TransitionKernel::step(&schedule, t))
+    });
+    let jump = TransitionKernel::from_start(&schedule, 1000);
 
-    let (first, second) = (Kernel { signal: 0.9, variance: 0.19 }, Kernel { signal: 0.6, variance: 0.64 });
+    let (first, second) =
+        (TransitionKernel { signal: 0.9, variance: 0.19 }, TransitionKernel { signal: 0.6, variance: 0.64 });
     let [noise_1, noise_2] = [(); 2].map(|()| standard_normal::<f64>(100_000, 1, &mut chapter.rng));
     let middle = first.signal + first.variance.sqrt() * &noise_1;
     let sample = Moments::of(&(second.signal * middle + second.variance.sqrt() * &noise_2));
-    let both = merge(first, second);
+    let both = compose(first, second);
     let at = (0, 0);
     chapter.checks(
         Checks::new("Merging the steps 1 … T against √ᾱ_T and 1 − ᾱ_T")
@@ -142,8 +144,9 @@ fn chain_and_closed_form(chapter: &mut Chapter, schedule: &Schedule, walk: &[Arr
     let (t, rng) = (steps.div_ceil(2), &mut chapter.rng);
     let mut jump = || diffuse(x_0, schedule.alpha_bar(t), &standard_normal(x_0.nrows(), 2, rng));
     let null = Progress::over("null distances", 0..NULL_PAIRS);
-    let null: Array1<f64> = null.map(|_| sliced_wasserstein(&jump(), &jump(), Judge::DIRECTIONS)).collect();
-    let distance = sliced_wasserstein(&walk[t], &jump(), Judge::DIRECTIONS);
+    let null: Array1<f64> =
+        null.map(|_| sliced_wasserstein(&jump(), &jump(), Evaluator::DIRECTIONS)).collect();
+    let distance = sliced_wasserstein(&walk[t], &jump(), Evaluator::DIRECTIONS);
     let logarithms = null.mapv(f64::ln); // nearly normal, where the distances themselves lean to the right
     let scatter = logarithms.std(1.0).hypot(standard_error(logarithms.view()));
     let (bound, error) = (mean(logarithms.view()), StandardError::from(scatter).drawn(NULL_PAIRS));
@@ -191,7 +194,7 @@ fn second_law(chapter: &mut Chapter) -> Result<()> {
     for (name, data) in [("variance 1", narrow), ("variance 9", wide)] {
         let times = (0..26).map(|i| 40 * i);
         let along = Sweep::over("entropies", times, ["entropy", "divergence"], |t: usize| -> Result<_> {
-            let kernel = Kernel::from_start(&schedule, t);
+            let kernel = TransitionKernel::from_start(&schedule, t);
             let density = data.diffused(kernel.signal, kernel.variance);
             let divergence = density.divergence_from_standard_normal();
             Ok([density.entropy(), divergence].map(|nats| nats.unwrap_or(f64::NAN)))
@@ -286,9 +289,9 @@ fn refusals(chapter: &mut Chapter) {
         ("β scaled by 1000/T at T = 10", Schedule::linear(10, 1e-2, 2.0)),
         ("a list with β_2 = 0", Schedule::from_betas(arr1(&[0.0, 0.1, 0.0]))),
     ];
-    let refused =
+    let rejected =
         attempts.into_iter().filter_map(|(what, attempt)| Some(format!("{what}: {}", attempt.err()?)));
-    let refused: Vec<String> = refused.collect();
-    refused.iter().for_each(|error| chapter.say(error));
-    chapter.checks(Checks::new("Typed errors instead of NaN").exactly("refused", 5, refused.len()));
+    let rejected: Vec<String> = rejected.collect();
+    rejected.iter().for_each(|error| chapter.say(error));
+    chapter.checks(Checks::new("Typed errors instead of NaN").exactly("refused", 5, rejected.len()));
 }

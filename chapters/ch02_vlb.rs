@@ -55,7 +55,7 @@ fn main() -> Result<()> {
 }
 
 /// Gaussian data, and a model whose denoiser is exact for another Gaussian.
-fn world(schedule: Schedule, dimension: usize, variance: FixedVariance) -> GaussianWorld {
+fn world(schedule: Schedule, dimension: usize, variance: FixedVariance) -> GaussianCase {
     let ramp = |from: f64, by: f64| Array1::from_shape_fn(dimension, |d| from + by * d as f64);
     GaussianCase {
         schedule,
@@ -65,7 +65,7 @@ fn world(schedule: Schedule, dimension: usize, variance: FixedVariance) -> Gauss
     }
 }
 
-fn line_by_line(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>) {
+fn line_by_line(chapter: &mut Chapter, world: &GaussianCase, x_0: &Array2<f64>) {
     chapter.section("The derivation, line by line, on single trajectories");
     let some = x_0.slice(s![..x_0.nrows().min(200), ..]).to_owned();
     let chain = forward::chain(&some, &world.schedule, &mut chapter.rng);
@@ -88,7 +88,7 @@ fn line_by_line(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>)
     ));
 }
 
-fn in_expectation(chapter: &mut Chapter, world: &GaussianWorld, x_0: &Array2<f64>) {
+fn in_expectation(chapter: &mut Chapter, world: &GaussianCase, x_0: &Array2<f64>) {
     chapter.section("In expectation, term by term");
     let steps = world.schedule.steps();
     let terms = variational_bound(&world.model(), x_0, &mut chapter.rng); // (N, T + 1)
@@ -144,7 +144,7 @@ fn shares(chapter: &mut Chapter) -> Result<()> {
     let mut panel = Panel::new("").axes("t", "L_{t−1} in nats").log_y();
     for steps in [50, 200, 1000] {
         let wrong = world(Schedule::linear(steps, 1e-4, 0.02)?, 1, FixedVariance::Beta);
-        let right = GaussianWorld { belief: wrong.data.clone(), ..wrong.clone() };
+        let right = GaussianCase { belief: wrong.data.clone(), ..wrong.clone() };
         let [terms, of_wrong] = [&right, &wrong].map(|world| world.mean_over_data(|x_0| world.terms(x_0)));
         let gain = of_wrong - &terms;
         let nll = right.mean_over_data(|x_0| arr1(&[right.negative_log_likelihood(x_0)]))[0];

@@ -97,7 +97,8 @@ fn three_become_one(chapter: &mut Chapter, x_0: f64, x_t: f64) -> Result<()> {
     chapter.section("With x_0: three Gaussians become one");
     let (schedule, t) = (coarse()?, 4);
     let (of_x_0, of_x_t) = posterior_mean_coefficients(&schedule, t);
-    let (before, step) = (Kernel::from_start(&schedule, t - 1), Kernel::step(&schedule, t));
+    let (before, step) =
+        (TransitionKernel::from_start(&schedule, t - 1), TransitionKernel::step(&schedule, t));
     let gaussians = [
         ("prior q(xₜ₋₁|x₀)", before.signal * x_0, before.variance),
         ("likelihood q(xₜ|xₜ₋₁)", x_t / step.signal, step.variance / step.signal.powi(2)),
@@ -122,7 +123,8 @@ fn four_routes(chapter: &mut Chapter, x_0: f64, x_t: f64) -> Result<()> {
     for t in [2, 10, 500, 1000] {
         let (of_x_0, of_x_t) = posterior_mean_coefficients(&schedule, t);
         let (mean, variance) = (of_x_0 * x_0 + of_x_t * x_t, posterior_variance(&schedule, t));
-        let (before, step) = (Kernel::from_start(&schedule, t - 1), Kernel::step(&schedule, t));
+        let (before, step) =
+            (TransitionKernel::from_start(&schedule, t - 1), TransitionKernel::step(&schedule, t));
         let log_prior = |x| log_density(x, before.signal * x_0, before.variance);
         let reach = 10.0 * variance.sqrt();
         let grid = posterior_on_grid(x_t, step, log_prior, (mean - reach, mean + reach, 2001));

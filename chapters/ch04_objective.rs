@@ -7,7 +7,7 @@ use ddpm::{
     denoiser::{Denoiser, ExactDenoiser, GaussianData, known_posterior_mean},
     forward::{diffuse, standard_normal},
     gaussian::{kl_divergence, log_density},
-    metrics::{Estimate, Judge, StandardError, largest, largest_difference, mean, sliced_wasserstein},
+    metrics::{Estimate, Evaluator, StandardError, largest, largest_difference, mean, sliced_wasserstein},
     objective::{self, denoising_loss, eps_weight, irreducible_loss, losses_at_each_t, weighted_loss},
     posterior::posterior_mean,
     reverse::FixedVariance::{Beta, Posterior},
@@ -197,7 +197,7 @@ fn flat_loss(chapter: &mut Chapter) -> Result<()> {
     let known = known_posterior_mean(data.density()).context("gaussians8 has a known density")?;
     let blob = GaussianData { mean: arr1(&[0.0, 0.0]), variance: 1.0 };
     let truth = data.sample(count, rng);
-    let distance = |drawn: &Array2<f64>| sliced_wasserstein(&truth, drawn, Judge::DIRECTIONS);
+    let distance = |drawn: &Array2<f64>| sliced_wasserstein(&truth, drawn, Evaluator::DIRECTIONS);
     let floors: Array1<f64> = (0..20).map(|_| distance(&data.sample(count, rng))).collect();
     let floor = mean(floors.view());
     let denoisers: [(&str, &dyn Denoiser); 2] = [

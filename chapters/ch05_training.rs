@@ -57,8 +57,8 @@ fn main() -> Result<()> {
 
     gradients(&mut chapter)?;
     let (mut reports, training) = (Vec::new(), setting.experiment.training.clone());
-    let watch = |report| reports.push(report);
-    let trained = setting.experiment.train_watching("training", training, &mut chapter.rng, watch)?;
+    let on_step = |report| reports.push(report);
+    let trained = setting.experiment.train_watching("training", training, &mut chapter.rng, on_step)?;
     loss_curve(&mut chapter, &setting, &trained, &reports)?;
     averaging(&mut chapter, &setting, &trained)?;
     ablations(&mut chapter, &setting)?;

@@ -5,9 +5,9 @@ use clap::Parser;
 use ddpm::{
     bound::{Model, bits_per_dim, bits_with_error, variational_bound},
     data::{Dataset, DatasetName},
-    denoiser::{Counting, Denoiser, ExactDenoiser, known_posterior_mean},
+    denoiser::{CallCounter, Denoiser, ExactDenoiser, known_posterior_mean},
     forward::{diffuse, standard_normal},
-    metrics::{Judge, Quality, geometric_mean, largest, largest_difference},
+    metrics::{Evaluator, Quality, geometric_mean, largest, largest_difference},
     objective::Objective,
     posterior::posterior_log_variance,
     reverse::FixedVariance::{Beta, Posterior},
@@ -67,11 +67,11 @@ fn main() -> Result<()> {
         NetworkDenoiser { schedule: &experiment.schedule, network: &network, objective: Objective::Simple };
     let setting = Setting { experiment: &experiment, network, count };
     reverse_chain(&mut chapter, &setting)?;
-    let judge = quality(&mut chapter, &setting);
+    let evaluator = quality(&mut chapter, &setting);
     rules(&mut chapter, &setting);
     beta_or_beta_tilde(&mut chapter, count.min(2000))?;
-    clipping(&mut chapter, &setting, &judge)?;
-    learned_variance(&mut chapter, &setting, &judge)?;
+    clipping(&mut chapter, &setting, &evaluator)?;
+    learned_variance(&mut chapter, &setting, &evaluator)?;
     Ok(chapter.finish()?)
 }
 
@@ -118,7 +118,7 @@ fn reverse_chain(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     Ok(chapter.figure(&Figure::new(title).panels(panels).columns(2).panel_size(360, 360), "samples")?)
 }
 
-fn quality<'a>(chapter: &mut Chapter, setting: &Setting<'a>) -> Judge<'a> {
+fn quality<'a>(chapter: &mut Chapter, setting: &Setting<'a>) -> Evaluator<'a> {
     chapter.section("Quality against the noise floor");
     let Setting { experiment, network, count } = setting;
     let (draws, pairs) = chapter.pick((5, 20), (2, 4));
@@ -137,11 +137,11 @@ fn quality<'a>(chapter: &mut Chapter, setting: &Setting<'a>) -> Judge<'a> {
         let scores = quality.of(&drawn, &mut chapter.rng);
         (name, scores, largest(drawn.iter().flatten().map(|x| x.abs())))
     });
-    let (judge, floor) = (quality.judge(), quality.floor());
+    let (evaluator, floor) = (quality.evaluator(), quality.floor());
     let of_data = ("data against data (floor)", floor, experiment.edge);
     let means = iter::once(of_data).chain(rows).map(|(name, scores, largest)| {
         let [distance, mmd, coverage, precision] = scores.means();
-        (name, [distance * judge.floor().mean, distance, mmd, coverage, precision, largest])
+        (name, [distance * evaluator.floor().mean, distance, mmd, coverage, precision, largest])
     });
     let header = ["sliced W.", "over floor", "MMD²", "coverage", "precision", "largest |x_0|"];
     let table = Table::new(format!("{count} points, means of {draws} draws"), "", header).rows(means);
@@ -173,20 +173,20 @@ fn quality<'a>(chapter: &mut Chapter, setting: &Setting<'a>) -> Judge<'a> {
                 .at_least(format!("{name}: precision over floor"), 0.9, precision)
         }));
     }
-    judge
+    evaluator
 }
 
 fn rules(chapter: &mut Chapter, Setting { experiment, network, .. }: &Setting) {
     chapter.section("Two rules that public code has broken");
-    let (steps, counting) = (ancestral(&experiment.schedule, Beta, None), Counting::new(network));
+    let (steps, counter) = (ancestral(&experiment.schedule, Beta, None), CallCounter::new(network));
     let rng = &mut chapter.rng;
-    sample(&steps, &counting, standard_normal(10, 2, rng), rng, |_, _| ());
+    sample(&steps, &counter, standard_normal(10, 2, rng), rng, |_, _| ());
     let x_1 = standard_normal(10, 2, rng);
     let mut last = || sample(&steps[steps.len() - 1..], network, x_1.clone(), rng, |_, _| ());
     let changed = largest_difference(&last(), &last());
     chapter.checks(
         Checks::new("Algorithm 2")
-            .exactly("calls of the denoiser", experiment.schedule.steps(), counting.calls())
+            .exactly("calls of the denoiser", experiment.schedule.steps(), counter.calls())
             .exactly("change of x_0 when the last step’s generator changes", 0.0, changed),
     );
 }
@@ -196,7 +196,7 @@ fn beta_or_beta_tilde(chapter: &mut Chapter, count: usize) -> Result<()> {
     let data = Dataset::named(DatasetName::Gaussians8, "")?;
     let known = known_posterior_mean(data.density()).context("gaussians8 has a known density")?;
     let entropy = bits_per_dim(data.entropy().context("gaussians8 has a known entropy")?, 2);
-    let judge = Judge::new(&data, count, 20, &mut chapter.rng);
+    let evaluator = Evaluator::new(&data, count, 20, &mut chapter.rng);
     let names = ["bound, σ² = β", "bound, σ² = β̃", "sliced W., β", "sliced W., β̃"];
     let costs = Sweep::over("T", [5, 10, 20, 50, 100, 200], names, |steps| -> Result<_> {
         let schedule = ScheduleName::Cosine.schedule(steps)?;
@@ -206,7 +206,7 @@ fn beta_or_beta_tilde(chapter: &mut Chapter, count: usize) -> Result<()> {
             let model = Model { schedule: &schedule, denoiser, variance, clip: None };
             let (bound, _) = bits_with_error(&variational_bound(&model, &x_0, &mut chapter.rng), 2);
             let steps = ancestral(&schedule, variance, None);
-            let distance = judge.mean(5, &mut chapter.rng, |rng| {
+            let distance = evaluator.mean(5, &mut chapter.rng, |rng| {
                 sample(&steps, denoiser, standard_normal(count, 2, rng), rng, |_, _| ())
             });
             (bound, distance.mean)
@@ -227,7 +227,7 @@ fn beta_or_beta_tilde(chapter: &mut Chapter, count: usize) -> Result<()> {
     Ok(chapter.plot("What the choice of σ² costs, with an exact denoiser", panel, "beta_or_beta_tilde")?)
 }
 
-fn clipping(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<()> {
+fn clipping(chapter: &mut Chapter, setting: &Setting, evaluator: &Evaluator) -> Result<()> {
     chapter.section("Clipping x_0 where?");
     let Setting { experiment, network, count } = setting;
     let boxes = [("twice the data’s edge", 2.0), ("the edge", 1.0), ("0.8 of it", 0.8), ("half of it", 0.5)];
@@ -235,14 +235,14 @@ fn clipping(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<(
     let clipped = Sweep::over("c", boxes, names, |(_, share)| -> Result<_> {
         let steps = ancestral(&experiment.schedule, Beta, Some(share * experiment.edge));
         let drawn = [(); 2].map(|()| experiment.draw(&steps, network, *count, &mut chapter.rng));
-        Ok([judge.of(&drawn, &mut chapter.rng).mean, largest(drawn.iter().flatten().map(|x| x.abs()))])
+        Ok([evaluator.of(&drawn, &mut chapter.rng).mean, largest(drawn.iter().flatten().map(|x| x.abs()))])
     })?;
     let note = "the paper never says it clips; its code does, to the pixels’ [−1, 1], their edge";
     chapter.table(clipped.table("x̂_0 clipped to [−c, c], σ² = β, means of 2 draws").note(note));
     Ok(())
 }
 
-fn learned_variance(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> Result<()> {
+fn learned_variance(chapter: &mut Chapter, setting: &Setting, evaluator: &Evaluator) -> Result<()> {
     chapter.section("Learning the variance, both ways");
     chapter.say(
         "One way: the network gives the mean and the log-variance outright, trained on the bound. A later way: it \
@@ -272,7 +272,7 @@ fn learned_variance(chapter: &mut Chapter, setting: &Setting, judge: &Judge) -> 
         let (bound, _) = bits_with_error(&variational_bound(&model, &x_0, &mut chapter.rng.clone()), 2);
         let steps = ancestral(schedule, variance, Some(*edge));
         let drawn = [(); 2].map(|()| experiment.draw(&steps, &denoiser, *count, &mut chapter.rng));
-        Ok([bound, judge.of(&drawn, &mut chapter.rng).mean])
+        Ok([bound, evaluator.of(&drawn, &mut chapter.rng).mean])
     })?;
     let entropy = data.entropy().map(|nats| format!("; the data’s entropy is {:.3}", bits_per_dim(nats, 2)));
     let note = format!("each trained for {steps} steps{}", entropy.unwrap_or_default());

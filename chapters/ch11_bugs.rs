@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use ddpm::{
     bugs::{
-        BUGS, Bound, Bug, Code, SYMPTOMS, World, comparison,
+        BUGS, Bound, Bug, BugFixture, SYMPTOMS, Variant, comparison,
         points::WithoutData,
         samples, schedules,
         steps::{self, Sampler},
@@ -43,7 +43,7 @@ struct Arguments {
 
 /// What all pictures share.
 struct Setting {
-    world: World,
+    world: BugFixture,
     /// Each code draws from a copy: what differs is the code.
     rng: StdRng,
     count: usize,
@@ -56,7 +56,7 @@ fn main() -> Result<()> {
     ensure!(training_steps > 0, "training-steps is 0; a network needs some: use 4000");
     let mut chapter = Chapter::start("ch11_bugs", &common)?;
     let setting = Setting {
-        world: World::new()?,
+        world: BugFixture::new()?,
         rng: chapter.rng.clone(),
         count: chapter.pick(count, count.min(300)),
         training_steps: chapter.pick(training_steps, training_steps.min(300)),
@@ -90,8 +90,8 @@ fn show(chapter: &mut Chapter, setting: &Setting, bug: &Bug) -> Result<[f64; 2]>
     chapter.section(bug.title());
     chapter.say(format!("{}\nSeen in: {}.", bug.what, bug.seen));
     chapter.say(format!("right: {}\nwrong: {}", bug.right, bug.wrong));
-    let right = bug.numbers(&setting.world, Code::Right, chapter.seed())?;
-    let wrong = bug.numbers(&setting.world, Code::Wrong, chapter.seed())?;
+    let right = bug.numbers(&setting.world, Variant::Right, chapter.seed())?;
+    let wrong = bug.numbers(&setting.world, Variant::Wrong, chapter.seed())?;
     let measures = bug.measures.iter().zip(right.iter().zip(&wrong));
     let checks = Checks::new(format!("B{} in numbers", bug.number));
     chapter.checks(checks.each(measures, |checks, (measure, (&right, &wrong))| {
@@ -132,7 +132,7 @@ fn clouds<const N: usize>(title: &str, labels: [&str; N], points: [Array2<f64>; 
 }
 
 /// Numbers of T = 1000 by t, from t = `from` on: a line for the right code, a dashed one for the wrong.
-fn curves(title: &str, panel: Panel, from: usize, values: fn(usize, Code) -> Array1<f64>) -> Figure {
+fn curves(title: &str, panel: Panel, from: usize, values: fn(usize, Variant) -> Array1<f64>) -> Figure {
     let [right, wrong] = BOTH.map(|(code, _)| values(1000, code));
     let points = |values: Array1<f64>| (from..=1000).map(move |t| (t as f64, values[t]));
     Figure::new(title).panel(panel.line("right", points(right)).dashed("wrong", points(wrong)))
@@ -179,8 +179,8 @@ impl Setting {
     }
 
     /// What a network draws that was trained with some slips.
-    fn learned(&self, slips: Slips, watch: impl FnMut(f64)) -> Result<Array2<f64>> {
-        Ok(samples::learned(&self.world, self.training_steps, slips, self.count, &self.rng, watch)?)
+    fn learned(&self, slips: Slips, on_step: impl FnMut(f64)) -> Result<Array2<f64>> {
+        Ok(samples::learned(&self.world, self.training_steps, slips, self.count, &self.rng, on_step)?)
     }
 
     fn uniform_noise(&self) -> Result<Figure> {
@@ -188,14 +188,15 @@ impl Setting {
         let x_0 = self.world.ring.sample(self.count, &mut rng);
         let mut end = |code| samples::chain_end(&self.world, &x_0, code, &mut rng);
         let labels = ["x_T, right noise", "x_T, wrong noise", "drawn, right", "drawn, wrong"];
-        let [right, wrong] = [Code::Right, Code::Wrong].map(|noise| Slips { noise, ..Slips::default() });
+        let [right, wrong] =
+            [Variant::Right, Variant::Wrong].map(|noise| Slips { noise, ..Slips::default() });
         let drawn = |slips| self.learned(slips, |_| ());
-        let points = [end(Code::Right), end(Code::Wrong), drawn(right)?, drawn(wrong)?];
+        let points = [end(Variant::Right), end(Variant::Wrong), drawn(right)?, drawn(wrong)?];
         Ok(clouds("B1: where the chain ends, and what a network draws", labels, points, 3.0))
     }
 
     fn loss_without_data(&self) -> Figure {
-        let (World { ring, schedule }, steps) = (&self.world, self.world.all_steps());
+        let (BugFixture { ring, schedule }, steps) = (&self.world, self.world.all_steps());
         let by = |denoiser| self.world.draw_by(denoiser, &steps, self.count, &mut self.rng.clone());
         let points = [self.draw(ring, &steps), by(&WithoutData { schedule })];
         clouds("B3: drawn by the best denoiser there is", ["right", "wrong: all at (1, 1)"], points, 2.5)
@@ -203,7 +204,7 @@ impl Setting {
 
     fn squares_at_the_ends(&self) -> Result<Figure> {
         let of = |code| samples::quad(&self.world, code, self.count.min(500), &mut self.rng.clone());
-        let ([right_end, right], [wrong_end, wrong]) = (of(Code::Right)?, of(Code::Wrong)?);
+        let ([right_end, right], [wrong_end, wrong]) = (of(Variant::Right)?, of(Variant::Wrong)?);
         let labels = ["x_T, right", "drawn, right", "x_T, wrong", "drawn, wrong"];
         let points = [right_end, right, wrong_end, wrong];
         Ok(clouds("B4: where the chain ends, and what is drawn", labels, points, 3.0))
@@ -224,7 +225,7 @@ impl Setting {
     }
 
     fn off_by_one(&self) -> Result<Figure> {
-        let (mut rng, World { ring, schedule }) = (self.rng.clone(), &self.world);
+        let (mut rng, BugFixture { ring, schedule }) = (self.rng.clone(), &self.world);
         let all = ddim(schedule, &time_grid(schedule.steps(), 20, Spacing::Trailing)?, 0.0, None);
         let trained = BOTH.map(|(code, label)| {
             let times = (0..4000).map(|_| steps::draw_time(20, code, &mut rng) as f64);
@@ -273,7 +274,7 @@ impl Setting {
 fn beta_above_one() -> Result<Figure> {
     let mut panel = Panel::new("").axes("t/T", "βₜ");
     for (steps, label) in [(100, "T = 100"), (25, "T = 25"), (10, "T = 10, unchecked")] {
-        let betas = schedules::scaled_betas(steps, Code::Wrong)?;
+        let betas = schedules::scaled_betas(steps, Variant::Wrong)?;
         panel = panel.line(label, (1..=steps).map(|t| (t as f64 / steps as f64, betas[t])));
     }
     Ok(Figure::new("B11: ends scaled by 1000/T").panel(panel.horizontal("no step can forget more", 1.0)))
@@ -283,7 +284,7 @@ fn logarithm_for_variance() -> Figure {
     let by = |code| curve((0.1, 3.0), 100, |v| comparison::kl_divergence(0.0, v, 0.0, 1.0, code));
     let exact = curve((0.1, 3.0), 15, |v| kl_divergence(0.0, v, 0.0, 1.0));
     let panel = Panel::new("").axes("variance v", "KL(N(0, v) ‖ N(0, 1)) in nats");
-    let panel = panel.line("right", by(Code::Right)).dashed("wrong", by(Code::Wrong));
+    let panel = panel.line("right", by(Variant::Right)).dashed("wrong", by(Variant::Wrong));
     let panel = panel.series(Series::points("from variances", exact).size(5.0));
     Figure::new("B13: variances where logarithms belong").panel(panel)
 }

@@ -12,8 +12,8 @@ use ddpm_unet::{
     diffusers::{self, NetworkChoice, Scheduler},
     network::config::{Preset, UNetConfig},
     network::summary::{Kind, residual_parameters},
-    network::{self, Cut, GradientCheck, Mode, PassTime, UNet, embedding, parameters},
-    operations::{Activation, Norm, check, group_norm},
+    network::{self, Cut, GradientCheck, PassTime, Phase, UNet, embedding, parameters},
+    operations::{Activation, GroupNormConfig, check, group_norm},
     sample::forward::standard_normal,
 };
 use ndarray::{Array2, s};
@@ -55,7 +55,7 @@ fn main() -> Result<()> {
 fn counts(chapter: &mut Chapter) -> Result<()> {
     chapter.section("How many parameters");
     let names = Preset::ALL.map(|preset| preset.to_string());
-    let networks = Preset::ALL.map(|preset| UNetConfig::preset(preset).blueprint());
+    let networks = Preset::ALL.map(|preset| UNetConfig::preset(preset).summary());
     let networks = networks.into_iter().collect::<Result<Vec<_>, _>>()?;
     let known = [1_540_681, 1_623_169, 35_746_307, 113_673_219];
     chapter.checks(
@@ -87,7 +87,7 @@ fn counts(chapter: &mut Chapter) -> Result<()> {
 
 fn walk(chapter: &mut Chapter, network: &UNet) -> Result<()> {
     chapter.section("A walk of shapes");
-    let (all, (height, width)) = (network.config().blueprint()?, network.config().image_size());
+    let (all, (height, width)) = (network.config().summary()?, network.config().image_size());
     let columns = ["height", "width", "channels", "parameters", "million multiplications"];
     let rows = all.blocks().map(|(name, block)| {
         let counts = [Cell::from(block.count()), Cell::from(block.multiplications() as f64 / 1e6)];
@@ -135,7 +135,7 @@ fn time(chapter: &mut Chapter) -> Result<()> {
 
 fn costs(chapter: &mut Chapter, network: &UNet) -> Result<()> {
     chapter.section("What each kind of layer costs");
-    let (all, (height, width)) = (network.config().blueprint()?, network.config().image_size());
+    let (all, (height, width)) = (network.config().summary()?, network.config().image_size());
     let (channels, passes) = (network.config().in_channels, chapter.pick(5, 1));
     let x = standard_normal((1, height, width, channels), &mut StdRng::seed_from_u64(1), CPU)?;
     let PassTime { total, by_kind } = PassTime::fastest(network, &x, &[500.0], passes)?;
@@ -167,7 +167,7 @@ fn sight(chapter: &mut Chapter) -> Result<()> {
         UNetConfig { norm_num_groups: 4, attention_head_dim: None, add_attention: middle, ..levels }
     };
     let look = |config: UNetConfig, cuts: &[Cut]| -> Result<Array2<f64>> {
-        let network = UNet::loud(config, &mut StdRng::seed_from_u64(13), CPU)?; // nothing is silent
+        let network = UNet::fully_initialised(config, &mut StdRng::seed_from_u64(13), CPU)?; // nothing is silent
         Ok(network::sensitivity(&network, &x, &vec![500.0; images], pixel, cuts)?)
     };
     let plain = four_levels(&[], false);
@@ -218,7 +218,7 @@ fn gradients(chapter: &mut Chapter) -> Result<()> {
     let config = UNetConfig { norm_num_groups: 2, layers_per_block: 1, attention_head_dim: Some(4), ..two };
     let (batch, rng) = (chapter.pick(4, 1), &mut chapter.rng);
     let fresh = UNet::fresh(config.clone(), rng, CPU)?;
-    let network = UNet::loud(config, rng, CPU)?;
+    let network = UNet::fully_initialised(config, rng, CPU)?;
     let [x, w] = [(); 2].map(|()| standard_normal((batch, 8, 8, 1), rng, CPU));
     let (x, w, features) = (x?, w?, ((standard_normal((batch, 8, 8, 8), rng, CPU)? * 5.0)? + 3.0)?);
     let t: Vec<f64> = (1..=batch).map(|i| (1000 * i / batch) as f64).collect();
@@ -234,11 +234,11 @@ fn gradients(chapter: &mut Chapter) -> Result<()> {
             .note(format!("{} tensors. {softmax}: their bias does nothing", slopes.len())),
     );
 
-    let at = |network: &UNet, t: f64| network.forward(&x, &vec![t; batch], Mode::Evaluate);
+    let at = |network: &UNet, t: f64| network.forward(&x, &vec![t; batch], Phase::Evaluate);
     let change = check::relative_difference(&at(&network, 1000.0)?, &at(&network, 1.0)?)?;
     let first = at(&fresh, 500.0)?.abs()?.max_all()?.to_scalar::<f32>()?;
     let (one, zero) = (Tensor::ones(8, DType::F32, CPU)?, Tensor::zeros(8, DType::F32, CPU)?);
-    let norm = Norm { groups: 2, epsilon: 1e-5 };
+    let norm = GroupNormConfig { groups: 2, epsilon: 1e-5 };
     let normed = group_norm(&features, &one, &zero, norm, Activation::Identity)?;
     let [mean, variance] = check::mean_and_variance(&normed.narrow(0, 0, 1)?.narrow(3, 0, 4)?)?;
     chapter.checks(
@@ -262,7 +262,7 @@ fn same_as_diffusers(chapter: &mut Chapter) -> Result<()> {
         let stored = safetensors::load(folder.join("expected.safetensors"), CPU)?;
         let [x, y] = ["x", "y"].map(|name| diffusers::images_from_diffusers(&stored[name]));
         let t = diffusers::times_from_diffusers(&stored["timesteps"])?;
-        let error = check::relative_difference(&network.forward(&x?, &t, Mode::Evaluate)?, &y?)?;
+        let error = check::relative_difference(&network.forward(&x?, &t, Phase::Evaluate)?, &y?)?;
         checks = checks.at_most(format!("{name}, {} parameters", network.parameters().count()), 1e-4, error);
     }
     chapter.checks(checks.note(
@@ -276,7 +276,10 @@ fn exchange(chapter: &mut Chapter, own: UNet, scheduler: &Scheduler, save: Optio
     let small = UNetConfig { norm_num_groups: 8, ..UNetConfig::levels((28, 28), 1, &[16, 32], &[1]) };
     let (folder, network) = match &save {
         Some(folder) => (folder.clone(), own),
-        None => (chapter.out().join("diffusers"), UNet::loud(small, &mut StdRng::seed_from_u64(1), CPU)?),
+        None => (
+            chapter.out().join("diffusers"),
+            UNet::fully_initialised(small, &mut StdRng::seed_from_u64(1), CPU)?,
+        ),
     };
     diffusers::write_folder(&folder, &network, scheduler)?;
     let back = diffusers::read_folder(&folder, CPU)?;

@@ -12,13 +12,15 @@ use ddpm_unet::{
     denoiser::ImageDenoiser,
     device::{DeviceChoice, OpenDevice},
     images::Collection,
-    images::grid::{Sheet, save_grid},
+    images::grid::{ImageGrid, save_grid},
     network::{config::UNetConfig, parameters},
     operations::threads::one_thread_per_operation,
     sample::{SamplingPlan, forward::standard_normal, sample},
     train::checkpoint::{Checkpoint, CheckpointFolder, MODEL},
-    train::stream::{Purpose, generator},
-    train::{self, Asked, BatchStatistics, Feed, History, Outcome, Setting, TrainConfig, Trainer},
+    train::rng_streams::{Purpose, generator},
+    train::{
+        self, BatchStatistics, BatchStream, History, Outcome, RunConfig, RunOptions, TrainConfig, Trainer,
+    },
 };
 use std::{path::PathBuf, thread};
 
@@ -34,7 +36,7 @@ struct Arguments {
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
     #[command(flatten)]
-    asked: Asked,
+    options: RunOptions,
     /// The device: auto, cpu, cuda or cuda:N
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -48,10 +50,10 @@ struct Arguments {
 
 fn main() -> Result<()> {
     one_thread_per_operation();
-    let Arguments { mut common, data, size, mut asked, device, threads, keep } = Arguments::parse();
-    let found = asked.found()?;
+    let Arguments { mut common, data, size, mut options, device, threads, keep } = Arguments::parse();
+    let found = options.found()?;
     common.out = common.out.or_else(|| Some(found.as_ref()?.run_folder()?.to_owned()));
-    asked.seed = (common.seed != 0).then_some(common.seed);
+    options.seed = (common.seed != 0).then_some(common.seed);
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.unwrap_or_else(cores).max(1);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
@@ -60,9 +62,9 @@ fn main() -> Result<()> {
 
     let mut chapter = Chapter::start("ch14_train_images", &common)?;
     let folder = CheckpointFolder::in_run(chapter.out(), keep);
-    let quick = TrainConfig { steps: 12, save_every: 4, judged_images: 64, ..TrainConfig::default() };
+    let quick = TrainConfig { steps: 12, save_every: 4, validation_images: 64, ..TrainConfig::default() };
     let default = chapter.pick(TrainConfig::default(), quick);
-    let mut trainer = asked.begin(found, &default, &images, &folder, &device, |text| chapter.say(text))?;
+    let mut trainer = options.begin(found, &default, &images, &folder, &device, |text| chapter.say(text))?;
     describe(&mut chapter, &images, &trainer, &format!("{why}, {threads} threads"));
     what_goes_in(&mut chapter, &images, &trainer)?;
     if training(&mut chapter, &images, &mut trainer, &folder)? == Outcome::Finished {
@@ -76,14 +78,14 @@ fn main() -> Result<()> {
 }
 
 fn describe(chapter: &mut Chapter, images: &Collection, trainer: &Trainer, place: &str) {
-    let Setting { schedule, timesteps, training, data, .. } = trainer.setting();
+    let RunConfig { schedule, diffusion_steps, training, data, .. } = trainer.config();
     let TrainConfig { steps, batch, learning_rate, warm_up, ema_decay, .. } = training;
     let passes = (steps * batch) as f64 / data.count as f64;
     chapter.section("The run");
     chapter.table(Table::new("", "what", ["here"]).rows([
         ("images", [data.name.clone()]),
         ("parameters", [trainer.network().parameters().count().to_string()]),
-        ("schedule", [format!("{schedule}, T = {timesteps}")]),
+        ("schedule", [format!("{schedule}, T = {diffusion_steps}")]),
         ("steps", [format!("{steps} of {batch} images: {passes:.3} passes")]),
         ("learning rate", [format!("{learning_rate}, rising over {warm_up} steps")]),
         ("average", [format!("decay {ema_decay}")]),
@@ -97,12 +99,12 @@ fn describe(chapter: &mut Chapter, images: &Collection, trainer: &Trainer, place
 /// What the network is fed, before it sees any of it.
 fn what_goes_in(chapter: &mut Chapter, images: &Collection, trainer: &Trainer) -> Result<()> {
     chapter.section("What goes in");
-    let (training, schedule) = (&trainer.setting().training, trainer.schedule());
-    let mut feed = Feed::of(training, images.train.as_ref(), schedule);
+    let (training, schedule) = (&trainer.config().training, trainer.schedule());
+    let mut batch_stream = BatchStream::of(training, images.train.as_ref(), schedule);
     let batches = training.steps.min(8192_usize.div_ceil(training.batch));
     let mut seen = BatchStatistics::default();
     for step in Progress::over("looking at the batches", 0..batches) {
-        seen.add(&feed.batch(step as u64)?);
+        seen.add(&batch_stream.batch(step as u64)?);
     }
     let (latest, error_of_eps) = (schedule.steps() as f64, (2.0 / seen.numbers as f64).sqrt());
     let (mean_t, error_of_t) = seen.mean_t(schedule.steps());
@@ -152,7 +154,7 @@ fn draw(trainer: &Trainer) -> Result<Tensor> {
     let (denoiser, schedule) = (trainer.denoiser()?, trainer.schedule());
     let (h, w, c) = denoiser.shape();
     let steps = SamplingPlan::default().within(schedule).steps(schedule)?;
-    let mut rng = generator(trainer.setting().training.seed, Purpose::Samples, 0);
+    let mut rng = generator(trainer.config().training.seed, Purpose::Samples, 0);
     let noise = standard_normal((16, h, w, c), &mut rng, trainer.device())?;
     Ok(sample(&steps, &denoiser, noise, &mut rng, |_, _| Ok(()))?)
 }
@@ -169,8 +171,8 @@ fn loss_figure(history: &History) -> Figure {
 
 fn curves(chapter: &mut Chapter, trainer: &Trainer) -> Result<()> {
     chapter.section("The loss, and the gradient");
-    let (history, Setting { training, data, .. }) = (trainer.history(), trainer.setting());
-    let rows = history.judged.iter().map(|judged| (judged.step.to_string(), [judged.loss]));
+    let (history, RunConfig { training, data, .. }) = (trainer.history(), trainer.config());
+    let rows = history.evaluations.iter().map(|judged| (judged.step.to_string(), [judged.loss]));
     let title = "The average, judged always on the same images, t and ε";
     chapter.table(Table::new(title, "after step", ["L_simple per number"]).rows(rows).digits(4));
     if let ([first, ..], Some(best)) = (history.steps.as_slice(), history.best()) {
@@ -202,8 +204,9 @@ fn curves(chapter: &mut Chapter, trainer: &Trainer) -> Result<()> {
 /// Where along the chain the loss is left.
 fn loss_by_time(chapter: &mut Chapter, images: &Collection, trainer: &Trainer) -> Result<()> {
     chapter.section("Where the loss is left");
-    let (training, schedule) = (&trainer.setting().training, trainer.schedule());
-    let batch = train::judging_batch(images.unseen(), schedule, training.seed, 4 * training.judged_images)?;
+    let (training, schedule) = (&trainer.config().training, trainer.schedule());
+    let batch =
+        train::validation_batch(images.unseen(), schedule, training.seed, 4 * training.validation_images)?;
     let losses = train::losses(&trainer.denoiser()?, &batch, trainer.device())?;
     let along = train::losses_along_t(&batch.t, &losses, 10);
     let rows = along.iter().map(|at| {
@@ -220,11 +223,11 @@ fn loss_by_time(chapter: &mut Chapter, images: &Collection, trainer: &Trainer) -
 /// That the optimizer holds every parameter, and that the network sees t.
 fn every_parameter(chapter: &mut Chapter, images: &Collection, trainer: &Trainer) -> Result<()> {
     chapter.section("Every parameter learns, and t is seen");
-    let start = Trainer::new(trainer.setting().clone(), &Device::Cpu)?;
+    let start = Trainer::new(trainer.config().clone(), &Device::Cpu)?;
     let (now, before) = (trainer.network().parameters(), start.network().parameters());
     let mut same = now.unchanged_since(before)?;
     same.retain(|name| !parameters::has_no_gradient(name));
-    let image = train::judging_batch(images.train.as_ref(), trainer.schedule(), 0, 1)?;
+    let image = train::validation_batch(images.train.as_ref(), trainer.schedule(), 0, 1)?;
     let (x_t, _) = image.tensors(0..1, trainer.device())?;
     let denoiser = trainer.denoiser()?;
     let [early, late] = [1, trainer.schedule().steps()].map(|t| denoiser.predict(&x_t, t as f64));
@@ -244,13 +247,13 @@ fn every_parameter(chapter: &mut Chapter, images: &Collection, trainer: &Trainer
 /// A run that is stopped and goes on, on a network of a few parameters.
 fn stopped_and_gone_on(chapter: &mut Chapter, images: &Collection, trainer: &Trainer) -> Result<()> {
     chapter.section("Stopped, and gone on");
-    let Setting { schedule, timesteps, training, data, .. } = trainer.setting().clone();
+    let RunConfig { schedule, diffusion_steps, training, data, .. } = trainer.config().clone();
     let (rows, columns, channels) = data.shape;
     let levels = UNetConfig::levels((rows, columns), channels, &[4, 8], &[]);
     let network = UNetConfig { norm_num_groups: 4, layers_per_block: 1, dropout: 0.1, ..levels };
     let training = TrainConfig { steps: 8, batch: 20, warm_up: 2, ..training };
-    let mut feed = Feed::of(&training, images.train.as_ref(), trainer.schedule());
-    let setting = Setting::new(network, (schedule.parse()?, timesteps), training.clone(), images)?;
+    let mut batch_stream = BatchStream::of(&training, images.train.as_ref(), trainer.schedule());
+    let setting = RunConfig::new(network, (schedule.parse()?, diffusion_steps), training.clone(), images)?;
     let mut whole = Trainer::new(setting.clone(), trainer.device())?;
     whole.take_steps(&mut batch_stream, 8)?;
     let mut first = Trainer::new(setting, trainer.device())?;

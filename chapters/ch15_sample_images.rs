@@ -81,7 +81,7 @@ impl Setting {
         passed_over.iter().for_each(|error| eprintln!("Passed over: {error}."));
         let mut bar = None;
         let collection =
-            Collection::open_with_progress(arguments.data.as_deref(), arguments.size, |more, all| {
+            Collection::open_reporting(arguments.data.as_deref(), arguments.size, |more, all| {
                 bar.get_or_insert_with(|| Progress::new("looking at the pictures", all)).advance(more);
             })?;
         drop(bar);

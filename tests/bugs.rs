@@ -8,7 +8,7 @@ use ddpm::{
     Error,
     baselines::modes::ModeReport,
     bugs::{
-        BUGS, Bound, Bug, Code, SYMPTOMS, World, comparison, points, samples, schedules, steps,
+        BUGS, Bound, Bug, BugFixture, SYMPTOMS, Variant, comparison, points, samples, schedules, steps,
         training::{Slips, fresh_network, train},
     },
     course,
@@ -293,10 +293,10 @@ fn a_sampler_by_the_right_code_is_the_library_s() {
         ("B17", steps::by_reverse_steps),
     ];
     for (name, sampler) in samplers {
-        assert_eq!(sampler(&schedule, Code::Right), expected, "{name}");
-        assert_ne!(sampler(&schedule, Code::Wrong), expected, "{name}");
+        assert_eq!(sampler(&schedule, Variant::Right), expected, "{name}");
+        assert_ne!(sampler(&schedule, Variant::Wrong), expected, "{name}");
     }
-    let by_logarithms = steps::by_log_variances(&schedule, Code::Right);
+    let by_logarithms = steps::by_log_variances(&schedule, Variant::Right);
     for (step, expected) in by_logarithms.iter().zip(&expected).take(19) {
         assert_relative(&format!("B6: σ_{}", step.t), step.noise, expected.noise, 1e-13);
     }
@@ -305,7 +305,7 @@ fn a_sampler_by_the_right_code_is_the_library_s() {
 #[test]
 fn a_sampler_by_the_wrong_code_does_what_its_bug_says() {
     let schedule = Schedule::linear(20, 0.01, 0.2).unwrap();
-    let sampler = |sampler: steps::Sampler| sampler(&schedule, Code::Wrong);
+    let sampler = |sampler: steps::Sampler| sampler(&schedule, Variant::Wrong);
     assert!(
         sampler(steps::by_log_variances).iter().all(|step| step.noise.is_nan()),
         "B6: roots of logarithms"
@@ -323,7 +323,7 @@ fn a_sampler_by_the_wrong_code_does_what_its_bug_says() {
 
 #[test]
 fn what_is_left_of_a_schedule_is_the_product_of_its_steps() {
-    for code in [Code::Right, Code::Wrong] {
+    for code in [Variant::Right, Variant::Wrong] {
         let (linear, cosine) = (schedules::linear_betas(50, code), schedules::cosine_betas(50, code));
         for t in 0..=50 {
             let product =
@@ -343,7 +343,7 @@ fn what_is_left_of_a_schedule_is_the_product_of_its_steps() {
 #[test]
 fn cosine_errors_are_what_an_error_of_the_noise_does_to_x_0() {
     let schedule = Schedule::from_betas(cosine_betas(1000, 0.008, 0.999)).unwrap();
-    let errors = schedules::cosine_errors(1000, Code::Right);
+    let errors = schedules::cosine_errors(1000, Variant::Right);
     let (x_t, eps) = (array![[0.7]], array![[-0.3]]);
     for t in [1, 10, 500, 990, 1000] {
         let [true_x_0, x_0] = [0.0, 1e-3].map(|off| predict_x_0(&schedule, t, &x_t, &(&eps + off))[(0, 0)]);
@@ -354,13 +354,13 @@ fn cosine_errors_are_what_an_error_of_the_noise_does_to_x_0() {
 
 #[test]
 fn samples_of_either_code_look_as_the_field_guide_says() {
-    let world = World::new().unwrap();
+    let world = BugFixture::new().unwrap();
     let steps = world.all_steps();
     assert_eq!(steps, ancestral(&world.schedule, FixedVariance::Beta, None));
 
     let x_0 = world.ring.sample(1000, &mut rng(1));
     let end = |code| Moments::of(&samples::chain_end(&world, &x_0, code, &mut rng(2)));
-    let (right, wrong) = (end(Code::Right), end(Code::Wrong));
+    let (right, wrong) = (end(Variant::Right), end(Variant::Wrong));
     for axis in 0..2 {
         assert_close("B1: mean of x_T", right.mean[axis], 0.0, 0.15);
         assert_close("B1: variance of x_T", right.covariance[(axis, axis)], 1.0, 0.2);
@@ -368,8 +368,8 @@ fn samples_of_either_code_look_as_the_field_guide_says() {
     }
 
     let radius = |points: &Array2<f64>| points.mapv(|x| x * x).sum() / points.nrows() as f64; // 2 on the ring
-    let [right, drawn] = samples::quad(&world, Code::Right, 200, &mut rng(3)).unwrap();
-    let [wrong, noise] = samples::quad(&world, Code::Wrong, 200, &mut rng(3)).unwrap();
+    let [right, drawn] = samples::quad(&world, Variant::Right, 200, &mut rng(3)).unwrap();
+    let [wrong, noise] = samples::quad(&world, Variant::Wrong, 200, &mut rng(3)).unwrap();
     let near = |points: &Array2<f64>| ModeReport::of(&world.ring, points, 4.0).high_quality;
     assert!(near(&wrong) > 0.95 && near(&right) < 0.6, "B4: with the wrong code x_T is the ring still");
     assert!(near(&drawn) > 0.95 && near(&noise) < 0.6, "B4: and what is drawn is the noise still");
@@ -379,18 +379,18 @@ fn samples_of_either_code_look_as_the_field_guide_says() {
         let steps = steps::by_log_variances(&world.schedule, code);
         samples::finite_shares(&world, &steps, 20, &mut rng(4))
     };
-    assert_eq!(shares(Code::Right), vec![1.0; 101], "B6: all are numbers, from x_T to x_0");
-    assert_eq!(shares(Code::Wrong)[..3], [1.0, 0.0, 0.0], "B6: none after a step");
+    assert_eq!(shares(Variant::Right), vec![1.0; 101], "B6: all are numbers, from x_T to x_0");
+    assert_eq!(shares(Variant::Wrong)[..3], [1.0, 0.0, 0.0], "B6: none after a step");
 
     let grey = |code| samples::grey(&world, code, 200, &mut rng(5));
-    let (right, wrong) = (grey(Code::Right), grey(Code::Wrong));
+    let (right, wrong) = (grey(Variant::Right), grey(Variant::Wrong));
     assert_close("B15: mean grey value", right.mean().unwrap(), 0.5, 0.05);
     assert_close("B15: brought back by the other way", wrong.mean().unwrap(), 0.75, 0.05);
 }
 
 #[test]
 fn a_network_with_slips_draws_the_same_from_the_same_numbers() {
-    let world = World::new().unwrap();
+    let world = BugFixture::new().unwrap();
     let mut losses = Vec::new();
     let learned =
         |slips, watch: &mut dyn FnMut(f64)| samples::learned(&world, 3, slips, 10, &rng(6), watch).unwrap();

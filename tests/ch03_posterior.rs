@@ -5,7 +5,7 @@ mod common;
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
     data::GaussianMixture,
-    forward::Kernel,
+    forward::TransitionKernel,
     gaussian::{log_density, product},
     metrics::Moments,
     posterior::{

@@ -7,8 +7,8 @@ use ddpm::{
     bound::{
         Bins, Model, bin_log_probability, bits_with_error, decoding_error, discretized_bound,
         exact::{
-            DiscreteData, Ledger, MeasuredBound, blocks, discrete_entropy, last_step, prior_step,
-            reverse_step,
+            BoundDecomposition, MeasuredBound, QuantizedDistribution, blocks, discrete_entropy, last_step,
+            prior_step, reverse_step,
         },
         progressive_rates, quantize,
     },
@@ -296,7 +296,8 @@ fn the_tails_lie_in_the_outer_bins() {
     // of y, ±2.95 are 29.5 deviations off
     assert_close("P of the edge of the box", table.tails(), 0.691_462_461, 1e-9);
     let corners = array![[9.0, 9.0], [-9.0, 0.0], [0.0, 0.0], [0.0, 0.0]];
-    let points = DiscreteData::of(&Density::Empirical(Empirical::new(corners)), Bins::new(3.0, 13)).unwrap();
+    let points =
+        QuantizedDistribution::of(&Density::Empirical(Empirical::new(corners)), Bins::new(3.0, 13)).unwrap();
     assert_eq!(points.tails(), 0.5, "a corner counts once");
     assert_eq!([0.0, 0.3].map(|least| points.occupied(least)), [3.0 / 169.0, 1.0 / 169.0]);
 }
@@ -425,11 +426,11 @@ fn a_measured_bound_holds_what_sampling_and_quadrature_say_in_bits() {
     let middle: Array1<f64> = (0..400).map(|i| (3..=7).map(|t| terms[(i, t)]).sum::<f64>()).collect();
     assert_close("L_3 … L_7", bound.measured(3..=7).mean, mean(middle.view()) / (2.0 * LN_2), 1e-12);
 
-    let ledger = Ledger::of(&model, &table, f64::INFINITY, || ());
+    let decomposition = BoundDecomposition::of(&model, &table, f64::INFINITY, || ());
     let bits = |nats: f64| nats / (2.0 * LN_2);
-    assert_close("entropy + gap", bound.predicted(), bits(table.entropy() + ledger.gap.sum()), 1e-12);
-    let (terms, gap) = (&ledger.terms, &ledger.gap);
-    let [term, information, waste] = bound.ledger.sums(3..=7);
+    assert_close("entropy + gap", bound.predicted(), bits(table.entropy() + decomposition.gap.sum()), 1e-12);
+    let (terms, gap) = (&decomposition.terms, &decomposition.gap);
+    let [term, information, waste] = bound.decomposition.sums(3..=7);
     let by_hand = |of: &dyn Fn(usize) -> f64| bits((3..=7).map(of).sum());
     assert_close("terms of a block", term, by_hand(&|t| terms[t]), 1e-12);
     assert_close("information of a block", information, by_hand(&|t| terms[t] - gap[t]), 1e-12);

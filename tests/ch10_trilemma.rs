@@ -6,7 +6,7 @@ use common::{assert_all_close, assert_close, rng};
 use ddpm::{
     Error,
     baselines::{
-        LearningConfig,
+        BaselineConfig,
         experiment::{Experiment, Outcome, Run, Target, data_sets, least},
         gan::{
             GanConfig, GanTrainer, discriminator_gradient, discriminator_loss, generator_gradient,
@@ -24,7 +24,7 @@ use ddpm::{
     forward::standard_normal,
     gaussian::{DiagonalGaussian, kl_divergence, log_density},
     metrics::{StandardError, mean, standard_error},
-    network::{Learner, LearnerConfig, MlpConfig, check::gradient_error, parameter_count, widest},
+    network::{Learner, LearnerConfig, MlpConfig, check::gradient_error, hidden_for_budget, parameter_count},
     schedule::Schedule,
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis, array};
@@ -735,12 +735,12 @@ fn scores_are_means_over_the_runs_with_one_call_fast_and_all_of_them_slow() {
 fn no_rival_is_larger_than_ddpm_or_could_be_wider() {
     let (_, experiment) = tiny();
     let [vae, gan, ddpm] = experiment.sizes().map(|(_, size)| size);
-    type Shapes = fn(&LearningConfig, usize) -> [MlpConfig; 2];
+    type Shapes = fn(&BaselineConfig, usize) -> [MlpConfig; 2];
     for (rival, shapes) in
         [(vae, VaeTrainer::<f32>::shapes as Shapes), (gan, GanTrainer::<f32>::shapes as Shapes)]
     {
         let parameters = |hidden| -> usize {
-            shapes(&LearningConfig { hidden, ..experiment.vae.learning.clone() }, 2)
+            shapes(&BaselineConfig { hidden, ..experiment.vae.learning.clone() }, 2)
                 .iter()
                 .map(parameter_count)
                 .sum()

@@ -8,19 +8,19 @@ use ddpm_unet::{
         kernel_to_diffusers, read_folder, times_from_diffusers, write_folder,
     },
     network::{
-        GradientCheck, Mode, PassTime, Probe, Slope, UNet, Weights,
+        Compute, GradientCheck, PassTime, Phase, Probe, Slope, UNet,
         architecture::skip_channels,
         block::{Attention, Residual, attention_block, residual_block},
         config::{Preset, UNetConfig},
         embedding::{similarity, timestep_embedding},
-        interpreter::{Convolution, Reading},
-        parameters::{Start, differing},
+        interpreter::{Convolution, Interpreter},
+        parameters::{Init, differing},
         share_beyond,
-        summary::{Blueprint, Kind, residual_parameters},
+        summary::{Kind, ModelSummary, residual_parameters},
         ways,
     },
     operations::{
-        self, Activation, Norm,
+        self, Activation, GroupNormConfig,
         check::{mean_and_variance, relative_difference},
     },
 };
@@ -628,7 +628,7 @@ fn every_shape_can_be_built_and_its_blueprint_tells_the_truth() {
 fn blocks_are_the_layers_in_their_order() {
     for preset in Preset::ALL {
         let config = UNetConfig::preset(preset);
-        let network = config.blueprint().unwrap();
+        let network = config.summary().unwrap();
         let layers: Vec<_> = network.blocks().flat_map(|(_, block)| block.layers).collect();
         assert_eq!(layers, network.layers, "{preset}");
         for (name, block) in network.blocks() {
@@ -641,7 +641,7 @@ fn blocks_are_the_layers_in_their_order() {
         let shares: f64 = Kind::ALL.into_iter().map(|kind| network.share(kind)).sum();
         assert!((shares - 1.0).abs() < 1e-12, "{preset}: {shares}");
     }
-    let digits = UNetConfig::preset(Preset::Digits).blueprint().unwrap();
+    let digits = UNetConfig::preset(Preset::Digits).summary().unwrap();
     let names: Vec<_> = digits.blocks().map(|(name, _)| name).take(4).collect();
     let expected = ["time_embedding", "conv_in", "down_blocks.0.resnets.0", "down_blocks.0.downsamplers.0"];
     assert_eq!(names, expected);

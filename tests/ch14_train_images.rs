@@ -22,10 +22,10 @@ use ddpm_unet::{
         parameters::{Init, Parameters, Specification},
     },
     train::{
-        Asked, Batch, BatchStatistics, Event, Feed, Outcome, Setting, TrainConfig, Trainer,
+        Batch, BatchStatistics, BatchStream, Event, Outcome, RunConfig, RunOptions, TrainConfig, Trainer,
         checkpoint::{Checkpoint, CheckpointFolder, Found},
         gradient::accumulate,
-        judging_batch, losses, losses_along_t,
+        losses, losses_along_t,
         optimizer::{Gradient, Optimizer, OptimizerConfig, learning_rate},
         rng_streams::{Purpose, draw_time, epoch_order, generator, place_in_epochs},
         run, validation_batch,
@@ -404,8 +404,8 @@ fn a_batch_holds_normal_noise_uniform_times_and_their_x_t() {
 fn batch_statistics_are_those_of_all_batches_as_one() {
     let (source, schedule) = (Numbered(30), Schedule::linear(100, 1e-3, 0.1).unwrap());
     let training = TrainConfig { seed: 11, batch: 20, ..TrainConfig::default() };
-    let mut feed = Feed::of(&training, &source, &schedule);
-    let batches: Vec<Batch> = (0..7).map(|step| feed.batch(step).unwrap()).collect();
+    let mut batch_stream = BatchStream::of(&training, &source, &schedule);
+    let batches: Vec<Batch> = (0..7).map(|step| batch_stream.batch(step).unwrap()).collect();
     assert_eq!(
         batches[3],
         feed_of(&source, &schedule, false).batch(3).unwrap(),
@@ -439,7 +439,7 @@ fn batch_statistics_are_those_of_all_batches_as_one() {
 #[test]
 fn losses_along_t_are_means_of_stretches_that_hold_every_image_once() {
     let schedule = Schedule::linear(100, 1e-3, 0.1).unwrap();
-    let batch = judging_batch(&Numbered(30), &schedule, 1, 23).unwrap();
+    let batch = validation_batch(&Numbered(30), &schedule, 1, 23).unwrap();
     let losses: Vec<f64> = (0..23).map(|i| f64::from(i * i)).collect();
     let along = losses_along_t(&batch.t, &losses, 10);
     assert_eq!(along.len(), 10);
@@ -947,28 +947,28 @@ fn checkpoints_of_an_earlier_run_are_set_aside_and_unfinished_files_removed() {
 fn a_run_begins_anew_or_goes_on_and_says_what_it_moved() {
     let (place, folder, path) = trained(5);
     let mut said = Vec::new();
-    let mut begin = |asked: &Asked, folder: &CheckpointFolder| {
-        let found = asked.found().unwrap();
+    let mut begin = |options: &RunOptions, folder: &CheckpointFolder| {
+        let found = options.found().unwrap();
         let trainer =
-            asked.begin(found, &numbers(), &collection(30), folder, CPU, |text| said.push(text)).unwrap();
+            options.begin(found, &numbers(), &collection(30), folder, CPU, |text| said.push(text)).unwrap();
         (trainer.steps_taken(), std::mem::take(&mut said))
     };
-    let go_on = Asked { resume: Some(path.clone()), ..Asked::default() };
+    let go_on = RunOptions { resume: Some(path.clone()), ..RunOptions::default() };
     let (step, words) = begin(&go_on, &folder);
     assert_eq!((step, words.len()), (5, 1), "{words:?}");
     assert!(words[0].starts_with("Going on after step 5, from "), "{words:?}");
 
     let network = place.path().join("tiny.json");
     fs::write(&network, serde_json::to_string(&tiny()).unwrap()).unwrap();
-    let anew = Asked { network: Some(network.display().to_string()), ..Asked::default() };
+    let anew = RunOptions { network: Some(network.display().to_string()), ..RunOptions::default() };
     let (step, words) = begin(&anew, &folder);
     assert_eq!((step, words.len()), (0, 1), "{words:?}");
     assert!(words[0].contains("checkpoints-before-1") && !path.exists(), "{words:?}");
     assert_eq!(begin(&anew, &folder), (0, Vec::new()), "nothing was there to move");
 
-    let minutes = Asked { minutes: Some(1e-9), ..anew };
+    let minutes = RunOptions { minutes: Some(1e-9), ..anew };
     let trainer = minutes.begin(None, &numbers(), &collection(30), &folder, CPU, |_| ()).unwrap();
-    assert_eq!(trainer.setting().training.steps, 1, "no time, but one step");
+    assert_eq!(trainer.config().training.steps, 1, "no time, but one step");
 }
 
 // Images.
@@ -1117,7 +1117,7 @@ fn pictures_are_found_cut_to_squares_and_the_broken_ones_named() {
     fs::write(at("deep/text.jpg"), "not a picture").unwrap();
     let mut seen = Vec::new();
     let watch = |more, all| seen.push((more, all));
-    let collection = Collection::open_with_progress(Some(place.path()), Some(4), watch).unwrap();
+    let collection = Collection::open_reporting(Some(place.path()), Some(4), watch).unwrap();
     assert_eq!(seen, [(0, 5), (5, 5)], "none is decoded, then all");
     assert_eq!((collection.train.len(), collection.train.shape()), (3, (4, 4, 3)));
     let names: Vec<_> = collection.unreadable.iter().map(|bad| bad.path.clone()).collect();

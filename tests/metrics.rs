@@ -8,9 +8,10 @@ use ddpm::{
     forward::standard_normal,
     gaussian::{kl_divergence, log_density},
     metrics::{
-        Moments, Spread, covariance, coverage, excess_kurtosis, largest, largest_difference, median_distance,
-        mmd_squared, paired_errors, partial_correlation, precision, quantile, row_distances,
-        sliced_wasserstein, standard_error,
+        Estimate, Evaluator, Moments, Quality, Spread, StandardError, covariance, coverage,
+        distance_over_floor, excess_kurtosis, geometric_mean, largest, largest_difference, largest_rise,
+        mean, median_distance, mmd_squared, paired_errors, paired_moments, partial_correlation, precision,
+        quantile, row_distances, sliced_wasserstein, standard_error,
     },
 };
 use ndarray::{Array1, Array2, array};
@@ -349,8 +350,8 @@ fn a_floor_that_is_measured_on_the_way_is_that_of_a_judge() {
     let shifted = |seed: u64| data.sample(400, &mut rng(seed)) + 0.5;
     let mut seeds = 100..;
     let ratio = distance_over_floor(&data, 400, 30, &mut rng(1), |_| shifted(seeds.next().unwrap()));
-    let judge = Judge::new(&data, 400, 60, &mut rng(2));
-    let judged = judge.of(&(200..230).map(shifted).collect::<Vec<_>>(), &mut rng(3));
+    let evaluator = Evaluator::new(&data, 400, 60, &mut rng(2));
+    let judged = evaluator.of(&(200..230).map(shifted).collect::<Vec<_>>(), &mut rng(3));
     assert_relative("over the floor", ratio, judged.mean, 0.15);
     // one draw, by hand: it comes first, then fresh points, then further ones
     let (drawn, mut generator) = (shifted(7), rng(4));
@@ -386,13 +387,13 @@ fn quality_scores_samples_as_each_metric_does_alone() {
 
     let unit = scores[0][0];
     assert_eq!(quality.floor().means(), [1.0, scores[0][1], scores[0][2], scores[0][3]]);
-    assert_eq!(quality.judge().floor().mean, unit, "in the data's units");
+    assert_eq!(quality.evaluator().floor().mean, unit, "in the data's units");
     let measured = quality.of(&drawn, &mut rng(8));
     for (i, name) in ["distance", "MMD²", "coverage", "precision"].into_iter().enumerate() {
         let expected = (scores[1][i] + scores[2][i]) / if i == 0 { 2.0 * unit } else { 2.0 };
         assert_close(name, measured.means()[i], expected, 1e-12);
     }
-    let judged = quality.judge().of(&drawn, &mut rng(8));
+    let judged = quality.evaluator().of(&drawn, &mut rng(8));
     assert_close("the judge over the same floor", judged.mean, measured.distance.mean, 1e-12);
     let less = measured - quality.floor();
     assert_close("precision is lost", less.precision.mean, measured.precision.mean - scores[0][3], 1e-15);

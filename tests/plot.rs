@@ -2,7 +2,10 @@
 
 use ddpm_page::{
     Error,
-    plot::{BLACK, Figure, GREY, Heatmap, Panel, Series, curve, pairs, piecewise_means, radar, save_gif},
+    plot::{
+        BLACK, Figure, GREY, Heatmap, Panel, Series, curve, film_frame, pairs, piecewise_means, radar,
+        save_gif,
+    },
 };
 use ndarray::{Array2, array};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};

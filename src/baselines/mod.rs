@@ -21,7 +21,7 @@ use crate::{
     forward::standard_normal,
     network::{LearnerConfig, MlpConfig, check::gradient_error},
 };
-use gan::{GanConfig, GanTrainer, deceive, judge};
+use gan::{GanConfig, GanTrainer, discriminator_gradient, generator_gradient};
 use ndarray_rand::rand::Rng;
 use vae::{VaeConfig, VaeTrainer, negative_elbo};
 
@@ -109,15 +109,16 @@ impl BaselineConfig {
 /// The errors are those of [`gradient_error`], in 64-bit numbers.
 pub fn gradient_errors(rng: &mut impl Rng) -> [(&'static str, f64); 4] {
     const BOUNDS: &str = "this network is within the bounds";
-    let learning = LearningConfig { hidden: 16, ..LearningConfig::default() };
+    let learning = BaselineConfig { hidden: 16, ..BaselineConfig::default() };
     let [x, y, z] = [(); 3].map(|()| standard_normal::<f64>(8, 2, rng));
     let vae = VaeConfig { learning: learning.clone(), ..VaeConfig::default() };
     let vae = VaeTrainer::<f64>::new(vae, 2, rng).expect(BOUNDS);
     let gan = GanTrainer::<f64>::new(GanConfig { learning, ..GanConfig::default() }, 2, rng).expect(BOUNDS);
     let edge = GanConfig::default().edge;
     let bound = |vae: &mut VaeTrainer<_>| negative_elbo(&mut vae.encoder, &mut vae.decoder, &x, &z, 1.0);
-    let judged = |gan: &mut GanTrainer<_>| judge(&mut gan.discriminator, &x, &y);
-    let deceived = |gan: &mut GanTrainer<_>| deceive(&mut gan.generator, &mut gan.discriminator, &z, edge);
+    let judged = |gan: &mut GanTrainer<_>| discriminator_gradient(&mut gan.discriminator, &x, &y);
+    let deceived =
+        |gan: &mut GanTrainer<_>| generator_gradient(&mut gan.generator, &mut gan.discriminator, &z, edge);
     let through_discriminator = gradient_error(&gan, |gan| &mut gan.generator, deceived, 20);
     [
         ("encoder, through z and the decoder", gradient_error(&vae, |vae| &mut vae.encoder, bound, 20)),

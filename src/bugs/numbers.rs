@@ -3,7 +3,7 @@
 //! Each function measures what its bug's [`Measure`](super::Measure)s name, in their order, with one of the two codes.
 
 use super::{
-    Code, comparison, first_bad_beta, normality_scores, points, reseed_change, samples, schedules,
+    Variant, comparison, first_bad_beta, normality_scores, points, reseed_change, samples, schedules,
     standard_errors_off, step_audit,
     steps::{self, along},
     training::{Slips, fresh_network, train},
@@ -85,7 +85,7 @@ impl BugFixture {
 
     /// Algorithm 2 as it should be: the steps T … 1.
     pub fn all_steps(&self) -> Vec<Step> {
-        along(&self.schedule, &steps::sampled_times(self.schedule.steps(), Code::Right))
+        along(&self.schedule, &steps::sampled_times(self.schedule.steps(), Variant::Right))
     }
 }
 
@@ -144,7 +144,7 @@ pub(super) fn root_of_a_logarithm(
 pub(super) fn noise_at_the_end(fixture: &BugFixture, variant: Variant, rng: &mut StdRng) -> Result<Vec<f64>> {
     let (schedule, sharp) = (&fixture.schedule, fixture.sharp());
     let x_1 = diffuse(&sharp.sample(100, rng), schedule.alpha_bar(1), &standard_normal(100, 2, rng));
-    let last = &steps::by_noise_factors(schedule, code)[schedule.steps() - 1..];
+    let last = &steps::by_noise_factors(schedule, variant)[schedule.steps() - 1..];
     let exact = ExactDenoiser::new(schedule, &sharp);
     Ok(vec![reseed_change(|seed| {
         sample(last, &exact, x_1.clone(), &mut StdRng::seed_from_u64(seed), |_, _| ())
@@ -216,9 +216,9 @@ pub(super) fn signed_sum(_: &BugFixture, variant: Variant, _: &mut StdRng) -> Re
 }
 
 /// The mean of x_0 as the network sees it, and of what is drawn as grey values.
-pub(super) fn grey_shift(world: &World, code: Code, rng: &mut StdRng) -> Result<Vec<f64>> {
-    let data = world.grey(code);
-    let grey = samples::grey(world, code, 300, rng);
+pub(super) fn grey_shift(fixture: &BugFixture, variant: Variant, rng: &mut StdRng) -> Result<Vec<f64>> {
+    let data = fixture.grey(variant);
+    let grey = samples::grey(fixture, variant, 300, rng);
     Ok(vec![data.mean().sum() / 2.0, grey.sum() / grey.len() as f64])
 }
 

@@ -20,8 +20,8 @@ pub fn linear_betas(steps: usize, variant: Variant) -> Array1<f64> {
 // ANCHOR_END: bug_2
 
 /// B2. The signal √ᾱ_t that is left of x_0 under [`linear_betas`].
-pub fn linear_signal(steps: usize, code: Code) -> Array1<f64> {
-    alpha_bars(&linear_betas(steps, code)).mapv(f64::sqrt)
+pub fn linear_signal(steps: usize, variant: Variant) -> Array1<f64> {
+    alpha_bars(&linear_betas(steps, variant)).mapv(f64::sqrt)
 }
 
 // ANCHOR: bug_4
@@ -52,8 +52,8 @@ pub fn cosine_betas(steps: usize, variant: Variant) -> Array1<f64> {
 // ANCHOR_END: bug_5
 
 /// B5. ᾱ_t under [`cosine_betas`].
-pub fn cosine_left(steps: usize, code: Code) -> Array1<f64> {
-    alpha_bars(&cosine_betas(steps, code))
+pub fn cosine_left(steps: usize, variant: Variant) -> Array1<f64> {
+    alpha_bars(&cosine_betas(steps, variant))
 }
 
 // ANCHOR: bug_11
@@ -90,6 +90,6 @@ pub fn cosine_alpha_bars(steps: usize, variant: Variant) -> Array1<f64> {
 ///
 /// # Formula
 /// of an error δ in ε, δ √(1 − ᾱ_t)/√ᾱ_t arrives in x̂_0
-pub fn cosine_errors(steps: usize, code: Code) -> Array1<f64> {
-    cosine_alpha_bars(steps, code).mapv(|alpha_bar| 1e-3 * ((1.0 - alpha_bar) / alpha_bar).sqrt())
+pub fn cosine_errors(steps: usize, variant: Variant) -> Array1<f64> {
+    cosine_alpha_bars(steps, variant).mapv(|alpha_bar| 1e-3 * ((1.0 - alpha_bar) / alpha_bar).sqrt())
 }

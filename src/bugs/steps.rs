@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayView2, Axis, Slice};
 use ndarray_rand::rand::Rng;
 
 /// A sampler with either code.
-pub type Sampler = fn(&Schedule, Code) -> Vec<Step>;
+pub type Sampler = fn(&Schedule, Variant) -> Vec<Step>;
 
 /// Algorithm 2 with other factors of the noise: `noise(t)` stands in for σ_t.
 pub fn with_noise(schedule: &Schedule, noise: impl Fn(usize) -> f64) -> Vec<Step> {
@@ -34,8 +34,8 @@ pub fn sigma_of_log_variance(log_variance: f64, variant: Variant) -> f64 {
 // ANCHOR_END: bug_6
 
 /// B6. Algorithm 2 with each σ_t from ln β_t, by [`sigma_of_log_variance`].
-pub fn by_log_variances(schedule: &Schedule, code: Code) -> Vec<Step> {
-    with_noise(schedule, |t| sigma_of_log_variance(schedule.beta(t).ln(), code))
+pub fn by_log_variances(schedule: &Schedule, variant: Variant) -> Vec<Step> {
+    with_noise(schedule, |t| sigma_of_log_variance(schedule.beta(t).ln(), variant))
 }
 
 // ANCHOR: bug_7
@@ -49,8 +49,8 @@ pub fn noise_factor(schedule: &Schedule, t: usize, variant: Variant) -> f64 {
 // ANCHOR_END: bug_7
 
 /// B7. Algorithm 2 with the noise of [`noise_factor`].
-pub fn by_noise_factors(schedule: &Schedule, code: Code) -> Vec<Step> {
-    with_noise(schedule, |t| noise_factor(schedule, t, code))
+pub fn by_noise_factors(schedule: &Schedule, variant: Variant) -> Vec<Step> {
+    with_noise(schedule, |t| noise_factor(schedule, t, variant))
 }
 
 // ANCHOR: bug_8
@@ -90,8 +90,8 @@ pub fn loop_times(steps: usize, variant: Variant) -> Vec<usize> {
 // ANCHOR_END: bug_9
 
 /// B9. Algorithm 2 along the times of its loop, [`loop_times`].
-pub fn by_loop_times(schedule: &Schedule, code: Code) -> Vec<Step> {
-    along(schedule, &loop_times(schedule.steps(), code))
+pub fn by_loop_times(schedule: &Schedule, variant: Variant) -> Vec<Step> {
+    along(schedule, &loop_times(schedule.steps(), variant))
 }
 
 // ANCHOR: bug_16
@@ -104,8 +104,8 @@ pub fn factor_of_variance(variance: f64, variant: Variant) -> f64 {
 }
 
 /// B16. Algorithm 2 with the noise of [`factor_of_variance`] for Σ = β_t, and none in the last step.
-pub fn by_variances(schedule: &Schedule, code: Code) -> Vec<Step> {
-    with_noise(schedule, |t| if t == 1 { 0.0 } else { factor_of_variance(schedule.beta(t), code) })
+pub fn by_variances(schedule: &Schedule, variant: Variant) -> Vec<Step> {
+    with_noise(schedule, |t| if t == 1 { 0.0 } else { factor_of_variance(schedule.beta(t), variant) })
 }
 
 /// B16. The variance that `p_mean_variance` reports: the one it computed, or its logarithm.
@@ -144,6 +144,6 @@ pub fn reverse_step(schedule: &Schedule, t: usize, variant: Variant) -> Step {
 // ANCHOR_END: bug_17
 
 /// B17. A sampler of [`reverse_step`]s, from T to 1.
-pub fn by_reverse_steps(schedule: &Schedule, code: Code) -> Vec<Step> {
-    (1..=schedule.steps()).rev().map(|t| reverse_step(schedule, t, code)).collect()
+pub fn by_reverse_steps(schedule: &Schedule, variant: Variant) -> Vec<Step> {
+    (1..=schedule.steps()).rev().map(|t| reverse_step(schedule, t, variant)).collect()
 }

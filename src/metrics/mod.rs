@@ -2,7 +2,7 @@
 
 mod coverage;
 mod distance;
-mod judge;
+mod evaluator;
 mod moments;
 mod quality;
 mod standard_error;
@@ -11,7 +11,7 @@ use ndarray::ArrayView1;
 
 pub use coverage::{coverage, precision};
 pub use distance::{median_distance, mmd_squared, row_distances, sliced_wasserstein};
-pub use judge::{Estimate, Judge, Spread};
+pub use evaluator::{Estimate, Evaluator, Spread, distance_over_floor};
 pub use moments::{
     Moments, covariance, excess_kurtosis, geometric_mean, largest, largest_difference, largest_rise, mean,
     paired_errors, paired_moments, partial_correlation, quantile, relative_noise, standard_error,

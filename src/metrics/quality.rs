@@ -1,6 +1,6 @@
 //! Four scores of samples, beside those of the data itself.
 
-use super::{Estimate, Judge, coverage, median_distance, mmd_squared, precision, sliced_wasserstein};
+use super::{Estimate, Evaluator, coverage, median_distance, mmd_squared, precision, sliced_wasserstein};
 use crate::data::Dataset;
 use ndarray::{Array2, Axis, Slice};
 use ndarray_rand::rand::Rng;
@@ -111,9 +111,9 @@ impl<'a> Quality<'a> {
         means(drawn.iter().map(of_one)).over(self.unit.mean)
     }
 
-    /// A judge by the distance alone, over the same floor.
-    pub fn judge(&self) -> Judge<'a> {
-        Judge::with_floor(self.data, self.count, self.unit)
+    /// An evaluator by the distance alone, over the same floor.
+    pub fn evaluator(&self) -> Evaluator<'a> {
+        Evaluator::with_floor(self.data, self.count, self.unit)
     }
 }
 
@@ -126,7 +126,7 @@ fn scores(data: &Array2<f64>, drawn: &Array2<f64>, bandwidth: f64) -> [f64; 4] {
     };
     let (few_data, few_drawn) = (few(data), few(drawn));
     [
-        sliced_wasserstein(data, drawn, Judge::DIRECTIONS),
+        sliced_wasserstein(data, drawn, Evaluator::DIRECTIONS),
         mmd_squared(&few_data, &few_drawn, bandwidth),
         coverage(&few_data, &few_drawn, Quality::NEIGHBOURS),
         precision(&few_data, &few_drawn, Quality::NEIGHBOURS),

@@ -1,6 +1,6 @@
 //! Bayes' rule on a grid: the route that uses no formula for Gaussians.
 
-use crate::{data::GaussianMixture, forward::Kernel, gaussian};
+use crate::{data::GaussianMixture, forward::TransitionKernel, gaussian};
 use ndarray::{Array1, arr1};
 
 /// A density tabulated at equally spaced points; it sums, times the spacing, to one.
@@ -122,7 +122,7 @@ pub fn posterior_on_grid(
 /// assert_eq!(posterior_after_jump(&two, 0.01, 1.0, (-2.0, 2.0)).humps(0.02), 1); // the one nearby
 /// ```
 pub fn posterior_after_jump(data: &GaussianMixture, beta: f64, x_t: f64, window: (f64, f64)) -> GridDensity {
-    let kernel = Kernel { signal: (1.0 - beta).sqrt(), variance: beta };
+    let kernel = TransitionKernel { signal: (1.0 - beta).sqrt(), variance: beta };
     let (center, reach) = (x_t / kernel.signal, 12.0 * (beta / (1.0 - beta)).sqrt());
     let (low, high) = (window.0.max(center - reach), window.1.min(center + reach));
     posterior_on_grid(x_t, kernel, |x| data.log_density(arr1(&[x]).view()), (low, high, 2001))

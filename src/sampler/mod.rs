@@ -64,7 +64,7 @@ impl Step {
         Step { t, x_t: 1.0, eps: 0.0, x_0: 0.0, noise: 0.0, x_0_from_x_t, x_0_from_eps, clip: None }
     }
 
-    /// The x̂_0 of one coordinate: what x_t would be without the noise `eps`, clipped if the step says so.
+    /// The x̂_0 of one coordinate: what x_t would be without the noise `eps`, clipped if the step clips.
     pub fn predicted_x_0(&self, x_t: f64, eps: f64) -> f64 {
         let limit = self.clip.unwrap_or(f64::INFINITY);
         (self.x_0_from_x_t * x_t + self.x_0_from_eps * eps).clamp(-limit, limit)

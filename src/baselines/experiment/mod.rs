@@ -35,7 +35,7 @@ use crate::{
     data::{Dataset, DatasetName, Density},
     forward::standard_normal,
     metrics::{StandardError, mean},
-    network::{MlpConfig, parameter_count, widest},
+    network::{MlpConfig, hidden_for_budget, parameter_count},
     reverse::FixedVariance,
     sampler::{Spacing, Step, ancestral, ddim, sample, time_grid},
     schedule::Schedule,
@@ -94,8 +94,8 @@ impl Experiment {
         for learning in [&mut vae.learning, &mut gan.learning] {
             (learning.steps, learning.batch) = (steps, batch);
         }
-        vae.learning.hidden = widest(parameters, &VaeTrainer::<f32>::shapes(&vae.learning, D));
-        gan.learning.hidden = widest(parameters, &GanTrainer::<f32>::shapes(&gan.learning, D));
+        vae.learning.hidden = hidden_for_budget(parameters, &VaeTrainer::<f32>::shapes(&vae.learning, D));
+        gan.learning.hidden = hidden_for_budget(parameters, &GanTrainer::<f32>::shapes(&gan.learning, D));
         Ok(Experiment { schedule, ddpm, vae, gan, ddim_calls: vec![1, 2, 5, 10, 20, 50], count })
     }
 

@@ -5,7 +5,7 @@ use crate::{
     baselines::modes::ModeReport,
     bound::bits_per_dim,
     data::{Dataset, Density, GaussianMixture},
-    metrics::{Judge, Spread, StandardError, largest},
+    metrics::{Evaluator, Spread, StandardError, largest},
 };
 use ndarray::Array2;
 use ndarray_rand::rand::rngs::StdRng;
@@ -24,7 +24,7 @@ pub struct Target<'a> {
     pub entropy: f64,
     /// How many modes samples of the data find on average, and how.
     pub expected: ModeReport,
-    judge: Judge<'a>,
+    evaluator: Evaluator<'a>,
 }
 
 /// What was drawn, and how good it is.
@@ -156,13 +156,13 @@ impl<'a> Target<'a> {
         let entropy = bits_per_dim(data.entropy().expect("a mixture on the plane has an entropy"), D);
         let expected = ModeReport::expected(mixture.weights.len(), count, Self::REACH);
         let edge = largest(data.sample(20_000, rng).iter().map(|x| x.abs()));
-        Target { judge: Judge::new(data, count, 20, rng), data, mixture, edge, entropy, expected }
+        Target { evaluator: Evaluator::new(data, count, 20, rng), data, mixture, edge, entropy, expected }
     }
 
     /// How good `points` of shape (N, D) are.
     pub fn measure(&self, points: Array2<f64>, rng: &mut StdRng) -> Draw {
         let modes = ModeReport::of(self.mixture, &points, Self::REACH);
-        Draw { distance: self.judge.distance(&points, rng), modes, points }
+        Draw { distance: self.evaluator.distance(&points, rng), modes, points }
     }
 }
 

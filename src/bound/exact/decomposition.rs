@@ -58,11 +58,11 @@ impl BoundDecomposition {
     ///
     /// # Example
     /// ```
-    /// use ddpm::bound::exact::Ledger;
+    /// use ddpm::bound::exact::BoundDecomposition;
     /// use ndarray::array;
     ///
-    /// let ledger = Ledger { terms: array![1.0, 2.0, 0.5], gap: array![0.25, 0.5, 0.5] }; // T = 2
-    /// assert_eq!(ledger.sums(0..=1), [3.0, 2.25, 0.75]);
+    /// let decomposition = BoundDecomposition { terms: array![1.0, 2.0, 0.5], gap: array![0.25, 0.5, 0.5] }; // T = 2
+    /// assert_eq!(decomposition.sums(0..=1), [3.0, 2.25, 0.75]);
     /// ```
     ///
     /// # Panics
@@ -77,19 +77,19 @@ impl BoundDecomposition {
     ///
     /// # Example
     /// ```
-    /// use ddpm::bound::exact::Ledger;
+    /// use ddpm::bound::exact::BoundDecomposition;
     /// use ndarray::array;
     ///
-    /// let ledger = Ledger { terms: array![4.0, 2.0], gap: array![1.0, 0.0] * 2f64.ln() }; // T = 1
-    /// assert_eq!(ledger.bits_per_dim().gap, array![0.5, 0.0]);
+    /// let decomposition = BoundDecomposition { terms: array![4.0, 2.0], gap: array![1.0, 0.0] * 2f64.ln() }; // T = 1
+    /// assert_eq!(decomposition.bits_per_dim().gap, array![0.5, 0.0]);
     /// ```
     #[must_use]
-    pub fn bits_per_dim(&self) -> Ledger {
+    pub fn bits_per_dim(&self) -> BoundDecomposition {
         let [terms, gap] = [&self.terms, &self.gap].map(|nats| nats.mapv(|nats| bits_per_dim(nats, 2)));
-        Ledger { terms, gap }
+        BoundDecomposition { terms, gap }
     }
 
-    /// What x_{t−1} says about x_0 that x_t did not: I(x_0; x_{t−1} | x_t), at T I(x_0; x_T), and at 0 H(x_0 | x_1).
+    /// The information that x_{t−1} adds about x_0, given x_t: I(x_0; x_{t−1} | x_t), at T I(x_0; x_T), and at 0 H(x_0 | x_1).
     ///
     /// Source: Ho et al. 2020, Eq. (16), term by term.
     ///

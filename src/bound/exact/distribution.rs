@@ -46,7 +46,7 @@ pub fn discrete_entropy(probabilities: &Array2<f64>) -> f64 {
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct DiscreteData {
+pub struct QuantizedDistribution {
     density: Density,
     bins: Bins,
     probabilities: Array2<f64>,
@@ -65,7 +65,7 @@ impl QuantizedDistribution {
             Density::Empirical(points) => of_points(points, bins),
             Density::Curve(_) => return None,
         };
-        Some(DiscreteData { density: density.clone(), bins, probabilities })
+        Some(QuantizedDistribution { density: density.clone(), bins, probabilities })
     }
 
     /// Draws n rounded points: shape (n, 2).
@@ -92,11 +92,11 @@ impl QuantizedDistribution {
     ///
     /// # Example
     /// ```
-    /// use ddpm::{bound::{Bins, exact::DiscreteData}, data::{Density, Empirical}};
+    /// use ddpm::{bound::{Bins, exact::QuantizedDistribution}, data::{Density, Empirical}};
     /// use ndarray::array;
     ///
     /// let points = Density::Empirical(Empirical::new(array![[-1.0, 1.0], [-0.9, 1.2], [1.0, 1.0], [1.0, -1.0]]));
-    /// let data = DiscreteData::of(&points, Bins::new(1.0, 2)).expect("points have a table");
+    /// let data = QuantizedDistribution::of(&points, Bins::new(1.0, 2)).expect("points have a table");
     /// assert_eq!(data.negative_log_probability(&array![[-0.8, 0.7]]), array![2f64.ln()]); // two of four lie there
     /// ```
     pub fn negative_log_probability(&self, x: &Array2<f64>) -> Array1<f64> {

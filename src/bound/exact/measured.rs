@@ -1,6 +1,6 @@
 //! A bound twice: measured on points, and summed by quadrature.
 
-use super::{DiscreteData, Ledger};
+use super::{BoundDecomposition, QuantizedDistribution};
 use crate::{
     bound::{Model, bits_per_dim, discretized_bound},
     denoiser::Denoiser,
@@ -13,18 +13,18 @@ use std::ops::RangeInclusive;
 /// A model's bound on rounded points, measured by sampling beside what quadrature says; all in bits per dimension.
 ///
 /// ```
-/// use ddpm::bound::{Bins, Model, exact::{DiscreteData, MeasuredBound}};
+/// use ddpm::bound::{Bins, Model, exact::{QuantizedDistribution, MeasuredBound}};
 /// use ddpm::{data::{Dataset, DatasetName}, denoiser::ExactDenoiser, schedule::Schedule};
 /// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 ///
 /// let (data, bins) = (Dataset::named(DatasetName::Mixture, "")?, Bins::new(3.0, 16));
-/// let levels = DiscreteData::of(data.density(), bins).expect("a mixture has a table");
+/// let levels = QuantizedDistribution::of(data.density(), bins).expect("a mixture has a table");
 /// let (schedule, mut rng) = (Schedule::linear_scaled(30)?, StdRng::seed_from_u64(1));
 /// let denoiser = ExactDenoiser::new(&schedule, &levels);
 /// let model = Model::new(&schedule, denoiser, Default::default());
 /// let bound = MeasuredBound::of(&model, &levels, 500, f64::INFINITY, &mut rng, || ());
 /// let measured = bound.measured(0..=30); // the whole bound
-/// assert!((measured.mean - bound.entropy - bound.ledger.gap.sum()).abs() < 5.0 * measured.standard_error);
+/// assert!((measured.mean - bound.entropy - bound.decomposition.gap.sum()).abs() < 5.0 * measured.standard_error);
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -32,25 +32,25 @@ pub struct MeasuredBound {
     /// The measured terms L_0 … L_T of each point, of shape (N, T + 1).
     pub terms: Array2<f64>,
     /// The same terms by quadrature, and the gap.
-    pub ledger: Ledger,
+    pub decomposition: BoundDecomposition,
     /// The entropy of the data: no bound can lie below it.
     pub entropy: f64,
 }
 
 impl MeasuredBound {
-    /// Measures the terms on `count` points of the data, and sums them by quadrature; `widest` and `watch` as in [`Ledger::of`].
+    /// Measures the terms on `count` points of the data, and sums them by quadrature; `max_spacing` and `on_step` as in [`BoundDecomposition::of`].
     pub fn of(
         model: &Model<impl Denoiser>,
-        data: &DiscreteData,
+        data: &QuantizedDistribution,
         count: usize,
-        widest: f64,
+        max_spacing: f64,
         rng: &mut impl Rng,
-        watch: impl FnMut(),
+        on_step: impl FnMut(),
     ) -> Self {
         let x_0 = data.sample(count, rng);
         MeasuredBound {
             terms: discretized_bound(model, &x_0, data.bins(), rng).mapv(|nats| bits_per_dim(nats, 2)),
-            ledger: Ledger::of(model, data, widest, watch).bits_per_dim(),
+            decomposition: BoundDecomposition::of(model, data, max_spacing, on_step).bits_per_dim(),
             entropy: bits_per_dim(data.entropy(), 2),
         }
     }
@@ -71,12 +71,12 @@ impl MeasuredBound {
 
     /// The whole bound as it should be: the entropy and the gap.
     pub fn predicted(&self) -> f64 {
-        self.entropy + self.ledger.gap.sum()
+        self.entropy + self.decomposition.gap.sum()
     }
 
     /// The terms L_0 … L_{T−1} that are larger than `least`: t, the term by quadrature, and as it was measured.
     pub fn terms_above(&self, least: f64) -> impl Iterator<Item = (usize, f64, Estimate)> {
-        let terms = self.ledger.terms.iter().enumerate().take(self.terms.ncols() - 1);
+        let terms = self.decomposition.terms.iter().enumerate().take(self.terms.ncols() - 1);
         let large = terms.filter(move |(_, predicted)| **predicted > least);
         large.map(|(t, &predicted)| (t, predicted, self.measured(t..=t)))
     }

@@ -4,11 +4,11 @@
 //! then a table of probabilities, and its entropy the fewest nats that any code can need: [`QuantizedDistribution`]. The bound lies above
 //! it by a gap that has a formula of its own, summed here by quadrature: [`BoundDecomposition`].
 
-mod discrete;
-mod ledger;
+mod decomposition;
+mod distribution;
 mod measured;
-mod nodes;
+mod quadrature;
 
-pub use discrete::{DiscreteData, discrete_entropy};
-pub use ledger::{Ledger, last_step, prior_step, reverse_step};
+pub use decomposition::{BoundDecomposition, last_step, prior_step, reverse_step};
+pub use distribution::{QuantizedDistribution, discrete_entropy};
 pub use measured::{MeasuredBound, blocks};

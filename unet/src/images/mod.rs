@@ -74,7 +74,7 @@ impl Collection {
     /// # Errors
     /// If there are no images at `data`, a file is damaged, or `size` is missing or not wanted.
     pub fn open(data: Option<&Path>, size: Option<usize>) -> Result<Self> {
-        Self::open_with_progress(data, size, |_, _| ())
+        Self::open_reporting(data, size, |_, _| ())
     }
 
     /// As [`open`](Self::open), with a progress bar while the pictures of a folder are decoded.
@@ -83,7 +83,7 @@ impl Collection {
     /// As [`open`](Self::open).
     pub fn open_with_progress(data: Option<&Path>, size: Option<usize>) -> Result<Self> {
         let mut bar = None;
-        Self::open_watching(data, size, |more, all| {
+        Self::open_reporting(data, size, |more, all| {
             bar.get_or_insert_with(|| Progress::new("looking at the pictures", all)).advance(more);
         })
     }
@@ -107,12 +107,12 @@ impl Collection {
         ))
     }
 
-    /// As [`open`](Self::open); of a folder's pictures `watch` gets how many more have been decoded, first 0, and how many
+    /// As [`open`](Self::open); of a folder's pictures `on_progress` gets how many more have been decoded, first 0, and how many
     /// there are.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_with_progress(
+    pub fn open_reporting(
         data: Option<&Path>,
         size: Option<usize>,
         on_progress: impl FnMut(usize, usize),

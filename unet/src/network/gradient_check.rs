@@ -1,6 +1,6 @@
 //! Whether the gradients of a network are what they should be.
 
-use super::{compute::Mode, parameters::has_no_gradient, unet::UNet};
+use super::{compute::Phase, parameters::has_no_gradient, unet::UNet};
 use crate::Result;
 use candle_core::{DType, Tensor};
 use ddpm::metrics::largest;

@@ -27,8 +27,8 @@ mod receptive_field;
 pub mod summary;
 mod unet;
 
-pub use compute::{Mode, Weights};
-pub use fused::{Flow, Fused};
+pub use compute::{Compute, Phase};
+pub use fused::{Deferred, Fused};
 pub use gradient_check::{GradientCheck, Slope, slopes};
 pub use probe::{Cut, PassTime, Probe};
 pub use receptive_field::{only_level, reach, sensitivity, share_beyond, ways};

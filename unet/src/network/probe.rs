@@ -86,12 +86,12 @@ impl PassTime {
     #[track_caller]
     pub fn fastest(network: &UNet, x_t: &Tensor, t: &[f64], passes: usize) -> Result<Self> {
         let once = || -> Result<Self> {
-            let mut probe = Probe::new(network.parameters(), Mode::Evaluate);
+            let mut probe = Probe::new(network.parameters(), Phase::Evaluate);
             let (y, taken) = stopwatch(|| network.read(x_t, t, &mut probe));
             y?;
             Ok(Self { total: taken.as_secs_f64(), by_kind: Kind::ALL.map(|kind| probe.seconds(kind)) })
         };
-        network.forward(x_t, t, Mode::Evaluate)?;
+        network.forward(x_t, t, Phase::Evaluate)?;
         let mut fastest = once()?;
         for _ in 1..passes {
             let pass = once()?;
@@ -101,7 +101,7 @@ impl PassTime {
     }
 }
 
-impl Reading for Probe<'_> {
+impl Interpreter for Probe<'_> {
     type Value = Tensor;
 
     fn convolve(&mut self, name: &str, x: &Tensor, layer: Convolution) -> Result<Tensor> {

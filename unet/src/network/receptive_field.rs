@@ -1,7 +1,7 @@
 //! How far a pixel of the output looks.
 
 use super::{
-    compute::Mode,
+    compute::Phase,
     config::UNetConfig,
     probe::{Cut, Probe},
     unet::UNet,
@@ -60,7 +60,7 @@ pub fn share_beyond(map: &Array2<f64>, (row, column): (usize, usize), distance: 
     far.map(|(_, weight)| weight).sum::<f64>() / map.sum()
 }
 
-/// What to cut so that the output hears of the image through one level's skip connections only, counted from the finest,
+/// What to cut so that the output depends on the image through one level's skip connections only, counted from the finest,
 /// 0; or, with `None`, only through the middle.
 pub fn only_level(levels: usize, layers_per_block: usize, level: Option<usize>) -> Vec<Cut> {
     let per_level = layers_per_block + 1;

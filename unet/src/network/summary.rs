@@ -171,9 +171,9 @@ impl ModelSummary {
     /// The layers that `keep` says yes to.
     ///
     /// ```
-    /// use ddpm_unet::network::{config::{Preset, UNetConfig}, summary::Blueprint};
+    /// use ddpm_unet::network::{config::{Preset, UNetConfig}, summary::ModelSummary};
     ///
-    /// let network = Blueprint::of(&UNetConfig::preset(Preset::Digits), 28, 28)?;
+    /// let network = ModelSummary::of(&UNetConfig::preset(Preset::Digits), 28, 28)?;
     /// let block = network.only(|layer| layer.block() == "mid_block.resnets.0");
     /// assert_eq!(block.layers.len(), 5); // two normalisations, two convolutions, the time
     /// # Ok::<(), ddpm_unet::Error>(())
@@ -234,21 +234,21 @@ impl UNetConfig {
     /// If not: the message names the setting, its value and the layer.
     pub fn validate(&self) -> Result<()> {
         self.check()?;
-        self.blueprint().map(|_| ())
+        self.summary().map(|_| ())
     }
 
     /// The layers of the network on images of its [size](Self::image_size).
     ///
     /// # Errors
     /// As [`validate`](Self::validate).
-    pub fn blueprint(&self) -> Result<Blueprint> {
+    pub fn summary(&self) -> Result<ModelSummary> {
         let (height, width) = self.image_size();
-        Blueprint::of(self, height, width)
+        ModelSummary::of(self, height, width)
     }
 
     /// Height and width of the images it is meant for; where the settings do not say, those of the smallest that it takes.
     pub fn image_size(&self) -> (usize, usize) {
-        let smallest = 1 << self.halvings();
+        let smallest = 1 << self.downsample_count();
         self.sample_size.unwrap_or((smallest, smallest))
     }
 

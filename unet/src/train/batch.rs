@@ -1,8 +1,8 @@
 //! The examples of Algorithm 1: images, times, noise.
 
 use super::{
-    setting::TrainConfig,
-    stream::{Purpose, draw_time, epoch_order, generator, place_in_epochs},
+    config::TrainConfig,
+    rng_streams::{Purpose, draw_time, epoch_order, generator, place_in_epochs},
 };
 use crate::{
     Result,

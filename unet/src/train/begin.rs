@@ -1,16 +1,16 @@
 //! How a run begins: anew, or where a checkpoint ended.
 
 use super::{
-    asked::Asked,
     checkpoint::{CheckpointFolder, Found},
+    config::TrainConfig,
+    options::RunOptions,
     run::seconds_per_step,
-    setting::TrainConfig,
     trainer::Trainer,
 };
 use crate::{Result, images::Collection};
 use candle_core::Device;
 
-impl Asked {
+impl RunOptions {
     /// The checkpoint to go on from, if one is asked for.
     ///
     /// # Errors
@@ -50,13 +50,13 @@ impl Asked {
         device: &Device,
         say: &mut impl FnMut(String),
     ) -> Result<Trainer> {
-        let mut setting = self.fresh(default, collection)?;
+        let mut config = self.fresh(default, collection)?;
         if let Some(minutes) = self.minutes {
-            let seconds = seconds_per_step(&setting, collection, device)?;
-            setting.training.steps = ((60.0 * minutes / seconds) as usize).max(1);
-            setting.validate()?;
+            let seconds = seconds_per_step(&config, collection, device)?;
+            config.training.steps = ((60.0 * minutes / seconds) as usize).max(1);
+            config.validate()?;
         }
-        let trainer = Trainer::new(setting, device)?;
+        let trainer = Trainer::new(config, device)?;
         if let Some(aside) = folder.set_aside()? {
             say(format!("The checkpoints of an earlier run are now in {}.", aside.display()));
         }
@@ -72,7 +72,7 @@ impl Asked {
         say: &mut impl FnMut(String),
     ) -> Result<Trainer> {
         passed_over.iter().for_each(|error| say(format!("Passed over: {error}.")));
-        checkpoint.setting = self.continued(&checkpoint, collection)?;
+        checkpoint.config = self.continued(&checkpoint, collection)?;
         let step = checkpoint.step;
         let trainer = Trainer::resume(checkpoint, device)?;
         say(format!("Going on after step {step}, from {}.", path.display()));

@@ -8,7 +8,7 @@
 //! | [`gradient`] | the loss and its gradient, in chunks |
 //! | [`optimizer`] | from gradients to weights, and their moving average |
 //! | [`checkpoint`] | a whole run in one file, and the folder of them |
-//! | [`run()`] | the loop: steps, judging, checkpoints, stopping |
+//! | [`run()`] | the loop: steps, evaluation, checkpoints, stopping |
 //! | `run_at_terminal` | the same with a progress bar and Ctrl-C, with the feature `cli` |
 
 pub mod batch;
@@ -21,9 +21,7 @@ pub mod optimizer;
 mod options;
 pub mod rng_streams;
 pub mod run;
-pub mod setting;
 mod statistics;
-pub mod stream;
 #[cfg(feature = "cli")]
 mod terminal;
 mod trainer;
@@ -34,7 +32,6 @@ pub use gradient::{CHUNK, accumulate, losses};
 pub use history::{Evaluation, History, StepReport};
 pub use options::RunOptions;
 pub use run::{Event, Outcome, run, seconds_per_step};
-pub use setting::{DataRecord, Setting, TrainConfig, network_named};
 pub use statistics::{BatchStatistics, LossAt, losses_along_t};
 #[cfg(feature = "cli")]
 pub use terminal::run_at_terminal;

@@ -13,7 +13,7 @@ use std::{fmt::Debug, path::PathBuf};
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 // Without this the text above would stand in `--help` in place of the chapter's question.
 #[cfg_attr(feature = "cli", command(about = None, long_about = None))]
-pub struct Asked {
+pub struct RunOptions {
     /// Mirror half of the images left to right
     #[cfg_attr(feature = "cli", arg(long))]
     pub flips: bool,
@@ -25,13 +25,13 @@ pub struct Asked {
     pub schedule: Option<ScheduleName>,
     /// The number of diffusion steps T [default: 1000]
     #[cfg_attr(feature = "cli", arg(long, value_name = "T"))]
-    pub timesteps: Option<usize>,
+    pub diffusion_steps: Option<usize>,
     /// The share of numbers that dropout silences [default: the network's]
     #[cfg_attr(feature = "cli", arg(long, value_name = "SHARE"))]
     pub dropout: Option<f64>,
     /// The number of training steps [default: 4000]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
-    pub steps: Option<usize>,
+    pub training_steps: Option<usize>,
     /// As many training steps as this machine takes in so many minutes
     #[cfg_attr(feature = "cli", arg(long, conflicts_with_all = ["steps", "resume"]))]
     pub minutes: Option<f64>,

@@ -56,11 +56,12 @@ pub fn run(
     stop: &AtomicBool,
     mut on_event: impl FnMut(Event<'_>, &Trainer) -> Result<()>,
 ) -> Result<Outcome> {
-    let setting = trainer.setting().clone();
-    let (training, schedule) = (&setting.training, setting.schedule()?);
-    let judging = judging_batch(collection.unseen(), &schedule, training.seed, training.judged_images)?;
+    let config = trainer.config().clone();
+    let (training, schedule) = (&config.training, config.schedule()?);
+    let validation =
+        validation_batch(collection.unseen(), &schedule, training.seed, training.validation_images)?;
     let left = trainer.steps_taken()..training.steps as u64;
-    let mut feed = Feed::of(training, collection.train.as_ref(), &schedule);
+    let mut batch_stream = BatchStream::of(training, collection.train.as_ref(), &schedule);
 
     thread::scope(|scope| {
         let (send, batches) = sync_channel(1);

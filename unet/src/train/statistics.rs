@@ -6,10 +6,10 @@ use std::ops::RangeInclusive;
 /// What batches hold, all together.
 ///
 /// ```
-/// use ddpm_unet::train::{BatchStatistics, judging_batch};
+/// use ddpm_unet::train::{BatchStatistics, validation_batch};
 /// use ddpm_unet::images::{Split, mnist};
 ///
-/// let batch = judging_batch(&mnist(Split::Test)?, &ddpm::schedule::Schedule::linear(100, 1e-3, 0.1)?, 0, 50)?;
+/// let batch = validation_batch(&mnist(Split::Test)?, &ddpm::schedule::Schedule::linear(100, 1e-3, 0.1)?, 0, 50)?;
 /// let mut statistics = BatchStatistics::default();
 /// statistics.add(&batch);
 /// assert_eq!((statistics.lowest, statistics.highest), (-1.0, 1.0)); // black and white
@@ -96,7 +96,7 @@ impl LossAt {
 }
 
 /// The mean losses along the chain, in `stretches` of as many images, of a batch whose t rise, as those of
-/// [`judging_batch`](super::judging_batch) do. There are no more stretches than images.
+/// [`validation_batch`](super::validation_batch) do. There are no more stretches than images.
 ///
 /// Shapes: `t` and `losses` (B).
 ///

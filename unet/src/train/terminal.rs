@@ -34,7 +34,7 @@ pub fn run_at_terminal(
 ) -> Result<Outcome> {
     let stop = stop_at_ctrl_c()?;
     let mut shown = trainer.steps_taken();
-    let left = (trainer.setting().training.steps as u64).saturating_sub(shown);
+    let left = (trainer.config().training.steps as u64).saturating_sub(shown);
     let mut progress = Progress::new("training", left as usize);
     let (mut smooth, mut troubles) = (None, Vec::new());
     let outcome = run(trainer, collection, folder, &stop, |event, trainer| {
@@ -47,7 +47,7 @@ pub fn run_at_terminal(
                 shown = report.step;
                 progress.note(format!("loss {mean:.4}"));
             }
-            Event::Judged(_) => {
+            Event::Evaluated(_) => {
                 if let Err(error) = look(trainer) {
                     troubles.push(format!("Nothing could be drawn after step {step}: {error}."));
                 }

@@ -4,7 +4,7 @@ use super::{StandardError, mean, sliced_wasserstein, standard_error};
 use crate::data::Dataset;
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::Rng;
-use std::fmt;
+use std::{fmt, ops::Sub};
 
 /// A mean of several draws, and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -111,25 +111,25 @@ impl fmt::Display for Spread {
 /// is the floor, and 1 the best that a model can reach.
 ///
 /// ```
-/// use ddpm::{data::{Dataset, DatasetName}, metrics::Judge};
+/// use ddpm::{data::{Dataset, DatasetName}, metrics::Evaluator};
 /// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 ///
 /// let data = Dataset::named(DatasetName::Gaussians8, "")?;
 /// let mut rng = StdRng::seed_from_u64(0);
-/// let judge = Judge::new(&data, 500, 20, &mut rng);
-/// let of_data = judge.mean(5, &mut rng, |rng| data.sample(500, rng));
-/// let of_shifted = judge.mean(5, &mut rng, |rng| data.sample(500, rng) + 1.0);
+/// let evaluator = Evaluator::new(&data, 500, 20, &mut rng);
+/// let of_data = evaluator.mean(5, &mut rng, |rng| data.sample(500, rng));
+/// let of_shifted = evaluator.mean(5, &mut rng, |rng| data.sample(500, rng) + 1.0);
 /// assert!((0.5..2.0).contains(&of_data.mean) && of_shifted.mean > 5.0);
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Judge<'a> {
+pub struct Evaluator<'a> {
     data: &'a Dataset,
     count: usize,
     floor: Estimate,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Evaluator<'a> {
     /// The number of directions of the sliced distance.
     pub const DIRECTIONS: usize = 64;
 
@@ -144,15 +144,15 @@ impl<'a> Judge<'a> {
             sliced_wasserstein(&a, &b, Self::DIRECTIONS)
         };
         let floor = Estimate::of((0..pairs).map(pair));
-        Judge { data, count, floor }
+        Evaluator { data, count, floor }
     }
 
-    /// A judge whose floor is known already.
+    /// An evaluator whose floor is known already.
     pub(super) fn with_floor(data: &'a Dataset, count: usize, floor: Estimate) -> Self {
-        Judge { data, count, floor }
+        Evaluator { data, count, floor }
     }
 
-    /// The number of points in the samples that it judges.
+    /// The number of points in the samples that it evaluates.
     pub fn count(&self) -> usize {
         self.count
     }
@@ -181,7 +181,7 @@ impl<'a> Judge<'a> {
         Estimate::of(drawn.iter().map(|drawn| self.distance(drawn, rng)))
     }
 
-    /// The mean distance of `draws` samples from fresh data, over the floor: each is judged before the next is drawn.
+    /// The mean distance of `draws` samples from fresh data, over the floor: each is evaluated before the next is drawn.
     ///
     /// # Panics
     /// As [`distance`](Self::distance).
@@ -203,14 +203,14 @@ impl<'a> Judge<'a> {
 /// How far samples lie from a data set, over the distance of the data set from itself, where both are measured on the way: for
 /// each of `draws` samples, `count` fresh points of the data are compared with it and with as many further points of the data.
 ///
-/// The two distances share their fresh points, so that some of their scatter cancels; a [`Judge`] measures the floor once, for
+/// The two distances share their fresh points, so that some of their scatter cancels; an [`Evaluator`] measures the floor once, for
 /// many samples.
 ///
 /// # Formula
 /// Σ SW(fresh, drawn)/Σ SW(fresh, further), sums over the draws
 ///
 /// # Panics
-/// As [`Judge::distance`].
+/// As [`Evaluator::distance`].
 ///
 /// # Example
 /// ```
@@ -235,8 +235,8 @@ pub fn distance_over_floor<R: Rng>(
     for _ in 0..draws {
         let drawn = draw(rng);
         let [fresh, further] = [(); 2].map(|()| data.sample(count, rng));
-        distance += sliced_wasserstein(&fresh, &drawn, Judge::DIRECTIONS);
-        floor += sliced_wasserstein(&fresh, &further, Judge::DIRECTIONS);
+        distance += sliced_wasserstein(&fresh, &drawn, Evaluator::DIRECTIONS);
+        floor += sliced_wasserstein(&fresh, &further, Evaluator::DIRECTIONS);
     }
     distance / floor
 }
