@@ -13,7 +13,7 @@ pub use distance::{median_distance, mmd_squared, row_distances, sliced_wasserste
 pub use judge::{Estimate, Judge};
 pub use moments::{
     Moments, covariance, excess_kurtosis, largest, largest_difference, mean, paired_errors,
-    partial_correlation, quantile, relative_noise, standard_error,
+    partial_correlation, quantile, relative_difference, relative_noise, standard_error,
 };
 pub use standard_error::StandardError;
 
