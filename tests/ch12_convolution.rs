@@ -9,7 +9,7 @@ use ddpm_unet::{
     lesson::{
         convolution::{
             as_matrix, central_differences, col2im, convolve, convolve_backward, convolve_by_definition,
-            im2col, turned,
+            im2col, inner_product, turned, turned_backward, uniform,
         },
         mlp::{features, mlp_forward, parameters_of, to_array, to_tensor},
     },
@@ -18,7 +18,7 @@ use ddpm_unet::{
         config::{Preset, UNetConfig},
     },
     operations::{
-        self, Activation, Geometry, GroupNormConfig,
+        self, Activation, Geometry, Norm, StripCost,
         check::{Case, Difference, cases},
         reference,
         threads::in_order,
@@ -382,8 +382,49 @@ fn turned_makes_the_gradient_a_convolution() {
         let zeros = Array1::zeros(inputs);
         let by_turned = convolve_by_definition(g.view(), turned(kernel.view()).view(), zeros.view(), back);
         let expected = convolve_backward(x.view(), kernel.view(), geometry, g.view()).x;
-        assert_near(&format!("∂L/∂x by the turned kernel, {}", in_words(case)), &by_turned, &expected, 1e-13);
+        let what = in_words(case);
+        assert_near(&format!("∂L/∂x by the turned kernel, {what}"), &by_turned, &expected, 1e-13);
+        let found = turned_backward(kernel.view(), geometry, g.view());
+        assert_near(&format!("turned_backward, {what}"), &found, &expected, 1e-13);
     }
+}
+
+#[test]
+#[should_panic = "no turned kernel"]
+fn turned_backward_refuses_another_stride() {
+    let (kernel, g) = (Array4::<f64>::zeros((3, 3, 1, 1)), Array3::zeros((2, 2, 1)));
+    turned_backward(kernel.view(), Geometry { stride: 2, before: 1, after: 1 }, g.view());
+}
+
+#[test]
+fn a_strip_costs_what_its_rows_and_windows_are() {
+    for (height, width, channels, kernel) in [(28, 28, 32, 3), (7, 7, 128, 3), (5, 9, 2, 5), (4, 3, 1, 1)] {
+        let cost = StripCost::of(height, width, channels, kernel);
+        let pad = kernel / 2;
+        // pad rows above and below, pad pixels after each of all rows, and pad before the first pixel
+        let pixels = (height + 2 * pad) * (width + pad) + pad;
+        assert_eq!(cost.strip, pixels * channels, "{height} × {width}, kernel {kernel}");
+        assert_eq!((cost.image, cost.columns), (height * width * channels, kernel * kernel * cost.image));
+        // each row of the kernel sees so many rows of the image, and what pads them in between but not at the end
+        let seen = |k: usize| height - k.abs_diff(pad);
+        let windows: usize = (0..kernel).map(|k| seen(k) * (width + pad) - pad).sum();
+        assert_eq!(cost.windows_in_strip, windows, "{height} × {width}, kernel {kernel}");
+        assert_eq!(cost.windows, kernel * height * width);
+    }
+}
+
+#[test]
+fn uniform_numbers_fill_the_interval_and_an_inner_product_is_that_of_rows() {
+    let rng = &mut StdRng::seed_from_u64(12);
+    let (a, b): (Array3<f64>, Array3<f64>) = (uniform((40, 30, 20), rng), uniform((40, 30, 20), rng));
+    assert!(a.iter().all(|x| (-1.0..1.0).contains(x)));
+    // a mean of n has standard error √(1/3n); the mean square is 1/3, with √(4/45n)
+    let n = a.len() as f64;
+    assert!(a.mean().unwrap().abs() < 5.0 / (3.0 * n).sqrt());
+    assert!((inner_product(&a, &a) / n - 1.0 / 3.0).abs() < 5.0 * (4.0 / (45.0 * n)).sqrt());
+    let rows = |x: &Array3<f64>| Array1::from_iter(x.iter().copied());
+    let expected = rows(&a).dot(&rows(&b));
+    assert!((inner_product(&a, &b) - expected).abs() < 1e-9, "{expected}");
 }
 
 #[test]

@@ -8,10 +8,9 @@ use ddpm::{
     forward::standard_normal,
     gaussian::{kl_divergence, log_density},
     metrics::{
-        Estimate, Evaluator, Moments, Quality, Spread, StandardError, covariance, coverage,
-        distance_over_floor, excess_kurtosis, geometric_mean, largest, largest_difference, largest_rise,
-        mean, median_distance, mmd_squared, paired_errors, paired_moments, partial_correlation, precision,
-        quantile, row_distances, sliced_wasserstein, standard_error,
+        Moments, covariance, coverage, excess_kurtosis, largest, largest_difference, median_distance,
+        mmd_squared, paired_errors, partial_correlation, precision, quantile, relative_difference,
+        row_distances, sliced_wasserstein, standard_error,
     },
 };
 use ndarray::{Array1, Array2, array};
@@ -249,6 +248,8 @@ fn too_few_points_have_no_neighbour() {
 #[test]
 fn no_nan_hides_behind_a_maximum() {
     assert_eq!(largest_difference(&array![1.0, 5.0], &array![2.0, 3.0]), 2.0);
+    assert_eq!(relative_difference(&array![1.0, 5.0], &array![2.0, -4.0]), 9.0 / 4.0);
+    assert!(relative_difference(&array![1.0, f64::NAN], &array![1.0, 1.0]).is_nan());
     assert_eq!(largest([]), 0.0);
     for values in [[f64::NAN, 1.0, 2.0], [1.0, f64::NAN, 0.5], [1.0, 2.0, f64::NAN]] {
         assert!(largest(values).is_nan(), "{values:?}");

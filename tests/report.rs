@@ -143,6 +143,12 @@ fn a_table_shows_its_numbers() {
         .rows([("1", [1e-4, 4.128e-5]), ("500", [0.01, 0.5])]);
     assert_eq!(all.to_string(), table.to_string());
     assert!(all.digits(5).to_string().contains("1    0.00010000  4.1280e-5"));
+    let some = Table::new("", "block", ["side"]).rows([("time", [None]), ("image", [Some(32_usize)])]);
+    assert_eq!(
+        some.to_string().lines().skip(2).collect::<Vec<_>>(),
+        ["time", "image    32"],
+        "nothing is empty"
+    );
 }
 
 /// The cells of the last row: quantity, predicted, measured, error, tolerance, ok.

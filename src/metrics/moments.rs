@@ -43,6 +43,22 @@ pub fn largest_difference<D: Dimension>(a: &Array<f64, D>, b: &Array<f64, D>) ->
     largest(a.iter().zip(b).map(|(a, b)| (a - b).abs()))
 }
 
+/// The largest |a − b| over all entries, over the largest |b|; NaN if there is one.
+///
+/// # Panics
+/// As [`largest_difference`].
+///
+/// ```
+/// use ddpm::metrics::relative_difference;
+/// use ndarray::arr1;
+///
+/// assert_eq!(relative_difference(&arr1(&[1.0, -3.5]), &arr1(&[1.0, -4.0])), 0.125); // 0.5 beside 4
+/// ```
+#[track_caller]
+pub fn relative_difference<D: Dimension>(a: &Array<f64, D>, b: &Array<f64, D>) -> f64 {
+    largest_difference(a, b) / largest(b.iter().map(|b| b.abs()))
+}
+
 /// The largest of non-negative values, 0 of none, and NaN if there is one.
 pub fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
     values

@@ -41,8 +41,7 @@ pub mod network {
     pub mod embedding {
         #[cfg(feature = "ch13")]
         pub use crate::answers::ch13_unet::timestep_embedding;
-        #[cfg(not(feature = "ch13"))]
-        pub use solution::network::embedding::*; // it has nothing else
+        pub use solution::network::embedding::*;
     }
 
     pub mod summary {

@@ -5,8 +5,9 @@
 use crate::operations::Geometry;
 use ndarray::{
     Array, Array1, Array2, Array3, Array4, ArrayView1, ArrayView2, ArrayView3, ArrayView4, Axis, Dimension,
-    NdFloat, s,
+    NdFloat, ShapeBuilder, s,
 };
+use ndarray_rand::rand::Rng;
 
 // ANCHOR: convolve_by_definition
 /// A convolution with bias, as it is defined: a sum for every output. Slow, and plainly right.
@@ -254,6 +255,26 @@ pub fn turned<F: NdFloat>(kernel: ArrayView4<F>) -> Array4<F> {
 }
 // ANCHOR_END: turned
 
+/// ∂L/∂x of a convolution of stride 1 as a convolution of G = ∂L/∂y, with the [`turned`] kernel: a second route to
+/// [`convolve_backward`]'s.
+///
+/// Shapes: kernel (K, K, I, O), G (H', W', O) to (H, W, I).
+///
+/// # Panics
+/// If the stride is another, or there are K zeros or more on a side: no output would see the pixels at the rim.
+#[track_caller]
+pub fn turned_backward<F: NdFloat>(
+    kernel: ArrayView4<F>,
+    geometry: Geometry,
+    gradient: ArrayView3<F>,
+) -> Array3<F> {
+    let (size, _, inputs, _) = kernel.dim();
+    let Geometry { stride, before, after } = geometry;
+    assert!(stride == 1 && before < size && after < size, "no turned kernel undoes {geometry:?}");
+    let back = Geometry { stride, before: size - 1 - before, after: size - 1 - after };
+    convolve(gradient, turned(kernel).view(), Array1::zeros(inputs).view(), back)
+}
+
 /// The gradient of a function of an array, number by number: (f(x + h) − f(x − h))/(2h). Exact, up to rounding, where f is linear.
 pub fn central_differences<D: Dimension>(
     x: &Array<f64, D>,
@@ -270,4 +291,19 @@ pub fn central_differences<D: Dimension>(
     };
     let slopes = (0..x.len()).map(|place| (at(place, h) - at(place, -h)) / (2.0 * h)).collect();
     Array::from_shape_vec(x.raw_dim(), slopes).expect("one slope for each number")
+}
+
+/// ⟨a, b⟩ = Σ a_i b_i over all entries of two arrays of one shape.
+///
+/// # Panics
+/// If the shapes differ.
+#[track_caller]
+pub fn inner_product<D: Dimension>(a: &Array<f64, D>, b: &Array<f64, D>) -> f64 {
+    assert_eq!(a.shape(), b.shape(), "arrays of other shapes have no product");
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// An array of numbers that are uniform on [−1, 1).
+pub fn uniform<Sh: ShapeBuilder>(shape: Sh, rng: &mut impl Rng) -> Array<f64, Sh::Dim> {
+    Array::from_shape_simple_fn(shape, || rng.random_range(-1.0..1.0))
 }

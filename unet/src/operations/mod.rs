@@ -34,6 +34,8 @@ mod strip;
 #[allow(unsafe_code)]
 pub mod threads;
 
+pub use strip::StripCost;
+
 use crate::{Error, Result};
 use candle_core::Tensor;
 use custom_op::{apply_1, apply_2, apply_3};
