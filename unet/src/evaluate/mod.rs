@@ -2,13 +2,15 @@
 
 pub mod classifier;
 pub mod code;
+mod evaluator;
 pub mod frechet;
 pub mod likelihood;
 pub mod neighbours;
 mod predictions;
 pub mod progressive;
 
-pub use predictions::Predictions;
+pub use evaluator::{Evaluator, Floor, Scores};
+pub use opinions::Opinions;
 
 use crate::Result;
 use candle_core::{DType, Device, Tensor};
