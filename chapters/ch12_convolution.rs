@@ -18,7 +18,7 @@ use ddpm_unet::{
     },
     lesson::mlp::{self, to_array, to_tensor},
     network::config::{Preset, UNetConfig},
-    network::{Mode, UNet},
+    network::{Phase, UNet},
     operations::check::{Case, cases},
     operations::profile::{Spent, record, stopwatch},
     operations::{Geometry, StripCost, threads::one_thread_per_operation},

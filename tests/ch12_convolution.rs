@@ -18,7 +18,7 @@ use ddpm_unet::{
         config::{Preset, UNetConfig},
     },
     operations::{
-        self, Activation, Geometry, Norm, StripCost,
+        self, Activation, Geometry, GroupNormConfig, StripCost,
         check::{Case, Difference, cases},
         reference,
         threads::in_order,

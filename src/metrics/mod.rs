@@ -13,8 +13,9 @@ pub use coverage::{coverage, precision};
 pub use distance::{median_distance, mmd_squared, row_distances, sliced_wasserstein};
 pub use evaluator::{Estimate, Evaluator, Spread, distance_over_floor};
 pub use moments::{
-    Moments, covariance, excess_kurtosis, largest, largest_difference, mean, paired_errors,
-    partial_correlation, quantile, relative_difference, relative_noise, standard_error,
+    Moments, covariance, excess_kurtosis, geometric_mean, largest, largest_difference, largest_rise, mean,
+    paired_errors, paired_moments, partial_correlation, quantile, relative_difference, relative_noise,
+    standard_error,
 };
 pub use quality::{Quality, Scores};
 pub use standard_error::StandardError;

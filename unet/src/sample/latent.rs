@@ -59,7 +59,7 @@ pub fn straight(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
 }
 
 /// The stations of a walk from a to b as a [`strip`]: `count` of them at even shares, both ends included, a row for each image of
-/// the batch. `way` is [`spherical`] or [`straight`]. Shapes: both (B, H, W, C) to (B · count, H, W, C).
+/// the batch. `way` is [`slerp`] or [`straight`]. Shapes: both (B, H, W, C) to (B · count, H, W, C).
 ///
 /// # Errors
 /// If the shapes differ, or there are no stations.
