@@ -8,9 +8,10 @@ use ddpm::{
     forward::standard_normal,
     gaussian::{kl_divergence, log_density},
     metrics::{
-        Moments, covariance, coverage, excess_kurtosis, largest, largest_difference, median_distance,
-        mmd_squared, paired_errors, partial_correlation, precision, quantile, relative_difference,
-        row_distances, sliced_wasserstein, standard_error,
+        Estimate, Evaluator, Moments, Quality, Spread, StandardError, covariance, coverage,
+        distance_over_floor, excess_kurtosis, geometric_mean, largest, largest_difference, largest_rise,
+        mean, median_distance, mmd_squared, paired_errors, paired_moments, partial_correlation, precision,
+        quantile, relative_difference, row_distances, sliced_wasserstein, standard_error,
     },
 };
 use ndarray::{Array1, Array2, array};
