@@ -12,19 +12,21 @@ use ddpm::{
     schedule::{Schedule, ScheduleName},
 };
 use ddpm_unet::{
-    denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser},
+    denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser, Recording},
     images::{
         Collection, Split, batch,
         grid::{Sheet, strip},
         mnist,
         pixels::pixel,
+        some_of, statistics,
     },
     network::{Mode, UNet, config::UNetConfig, parameters::Parameters},
     sample::{
-        Ink, Inpainting, Known, LatentMoments, Opened, Sampler, SamplingPlan, apply,
+        Compared, Film, Ink, Inpainting, Known, LatentMoments, NormalPixels, Opened, PixelPair, Sampler,
+        SamplingPlan, apply, encoding_end,
         forward::{diffuse, diffuse_between, standard_normal},
-        inpaint, mean_squared_errors, open, predict_x_0, psnr, replace_known, sample, seam_roughness,
-        shipped_checkpoint, spherical,
+        inpaint, mean_squared_error, mean_squared_errors, open, predict_x_0, psnr, psnrs, replace_known,
+        sample, seam_roughness, shipped_checkpoint, spherical, straight, walk,
     },
     train::{
         Setting, TrainConfig, Trainer,
@@ -808,4 +810,227 @@ fn the_shipped_checkpoint_tells_noise_from_digits() {
     {
         assert!(*error < 0.5, "image {i} at t = {t}: {error}");
     }
+}
+
+#[test]
+fn statistics_of_a_tensor_are_those_of_its_numbers() {
+    let (a, b) = (noise(5, 80), noise(5, 81));
+    let (x, y) = (numbers(&a), numbers(&b));
+    let all = Array1::from(x.clone());
+    assert_close("mean", statistics::mean(&a).unwrap(), all.mean().unwrap(), 1e-6);
+    assert_close("variance", statistics::variance(&a).unwrap(), all.var(1.0), 1e-5);
+    assert_close("mean square", statistics::mean_square(&a).unwrap(), all.dot(&all) / all.len() as f64, 1e-5);
+    let largest = x.iter().zip(&y).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
+    assert_close("difference", statistics::largest_difference(&a, &b).unwrap(), largest, 1e-6);
+    let rows = rows(&a);
+    let means = rows.mean_axis(ndarray::Axis(1)).unwrap();
+    let error = means.std(1.0) / 5f64.sqrt();
+    assert_close("error of the mean", statistics::error_of_mean(&a).unwrap(), error, 1e-6);
+    let between = rows.var_axis(ndarray::Axis(0), 1.0).mean().unwrap();
+    assert_close("variance between images", statistics::variance_between(&a).unwrap(), between, 1e-5);
+}
+
+#[test]
+fn psnrs_are_those_of_each_batch() {
+    let (truth, one) = (noise(4, 82), noise(4, 83));
+    let other = (&truth + 0.02).unwrap();
+    let decibels = psnrs([&one, &other], &truth).unwrap();
+    let error = apart_squared(&one, &truth);
+    assert_close("mean squared error", mean_squared_error(&one, &truth).unwrap(), error, 1e-5);
+    assert_close("PSNR", decibels[0], 10.0 * (4.0 / error).log10(), 1e-4);
+    assert_close("PSNR of a hundredth of the range", decibels[1], 40.0, 1e-3);
+}
+
+fn apart_squared(a: &Tensor, b: &Tensor) -> f64 {
+    let (a, b) = (numbers(a), numbers(b));
+    a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / a.len() as f64
+}
+
+#[test]
+fn a_walk_has_its_ends_and_its_middle_in_every_row() {
+    let (a, b) = (noise(2, 84), noise(2, 85));
+    let line = walk(straight, &a, &b, 5).unwrap();
+    let circle = walk(spherical, &a, &b, 5).unwrap();
+    for (name, sheet) in [("line", &line), ("circle", &circle)] {
+        assert_eq!(sheet.dims()[0], 10, "{name}: two rows of five");
+        for image in 0..2 {
+            let place = |column: usize| sheet.narrow(0, 5 * image + column, 1).unwrap();
+            let end = |end: &Tensor| end.narrow(0, image, 1).unwrap();
+            assert!(apart(&place(0), &end(&a)) < 1e-6, "{name}: row {image} begins at a");
+            assert!(apart(&place(4), &end(&b)) < 1e-5, "{name}: row {image} ends at b");
+        }
+    }
+    let quarter = numbers(&line.narrow(0, 1, 1).unwrap());
+    for (i, ((got, a), b)) in quarter.iter().zip(numbers(&a)).zip(numbers(&b)).enumerate() {
+        assert_close(&format!("a quarter of the way, pixel {i}"), *got, 0.75 * a + 0.25 * b, 1e-6);
+    }
+    let middle = circle.narrow(0, 2, 1).unwrap();
+    let expected = spherical(&a, &b, 0.5).unwrap().narrow(0, 0, 1).unwrap();
+    assert!(apart(&middle, &expected) == 0.0, "the middle of the circle");
+}
+
+#[test]
+fn an_encoding_ends_where_a_thousandth_of_the_variance_is_the_images() {
+    let schedule = Schedule::linear_scaled(500).unwrap();
+    let end = encoding_end(&schedule);
+    assert!(schedule.alpha_bar(end) >= 1e-3 && schedule.alpha_bar(end + 1) < 1e-3, "t = {end}");
+}
+
+#[test]
+fn halves_are_known_above_and_on_the_left_by_turns() {
+    let x_0 = noise(3, 86);
+    let known = Known::halves(&x_0).unwrap();
+    let (h, w, c) = SHAPE;
+    for (i, mask) in numbers(&known.mask).into_iter().enumerate() {
+        let (image, y, x) = (i / (h * w * c), i / (w * c) % h, i / c % w);
+        let expected = if image == 1 { x < 2 } else { y < 1 };
+        assert_eq!(mask == 1.0, expected, "image {image}, row {y}, column {x}");
+    }
+    let seen = numbers(&known.seen().unwrap());
+    for ((seen, x), mask) in seen.iter().zip(numbers(&x_0)).zip(numbers(&known.mask)) {
+        assert_eq!(*seen, x * mask, "what is known, and 0 elsewhere");
+    }
+    let elsewhere = known.largest_change(&seen_and(&known, 9.0)).unwrap();
+    assert_close("changed where it is not known", elsewhere, 0.0, 0.0);
+    let moved = (&x_0 - 0.25).unwrap();
+    assert_close("changed everywhere", known.largest_change(&moved).unwrap(), 0.25, 1e-6);
+}
+
+/// The known images with another value in all unknown pixels.
+fn seen_and(known: &Known, value: f64) -> Tensor {
+    (known.seen().unwrap() + known.mask.affine(-value, value).unwrap()).unwrap()
+}
+
+#[test]
+fn a_film_holds_what_the_chain_went_through() {
+    let schedule = Schedule::linear_scaled(40).unwrap();
+    let images = Rows::new().images(&schedule);
+    let steps = Sampler::default().steps(&schedule, 20, Spacing::Trailing, Some(0.5)).unwrap();
+    let mut seen = Vec::new();
+    let recording = Recording::new(&images);
+    let drawn = sample(&steps, &recording, noise(4, 87), &mut rng(88), |t, x_t| {
+        seen.push((t, x_t.clone()));
+        Ok(())
+    })
+    .unwrap();
+    let film = Film::new(&steps, recording.into_calls(), drawn.clone());
+    assert_eq!(film.calls(), 20);
+    let even = film.even_times(4);
+    assert_eq!(even, [40, 30, 20, 10], "every fifth step");
+    let strip = film.strip_times(3);
+    assert_eq!(strip, [40, 14, 2], "the second a share 1 − 0.5^1.6 = 0.67 of the way down");
+    let states = film.states(&strip);
+    assert!(apart(states.last().unwrap(), &drawn) == 0.0, "at the end the image");
+    let guesses = film.guesses(&strip).unwrap();
+    let mut outside = film.outside(&strip).unwrap().into_iter();
+    for (i, &t) in strip.iter().enumerate() {
+        let (_, x_t) = seen.iter().find(|(at, _)| *at == t).unwrap();
+        assert!(apart(&states[i], x_t) == 0.0, "x_t at t = {t}");
+        // x̂_0 by hand, from a call of its own
+        let bar = schedule.alpha_bar(t);
+        let eps = images.predict(x_t, t as f64).unwrap();
+        let free = ((x_t - (eps * (1.0 - bar).sqrt()).unwrap()).unwrap() / bar.sqrt()).unwrap();
+        let rounding = 3e-6 / bar.sqrt(); // x̂_0 divides by √ᾱ_t
+        assert!(apart(&guesses[i], &free.clamp(-0.5f32, 0.5f32).unwrap()) < rounding, "x̂_0 at t = {t}");
+        let free = numbers(&free);
+        let share = free.iter().filter(|x| x.abs() > 1.05).count() as f64 / free.len() as f64;
+        let (at, percent) = outside.next().unwrap();
+        assert_eq!(at, t as f64);
+        assert_close(&format!("outside at t = {t}"), percent, 100.0 * share, 1e-4);
+    }
+    let pairs = film.pairs(&strip, 2).unwrap();
+    assert_eq!(pairs.dims()[0], 2 * 2 * 4, "two images, two rows each, three t and x_0");
+    for (row, frames) in [&states, &guesses, &states, &guesses].into_iter().enumerate() {
+        for (column, frame) in frames.iter().enumerate() {
+            let (got, image) = (pairs.narrow(0, 4 * row + column, 1), frame.narrow(0, row / 2, 1));
+            assert!(apart(&got.unwrap(), &image.unwrap()) == 0.0, "row {row}, column {column}");
+        }
+    }
+}
+
+#[test]
+fn normal_pixels_are_drawn_with_the_variance_that_is_computed() {
+    let (schedule, pixels) =
+        (Schedule::linear_scaled(200).unwrap(), NormalPixels { mean: 0.3, variance: 0.2 });
+    assert_eq!(pixels.to_string(), "N(0.3, 0.2)");
+    for sampler in
+        [Sampler::Ddpm(FixedVariance::Beta), Sampler::Ddpm(FixedVariance::Posterior), Sampler::Ddim(0.0)]
+    {
+        let computed = pixels.variance_drawn(sampler, &schedule, 10).unwrap();
+        let measured = pixels.variance_measured(sampler, &schedule, 10, 500, &mut rng(89), CPU).unwrap();
+        // the variance of 32,000 normals has a relative standard error of √(2/32,000)
+        assert_close(&sampler.to_string(), measured, computed, 5.0 * computed * (2.0f64 / 32_000.0).sqrt());
+        let steps = sampler.steps(&schedule, 10, Spacing::Trailing, None).unwrap();
+        let by_hand = moments_drawn(&schedule, &steps, (0.3, 0.2)).1;
+        assert_close("the same", computed, by_hand, 0.0);
+    }
+}
+
+#[test]
+fn a_pair_s_right_pixel_is_what_regression_says() {
+    let pair = PixelPair { variance: 0.5, correlation: 0.8 };
+    // Σ = [[v, ρv], [ρv, v]]: mean Σ₂₁ Σ₁₁⁻¹ left, variance Σ₂₂ − Σ₂₁ Σ₁₁⁻¹ Σ₁₂
+    let (v, across) = (0.5, 0.4);
+    let [mean, variance] = pair.right_given(0.6);
+    assert_close("mean", mean, across / v * 0.6, 1e-12);
+    assert_close("variance", variance, v - across * across / v, 1e-12);
+    // drawn by replacement: short of it, and by how much is known
+    let schedule = Schedule::linear_scaled(100).unwrap();
+    let steps = ancestral(&schedule, FixedVariance::Beta, None);
+    for repeats in [1, 4] {
+        let [mean, _, calls] = pair.right_inpainted(0.6, repeats, 20_000, &mut rng(90), CPU).unwrap();
+        let expected = mean_of_inpainting(&schedule, &steps, 0.6, repeats);
+        assert_close(&format!("{repeats} repeats"), mean, expected, 0.02);
+        assert_close("calls", calls, 100.0 * repeats as f64, 0.0);
+    }
+}
+
+#[test]
+fn a_plan_is_compared_with_others_that_differ_in_one_thing() {
+    let (plan, schedule) = (SamplingPlan::default(), Schedule::linear_scaled(200).unwrap());
+    let differences = |other: &SamplingPlan| {
+        [
+            other.sampler != plan.sampler,
+            other.calls != plan.calls,
+            other.spacing != plan.spacing,
+            other.clip != plan.clip,
+        ]
+        .map(usize::from)
+    };
+    assert!(Compared::None.plans(&plan, &schedule).is_empty());
+    let cost = Compared::Cost.plans(&plan, &schedule);
+    assert_eq!(cost.len(), 4);
+    assert_eq!(cost.iter().filter(|(_, other)| *other == plan).count(), 1, "itself among them, once");
+    for (name, other) in &cost {
+        assert_eq!(differences(other)[1..], [0, 0, 0], "{name}");
+        assert_eq!(*name, other.sampler.to_string());
+    }
+    let own = SamplingPlan { sampler: Sampler::Ddim(0.5), ..plan };
+    assert_eq!(own.at_this_cost().last().unwrap().1, own, "a sampler that is none of the four is the fifth");
+    let all = Compared::All.plans(&plan, &schedule);
+    let more = &all[4..];
+    let names: Vec<&str> = more.iter().map(|(name, _)| name.as_str()).collect();
+    let of = "Algorithm 2, σ² = β̃";
+    let spaced = ["trailing", "linspace", "quadratic"].map(|spacing| format!("{of}, {spacing}"));
+    assert_eq!(names[..3], spaced);
+    assert_eq!(names[3..], [format!("{of}, not clipped"), of.into(), of.into()]);
+    assert_eq!(more[4..].iter().map(|(_, other)| other.calls).collect::<Vec<_>>(), [25, 100], "250 > T");
+    for (name, other) in more {
+        assert_eq!(differences(other).iter().sum::<usize>(), 1, "{name}");
+    }
+}
+
+#[test]
+fn the_first_unseen_images_are_those_kept_back() {
+    let collection = Collection::open(None, None).unwrap();
+    let first = collection.first_unseen(3, CPU).unwrap();
+    assert!(apart(&first, &batch(&mnist(Split::Test).unwrap(), 0..3, CPU).unwrap()) == 0.0);
+    let without = Collection { test: None, ..collection };
+    let first = without.first_unseen(3, CPU).unwrap();
+    assert!(apart(&first, &batch(&mnist(Split::Train).unwrap(), 0..3, CPU).unwrap()) == 0.0);
+    let all = without.train.len();
+    let mut some = some_of(without.train.as_ref(), 500, &mut rng(91));
+    some.sort_unstable();
+    some.dedup();
+    assert!(some.len() == 500 && some.iter().all(|&i| i < all), "500 different images");
 }

@@ -16,17 +16,20 @@ use ddpm::{
 use ddpm_unet::{
     denoiser::GaussianImages,
     evaluate::{
-        Opinions,
-        classifier::{Classifier, TrainingConfig, train},
-        code::{HistogramCode, gzip_bits_per_dim},
+        Evaluator, Floor, Opinions,
+        classifier::{Classifier, TrainingConfig, load_or_train, train},
+        code::{HistogramCode, gzip_bits_per_dim, simple_codes},
         frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of, symmetric_root},
         likelihood::{PIXELS, Plan, Rule, measure, predict_rows, strata, stratified_sum},
-        neighbours::{nearest, nearest_image, precision_recall},
+        neighbours::{
+            Neighbour, beside_nearest, by_distance, copies, distances, nearest, nearest_image,
+            nearest_images, precision_recall,
+        },
         progressive::{progressive_rates, rmse_in_levels},
     },
-    images::{ImageSource, pixels::from_byte},
+    images::{ImageSource, batch, pixels::from_byte},
 };
-use ndarray::{Array1, Array2, Axis, arr1, array, concatenate};
+use ndarray::{Array1, Array2, Axis, arr1, array, concatenate, s};
 use std::fs;
 
 const CPU: &Device = &Device::Cpu;
@@ -525,6 +528,147 @@ fn rows_of_another_length_are_no_images() {
     let x_0 = bytes(&data, 10, 16);
     let noise = standard_normal(10, 6, &mut rng(17));
     let x_t = diffuse(&x_0, schedule.alpha_bar(30), &noise);
-    let error = predict_rows(&images, &x_t.slice(ndarray::s![.., ..4]).to_owned(), 30, CPU).map(|_| ());
+    let error = predict_rows(&images, &x_t.slice(s![.., ..4]).to_owned(), 30, CPU).map(|_| ());
     assert!(error.is_err(), "rows of 4 numbers are no images of 2 × 3");
+}
+
+#[test]
+fn an_evaluator_scores_on_the_features_of_all_data() {
+    let (classifier, bars) = (trained(6, 2), Bars(60));
+    let all: Vec<usize> = (0..60).collect();
+    let evaluator = Evaluator::new(classifier.clone(), &bars, CPU).unwrap();
+    let data = Opinions::on_source(&classifier, &bars, &all, CPU).unwrap();
+    // as many images as data: precision and recall are against all of it, in whatever order
+    let upright: Vec<usize> = (0..60).map(|i| 2 * i % 60).collect(); // one of the classes, twice
+    let images = batch(&bars, upright, CPU).unwrap();
+    let opinions = evaluator.classify(&images).unwrap();
+    let scores = evaluator.score(&opinions);
+    assert_eq!(scores, evaluator.score_images(&images).unwrap());
+    let distance = feature_distance(&opinions.features, &data.features);
+    assert_relative("distance", scores.distance, distance, 1e-6);
+    let (precision, recall) = precision_recall(&data.features, &opinions.features, 3);
+    assert_close("precision", scores.precision, precision, 0.0);
+    assert_close("recall", scores.recall, recall, 0.0);
+    assert!(scores.precision == 1.0 && scores.recall < 0.75, "half of the data is not drawn: {scores:?}");
+    assert_close("confidence", scores.confidence, mean(opinions.confidences().view()), 0.0);
+    assert_eq!(evaluator.data().histogram(), [30, 30]);
+    assert_eq!(opinions.shares().iter().sum::<f64>(), 1.0);
+    let halves = [data.features.slice(s![..30, ..]).to_owned(), data.features.slice(s![30.., ..]).to_owned()];
+    let expected = feature_distance(&halves[0], &halves[1]);
+    assert_relative("one half from the other", evaluator.distance_of_halves(), expected, 1e-6);
+    let few = evaluator.classify(&images.narrow(0, 0, 20).unwrap()).unwrap();
+    // fewer than data: beside as many of it, chosen by chance but always the same
+    let chosen = ddpm_unet::images::some_of(&bars, 20, &mut rng(0));
+    let expected = precision_recall(&data.features.select(Axis(0), &chosen), &few.features, 3);
+    let scores = evaluator.score(&few);
+    assert_eq!((scores.precision, scores.recall), expected, "beside those chosen by chance");
+    let first = data.features.slice(s![..20, ..]).to_owned();
+    let expected = precision_recall(&first, &few.features, 3).0;
+    assert_close("beside the first", evaluator.precision_beside_first(&few), expected, 0.0);
+}
+
+#[test]
+fn a_floor_is_the_mean_of_draws_of_data() {
+    let evaluator = Evaluator::new(trained(6, 2), &Bars(60), CPU).unwrap();
+    let floor = evaluator.floor(&Bars(80), 20, 0..3, &mut rng(20)).unwrap();
+    let mut generator = rng(20);
+    let draws: Vec<_> = (0..3)
+        .map(|_| {
+            let some = ddpm_unet::images::some_of(&Bars(80), 20, &mut generator);
+            evaluator.score_images(&batch(&Bars(80), some, CPU).unwrap()).unwrap()
+        })
+        .collect();
+    let distances: Array1<f64> = draws.iter().map(|one| one.distance).collect();
+    assert_eq!(floor.draws, 3);
+    assert_close("distance", floor.distance.mean, distances.sum() / 3.0, 1e-6);
+    assert_close("its error", floor.distance.standard_error, distances.std(1.0) / 3f64.sqrt(), 1e-6);
+    assert_close("recall", floor.mean.recall, draws.iter().map(|one| one.recall).sum::<f64>() / 3.0, 1e-9);
+    let row = floor.row(&draws[0]);
+    assert_close("over the floor", row[1], draws[0].distance / floor.distance.mean, 1e-12);
+    assert_eq!([row[0], row[2], row[3], row[4]], {
+        let one = draws[0];
+        [one.distance, one.precision, one.recall, one.confidence]
+    });
+    assert_eq!(Floor::COLUMNS.len(), row.len());
+}
+
+#[test]
+fn a_classifier_is_trained_once_and_loaded_again_unless_it_is_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("classifier.safetensors");
+    let (bars, config) = (Bars(100), TrainingConfig { passes: 1, batch: 50, learning_rate: 3e-3 });
+    let mut steps = 0;
+    let mut load = |labels: &[u8]| load_or_train(&file, &bars, labels, config, CPU, |_| steps += 1);
+    let trained = load(&bars.labels()).unwrap();
+    let loaded = load(&bars.labels()).unwrap();
+    assert!(numbers(&trained) == numbers(&loaded), "the same classifier");
+    let labels: Vec<u8> = bars.labels().iter().map(|label| label + 1).collect();
+    let error = load(&labels).unwrap_err().to_string();
+    assert_eq!(steps, 2, "one training of two steps");
+    let expected = "found a classifier of (8, 8, 1) in 2 classes, expected one of (8, 8, 1) in 3; name another with --classifier";
+    assert!(error.ends_with(expected), "{error}");
+}
+
+#[test]
+fn nearest_images_of_batches_are_those_of_each() {
+    let bars = Bars(80);
+    let [one, other] = [vec![3, 70], vec![20, 6, 41]].map(|some| batch(&bars, some, CPU).unwrap());
+    let other = (other + 0.01).unwrap();
+    let [of_one, of_other] = nearest_images([&one, &other], &bars).unwrap();
+    assert_eq!(of_one.iter().map(|one| one.index).collect::<Vec<_>>(), [3, 70]);
+    assert_eq!(of_other.iter().map(|one| one.index).collect::<Vec<_>>(), [20, 6, 41]);
+    for distance in distances(&of_other) {
+        assert_close("64 pixels a hundredth away", distance, 0.08, 1e-3);
+    }
+    assert_eq!((copies(&of_one), copies(&of_other)), (2, 3), "all are nearer than 1");
+    let far = |distance| Neighbour { index: 0, distance };
+    assert_eq!(by_distance(&[far(3.0), far(1.0), far(2.0), far(1.0)]), [1, 3, 2, 0]);
+    assert_eq!(copies(&[far(1.0), far(0.99)]), 1);
+    let [chosen, nearest] = beside_nearest(&other, &of_other, &[2, 0], &bars).unwrap();
+    let expected = batch(&bars, [41, 20], CPU).unwrap();
+    let gap = |a: &Tensor, b: &Tensor| {
+        (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
+    };
+    assert!(gap(&nearest, &expected) == 0.0 && gap(&chosen, &(expected + 0.01).unwrap()) < 1e-6);
+}
+
+#[test]
+fn simple_codes_are_the_codes_by_name() {
+    let (learned, other) = (Bars(200), Bars(100));
+    let codes = simple_codes(&learned, &other).unwrap();
+    assert_eq!(codes[0].1.mean, 8.0);
+    for (i, per_place) in [(1, false), (2, true)] {
+        assert_eq!(codes[i].1, HistogramCode::of(&learned, per_place).unwrap().bits_per_dim(&other).unwrap());
+    }
+    assert_eq!(codes[3].1.mean, gzip_bits_per_dim(&other).unwrap());
+    assert!(codes[2].0.contains("place") && codes[3].0.contains("gzip"));
+}
+
+#[test]
+fn the_rows_of_a_bound_are_its_parts_in_bits() {
+    let schedule = Schedule::linear(12, 1e-3, 0.5).unwrap();
+    let (images, data) = world(&schedule, (2, 3));
+    let rules = [Rule { variance: FixedVariance::Posterior, clip: Some(1.0) }];
+    let plan = Plan { strata: 11, group: 4 };
+    let x_0 = bytes(&data, 8, 21);
+    let terms = &measure(&images, &schedule, &x_0, &rules, plan, CPU, &mut rng(22), || ()).unwrap()[0];
+    assert_eq!(terms.rule.to_string(), "σ² = β̃, x̂_0 clipped");
+    let by_step = terms.by_step(); // L_0 … L_T, in nats
+    let bits = |nats: f64| bits_per_dim(nats, 6);
+    let [prior, denoising, reconstruction] = terms.parts();
+    assert_close("L_T", prior, bits(by_step[12]), 1e-9);
+    assert_close("Σ L", denoising, bits(by_step[1..12].iter().sum()), 1e-9);
+    assert_close("L_0", reconstruction, bits(by_step[0]), 1e-9);
+    let row = terms.row();
+    assert_close("bound", row[3], prior + denoising + reconstruction, 1e-9);
+    let smallest = terms.denoising.iter().chain(&terms.reconstruction).all(|&term| term >= terms.smallest());
+    assert!(smallest, "the smallest term is {}", terms.smallest());
+    let points = terms.bits_by_step();
+    assert_eq!((points.len(), points[11].0), (12, 12.0), "a point for each step");
+    assert_close("the step from 5", points[4].1, bits(by_step[4]), 1e-12);
+    // after 10 of 12 steps the receiver has x_3 … x_12, and x̂_0 is from x_3
+    let [t, sent, levels] = terms.after(10);
+    assert_close("t", t, 3.0, 0.0);
+    assert_close("sent", sent, bits(by_step[3..].iter().sum()), 1e-9);
+    assert_close("levels", levels, rmse_in_levels(terms.distortion_by_step()[2]), 1e-9);
 }

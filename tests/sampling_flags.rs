@@ -1,7 +1,19 @@
-//! The flags of a sampler, and the two programs that take them: refused before any work, or used.
+//! The flags of a sampler, and the two programs that take them: refused before any work, or used; what both do with a network.
 
-use ddpm::{reverse::FixedVariance, sampler::Spacing, schedule::Schedule};
-use ddpm_unet::sample::{Sampler, SamplingArguments, SamplingPlan};
+use candle_core::Tensor;
+use ddpm::{
+    reverse::FixedVariance,
+    sampler::{Spacing, encode, time_grid},
+    schedule::Schedule,
+};
+use ddpm_page::report::{Chapter, Common};
+use ddpm_unet::{
+    denoiser::ImageDenoiser,
+    images::grid::Sheet,
+    program::{DrawingNetwork, NetworkArguments, Sheets, within},
+    sample::{Known, Sampler, SamplingArguments, SamplingPlan, forward::standard_normal, sample},
+};
+use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::process::Command;
 
 fn plan(flags: &[&str], schedule: &Schedule) -> std::result::Result<SamplingPlan, String> {
@@ -74,4 +86,94 @@ fn the_programs_refuse_bad_flags_and_networks_before_any_work() {
             assert!(!said.contains("panicked") && !out.exists(), "{flags:?}: {said}");
         }
     }
+}
+
+/// The shipped network, drawing in three steps.
+fn network() -> DrawingNetwork {
+    let mut network = NetworkArguments::default().open().unwrap();
+    network.plan.calls = 3;
+    network
+}
+
+fn rng(seed: u64) -> StdRng {
+    StdRng::seed_from_u64(seed)
+}
+
+fn same(a: &Tensor, b: &Tensor) -> bool {
+    let numbers = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    a.dims() == b.dims() && numbers(a) == numbers(b)
+}
+
+#[test]
+fn a_network_from_flags_draws_as_its_parts_do() {
+    let network = network();
+    assert!(network.shipped && network.plan == SamplingPlan { calls: 3, ..SamplingPlan::default() });
+    let (schedule, denoiser) = (network.schedule(), &network.denoiser);
+    let by_hand = |steps: &[_], x: &Tensor, rng: &mut StdRng| {
+        sample(steps, denoiser, x.clone(), rng, |_, _| Ok(())).unwrap()
+    };
+    let noise = standard_normal((2, 28, 28, 1), &mut rng(1), &network.device).unwrap();
+    assert!(same(&network.noise(2, &mut rng(1)).unwrap(), &noise));
+    let (mut one, mut other) = (rng(2), rng(2));
+    let drawn = network.samples(&network.plan, 2, &mut one).unwrap();
+    let x_t = network.noise(2, &mut other).unwrap();
+    let steps = network.plan.steps(schedule).unwrap();
+    assert!(same(&drawn, &by_hand(&steps, &x_t, &mut other)), "samples");
+    let film = network.film(&network.plan, 2, &mut rng(2)).unwrap();
+    assert!(same(film.states(&[]).last().unwrap(), &drawn), "a film ends in the same images");
+
+    let times = time_grid(300, 3, Spacing::Trailing).unwrap();
+    let steps = Sampler::Ddim(0.0).along(schedule, &times, Some(1.0)).unwrap();
+    let drawn = network.draw_from(300, Sampler::Ddim(0.0), &noise, &mut rng(3)).unwrap();
+    assert!(same(&drawn, &by_hand(&steps, &noise, &mut rng(3))), "from t = 300");
+    let bar = schedule.alpha_bar(300);
+    let eps = denoiser.predict(&noise, 300.0).unwrap();
+    let x_0 = ((&noise - (eps * (1.0 - bar).sqrt()).unwrap()).unwrap() / bar.sqrt()).unwrap();
+    let gap = (network.guess(300, &noise).unwrap() - x_0.clamp(-1f32, 1f32).unwrap()).unwrap();
+    assert!(gap.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-4, "x̂_0");
+
+    let times = time_grid(ddpm_unet::sample::encoding_end(schedule), 4, Spacing::Trailing).unwrap();
+    let [latent, back] = network.round_trip(&drawn, 4).unwrap();
+    assert!(same(&latent, &by_hand(&encode(schedule, &times), &drawn, &mut rng(4))), "encoded");
+    let down = Sampler::Ddim(0.0).along(schedule, &times, None).unwrap();
+    assert!(same(&back, &by_hand(&down, &latent, &mut rng(4))), "and decoded");
+
+    let known = Known::halves(&drawn).unwrap();
+    let (inpainted, calls) = network.fill_in(&known, 2, &mut rng(5)).unwrap();
+    assert_eq!((calls, known.largest_change(&inpainted).unwrap()), (6, 0.0), "twice three calls");
+}
+
+#[test]
+fn what_a_program_is_not_made_for_is_refused() {
+    let network = network();
+    network.must_draw((28, 28, 1), "").unwrap();
+    let error = network.must_draw((32, 32, 3), "this chapter judges boats").unwrap_err().to_string();
+    let expected = "found a network that draws (28, 28, 1) (height, width, channels), expected (32, 32, 3): this chapter judges boats";
+    assert!(error.ends_with(expected), "{error}");
+    let test = ddpm_unet::images::mnist(ddpm_unet::images::Split::Test).unwrap();
+    within("--images", 10_000, 2, &test).unwrap();
+    for value in [1, 10_001] {
+        let error = within("--images", value, 2, &test).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("--images is {value}; it must lie in 2…10000")), "{error}");
+    }
+}
+
+#[test]
+fn sheets_lie_in_the_chapter_s_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let common = Common { out: Some(folder.path().into()), ..Common::default() };
+    let mut chapter = Chapter::start("ch15_sample_images", &common).unwrap();
+    let device = candle_core::Device::Cpu;
+    let [one, other] = [1, 2].map(|seed| standard_normal((3, 4, 5, 1), &mut rng(seed), &device).unwrap());
+    chapter.sheet("all.png", 3, &[&one, &other]).unwrap();
+    chapter.sheet_of_rows("rows.png", 2, &[one.clone(), other.clone()]).unwrap();
+    chapter.film("film.gif", 3, &[one.clone(), other.clone()], 50).unwrap();
+    let file = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let png = |columns, images: &[Tensor]| {
+        Sheet::new(columns).draw(&Tensor::cat(images, 0).unwrap()).unwrap().png().unwrap()
+    };
+    assert!(file("all.png") == png(3, &[one.clone(), other.clone()]));
+    let first = |x: &Tensor| x.narrow(0, 0, 2).unwrap();
+    assert!(file("rows.png") == png(2, &[first(&one), first(&other)]));
+    assert!(file("film.gif") == Sheet::new(3).gif(&[one, other], 50).unwrap());
 }

@@ -239,3 +239,45 @@ impl<D: ImageDenoiser> ImageDenoiser for Counting<D> {
         self.inner.predict(x_t, t)
     }
 }
+
+/// One call of a denoiser.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The step t.
+    pub t: f64,
+    /// The noisy images, of shape (B, H, W, C).
+    pub x_t: Tensor,
+    /// The predicted noise, of the same shape.
+    pub eps: Tensor,
+}
+
+/// Keeps all calls of a denoiser: what the network makes of x_t all along a chain, at no further cost.
+#[derive(Debug)]
+pub struct Recording<D> {
+    inner: D,
+    calls: std::cell::RefCell<Vec<Call>>,
+}
+
+impl<D: ImageDenoiser> Recording<D> {
+    /// Keeps the calls of `inner` from now on.
+    pub fn new(inner: D) -> Self {
+        Recording { inner, calls: std::cell::RefCell::default() }
+    }
+
+    /// All calls, in their order.
+    pub fn into_calls(self) -> Vec<Call> {
+        self.calls.into_inner()
+    }
+}
+
+impl<D: ImageDenoiser> ImageDenoiser for Recording<D> {
+    fn shape(&self) -> (usize, usize, usize) {
+        self.inner.shape()
+    }
+
+    fn predict(&self, x_t: &Tensor, t: f64) -> Result<Tensor> {
+        let eps = self.inner.predict(x_t, t)?;
+        self.calls.borrow_mut().push(Call { t, x_t: x_t.clone(), eps: eps.clone() });
+        Ok(eps)
+    }
+}

@@ -67,6 +67,7 @@
 //! | [`diffusers`] | folders that diffusers reads and writes |
 //! | [`sample`] | Algorithm 2, DDIM, and what else the chain can do |
 //! | [`evaluate`] | the bound in bits, the Fréchet distance, nearest neighbours |
+//! | `program` | what the programs that draw images share, with the feature `cli` |
 //!
 //! # Conventions
 //!
@@ -87,6 +88,8 @@ pub mod images;
 pub mod lesson;
 pub mod network;
 pub mod operations;
+#[cfg(feature = "cli")]
+pub mod program;
 pub mod sample;
 pub mod train;
 

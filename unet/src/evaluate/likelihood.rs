@@ -1,11 +1,12 @@
 //! The bound on images, with the formulas of Part I: one call of the network for each t serves all rules.
 
-use super::{images, rows};
+use super::{images, progressive::rmse_in_levels, rows};
 use crate::{Result, denoiser::ImageDenoiser};
 use candle_core::Device;
 use ddpm::{
     bound::{
         Bins, bits_per_dim, decoding_error, denoising_term, discretized_reconstruction_term, prior_term,
+        progressive_rates,
     },
     denoiser::Prediction,
     forward::{diffuse, standard_normal},
@@ -15,7 +16,7 @@ use ddpm::{
 };
 use ndarray::{Array1, Array2, Axis, s};
 use ndarray_rand::rand::Rng;
-use std::ops::RangeInclusive;
+use std::{fmt, ops::RangeInclusive};
 
 /// The levels of a pixel: a byte has 256, from −1 to 1.
 pub const PIXELS: Bins = Bins::new(1.0, 256);
@@ -45,6 +46,16 @@ pub struct Rule {
     pub variance: FixedVariance,
     /// Clips x̂_0 to [−c, c].
     pub clip: Option<f64>,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.variance {
+            FixedVariance::Beta => "σ² = β",
+            FixedVariance::Posterior => "σ² = β̃",
+        })?;
+        f.write_str(if self.clip.is_some() { ", x̂_0 clipped" } else { "" })
+    }
 }
 
 // ANCHOR: strata
@@ -204,6 +215,22 @@ pub struct Bits {
 }
 
 impl Terms {
+    /// What [`row`](Self::row) holds.
+    pub const COLUMNS: [&str; 5] = ["L_T", "Σ L_{t−1}", "L_0", "bound", "± "];
+
+    /// The row of a table, in bits per dimension: the parts of the bound, the bound, and its standard error.
+    pub fn row(&self) -> [f64; 5] {
+        let total = self.total_bits();
+        let [prior, denoising, reconstruction] = self.parts();
+        [prior, denoising, reconstruction, total.mean, total.error]
+    }
+
+    /// L_t in bits per dimension as points (t + 1, L_t) for t = 0 … T − 1: what each step from t + 1 costs.
+    pub fn bits_by_step(&self) -> Vec<(f64, f64)> {
+        let steps = (1..).zip(self.by_step()).take(self.distortion_by_step().len());
+        steps.map(|(t, nats)| (f64::from(t), bits_per_dim(nats, self.dimension))).collect()
+    }
+
     /// L_T in bits per dimension.
     pub fn prior_bits(&self) -> Bits {
         self.bits(&self.prior)
@@ -227,6 +254,41 @@ impl Terms {
     /// The bound in bits per dimension.
     pub fn total_bits(&self) -> Bits {
         self.bits(&self.total())
+    }
+
+    /// The smallest L_{t−1} or L_0 of an image, in nats; no divergence and no code length is below 0.
+    pub fn smallest(&self) -> f64 {
+        self.denoising.iter().chain(&self.reconstruction).copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The bound in parts: L_T, Σ L_{t−1} and L_0 in bits per dimension.
+    pub fn parts(&self) -> [f64; 3] {
+        [self.prior_bits(), self.denoising_bits(), self.reconstruction_bits()].map(|part| part.mean)
+    }
+
+    /// The bits per dimension that have been sent once x_t is known, for t = 0 … T: [`progressive_rates`] of
+    /// [`by_step`](Self::by_step).
+    pub fn rates(&self) -> Vec<f64> {
+        let nats = progressive_rates(&self.by_step()).into_iter();
+        nats.map(|nats| bits_per_dim(nats, self.dimension)).collect()
+    }
+
+    /// The error of x̂_0 from x_t in levels of 0 … 255, for t = 1 … T: [`rmse_in_levels`] of
+    /// [`distortion_by_step`](Self::distortion_by_step).
+    pub fn levels(&self) -> Vec<f64> {
+        self.distortion_by_step().into_iter().map(rmse_in_levels).collect()
+    }
+
+    /// Where progressive decoding is after so many reverse steps: t, from which x̂_0 is; the bits per dimension sent; the error of
+    /// x̂_0 in levels.
+    ///
+    /// # Panics
+    /// If there are not so many steps.
+    #[track_caller]
+    pub fn after(&self, reverse_steps: usize) -> [f64; 3] {
+        let steps = self.distortion_by_step().len();
+        let t = (steps - reverse_steps + 1).min(steps);
+        [t as f64, self.rates()[t], self.levels()[t - 1]]
     }
 
     /// L_t for t = 0 … T, the mean over images, in nats; within a stratum all are alike: (T + 1).

@@ -2,12 +2,14 @@
 
 pub mod classifier;
 pub mod code;
+mod evaluator;
 pub mod frechet;
 pub mod likelihood;
 pub mod neighbours;
 mod opinions;
 pub mod progressive;
 
+pub use evaluator::{Evaluator, Floor, Scores};
 pub use opinions::Opinions;
 
 use crate::Result;

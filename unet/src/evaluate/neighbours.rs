@@ -6,7 +6,7 @@ use crate::{
     images::{ImageSource, batch},
     operations::threads::in_order,
 };
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use ndarray::{Array2, Axis};
 
 // ANCHOR: neighbour
@@ -78,6 +78,62 @@ pub fn nearest_image(queries: &Array2<f64>, source: &dyn ImageSource) -> Result<
     let nearer = |a: Neighbour, b: Neighbour| if b.distance < a.distance { b } else { a };
     let best = |i: usize| blocks.iter().map(|block| block[i]).reduce(nearer).expect("a source has images");
     Ok((0..queries.nrows()).map(best).collect())
+}
+
+/// [`nearest_image`] for several batches of images of shape (N, H, W, C) at once: the source is read only once.
+///
+/// # Errors
+/// If an image cannot be read.
+///
+/// # Panics
+/// If the images are of another size.
+#[track_caller]
+pub fn nearest_images<const N: usize>(
+    batches: [&Tensor; N],
+    source: &dyn ImageSource,
+) -> Result<[Vec<Neighbour>; N]> {
+    let mut all = nearest_image(&rows(&Tensor::cat(&batches, 0)?)?, source)?.into_iter();
+    Ok(batches.map(|batch| all.by_ref().take(batch.dims()[0]).collect()))
+}
+
+/// The `chosen` ones of some images, and in a second batch the nearest image of `source` to each. Shapes: (N, H, W, C) and N
+/// neighbours to twice (chosen, H, W, C).
+///
+/// # Errors
+/// If an image cannot be read.
+///
+/// # Panics
+/// If there are not so many neighbours.
+#[track_caller]
+pub fn beside_nearest(
+    images: &Tensor,
+    neighbours: &[Neighbour],
+    chosen: &[usize],
+    source: &dyn ImageSource,
+) -> Result<[Tensor; 2]> {
+    let some = chosen.iter().map(|&i| images.narrow(0, i, 1)).collect::<candle_core::Result<Vec<_>>>()?;
+    let nearest = batch(source, chosen.iter().map(|&i| neighbours[i].index), images.device())?;
+    Ok([Tensor::cat(&some, 0)?, nearest])
+}
+
+/// A distance at which two digits count as one: 1 over 784 pixels in [−1, 1] is 4.6 of 255 levels a pixel.
+pub const COPY: f64 = 1.0;
+
+/// How many neighbours are nearer than [`COPY`].
+pub fn copies(neighbours: &[Neighbour]) -> usize {
+    neighbours.iter().filter(|neighbour| neighbour.distance < COPY).count()
+}
+
+/// The distances of neighbours.
+pub fn distances(neighbours: &[Neighbour]) -> Vec<f64> {
+    neighbours.iter().map(|neighbour| neighbour.distance).collect()
+}
+
+/// The places of neighbours in their list, nearest first; of equally near ones the first.
+pub fn by_distance(neighbours: &[Neighbour]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..neighbours.len()).collect();
+    order.sort_by(|&a, &b| neighbours[a].distance.total_cmp(&neighbours[b].distance));
+    order
 }
 
 // ANCHOR: precision_recall

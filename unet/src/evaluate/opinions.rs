@@ -85,6 +85,13 @@ impl Opinions {
         counts
     }
 
+    /// The share of images that fall into each class.
+    pub fn shares(&self) -> Vec<f64> {
+        let counts = self.histogram();
+        let all = counts.iter().sum::<usize>() as f64;
+        counts.into_iter().map(|count| count as f64 / all).collect()
+    }
+
     /// The share of images whose most probable class is their label.
     pub fn accuracy(&self, labels: &[u8]) -> f64 {
         let hits = self

@@ -1,13 +1,15 @@
 //! Images: sets to train on (MNIST, any IDX set, CIFAR-10, a folder of pictures), and pictures of what was drawn.
 //!
 //! A source hands out one image at a time, scaled to [−1, 1]. A folder of pictures stays on disk: only the files' names are
-//! held, so memory does not grow with the pictures. [`pixels`] converts between bytes and numbers, [`grid`] draws.
+//! held, so memory does not grow with the pictures. [`pixels`] converts between bytes and numbers, [`grid`] draws, [`statistics`]
+//! has single numbers of many pixels.
 
 mod cifar;
 mod folder;
 pub mod grid;
 mod idx;
 pub mod pixels;
+pub mod statistics;
 
 pub use cifar::Cifar10;
 pub use folder::{PictureFolder, Unreadable};
@@ -17,6 +19,7 @@ use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use ddpm::error::Place;
 use md5::{Digest, Md5};
+use ndarray_rand::rand::{Rng, seq::index};
 use pixels::pixel;
 use std::{fs, path::Path};
 
@@ -110,6 +113,15 @@ impl Collection {
         Ok(Self { unreadable, ..Self::new(&name, pictures, None) })
     }
 
+    /// The first images that are kept back, or of those to train on if none are, but no more than there are: (B, H, W, C).
+    ///
+    /// # Errors
+    /// As [`batch`].
+    pub fn first_unseen(&self, count: usize, device: &Device) -> Result<Tensor> {
+        let source = self.test.as_ref().unwrap_or(&self.train).as_ref();
+        batch(source, 0..count.min(source.len()), device)
+    }
+
     fn new<S: ImageSource + 'static>(name: &str, train: S, test: Option<S>) -> Self {
         let (h, w, c) = train.shape();
         Self {
@@ -153,6 +165,15 @@ pub fn batch(
         count += 1;
     }
     Ok(Tensor::from_vec(pixels, (count, h, w, c), device)?)
+}
+
+/// The numbers of so many different images of a set, by chance.
+///
+/// # Panics
+/// If there are not so many.
+#[track_caller]
+pub fn some_of(source: &dyn ImageSource, count: usize, rng: &mut impl Rng) -> Vec<usize> {
+    index::sample(rng, source.len(), count).into_vec()
 }
 
 /// A digest of a set: its size, its shape and sixteen images of it, so that a training run is never continued on other data.

@@ -93,8 +93,8 @@ impl Default for SamplingPlan {
 
 impl fmt::Display for SamplingPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let clipped = if self.clip.is_some() { "x̂_0 clipped" } else { "x̂_0 not clipped" };
-        write!(f, "{}, {} calls, {} times, {clipped}", self.sampler, self.calls, self.spacing)
+        let SamplingPlan { sampler, calls, spacing, .. } = self;
+        write!(f, "{sampler}, {calls} calls, {spacing} times, {}", self.clipping())
     }
 }
 
@@ -104,12 +104,63 @@ impl SamplingPlan {
         SamplingPlan { calls: self.calls.min(schedule.steps()), ..self }
     }
 
+    /// Whether x̂_0 is clipped, in words.
+    pub fn clipping(&self) -> &'static str {
+        if self.clip.is_some() { "x̂_0 clipped" } else { "x̂_0 not clipped" }
+    }
+
+    /// All samplers at its cost, with its own: the plans that differ from it in the sampler alone, each under its sampler's name.
+    pub fn at_this_cost(&self) -> Vec<(String, Self)> {
+        let [beta, posterior] = [FixedVariance::Beta, FixedVariance::Posterior].map(Sampler::Ddpm);
+        let mut samplers = vec![Sampler::Ddim(0.0), Sampler::Ddim(1.0), beta, posterior];
+        if !samplers.contains(&self.sampler) {
+            samplers.push(self.sampler);
+        }
+        samplers.into_iter().map(|sampler| (sampler.to_string(), Self { sampler, ..*self })).collect()
+    }
+
+    /// The plans that differ from it in one thing that is not the sampler, each with its name: other times, the other way with
+    /// clipping, 25, 100 and 250 calls as far as they are not more than T = `steps`.
+    pub fn variations(&self, steps: usize) -> Vec<(String, Self)> {
+        let spacings = Spacing::ALL.into_iter().filter(|&spacing| spacing != self.spacing);
+        let spacings =
+            spacings.map(|spacing| (format!("{}, {spacing}", self.sampler), Self { spacing, ..*self }));
+        let (clip, how) = if self.clip.is_some() { (None, "not clipped") } else { (Some(1.0), "clipped") };
+        let clipping = (format!("{}, {how}", self.sampler), Self { clip, ..*self });
+        let counts = [25, 100, 250].into_iter().filter(|&calls| calls <= steps && calls != self.calls);
+        let counts = counts.map(|calls| (self.sampler.to_string(), Self { calls, ..*self }));
+        spacings.chain([clipping]).chain(counts).collect()
+    }
+
     /// Its steps.
     ///
     /// # Errors
     /// As [`Sampler::steps`].
     pub fn steps(&self, schedule: &Schedule) -> Result<Vec<Step>> {
         self.sampler.steps(schedule, self.calls, self.spacing, self.clip)
+    }
+}
+
+/// Which plans a plan is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Compared {
+    /// No others.
+    None,
+    /// All that cost the same.
+    Cost,
+    /// These, and other times, no clipping, fewer and more calls.
+    All,
+}
+
+impl Compared {
+    /// The plans, each with its name: [`SamplingPlan::at_this_cost`], with `All` also [`SamplingPlan::variations`].
+    pub fn plans(self, plan: &SamplingPlan, schedule: &Schedule) -> Vec<(String, SamplingPlan)> {
+        match self {
+            Compared::None => Vec::new(),
+            Compared::Cost => plan.at_this_cost(),
+            Compared::All => [plan.at_this_cost(), plan.variations(schedule.steps())].concat(),
+        }
     }
 }
 

@@ -15,6 +15,14 @@ pub struct Ink {
 }
 
 impl Ink {
+    /// What [`row`](Self::row) holds.
+    pub const COLUMNS: [&str; 3] = ["mean of pixels", "grey, in %", "outside ±1.05, in %"];
+
+    /// The row of a table: the shares in percent.
+    pub fn row(&self) -> [f64; 3] {
+        [self.mean, 100.0 * self.grey, 100.0 * self.outside]
+    }
+
     /// The ink of images of any shape.
     ///
     /// # Errors
@@ -64,6 +72,15 @@ pub fn mean_squared_errors(images: &Tensor, truth: &Tensor) -> Result<Vec<f64>> 
     Ok(errors.into_iter().map(f64::from).collect())
 }
 
+/// The mean squared error of a batch: the mean of [`mean_squared_errors`].
+///
+/// # Errors
+/// If the shapes differ.
+pub fn mean_squared_error(images: &Tensor, truth: &Tensor) -> Result<f64> {
+    let errors = mean_squared_errors(images, truth)?;
+    Ok(ddpm::metrics::mean(ndarray::aview1(&errors)))
+}
+
 // ANCHOR: psnr
 /// The peak signal-to-noise ratio of a mean squared error, in decibels; pixels span [−1, 1].
 ///
@@ -74,3 +91,15 @@ pub fn psnr(mean_squared_error: f64) -> f64 {
     10.0 * (4.0 / mean_squared_error).log10()
 }
 // ANCHOR_END: psnr
+
+/// The [`psnr`] of batches of images, each of which should be `truth`.
+///
+/// # Errors
+/// If the shapes differ.
+pub fn psnrs<const N: usize>(batches: [&Tensor; N], truth: &Tensor) -> Result<[f64; N]> {
+    let mut decibels = [0.0; N];
+    for (decibels, images) in decibels.iter_mut().zip(batches) {
+        *decibels = psnr(mean_squared_error(images, truth)?);
+    }
+    Ok(decibels)
+}

@@ -4,6 +4,7 @@ use super::{apply, fresh_noise};
 use crate::{
     Result,
     denoiser::ImageDenoiser,
+    images::statistics::largest_difference,
     sample::forward::{diffuse, diffuse_between, standard_normal},
 };
 use candle_core::Tensor;
@@ -20,6 +21,39 @@ pub struct Known {
     pub mask: Tensor,
 }
 // ANCHOR_END: Known
+
+impl Known {
+    /// Images of which a half is known: the upper half of the first, the left half of the second, and so on by turns.
+    ///
+    /// # Errors
+    /// If the device runs out of memory.
+    pub fn halves(x_0: &Tensor) -> Result<Self> {
+        let (count, height, width, channels) = x_0.dims4()?;
+        let rows = (0..count).flat_map(|image| (0..height).map(move |y| (image, y)));
+        let pixels = rows.flat_map(|(image, y)| (0..width).map(move |x| (image, y, x)));
+        let known = pixels.map(|(image, y, x)| if image % 2 == 0 { y < height / 2 } else { x < width / 2 });
+        let mask: Vec<f32> = known.map(|known| if known { 1.0 } else { 0.0 }).collect();
+        let mask = Tensor::from_vec(mask, (count, height, width, 1), x_0.device())?;
+        let mask = mask.broadcast_as((count, height, width, channels))?.contiguous()?;
+        Ok(Known { x_0: x_0.clone(), mask })
+    }
+
+    /// The images with 0 where they are not known.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn seen(&self) -> Result<Tensor> {
+        Ok((&self.x_0 * &self.mask)?)
+    }
+
+    /// The largest change of a known pixel in `images`, of shape (B, H, W, C).
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn largest_change(&self, images: &Tensor) -> Result<f64> {
+        largest_difference(&(images * &self.mask)?, &self.seen()?)
+    }
+}
 
 // ANCHOR: replace_known
 /// Puts the known pixels, noised as far as t, in their places.
@@ -38,7 +72,7 @@ pub struct Known {
 ///
 /// # Example
 /// ```
-/// use candle_core::{Device, Tensor};
+/// use candle_core::Tensor;
 /// use ddpm::schedule::Schedule;
 /// use ddpm_unet::sample::{Known, replace_known};
 ///

@@ -6,9 +6,13 @@ use crate::{
     images::{self, ImageSource},
     operations::threads::in_order,
 };
-use candle_core::{Tensor, Var};
-use ddpm::network::optimizer::{AdamW, AdamWConfig, cosine_learning_rate};
-use ndarray_rand::rand::{Rng, seq::SliceRandom};
+use candle_core::{Device, Tensor, Var};
+use ddpm::{
+    error::Place,
+    network::optimizer::{AdamW, AdamWConfig, cosine_learning_rate},
+};
+use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use std::path::Path;
 
 /// How a classifier is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -95,6 +99,49 @@ pub fn train(
         }
     }
     Ok(())
+}
+
+/// The seed of [`load_or_train`]: always the same, since distances on the features of another do not compare.
+const SEED: u64 = 0;
+
+/// Reads the classifier at `path`; where there is none, trains one on labelled images and saves it there. `watch` sees every
+/// step of a training.
+///
+/// # Errors
+/// As [`Classifier::load`], [`train`] and [`Classifier::save`]; [`ddpm::Error::Content`] if the file has a classifier of other
+/// images, or of other classes.
+///
+/// # Panics
+/// As [`train`].
+#[track_caller]
+pub fn load_or_train(
+    path: &Path,
+    images: &dyn ImageSource,
+    labels: &[u8],
+    config: TrainingConfig,
+    device: &Device,
+    watch: impl FnMut(TrainingReport),
+) -> Result<Classifier> {
+    let classes = labels.iter().max().map_or(0, |&label| usize::from(label) + 1);
+    if !path.exists() {
+        let mut rng = StdRng::seed_from_u64(SEED);
+        let classifier = Classifier::fresh(images.shape(), classes, &mut rng, device)?;
+        train(&classifier, images, labels, config, &mut rng, watch)?;
+        classifier.save(path)?;
+        return Ok(classifier);
+    }
+    let classifier = Classifier::load(path, device)?;
+    let found = (classifier.shape, classifier.classes);
+    if found != (images.shape(), classes) {
+        Err(ddpm::Error::Content {
+            path: path.into(),
+            place: Place::Whole,
+            found: format!("a classifier of {:?} in {} classes", found.0, found.1),
+            expected: format!("one of {:?} in {classes}", images.shape()),
+            remedy: "name another with --classifier".into(),
+        })?;
+    }
+    Ok(classifier)
 }
 
 /// The mean cross-entropy of a batch, and its gradient for all parameters in their order.
