@@ -10,7 +10,7 @@ mod predictions;
 pub mod progressive;
 
 pub use evaluator::{Evaluator, Floor, Scores};
-pub use predictions::Predictions;
+pub use opinions::Opinions;
 
 use crate::Result;
 use candle_core::{DType, Device, Tensor};
