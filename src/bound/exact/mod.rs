@@ -4,11 +4,15 @@
 //! then a table of probabilities, and its entropy the fewest nats that any code can need: [`DiscreteData`]. The bound lies above
 //! it by a gap that has a formula of its own, summed here by quadrature: [`Ledger`].
 
+mod decoding;
 mod discrete;
+mod evaluator;
 mod ledger;
 mod measured;
 mod nodes;
 
+pub use decoding::Decoding;
 pub use discrete::{DiscreteData, discrete_entropy};
+pub use evaluator::{Evaluation, Evaluator};
 pub use ledger::{Ledger, last_step, prior_step, reverse_step};
 pub use measured::{MeasuredBound, blocks};
