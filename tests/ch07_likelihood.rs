@@ -298,10 +298,10 @@ fn the_tails_lie_in_the_outer_bins() {
     assert_close("P of the last column", table.probabilities().row(60).sum(), 0.691_462_461, 1e-9);
     // of y, ±2.95 are 29.5 deviations off
     assert_close("P of the edge of the box", table.tails(), 0.691_462_461, 1e-9);
-    let corners = array![[9.0, 9.0], [-9.0, 0.0], [0.0, 0.0], [0.0, 0.0]];
+    let corners = array![[9.0, 9.0], [-9.0, 0.0], [0.0, -9.0], [0.0, 0.0], [0.0, 0.0]];
     let points = DiscreteData::of(&Density::Empirical(Empirical::new(corners)), Bins::new(3.0, 13)).unwrap();
-    assert_eq!(points.tails(), 0.5, "a corner counts once");
-    assert_eq!([0.0, 0.3].map(|least| points.occupied(least)), [3.0 / 169.0, 1.0 / 169.0]);
+    assert_close("a corner counts once, an edge of either axis, too", points.tails(), 0.6, 1e-15);
+    assert_eq!([0.0, 0.3].map(|least| points.occupied(least)), [4.0 / 169.0, 1.0 / 169.0]);
 }
 
 #[test]
