@@ -13,8 +13,8 @@ use ddpm::{
     train::{NetworkDenoiser, StepReport, TrainConfig, Trained, Trainer},
 };
 use ddpm_page::{
-    Experiment,
     data::DataArgs,
+    experiment::Experiment,
     plot::{Panel, at_each},
     report::{Chapter, Checks, Common, Progress, Sweep, catalogue},
 };

@@ -16,9 +16,8 @@ use ddpm::{
     train::{NetworkDenoiser, TrainConfig, Trained},
 };
 use ddpm_page::{
-    Experiment,
     data::DataArgs,
-    experiment::load_network,
+    experiment::{Experiment, load_network},
     plot::{Figure, Panel, Series, at_each, film_frame, film_strip, pairs},
     report::{Chapter, Checks, Common, Sweep, Table, catalogue},
 };
@@ -154,7 +153,7 @@ fn quality<'a>(chapter: &mut Chapter, setting: &Setting<'a>) -> Evaluator<'a> {
     let differences = rows.map(|(name, scores, _)| {
         let less = scores - floor;
         let shown = [less.distance, less.coverage, less.precision];
-        (name, shown.into_iter().flat_map(|score| [score.mean, score.standard_error]))
+        (name, shown.into_iter().flat_map(|score| score.pair()))
     });
     let header = ["over floor", "±", "coverage", "±", "precision", "±"];
     let table = Table::new("The same, less the data’s own", "", header).rows(differences).digits(2);

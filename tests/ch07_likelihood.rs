@@ -7,7 +7,7 @@ use ddpm::{
     bound::{
         Bins, Model, bin_log_probability, bits_with_error, decoding_error, discretized_bound,
         exact::{
-            BoundDecomposition, MeasuredBound, QuantizedDistribution, blocks, discrete_entropy, last_step,
+            Decoding, DiscreteData, Evaluator, Ledger, MeasuredBound, blocks, discrete_entropy, last_step,
             prior_step, reverse_step,
         },
         progressive_rates, quantize,
@@ -17,11 +17,15 @@ use ddpm::{
     denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction},
     forward::{diffuse, standard_normal},
     gaussian::{kl_divergence, log_density},
-    metrics::{largest_difference, mean, standard_error},
+    metrics::{Judge, largest_difference, mean, standard_error},
+    objective::Objective,
     reverse::{FixedVariance, ReverseProcess},
+    sampler::{ancestral, sample},
     schedule::Schedule,
+    train::{NetworkDenoiser, TrainConfig, Trainer},
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis, array};
+use ndarray_rand::rand::rngs::StdRng;
 use std::f64::consts::{LN_2, TAU};
 
 const CHOICES: [FixedVariance; 2] = [FixedVariance::Beta, FixedVariance::Posterior];
@@ -295,11 +299,10 @@ fn the_tails_lie_in_the_outer_bins() {
     assert_close("P of the last column", table.probabilities().row(60).sum(), 0.691_462_461, 1e-9);
     // of y, ±2.95 are 29.5 deviations off
     assert_close("P of the edge of the box", table.tails(), 0.691_462_461, 1e-9);
-    let corners = array![[9.0, 9.0], [-9.0, 0.0], [0.0, 0.0], [0.0, 0.0]];
-    let points =
-        QuantizedDistribution::of(&Density::Empirical(Empirical::new(corners)), Bins::new(3.0, 13)).unwrap();
-    assert_eq!(points.tails(), 0.5, "a corner counts once");
-    assert_eq!([0.0, 0.3].map(|least| points.occupied(least)), [3.0 / 169.0, 1.0 / 169.0]);
+    let corners = array![[9.0, 9.0], [-9.0, 0.0], [0.0, -9.0], [0.0, 0.0], [0.0, 0.0]];
+    let points = DiscreteData::of(&Density::Empirical(Empirical::new(corners)), Bins::new(3.0, 13)).unwrap();
+    assert_close("a corner counts once, an edge of either axis, too", points.tails(), 0.6, 1e-15);
+    assert_eq!([0.0, 0.3].map(|least| points.occupied(least)), [4.0 / 169.0, 1.0 / 169.0]);
 }
 
 #[test]
@@ -435,15 +438,102 @@ fn a_measured_bound_holds_what_sampling_and_quadrature_say_in_bits() {
     assert_close("terms of a block", term, by_hand(&|t| terms[t]), 1e-12);
     assert_close("information of a block", information, by_hand(&|t| terms[t] - gap[t]), 1e-12);
     assert_close("gap of a block", waste, by_hand(&|t| gap[t]), 1e-12);
+    let measured = bound.measured(3..=7);
+    assert_eq!(bound.block(3..=7), [measured.mean, measured.standard_error, term, information, waste]);
+    let parts = [gap[12], (1..12).map(|t| gap[t]).sum(), gap[0], gap.sum()].map(bits);
+    for (part, expected) in bound.gaps().into_iter().zip(parts) {
+        assert_close("a part of the gap", part, expected, 1e-12);
+    }
+    assert_close("mean of L_4", bound.means()[4], bound.measured(4..=4).mean, 1e-14);
 
     let large: Vec<_> = bound.terms_above(0.05).collect();
     let expected: Vec<usize> = (0..12).filter(|&t| bits(terms[t]) > 0.05).collect();
     assert_eq!(large.iter().map(|term| term.0).collect::<Vec<_>>(), expected);
-    assert!(0 < expected.len() && expected.len() < 12, "some terms, not all: {expected:?}");
+    assert!(!expected.is_empty() && expected.len() < 12, "some terms, not all: {expected:?}");
     for (t, predicted, measured) in large {
         assert_close(&format!("L_{t}"), predicted, bits(terms[t]), 1e-12);
         assert_eq!(measured, bound.measured(t..=t));
     }
+}
+
+#[test]
+fn decoding_adds_up_the_terms_and_measures_each_guess() {
+    let (schedule, table) = (chain(8), table(DatasetName::Mixture, 32));
+    let model = Model::new(&schedule, Doubtful(None), FixedVariance::Beta).clipped(3.0);
+    let x_0 = table.sample(50, &mut rng(10));
+    let (mut watched, even) = (0, |t: usize| t.is_multiple_of(2));
+    let decoding = Decoding::of(&model, &table, &x_0, 0.3, even, &mut rng(11), || watched += 1);
+    assert_eq!(watched, 17, "8 errors and 9 terms");
+    let ledger = Ledger::of(&model, &table, 0.3, || ()).bits_per_dim();
+    let exact = Model::new(&schedule, ExactDenoiser::new(&schedule, &table), FixedVariance::Beta);
+    let mut generator = rng(11);
+    for t in 0..=8 {
+        let sum = |of: &Array1<f64>| (t..=8).map(|s| of[s]).sum::<f64>();
+        assert_close(&format!("rate at t = {t}"), decoding.rates[t], sum(&ledger.terms), 1e-12);
+        assert_close("information", decoding.information[t], sum(&(&ledger.terms - &ledger.gap)), 1e-12);
+        if t == 0 {
+            assert_eq!((decoding.errors[0], decoding.least[0]), (0.0, None));
+            continue;
+        }
+        let x_t = diffuse(&x_0, schedule.alpha_bar(t), &standard_normal(50, 2, &mut generator));
+        let error = |process: &ReverseProcess, prediction: &Prediction| {
+            mean(decoding_error(process, prediction, &x_0, &x_t, t).view()).sqrt()
+        };
+        let of_model = error(&model.process(), &model.predict(&x_t, t));
+        assert_close(&format!("error at t = {t}"), decoding.errors[t], of_model, 1e-14);
+        let of_exact = even(t).then(|| error(&exact.process(), &exact.predict(&x_t, t)));
+        assert_eq!(decoding.least[t], of_exact, "of the exact denoiser, t = {t}");
+    }
+    let halves = decoding.clone().in_units_of(2.0);
+    assert_eq!(
+        (halves.errors[5], halves.least[4]),
+        (decoding.errors[5] / 2.0, decoding.least[4].map(|x| x / 2.0))
+    );
+    assert_eq!((halves.rates, halves.least[5]), (decoding.rates, None));
+}
+
+#[test]
+fn an_evaluator_measures_every_network_alike() {
+    let (data, schedule) = (dataset(DatasetName::Mixture), chain(8));
+    let levels = &table(DatasetName::Mixture, 32);
+    let judge = Judge::new(&data, 60, 4, &mut rng(12));
+    let training = TrainConfig { steps: 30, batch: 32, ..TrainConfig::default() };
+    let evaluator = Evaluator {
+        schedule: &schedule,
+        levels,
+        judge: judge.clone(),
+        training: training.clone(),
+        clip: 2.5,
+        count: 40,
+        draws: 3,
+        widest: 0.3,
+        seed: 70,
+    };
+    let mut steps = 0;
+    let trained = evaluator.train(Objective::Hybrid, || steps += 1).unwrap();
+    assert_eq!(steps, 30);
+    let (config, mut generator) = (TrainConfig { objective: Objective::Hybrid, ..training }, rng(70));
+    let trainer = Trainer::<f32>::new(&schedule, config, &mut generator).unwrap();
+    let draw = |n, rng: &mut StdRng| quantize(levels.bins(), &data.sample(n, rng));
+    let expected = trainer.run(&mut generator, draw, |_| ()).unwrap();
+    assert_eq!(trained.average.parameters(), expected.average.parameters());
+
+    let mut calls = 0;
+    let evaluation = evaluator.evaluate(trained.clone(), FixedVariance::Beta, || calls += 1);
+    assert_eq!(calls, evaluator.calls());
+    let denoiser = NetworkDenoiser::of(&schedule, &trained);
+    let model = Model::new(&schedule, denoiser, FixedVariance::Beta);
+    let bound = MeasuredBound::of(&model, levels, 40, 0.3, &mut rng(71), || ());
+    assert_eq!(evaluation.bound, bound);
+    let steps = ancestral(&schedule, FixedVariance::Beta, Some(2.5));
+    let distance = judge
+        .mean(3, &mut rng(72), |rng| sample(&steps, &denoiser, standard_normal(60, 2, rng), rng, |_, _| ()));
+    assert_eq!(evaluation.distance, distance);
+    assert_eq!(evaluator.distance(&steps, &evaluation.denoiser(&schedule), || ()), distance);
+
+    let exact = Model::new(&schedule, ExactDenoiser::new(&schedule, levels), FixedVariance::Beta);
+    let expected = Ledger::of(&exact, levels, f64::INFINITY, || ()).bits_per_dim();
+    assert_eq!(evaluator.exact(|| ()), expected);
 }
 
 #[test]

@@ -333,6 +333,9 @@ fn estimates_differ_and_stratify_by_the_squares_of_their_errors() {
     assert_eq!(difference.draws, 2, "known as well as the one of fewer draws");
     assert_eq!(StandardError::from(a), StandardError::from(a.standard_error).drawn(3));
 
+    assert_eq!(a.pair(), [a.mean, a.standard_error]);
+    assert_close("scatter of one draw", a.scatter(), 2.0, 1e-15);
+
     // strata of means 2, 100 and −60: how they differ is no chance
     let strata = array![[1.0, 3.0], [104.0, 96.0], [-60.0, -60.0]];
     let all = Estimate::stratified(&strata);

@@ -62,6 +62,12 @@ impl<'a, D: Denoiser> Model<'a, D> {
         Model { schedule, denoiser, variance, clip: None }
     }
 
+    /// The same model, with x̂_0 clipped to [−`limit`, `limit`].
+    #[must_use]
+    pub fn clipped(self, limit: f64) -> Self {
+        Model { clip: Some(limit), ..self }
+    }
+
     /// The model without its denoiser: what turns a prediction into p_θ(x_{t−1} | x_t).
     pub fn process(&self) -> ReverseProcess<'a> {
         ReverseProcess { schedule: self.schedule, variance: self.variance, clip: self.clip }

@@ -43,6 +43,16 @@ impl Estimate {
         }
     }
 
+    /// The mean and its standard error: two cells of a table.
+    pub fn pair(self) -> [f64; 2] {
+        [self.mean, self.standard_error]
+    }
+
+    /// The deviation of a single draw, √N standard errors.
+    pub fn scatter(self) -> f64 {
+        self.standard_error * (self.draws as f64).sqrt()
+    }
+
     /// Both numbers, each less or more by one factor: a change of unit.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
@@ -152,7 +162,12 @@ impl<'a> Evaluator<'a> {
         Evaluator { data, count, floor }
     }
 
-    /// The number of points in the samples that it evaluates.
+    /// The data that samples are compared with.
+    pub fn data(&self) -> &'a Dataset {
+        self.data
+    }
+
+    /// The number of points in the samples that it judges.
     pub fn count(&self) -> usize {
         self.count
     }

@@ -4,9 +4,9 @@ use super::{BoundDecomposition, QuantizedDistribution};
 use crate::{
     bound::{Model, bits_per_dim, discretized_bound},
     denoiser::Denoiser,
-    metrics::Estimate,
+    metrics::{Estimate, mean},
 };
-use ndarray::{Array2, Axis, Slice};
+use ndarray::{Array1, Array2, Axis, Slice};
 use ndarray_rand::rand::Rng;
 use std::ops::RangeInclusive;
 
@@ -64,6 +64,17 @@ impl MeasuredBound {
         Estimate::of(self.terms.slice_axis(Axis(1), Slice::from(steps)).sum_axis(Axis(1)))
     }
 
+    /// A block of terms as a row of numbers: measured, its standard error, by quadrature, the information in it, the gap.
+    ///
+    /// # Panics
+    /// As [`measured`](Self::measured).
+    #[track_caller]
+    pub fn block(&self, steps: RangeInclusive<usize>) -> [f64; 5] {
+        let measured = self.measured(steps.clone());
+        let [term, information, gap] = self.ledger.sums(steps);
+        [measured.mean, measured.standard_error, term, information, gap]
+    }
+
     /// The whole bound, measured.
     pub fn sum(&self) -> Estimate {
         self.measured(0..=self.terms.ncols() - 1)
@@ -72,6 +83,18 @@ impl MeasuredBound {
     /// The whole bound as it should be: the entropy and the gap.
     pub fn predicted(&self) -> f64 {
         self.entropy + self.decomposition.gap.sum()
+    }
+
+    /// The gap in three parts, and their sum: at t = T, where it is the prior's mismatch, from t = T down to 2, and at t = 1.
+    pub fn gaps(&self) -> [f64; 4] {
+        let gap = &self.ledger.gap;
+        let (prior, last, sum) = (gap[gap.len() - 1], gap[0], gap.sum());
+        [prior, sum - prior - last, last, sum]
+    }
+
+    /// The mean over the points of each measured term, L_0 … L_T.
+    pub fn means(&self) -> Array1<f64> {
+        self.terms.columns().into_iter().map(mean).collect()
     }
 
     /// The terms L_0 … L_{T−1} that are larger than `least`: t, the term by quadrature, and as it was measured.
