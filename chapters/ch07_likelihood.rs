@@ -3,11 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use ddpm::{
-    bound::exact::{self, Decoding, DiscreteData, Evaluation, Evaluator, MeasuredBound},
+    bound::exact::{self, Comparison, Decoding, Evaluation, MeasuredBound, QuantizedDistribution},
     bound::{Bins, Model, bits_per_dim},
     data::DatasetName::{self, Checkerboard, Digit, Mixture},
     denoiser::{Denoiser, ExactDenoiser, WithoutStep},
-    metrics::{Estimate, Judge, largest, largest_rise},
+    metrics::{Estimate, Evaluator, largest, largest_rise},
     objective::Objective,
     reverse::FixedVariance::{Beta, Posterior},
     sampler::{Step, ancestral},
@@ -49,28 +49,29 @@ fn main() -> Result<()> {
     let training = TrainConfig { steps: training_steps, ..TrainConfig::default() };
     let steps = common.pick(diffusion_steps, 50.min(diffusion_steps));
     let experiment = Experiment::new(&common, &data, steps, training)?;
-    let levels = &DiscreteData::of(experiment.data.density(), BINS).with_context(|| {
+    let levels = &QuantizedDistribution::of(experiment.data.density(), BINS).with_context(|| {
         let name = experiment.data.name();
         format!("{name}: its entropy has no closed form; use digit, checkerboard, mixture or gaussians8")
     })?;
     let mut chapter = Chapter::start("ch07_likelihood", &common)?;
     let known = |name: DatasetName| -> Result<_> {
-        DiscreteData::of(data.named(name)?.density(), BINS)
+        QuantizedDistribution::of(data.named(name)?.density(), BINS)
             .context("a built-in data set with a known density")
     };
     let [digit, checkerboard, mixture] = [known(Digit)?, known(Checkerboard)?, known(Mixture)?];
     let sets = [("digit", &digit), ("checkerboard", &checkerboard), ("mixture", &mixture)];
     let (points, draws, count) = common.pick((2000, 5, count), (200, 2, 300.min(count)));
     let Experiment { data, schedule, training, edge: clip, .. } = experiment;
-    let judge = Judge::new(&data, points, 20, &mut StdRng::seed_from_u64(common.seed + 3));
-    let (schedule, widest, seed) = (&schedule, 0.3, common.seed); // a network’s finest wave is 2π/25 = 0.25 long
-    let evaluator = Evaluator { schedule, levels, judge, training, clip, count, draws, widest, seed };
+    let quality = Evaluator::new(&data, points, 20, &mut StdRng::seed_from_u64(common.seed + 3));
+    let (schedule, max_spacing, seed) = (&schedule, 0.3, common.seed); // a network’s finest wave is 2π/25 = 0.25 long
+    let comparison =
+        Comparison { schedule, levels, quality, training, clip, count, draws, max_spacing, seed };
 
-    entropies(&mut chapter, &evaluator, &sets)?;
-    exact_denoiser(&mut chapter, &evaluator, &sets);
-    let train = |objective| evaluator.train(objective, Progress::ticks("training", evaluator.training.steps));
-    let tick = || Progress::ticks("judging", evaluator.calls());
-    let evaluate = |trained, variance| evaluator.evaluate(trained, variance, tick());
+    entropies(&mut chapter, &comparison, &sets)?;
+    exact_denoiser(&mut chapter, &comparison, &sets);
+    let bar = Progress::ticks;
+    let train = |objective| comparison.train(objective, bar("training", comparison.training.steps));
+    let evaluate = |net, variance| comparison.evaluate(net, variance, bar("judging", comparison.calls()));
     let simple = train(Objective::Simple)?;
     let networks = [
         ("L_simple, σ² = β", evaluate(simple.clone(), Beta)),
@@ -79,23 +80,23 @@ fn main() -> Result<()> {
         ("L_simple + λL, Σ learned", evaluate(train(Objective::Hybrid)?, Beta)),
         ("L, mean and Σ learned", evaluate(train(Objective::MeanLogVariance)?, Beta)),
     ];
-    term_by_term(&mut chapter, &evaluator, &networks[0])?;
-    likelihood_and_quality(&mut chapter, &evaluator, &networks)?;
-    last_term(&mut chapter, &evaluator, [&networks[0].1, &networks[3].1]);
-    progressive(&mut chapter, &evaluator, &networks[0].1)?;
+    term_by_term(&mut chapter, &comparison, &networks[0])?;
+    bits_and_quality(&mut chapter, &comparison, &networks)?;
+    last_term(&mut chapter, &comparison, [&networks[0].1, &networks[3].1]);
+    progressive(&mut chapter, &comparison, &networks[0].1)?;
     Ok(chapter.finish()?)
 }
 
-type Sets<'a> = [(&'static str, &'a DiscreteData); 3];
+type Sets<'a> = [(&'static str, &'a QuantizedDistribution); 3];
 type Network = (&'static str, Evaluation);
 
-fn entropies(chapter: &mut Chapter, evaluator: &Evaluator, sets: &Sets) -> Result<()> {
+fn entropies(chapter: &mut Chapter, comparison: &Comparison, sets: &Sets) -> Result<()> {
     chapter.section("Whole-numbered points, and the fewest bits they need");
     let names = ["entropy on levels", "density’s, less log₂ of the width", "share of occupied bins", "tails"];
     let (bits, mut measured) = (|nats| bits_per_dim(nats, 2), Vec::new());
     let entropies = Sweep::over("data", *sets, names, |(name, levels)| -> Result<_> {
         let density = levels.density().entropy().context("a known entropy")? - 2.0 * BINS.width().ln();
-        let nats = levels.negative_log_probability(&levels.sample(20_000, &mut evaluator.rng(0)));
+        let nats = levels.negative_log_probability(&levels.sample(20_000, &mut comparison.rng(0)));
         let (entropy, nll) = (bits(levels.entropy()), Estimate::of(nats.mapv(bits)));
         measured.push((name, entropy, nll.mean, nll.into()));
         Ok([entropy, bits(density), levels.occupied(1e-9), levels.tails()])
@@ -109,32 +110,32 @@ fn entropies(chapter: &mut Chapter, evaluator: &Evaluator, sets: &Sets) -> Resul
     Ok(())
 }
 
-fn exact_denoiser(chapter: &mut Chapter, evaluator: &Evaluator, sets: &Sets) {
+fn exact_denoiser(chapter: &mut Chapter, comparison: &Comparison, sets: &Sets) {
     chapter.section("An exact denoiser: the bound is the entropy plus the gap");
-    let (count, schedule) = ((evaluator.count / 3).max(2), evaluator.schedule);
-    let [(_, digit), (_, checkerboard), (_, mixture)] = sets;
+    let (count, schedule) = ((comparison.count / 3).max(2), comparison.schedule);
+    let [digit, checkerboard, mixture] = sets.map(|(_, levels)| levels);
     let cases = [
-        ("digit, σ² = β", *digit, Beta),
-        ("digit, σ² = β̃", *digit, Posterior),
-        ("checkerboard, σ² = β", *checkerboard, Beta),
-        ("mixture, σ² = β", *mixture, Beta),
+        ("digit, σ² = β", digit, Beta),
+        ("digit, σ² = β̃", digit, Posterior),
+        ("checkerboard, σ² = β", checkerboard, Beta),
+        ("mixture, σ² = β", mixture, Beta),
     ];
     let bounds = cases.map(|(name, levels, variance)| {
         let model = Model::new(schedule, ExactDenoiser::new(schedule, levels), variance);
         let tick = Progress::ticks("summing over x_t", schedule.steps() + 1);
-        (name, MeasuredBound::of(&model, levels, count, f64::INFINITY, &mut evaluator.rng(1), tick))
+        (name, MeasuredBound::of(&model, levels, count, f64::INFINITY, &mut comparison.rng(1), tick))
     });
     let rows = bounds.iter().map(|(name, bound)| {
         let ([prior, rest, last, gap], [sum, error]) = (bound.gaps(), bound.sum().pair());
         (*name, [bound.entropy, prior, rest, last, gap, bound.predicted(), sum, error])
     });
     let header = ["entropy", "prior", "t ≥ 2", "t = 1", "gap", "entropy + gap", "bound", "±"];
-    let title = "bits/dim; the gap by quadrature, the bound by sampling";
     let note = format!("{count} points; ±: the bound’s standard error");
-    chapter.table(Table::new(title, "data", header).rows(rows).digits(4).note(note));
-    let quadrature = bounds.iter().map(|(name, bound)| (name, bound.ledger.terms.sum() - bound.predicted()));
+    let table = Table::new("bits/dim; the gap by quadrature, the bound by sampling", "data", header);
+    chapter.table(table.rows(rows).digits(4).note(note));
+    let quadrature = bounds.iter().map(|(name, bound)| (name, bound.parts.terms.sum() - bound.predicted()));
     let sampling = bounds.iter().map(|(name, b)| (name, b.predicted(), b.sum().mean, b.sum().into()));
-    let smallest = bounds.iter().flat_map(|(_, b)| &b.ledger.gap).copied().fold(f64::INFINITY, f64::min);
+    let smallest = bounds.iter().flat_map(|(_, b)| &b.parts.gap).copied().fold(f64::INFINITY, f64::min);
     let checks = Checks::new("entropy + gap against the bound, in bits/dim")
         .largest_error("by quadrature", quadrature, 1e-4)
         .farthest("by sampling", sampling)
@@ -145,22 +146,22 @@ fn exact_denoiser(chapter: &mut Chapter, evaluator: &Evaluator, sets: &Sets) {
     ));
 }
 
-fn term_by_term(chapter: &mut Chapter, evaluator: &Evaluator, (name, network): &Network) -> Result<()> {
+fn term_by_term(chapter: &mut Chapter, comparison: &Comparison, (name, network): &Network) -> Result<()> {
     chapter.section("The trained model’s bound, term by term");
-    let Evaluator { schedule, judge, count, .. } = evaluator;
-    let (steps, bound, ledger) = (schedule.steps(), &network.bound, &network.bound.ledger);
-    let of_exact = evaluator.exact(Progress::ticks("summing over x_t", steps + 1));
+    let Comparison { schedule, quality, count, .. } = comparison;
+    let (steps, bound, parts) = (schedule.steps(), &network.bound, &network.bound.parts);
+    let of_exact = comparison.exact(Progress::ticks("summing over x_t", steps + 1));
     let rows = exact::blocks(steps).into_iter().map(|(name, block)| {
         let [_, _, least] = of_exact.sums(block.clone());
         (name, bound.block(block).into_iter().chain([least]))
     });
     let header = ["measured", "±", "by quadrature", "information", "gap", "gap of the exact denoiser"];
-    let table = Table::new(format!("bits/dim, {}, {name}", judge.data().name()), "", header).rows(rows);
+    let table = Table::new(format!("bits/dim, {}, {name}", quality.data().name()), "", header).rows(rows);
     chapter.table(table.note(format!(
         "{count} points, one draw of x_t a term; L_{{t−1}} is the step from x_t; information: what the step tells about x_0, \
          the same for every model",
     )));
-    let (sum, entropy, information) = (bound.sum(), bound.entropy, ledger.information());
+    let (sum, entropy, information) = (bound.sum(), bound.entropy, parts.information());
     let mut checks = Checks::new("The bound in bits/dim, measured and predicted")
         .within("entropy + gap, against the measured bound", bound.predicted(), sum.mean, sum)
         .close("entropy, against the information of all steps", entropy, information.sum(), 1e-3)
@@ -176,17 +177,17 @@ fn term_by_term(chapter: &mut Chapter, evaluator: &Evaluator, (name, network): &
         .axes("t: the step from x_t to x_{t−1}", "bits/dim")
         .log_log()
         .points("term of the bound, measured", curve(&bound.means()))
-        .line("term of the bound", curve(&ledger.terms))
+        .line("term of the bound", curve(&parts.terms))
         .line("information", curve(&information))
-        .line("gap of the network", curve(&ledger.gap))
+        .line("gap of the network", curve(&parts.gap))
         .dashed("gap of the exact denoiser", curve(&of_exact.gap));
     Ok(chapter.plot("What each step is charged, tells and wastes", panel, "terms")?)
 }
 
-fn likelihood_and_quality(chapter: &mut Chapter, evaluator: &Evaluator, networks: &[Network]) -> Result<()> {
+fn bits_and_quality(chapter: &mut Chapter, comparison: &Comparison, networks: &[Network]) -> Result<()> {
     chapter.section("β, β̃ or learned, L or L_simple: likelihood and samples");
-    let Evaluator { judge, draws, count, training: TrainConfig { steps, .. }, .. } = evaluator;
-    let (points, floor, entropy) = (judge.count(), judge.floor(), networks[0].1.bound.entropy);
+    let Comparison { quality, draws, count, training: TrainConfig { steps, .. }, .. } = comparison;
+    let (points, floor, entropy) = (quality.count(), quality.floor(), networks[0].1.bound.entropy);
     let rows = networks.iter().map(|(name, Evaluation { bound, distance, .. })| {
         let [[sum, error], [mean, spread]] = [bound.sum(), *distance].map(Estimate::pair);
         let [.., last, gap] = bound.gaps();
@@ -210,15 +211,15 @@ fn likelihood_and_quality(chapter: &mut Chapter, evaluator: &Evaluator, networks
     let panel = Panel::new("").axes("gap: bits/dim above the entropy", "sliced Wasserstein over floor");
     let panel = panel.y_range(0.0, 1.2 * highest).horizontal("data against data", 1.0);
     let panel = networks.iter().fold(panel, |panel, (name, Evaluation { bound, distance, .. })| {
-        let place = (bound.ledger.gap.sum(), distance.mean);
+        let place = (bound.parts.gap.sum(), distance.mean);
         panel.series(Series::points(name.replace("β̃", "posterior variance"), [place]).size(12.0))
     });
-    Ok(chapter.plot("Likelihood and sample quality", panel, "likelihood_and_quality")?)
+    Ok(chapter.plot("Likelihood and sample quality", panel, "bits_and_quality")?)
 }
 
-fn last_term(chapter: &mut Chapter, evaluator: &Evaluator, networks: [&Evaluation; 2]) {
+fn last_term(chapter: &mut Chapter, comparison: &Comparison, networks: [&Evaluation; 2]) {
     chapter.section("L_0: is it easy, and may it go?");
-    let Evaluator { schedule, levels, clip, judge, draws, widest, .. } = evaluator;
+    let Comparison { schedule, levels, clip, quality, draws, max_spacing, .. } = comparison;
     let [network, learned] = networks.map(|network| network.denoiser(schedule));
     let denoisers: [(&str, &dyn Denoiser); 4] = [
         ("the exact denoiser", &ExactDenoiser::new(schedule, *levels)),
@@ -227,24 +228,24 @@ fn last_term(chapter: &mut Chapter, evaluator: &Evaluator, networks: [&Evaluatio
         ("the network with learned Σ", &learned),
     ];
     let rows = denoisers.map(|(name, denoiser)| {
-        let (term, gap) = exact::last_step(&Model::new(schedule, denoiser, Beta), levels, *widest);
+        let (term, gap) = exact::last_step(&Model::new(schedule, denoiser, Beta), levels, *max_spacing);
         (name, [term, term - gap, gap].map(|nats| bits_per_dim(nats, 2)))
     });
     let title = "The last step in bits/dim, σ_1² = β̃_2 unless learned";
     let table = Table::new(title, "asked at t = 1", ["L_0", "information in it", "its gap"]).rows(rows);
-    let Evaluation { bound: MeasuredBound { ledger, entropy, .. }, distance, .. } = networks[0];
-    let ([sum, _, gap], last, steps) = (ledger.sums(0..=schedule.steps()), ledger.terms[0], schedule.steps());
+    let Evaluation { bound: MeasuredBound { parts, entropy, .. }, distance, .. } = networks[0];
+    let ([sum, _, gap], last, steps) = (parts.sums(0..=schedule.steps()), parts.terms[0], schedule.steps());
     let width = (1.0 - schedule.alpha_bar(1)).sqrt() / BINS.width();
-    let [of_bound, of_gap] = [last / sum, ledger.gap[0] / gap].map(|share| 100.0 * share);
+    let [of_bound, of_gap] = [last / sum, parts.gap[0] / gap].map(|share| 100.0 * share);
     chapter.table(table.digits(4).note(format!(
         "the noise of x_1 is {width:.2} levels wide; L_0 is {of_bound:.1} % of the network’s bound and {of_gap:.1} % of its \
          gap; in L_simple it is one term of {steps}",
     )));
     let mut short = ancestral(schedule, Beta, Some(*clip));
     short[steps - 1] = Step::still(1);
-    let short = evaluator.distance(&short, &network, Progress::ticks("sampling", draws * steps));
+    let short = comparison.distance(&short, &network, Progress::ticks("sampling", draws * steps));
     let rows = [("x_0, all steps", *distance), ("x_1, the last step left out", short)];
-    let rows = rows.map(|(name, floors)| (name, floors.scaled(judge.floor().mean).pair()));
+    let rows = rows.map(|(name, floors)| (name, floors.scaled(quality.floor().mean).pair()));
     let title = "Samples with and without the last step";
     chapter.table(Table::new(title, "", ["sliced Wasserstein", "±"]).rows(rows));
     chapter.checks(
@@ -254,15 +255,15 @@ fn last_term(chapter: &mut Chapter, evaluator: &Evaluator, networks: [&Evaluatio
     );
 }
 
-fn progressive(chapter: &mut Chapter, evaluator: &Evaluator, network: &Evaluation) -> Result<()> {
+fn progressive(chapter: &mut Chapter, comparison: &Comparison, network: &Evaluation) -> Result<()> {
     chapter.section("Progressive decoding: rate and distortion");
-    let Evaluator { schedule, levels, count, widest, .. } = evaluator;
-    let (steps, rng) = (schedule.steps(), &mut evaluator.rng(4));
+    let Comparison { schedule, levels, count, max_spacing, .. } = comparison;
+    let (steps, rng) = (schedule.steps(), &mut comparison.rng(4));
     let network = Model::new(schedule, network.denoiser(schedule), Beta).clipped(BINS.edge());
     let x_0 = levels.sample(*count, rng);
     let tenth = |t: usize| t == 1 || (steps - t).is_multiple_of((steps / 10).max(1));
     let tick = Progress::ticks("decoding", 2 * steps + 1);
-    let decoding = Decoding::of(&network, levels, &x_0, *widest, tenth, rng, tick);
+    let decoding = Decoding::of(&network, levels, &x_0, *max_spacing, tenth, rng, tick);
     let Decoding { rates, information, errors, least } = decoding.in_units_of(BINS.width());
     let tenths: Vec<_> = (1..=steps).filter_map(|t| Some((t, least[t]?))).collect();
     let rows = tenths.iter().map(|&(t, least)| {

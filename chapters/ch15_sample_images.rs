@@ -7,11 +7,11 @@ use ddpm::{reverse::FixedVariance, sampler::Step};
 use ddpm_page::plot::{Figure, Panel};
 use ddpm_page::report::{Chapter, Checks, Common, Sweep, Table, catalogue};
 use ddpm_unet::{
-    denoiser::Counting,
+    denoiser::CallCounter,
     images::{Collection, statistics},
     program::{self, Drawing, DrawingArguments, DrawingNetwork, Sheets},
-    sample::{self, Ink, Known, LatentMoments, NormalPixels, PixelPair, Sampler, SamplingPlan},
-    sample::{forward::diffuse, spherical, straight, walk},
+    sample::{self, Known, LatentMoments, NormalPixels, PixelPair, PixelStats, Sampler, SamplingPlan},
+    sample::{forward::diffuse, slerp, straight, walk},
 };
 
 #[derive(Parser)]
@@ -82,9 +82,9 @@ fn film(chapter: &mut Chapter, network: &DrawingNetwork) -> Result<()> {
 fn rules(chapter: &mut Chapter, network: &DrawingNetwork) -> Result<()> {
     chapter.section("Rules that hold exactly");
     let noise = network.noise(4, &mut chapter.stream(2))?;
-    let counting = Counting::new(&network.denoiser);
+    let counter = CallCounter::new(&network.denoiser);
     let ddim = network.steps(DDIM)?;
-    let first = program::draw(&ddim, &counting, &noise, &mut chapter.stream(2))?;
+    let first = program::draw(&ddim, &counter, &noise, &mut chapter.stream(2))?;
     let drawn = |steps: &[Step], stream| network.draw(steps, &noise, &mut chapter.stream(stream));
     let change = |steps: &[Step], a, b| statistics::largest_difference(&drawn(steps, a)?, &drawn(steps, b)?);
     let (ancestral, noisy) = (network.steps(DDPM)?, network.steps(Sampler::Ddim(1.0))?);
@@ -93,7 +93,7 @@ fn rules(chapter: &mut Chapter, network: &DrawingNetwork) -> Result<()> {
     let alone = statistics::largest_difference(&first.narrow(0, 1, 1)?, &alone)?;
     chapter.checks(
         Checks::new("Samplers")
-            .exactly("calls of the network by DDIM", ddim.len(), counting.calls())
+            .exactly("calls of the network by DDIM", ddim.len(), counter.calls())
             .exactly("another generator, Algorithm 2’s last step: change", 0.0, last)
             .exactly("another generator, DDIM with η = 0: change", 0.0, change(&ddim, 2, 5)?)
             .at_least("another generator, DDIM with η = 1: change", 0.1, change(&noisy, 6, 7)?)
@@ -136,14 +136,15 @@ fn variances(chapter: &mut Chapter, network: &DrawingNetwork, images: &Collectio
     let (count, mut sheet) = (chapter.pick(32, 8), Vec::new());
     let noise = network.noise(count, &mut chapter.stream(9))?;
     let test = images.first_unseen(count.max(500), &network.device)?;
-    let mut table = Table::new(format!("{count} images, {} steps", network.plan.calls), "", Ink::COLUMNS)
-        .row("test images", Ink::of(&test)?.row());
+    let mut table =
+        Table::new(format!("{count} images, {} steps", network.plan.calls), "", PixelStats::COLUMNS)
+            .row("test images", PixelStats::of(&test)?.row());
     for sampler in SAMPLERS {
         for (clipping, clip) in [("", None), (", x̂_0 clipped", Some(1.0))] {
             let steps = SamplingPlan { sampler, clip, ..network.plan }.steps(network.schedule())?;
             let drawn = network.draw(&steps, &noise, &mut chapter.stream(10))?;
             let label = format!("{sampler}{clipping}").replace("Algorithm 2, ", "");
-            table = table.row(label, Ink::of(&drawn)?.row());
+            table = table.row(label, PixelStats::of(&drawn)?.row());
             sheet.push(drawn);
         }
     }
@@ -191,18 +192,18 @@ fn interpolation(chapter: &mut Chapter, network: &DrawingNetwork, images: &Colle
     let (rng, columns) = (&mut chapter.stream(12), chapter.pick(11, 5));
     let (from, to) = (network.noise(2, rng)?, network.noise(2, rng)?);
     let (pixels, half) = (from.elem_count() as f64, |x_t| statistics::mean_square(&x_t));
-    let (circle, line) = (half(spherical(&from, &to, 0.5)?)?, half(straight(&from, &to, 0.5)?)?);
+    let (circle, line) = (half(slerp(&from, &to, 0.5)?)?, half(straight(&from, &to, 0.5)?)?);
     chapter.checks(
         Checks::new("Half-way between two noises: variance of the pixels")
             .within("on the circle", 1.0, circle, (1.0 / pixels).sqrt()) // the means of two lengths
             .within("on the straight line", 0.5, line, 0.5 * (2.0 / pixels).sqrt()),
     );
     many_pairs(chapter, network)?;
-    let walks = [walk(spherical, &from, &to, columns)?, walk(straight, &from, &to, columns)?];
+    let walks = [walk(slerp, &from, &to, columns)?, walk(straight, &from, &to, columns)?];
     let drawn = network.draw(&network.steps(DDIM)?, &Tensor::cat(&walks, 0)?, rng)?;
     let latents = network.encode(&images.first_unseen(4, &network.device)?, network.plan.calls)?;
     let (from, to) = (latents.narrow(0, 0, 2)?, latents.narrow(0, 2, 2)?);
-    let between = network.decode(&walk(spherical, &from, &to, columns)?, network.plan.calls)?;
+    let between = network.decode(&walk(slerp, &from, &to, columns)?, network.plan.calls)?;
     chapter.sheet("interpolation.png", columns, &[drawn, between])?;
     chapter.say(
         "Rows 1 and 2: between two noises, on the circle. Rows 3 and 4: the same on the straight line. Rows 5 and 6: between \
@@ -215,13 +216,13 @@ fn interpolation(chapter: &mut Chapter, network: &DrawingNetwork, images: &Colle
 fn many_pairs(chapter: &mut Chapter, network: &DrawingNetwork) -> Result<()> {
     let (rng, pairs) = (&mut chapter.stream(17), chapter.pick(200, 10));
     let (from, to) = (network.noise(pairs, rng)?, network.noise(pairs, rng)?);
-    let (circle, line) = (spherical(&from, &to, 0.5)?, straight(&from, &to, 0.5)?);
+    let (circle, line) = (slerp(&from, &to, 0.5)?, straight(&from, &to, 0.5)?);
     let ways =
         [("one end", &from), ("half-way on the circle", &circle), ("half-way on the straight line", &line)];
     let header = ["mean of pixels", "± ", "grey, in %", "variance between images"];
     let rows = Sweep::over("", ways, header, |(_, noise)| -> Result<_> {
         let drawn = network.draw(&network.steps(DDIM)?, noise, rng)?;
-        let ([mean, grey, _], error) = (Ink::of(&drawn)?.row(), statistics::error_of_mean(&drawn)?);
+        let ([mean, grey, _], error) = (PixelStats::of(&drawn)?.row(), statistics::error_of_mean(&drawn)?);
         Ok([mean, error, grey, statistics::variance_between(&drawn)?])
     })?;
     let note = "grey: within ±0.9; variance between images: of each pixel, averaged";

@@ -92,7 +92,7 @@ fn classifier(chapter: &mut Chapter, setting: &Setting, file: Option<PathBuf>) -
     let file = file.unwrap_or_else(|| chapter.out().join(name));
     let (DrawingNetwork { device, .. }, train) = (&setting.network, &setting.train);
     let labels = mnist_labels(Split::Train)?;
-    let config = classifier::TrainingConfig { passes: chapter.pick(2, 1), ..Default::default() };
+    let config = classifier::ClassifierTrainConfig { passes: chapter.pick(2, 1), ..Default::default() };
     let mut bar = Progress::new("training the classifier", config.steps(labels.len()));
     let classifier = classifier::load_or_train(&file, train, &labels, config, device, |_| bar.advance(1))?;
     let size = classifier.parameters().count();

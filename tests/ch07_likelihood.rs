@@ -7,8 +7,8 @@ use ddpm::{
     bound::{
         Bins, Model, bin_log_probability, bits_with_error, decoding_error, discretized_bound,
         exact::{
-            Decoding, DiscreteData, Evaluator, Ledger, MeasuredBound, blocks, discrete_entropy, last_step,
-            prior_step, reverse_step,
+            BoundDecomposition, Comparison, Decoding, MeasuredBound, QuantizedDistribution, blocks,
+            discrete_entropy, last_step, prior_step, reverse_step,
         },
         progressive_rates, quantize,
     },
@@ -17,7 +17,7 @@ use ddpm::{
     denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction},
     forward::{diffuse, standard_normal},
     gaussian::{kl_divergence, log_density},
-    metrics::{Judge, largest_difference, mean, standard_error},
+    metrics::{Evaluator, largest_difference, mean, standard_error},
     objective::Objective,
     reverse::{FixedVariance, ReverseProcess},
     sampler::{ancestral, sample},
@@ -300,7 +300,8 @@ fn the_tails_lie_in_the_outer_bins() {
     // of y, ±2.95 are 29.5 deviations off
     assert_close("P of the edge of the box", table.tails(), 0.691_462_461, 1e-9);
     let corners = array![[9.0, 9.0], [-9.0, 0.0], [0.0, -9.0], [0.0, 0.0], [0.0, 0.0]];
-    let points = DiscreteData::of(&Density::Empirical(Empirical::new(corners)), Bins::new(3.0, 13)).unwrap();
+    let points =
+        QuantizedDistribution::of(&Density::Empirical(Empirical::new(corners)), Bins::new(3.0, 13)).unwrap();
     assert_close("a corner counts once, an edge of either axis, too", points.tails(), 0.6, 1e-15);
     assert_eq!([0.0, 0.3].map(|least| points.occupied(least)), [4.0 / 169.0, 1.0 / 169.0]);
 }
@@ -433,7 +434,7 @@ fn a_measured_bound_holds_what_sampling_and_quadrature_say_in_bits() {
     let bits = |nats: f64| nats / (2.0 * LN_2);
     assert_close("entropy + gap", bound.predicted(), bits(table.entropy() + decomposition.gap.sum()), 1e-12);
     let (terms, gap) = (&decomposition.terms, &decomposition.gap);
-    let [term, information, waste] = bound.decomposition.sums(3..=7);
+    let [term, information, waste] = bound.parts.sums(3..=7);
     let by_hand = |of: &dyn Fn(usize) -> f64| bits((3..=7).map(of).sum());
     assert_close("terms of a block", term, by_hand(&|t| terms[t]), 1e-12);
     assert_close("information of a block", information, by_hand(&|t| terms[t] - gap[t]), 1e-12);
@@ -464,13 +465,18 @@ fn decoding_adds_up_the_terms_and_measures_each_guess() {
     let (mut watched, even) = (0, |t: usize| t.is_multiple_of(2));
     let decoding = Decoding::of(&model, &table, &x_0, 0.3, even, &mut rng(11), || watched += 1);
     assert_eq!(watched, 17, "8 errors and 9 terms");
-    let ledger = Ledger::of(&model, &table, 0.3, || ()).bits_per_dim();
+    let decomposition = BoundDecomposition::of(&model, &table, 0.3, || ()).bits_per_dim();
     let exact = Model::new(&schedule, ExactDenoiser::new(&schedule, &table), FixedVariance::Beta);
     let mut generator = rng(11);
     for t in 0..=8 {
         let sum = |of: &Array1<f64>| (t..=8).map(|s| of[s]).sum::<f64>();
-        assert_close(&format!("rate at t = {t}"), decoding.rates[t], sum(&ledger.terms), 1e-12);
-        assert_close("information", decoding.information[t], sum(&(&ledger.terms - &ledger.gap)), 1e-12);
+        assert_close(&format!("rate at t = {t}"), decoding.rates[t], sum(&decomposition.terms), 1e-12);
+        assert_close(
+            "information",
+            decoding.information[t],
+            sum(&(&decomposition.terms - &decomposition.gap)),
+            1e-12,
+        );
         if t == 0 {
             assert_eq!((decoding.errors[0], decoding.least[0]), (0.0, None));
             continue;
@@ -493,24 +499,24 @@ fn decoding_adds_up_the_terms_and_measures_each_guess() {
 }
 
 #[test]
-fn an_evaluator_measures_every_network_alike() {
+fn a_comparison_measures_every_network_alike() {
     let (data, schedule) = (dataset(DatasetName::Mixture), chain(8));
     let levels = &table(DatasetName::Mixture, 32);
-    let judge = Judge::new(&data, 60, 4, &mut rng(12));
+    let quality = Evaluator::new(&data, 60, 4, &mut rng(12));
     let training = TrainConfig { steps: 30, batch: 32, ..TrainConfig::default() };
-    let evaluator = Evaluator {
+    let comparison = Comparison {
         schedule: &schedule,
         levels,
-        judge: judge.clone(),
+        quality: quality.clone(),
         training: training.clone(),
         clip: 2.5,
         count: 40,
         draws: 3,
-        widest: 0.3,
+        max_spacing: 0.3,
         seed: 70,
     };
     let mut steps = 0;
-    let trained = evaluator.train(Objective::Hybrid, || steps += 1).unwrap();
+    let trained = comparison.train(Objective::Hybrid, || steps += 1).unwrap();
     assert_eq!(steps, 30);
     let (config, mut generator) = (TrainConfig { objective: Objective::Hybrid, ..training }, rng(70));
     let trainer = Trainer::<f32>::new(&schedule, config, &mut generator).unwrap();
@@ -519,21 +525,21 @@ fn an_evaluator_measures_every_network_alike() {
     assert_eq!(trained.average.parameters(), expected.average.parameters());
 
     let mut calls = 0;
-    let evaluation = evaluator.evaluate(trained.clone(), FixedVariance::Beta, || calls += 1);
-    assert_eq!(calls, evaluator.calls());
+    let evaluation = comparison.evaluate(trained.clone(), FixedVariance::Beta, || calls += 1);
+    assert_eq!(calls, comparison.calls());
     let denoiser = NetworkDenoiser::of(&schedule, &trained);
     let model = Model::new(&schedule, denoiser, FixedVariance::Beta);
     let bound = MeasuredBound::of(&model, levels, 40, 0.3, &mut rng(71), || ());
     assert_eq!(evaluation.bound, bound);
     let steps = ancestral(&schedule, FixedVariance::Beta, Some(2.5));
-    let distance = judge
+    let distance = quality
         .mean(3, &mut rng(72), |rng| sample(&steps, &denoiser, standard_normal(60, 2, rng), rng, |_, _| ()));
     assert_eq!(evaluation.distance, distance);
-    assert_eq!(evaluator.distance(&steps, &evaluation.denoiser(&schedule), || ()), distance);
+    assert_eq!(comparison.distance(&steps, &evaluation.denoiser(&schedule), || ()), distance);
 
     let exact = Model::new(&schedule, ExactDenoiser::new(&schedule, levels), FixedVariance::Beta);
-    let expected = Ledger::of(&exact, levels, f64::INFINITY, || ()).bits_per_dim();
-    assert_eq!(evaluator.exact(|| ()), expected);
+    let expected = BoundDecomposition::of(&exact, levels, f64::INFINITY, || ()).bits_per_dim();
+    assert_eq!(comparison.exact(|| ()), expected);
 }
 
 #[test]

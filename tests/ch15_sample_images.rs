@@ -12,7 +12,7 @@ use ddpm::{
     schedule::{Schedule, ScheduleName},
 };
 use ddpm_unet::{
-    denoiser::{Counting, GaussianImages, ImageDenoiser, NetworkDenoiser, Recording},
+    denoiser::{CallCounter, GaussianImages, ImageDenoiser, NetworkDenoiser, Recording},
     images::{
         Collection, Split, batch,
         grid::{ImageGrid, strip},
@@ -22,11 +22,11 @@ use ddpm_unet::{
     },
     network::{Phase, UNet, config::UNetConfig, parameters::Parameters},
     sample::{
-        Compared, Film, Ink, Inpainting, Known, LatentMoments, NormalPixels, Opened, PixelPair, Sampler,
-        SamplingPlan, apply, encoding_end,
+        Compared, Film, Inpainting, Known, LatentMoments, NormalPixels, Opened, PixelPair, PixelStats,
+        Sampler, SamplingPlan, apply, encoding_end,
         forward::{diffuse, diffuse_between, standard_normal},
         inpaint, mean_squared_error, mean_squared_errors, open, predict_x_0, psnr, psnrs, replace_known,
-        sample, seam_roughness, shipped_checkpoint, spherical, straight, walk,
+        sample, seam_roughness, shipped_checkpoint, slerp, straight, walk,
     },
     train::{
         RunConfig, TrainConfig, Trainer,
@@ -850,7 +850,7 @@ fn apart_squared(a: &Tensor, b: &Tensor) -> f64 {
 fn a_walk_has_its_ends_and_its_middle_in_every_row() {
     let (a, b) = (noise(2, 84), noise(2, 85));
     let line = walk(straight, &a, &b, 5).unwrap();
-    let circle = walk(spherical, &a, &b, 5).unwrap();
+    let circle = walk(slerp, &a, &b, 5).unwrap();
     for (name, sheet) in [("line", &line), ("circle", &circle)] {
         assert_eq!(sheet.dims()[0], 10, "{name}: two rows of five");
         for image in 0..2 {
@@ -865,7 +865,7 @@ fn a_walk_has_its_ends_and_its_middle_in_every_row() {
         assert_close(&format!("a quarter of the way, pixel {i}"), *got, 0.75 * a + 0.25 * b, 1e-6);
     }
     let middle = circle.narrow(0, 2, 1).unwrap();
-    let expected = spherical(&a, &b, 0.5).unwrap().narrow(0, 0, 1).unwrap();
+    let expected = slerp(&a, &b, 0.5).unwrap().narrow(0, 0, 1).unwrap();
     assert!(apart(&middle, &expected) == 0.0, "the middle of the circle");
 }
 

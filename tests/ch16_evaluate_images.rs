@@ -16,8 +16,8 @@ use ddpm::{
 use ddpm_unet::{
     denoiser::GaussianImages,
     evaluate::{
-        Evaluator, Floor, Opinions,
-        classifier::{Classifier, TrainingConfig, load_or_train, train},
+        Evaluator, Floor, Predictions,
+        classifier::{Classifier, ClassifierTrainConfig, load_or_train, train},
         code::{HistogramCode, gzip_bits_per_dim, simple_codes},
         frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of, symmetric_root},
         likelihood::{PIXELS, Plan, Rule, measure, predict_rows, strata, stratified_sum},
@@ -537,22 +537,22 @@ fn an_evaluator_scores_on_the_features_of_all_data() {
     let (classifier, bars) = (trained(6, 2), Bars(60));
     let all: Vec<usize> = (0..60).collect();
     let evaluator = Evaluator::new(classifier.clone(), &bars, CPU).unwrap();
-    let data = Opinions::on_source(&classifier, &bars, &all, CPU).unwrap();
+    let data = Predictions::on_source(&classifier, &bars, &all, CPU).unwrap();
     // as many images as data: precision and recall are against all of it, in whatever order
     let upright: Vec<usize> = (0..60).map(|i| 2 * i % 60).collect(); // one of the classes, twice
     let images = batch(&bars, upright, CPU).unwrap();
-    let opinions = evaluator.classify(&images).unwrap();
-    let scores = evaluator.score(&opinions);
+    let predictions = evaluator.classify(&images).unwrap();
+    let scores = evaluator.score(&predictions);
     assert_eq!(scores, evaluator.score_images(&images).unwrap());
-    let distance = feature_distance(&opinions.features, &data.features);
+    let distance = feature_distance(&predictions.features, &data.features);
     assert_relative("distance", scores.distance, distance, 1e-6);
-    let (precision, recall) = precision_recall(&data.features, &opinions.features, 3);
+    let (precision, recall) = precision_recall(&data.features, &predictions.features, 3);
     assert_close("precision", scores.precision, precision, 0.0);
     assert_close("recall", scores.recall, recall, 0.0);
     assert!(scores.precision == 1.0 && scores.recall < 0.75, "half of the data is not drawn: {scores:?}");
-    assert_close("confidence", scores.confidence, mean(opinions.confidences().view()), 0.0);
+    assert_close("confidence", scores.confidence, mean(predictions.confidences().view()), 0.0);
     assert_eq!(evaluator.data().histogram(), [30, 30]);
-    assert_eq!(opinions.shares().iter().sum::<f64>(), 1.0);
+    assert_eq!(predictions.shares().iter().sum::<f64>(), 1.0);
     let halves = [data.features.slice(s![..30, ..]).to_owned(), data.features.slice(s![30.., ..]).to_owned()];
     let expected = feature_distance(&halves[0], &halves[1]);
     assert_relative("one half from the other", evaluator.distance_of_halves(), expected, 1e-6);
@@ -596,7 +596,7 @@ fn a_floor_is_the_mean_of_draws_of_data() {
 fn a_classifier_is_trained_once_and_loaded_again_unless_it_is_another() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("classifier.safetensors");
-    let (bars, config) = (Bars(100), TrainingConfig { passes: 1, batch: 50, learning_rate: 3e-3 });
+    let (bars, config) = (Bars(100), ClassifierTrainConfig { passes: 1, batch: 50, learning_rate: 3e-3 });
     let mut steps = 0;
     let mut load = |labels: &[u8]| load_or_train(&file, &bars, labels, config, CPU, |_| steps += 1);
     let trained = load(&bars.labels()).unwrap();

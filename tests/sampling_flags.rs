@@ -3,13 +3,13 @@
 use candle_core::Tensor;
 use ddpm::{
     reverse::FixedVariance,
-    sampler::{Spacing, encode, time_grid},
+    sampler::{Spacing, ddim_inversion, time_grid},
     schedule::Schedule,
 };
 use ddpm_page::report::{Chapter, Common};
 use ddpm_unet::{
     denoiser::ImageDenoiser,
-    images::grid::Sheet,
+    images::grid::ImageGrid,
     program::{DrawingNetwork, NetworkArguments, Sheets, within},
     sample::{Known, Sampler, SamplingArguments, SamplingPlan, forward::standard_normal, sample},
 };
@@ -134,7 +134,7 @@ fn a_network_from_flags_draws_as_its_parts_do() {
 
     let times = time_grid(ddpm_unet::sample::encoding_end(schedule), 4, Spacing::Trailing).unwrap();
     let [latent, back] = network.round_trip(&drawn, 4).unwrap();
-    assert!(same(&latent, &by_hand(&encode(schedule, &times), &drawn, &mut rng(4))), "encoded");
+    assert!(same(&latent, &by_hand(&ddim_inversion(schedule, &times), &drawn, &mut rng(4))), "encoded");
     let down = Sampler::Ddim(0.0).along(schedule, &times, None).unwrap();
     assert!(same(&back, &by_hand(&down, &latent, &mut rng(4))), "and decoded");
 
@@ -170,10 +170,10 @@ fn sheets_lie_in_the_chapter_s_folder() {
     chapter.film("film.gif", 3, &[one.clone(), other.clone()], 50).unwrap();
     let file = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
     let png = |columns, images: &[Tensor]| {
-        Sheet::new(columns).draw(&Tensor::cat(images, 0).unwrap()).unwrap().png().unwrap()
+        ImageGrid::new(columns).draw(&Tensor::cat(images, 0).unwrap()).unwrap().png().unwrap()
     };
     assert!(file("all.png") == png(3, &[one.clone(), other.clone()]));
     let first = |x: &Tensor| x.narrow(0, 0, 2).unwrap();
     assert!(file("rows.png") == png(2, &[first(&one), first(&other)]));
-    assert!(file("film.gif") == Sheet::new(3).gif(&[one, other], 50).unwrap());
+    assert!(file("film.gif") == ImageGrid::new(3).gif(&[one, other], 50).unwrap());
 }

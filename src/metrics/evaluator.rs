@@ -167,7 +167,7 @@ impl<'a> Evaluator<'a> {
         self.data
     }
 
-    /// The number of points in the samples that it judges.
+    /// The number of points in the samples that it evaluates.
     pub fn count(&self) -> usize {
         self.count
     }

@@ -2,9 +2,9 @@
 
 use crate::{
     Result,
-    denoiser::{Counting, ImageDenoiser, NetworkDenoiser, Recording},
+    denoiser::{CallCounter, ImageDenoiser, NetworkDenoiser, Recording},
     device::{DeviceChoice, OpenDevice},
-    images::{Collection, ImageSource, grid::Sheet},
+    images::{Collection, ImageSource, grid::ImageGrid},
     operations::threads::one_thread_per_operation,
     sample::{
         Film, Inpainting, Known, Opened, Sampler, SamplingArguments, SamplingPlan, encoding_end,
@@ -14,7 +14,7 @@ use crate::{
 use anyhow::{Context, ensure};
 use candle_core::{Device, Tensor};
 use ddpm::{
-    sampler::{Spacing, Step, ddim_step, encode, time_grid},
+    sampler::{Spacing, Step, ddim_inversion, ddim_step, time_grid},
     schedule::Schedule,
 };
 use ddpm_page::report::{Chapter, Common, Progress};
@@ -113,10 +113,7 @@ impl DrawingArguments {
     /// As [`NetworkArguments::open`], or if there are no such images, they do not fit the network, or none are to be drawn.
     pub fn open(&self, common: &Common) -> anyhow::Result<Drawing> {
         let mut network = self.network.open()?;
-        let mut bar = None;
-        let images = Collection::open_watching(self.data.as_deref(), self.size, |more, all| {
-            bar.get_or_insert_with(|| Progress::new("looking at the pictures", all)).advance(more);
-        })?;
+        let images = Collection::open_with_progress(self.data.as_deref(), self.size)?;
         ensure!(
             images.train.shape() == network.denoiser.shape(),
             "{}: images of {:?} do not fit the network, which draws {:?}; choose others with --data",
@@ -241,7 +238,7 @@ impl DrawingNetwork {
     /// # Errors
     /// As [`draw`], or if there are not so many steps.
     pub fn encode(&self, x_0: &Tensor, steps: usize) -> Result<Tensor> {
-        let up = encode(self.schedule(), &self.encoding_times(steps)?);
+        let up = ddim_inversion(self.schedule(), &self.encoding_times(steps)?);
         self.draw(&up, x_0, &mut no_randomness())
     }
 
@@ -322,12 +319,12 @@ pub fn fill_in(
 ) -> Result<(Tensor, usize)> {
     let mut progress =
         Progress::new(format!("inpainting, {} repeats", how.repeats), how.repeats * steps.len());
-    let counting = Counting::new(denoiser);
-    let drawn = inpaint(how, steps, &counting, x.clone(), rng, |t, _| {
+    let counter = CallCounter::new(denoiser);
+    let drawn = inpaint(how, steps, &counter, x.clone(), rng, |t, _| {
         progress.advance(usize::from(t > 0));
         Ok(())
     })?;
-    Ok((drawn, counting.calls()))
+    Ok((drawn, counter.calls()))
 }
 
 /// Images in a chapter's folder.
@@ -335,7 +332,7 @@ pub trait Sheets {
     /// Draws batches of images of shape (N, H, W, C), one below the other in so many columns, to the PNG `file`.
     ///
     /// # Errors
-    /// As [`Sheet::draw`], or if the file cannot be written.
+    /// As [`ImageGrid::draw`], or if the file cannot be written.
     fn sheet(&mut self, file: &str, columns: usize, batches: &[impl AsRef<Tensor>]) -> anyhow::Result<()>;
 
     /// Draws a row of images for each batch of shape (N, H, W, C), its first so many, to the PNG `file`.
@@ -348,10 +345,10 @@ pub trait Sheets {
         self.sheet(file, columns, &rows)
     }
 
-    /// Draws sheets to the GIF `file`: see [`Sheet::gif`].
+    /// Draws sheets to the GIF `file`: see [`ImageGrid::gif`].
     ///
     /// # Errors
-    /// As [`Sheet::gif`], or if the file cannot be written.
+    /// As [`ImageGrid::gif`], or if the file cannot be written.
     fn film(
         &mut self,
         file: &str,
@@ -363,7 +360,7 @@ pub trait Sheets {
 
 impl Sheets for Chapter {
     fn sheet(&mut self, file: &str, columns: usize, batches: &[impl AsRef<Tensor>]) -> anyhow::Result<()> {
-        let sheet = Sheet::new(columns).draw(&Tensor::cat(batches, 0)?)?;
+        let sheet = ImageGrid::new(columns).draw(&Tensor::cat(batches, 0)?)?;
         Ok(self.picture(file, &sheet.png()?)?)
     }
 
@@ -374,6 +371,6 @@ impl Sheets for Chapter {
         sheets: &[Tensor],
         milliseconds: u64,
     ) -> anyhow::Result<()> {
-        Ok(self.picture(file, &Sheet::new(columns).gif(sheets, milliseconds)?)?)
+        Ok(self.picture(file, &ImageGrid::new(columns).gif(sheets, milliseconds)?)?)
     }
 }

@@ -1,6 +1,6 @@
 //! Progressive decoding on known data: what was sent, and how far the guess is off.
 
-use super::{DiscreteData, Ledger};
+use super::{BoundDecomposition, QuantizedDistribution};
 use crate::{
     bound::{Model, progressive_rates},
     denoiser::{Denoiser, ExactDenoiser},
@@ -14,12 +14,12 @@ use ndarray_rand::rand::Rng;
 /// Source: Ho et al. 2020, §4.3.
 ///
 /// ```
-/// use ddpm::bound::{Bins, Model, exact::{Decoding, DiscreteData}};
+/// use ddpm::bound::{Bins, Model, exact::{Decoding, QuantizedDistribution}};
 /// use ddpm::{data::{Dataset, DatasetName}, denoiser::ExactDenoiser, schedule::Schedule};
 /// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 ///
 /// let data = Dataset::named(DatasetName::Mixture, "")?;
-/// let levels = DiscreteData::of(data.density(), Bins::new(3.0, 16)).expect("a mixture has a table");
+/// let levels = QuantizedDistribution::of(data.density(), Bins::new(3.0, 16)).expect("a mixture has a table");
 /// let (schedule, mut rng) = (Schedule::linear_scaled(30)?, StdRng::seed_from_u64(1));
 /// let model = Model::new(&schedule, ExactDenoiser::new(&schedule, &levels), Default::default());
 /// let x_0 = levels.sample(200, &mut rng);
@@ -41,16 +41,16 @@ pub struct Decoding {
 }
 
 impl Decoding {
-    /// Sums the rates by quadrature, `widest` as in [`Ledger::of`], and measures the errors on the points `x_0`. The exact denoiser takes
-    /// its time: it is called where `wanted`. `watch` is called 2 T + 1 times.
+    /// Sums the rates by quadrature, `max_spacing` as in [`BoundDecomposition::of`], and measures the errors on the points `x_0`. The exact denoiser takes
+    /// its time: it is called where `wanted`. `on_step` is called 2 T + 1 times.
     pub fn of(
         model: &Model<impl Denoiser>,
-        data: &DiscreteData,
+        data: &QuantizedDistribution,
         x_0: &Array2<f64>,
-        widest: f64,
+        max_spacing: f64,
         wanted: impl Fn(usize) -> bool,
         rng: &mut impl Rng,
-        mut watch: impl FnMut(),
+        mut on_step: impl FnMut(),
     ) -> Self {
         let schedule = model.schedule;
         let exact = Model::new(schedule, ExactDenoiser::new(schedule, data), model.variance);
@@ -60,11 +60,11 @@ impl Decoding {
             let x_t = diffuse(x_0, schedule.alpha_bar(t), &noise);
             errors.push(model.decoding_rmse(x_0, &x_t, t));
             least.push(wanted(t).then(|| exact.decoding_rmse(x_0, &x_t, t)));
-            watch();
+            on_step();
         }
-        let ledger = Ledger::of(model, data, widest, watch).bits_per_dim();
-        let [rates, information] =
-            [&ledger.terms, &ledger.information()].map(|terms| progressive_rates(&terms.to_vec()));
+        let decomposition = BoundDecomposition::of(model, data, max_spacing, on_step).bits_per_dim();
+        let [rates, information] = [&decomposition.terms, &decomposition.information()]
+            .map(|terms| progressive_rates(&terms.to_vec()));
         Decoding { rates, information, errors, least }
     }
 

@@ -24,7 +24,7 @@ use std::ops::RangeInclusive;
 /// let model = Model::new(&schedule, denoiser, Default::default());
 /// let bound = MeasuredBound::of(&model, &levels, 500, f64::INFINITY, &mut rng, || ());
 /// let measured = bound.measured(0..=30); // the whole bound
-/// assert!((measured.mean - bound.entropy - bound.decomposition.gap.sum()).abs() < 5.0 * measured.standard_error);
+/// assert!((measured.mean - bound.entropy - bound.parts.gap.sum()).abs() < 5.0 * measured.standard_error);
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ pub struct MeasuredBound {
     /// The measured terms L_0 … L_T of each point, of shape (N, T + 1).
     pub terms: Array2<f64>,
     /// The same terms by quadrature, and the gap.
-    pub decomposition: BoundDecomposition,
+    pub parts: BoundDecomposition,
     /// The entropy of the data: no bound can lie below it.
     pub entropy: f64,
 }
@@ -50,7 +50,7 @@ impl MeasuredBound {
         let x_0 = data.sample(count, rng);
         MeasuredBound {
             terms: discretized_bound(model, &x_0, data.bins(), rng).mapv(|nats| bits_per_dim(nats, 2)),
-            decomposition: BoundDecomposition::of(model, data, max_spacing, on_step).bits_per_dim(),
+            parts: BoundDecomposition::of(model, data, max_spacing, on_step).bits_per_dim(),
             entropy: bits_per_dim(data.entropy(), 2),
         }
     }
@@ -71,7 +71,7 @@ impl MeasuredBound {
     #[track_caller]
     pub fn block(&self, steps: RangeInclusive<usize>) -> [f64; 5] {
         let measured = self.measured(steps.clone());
-        let [term, information, gap] = self.ledger.sums(steps);
+        let [term, information, gap] = self.parts.sums(steps);
         [measured.mean, measured.standard_error, term, information, gap]
     }
 
@@ -82,12 +82,12 @@ impl MeasuredBound {
 
     /// The whole bound as it should be: the entropy and the gap.
     pub fn predicted(&self) -> f64 {
-        self.entropy + self.decomposition.gap.sum()
+        self.entropy + self.parts.gap.sum()
     }
 
     /// The gap in three parts, and their sum: at t = T, where it is the prior's mismatch, from t = T down to 2, and at t = 1.
     pub fn gaps(&self) -> [f64; 4] {
-        let gap = &self.ledger.gap;
+        let gap = &self.parts.gap;
         let (prior, last, sum) = (gap[gap.len() - 1], gap[0], gap.sum());
         [prior, sum - prior - last, last, sum]
     }
@@ -99,7 +99,7 @@ impl MeasuredBound {
 
     /// The terms L_0 … L_{T−1} that are larger than `least`: t, the term by quadrature, and as it was measured.
     pub fn terms_above(&self, least: f64) -> impl Iterator<Item = (usize, f64, Estimate)> {
-        let terms = self.decomposition.terms.iter().enumerate().take(self.terms.ncols() - 1);
+        let terms = self.parts.terms.iter().enumerate().take(self.terms.ncols() - 1);
         let large = terms.filter(move |(_, predicted)| **predicted > least);
         large.map(|(t, &predicted)| (t, predicted, self.measured(t..=t)))
     }

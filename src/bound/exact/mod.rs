@@ -4,15 +4,16 @@
 //! then a table of probabilities, and its entropy the fewest nats that any code can need: [`QuantizedDistribution`]. The bound lies above
 //! it by a gap that has a formula of its own, summed here by quadrature: [`BoundDecomposition`].
 
+mod comparison;
 mod decoding;
-mod discrete;
-mod evaluator;
-mod ledger;
+mod decomposition;
+mod distribution;
 mod measured;
 mod quadrature;
 
+pub use comparison::{Comparison, Evaluation};
 pub use decoding::Decoding;
-pub use discrete::{DiscreteData, discrete_entropy};
-pub use evaluator::{Evaluation, Evaluator};
-pub use ledger::{Ledger, last_step, prior_step, reverse_step};
+pub use decomposition::{BoundDecomposition, last_step, prior_step, reverse_step};
+pub use distribution::{QuantizedDistribution, discrete_entropy};
+
 pub use measured::{MeasuredBound, blocks};

@@ -1,7 +1,7 @@
 //! Images scored by a classifier: how far their features lie from those of data, beside the floor.
 
 use super::{
-    Opinions,
+    Predictions,
     classifier::Classifier,
     frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of},
     neighbours::precision_recall,
@@ -32,7 +32,7 @@ pub struct Scores {
 #[derive(Debug, Clone)]
 pub struct Evaluator {
     classifier: Classifier,
-    data: Opinions,
+    data: Predictions,
     gaussian: Gaussian,
     device: Device,
 }
@@ -47,7 +47,7 @@ impl Evaluator {
     /// If the images are of another shape than the classifier's, or one cannot be read.
     pub fn new(classifier: Classifier, data: &dyn ImageSource, device: &Device) -> Result<Self> {
         let all: Vec<usize> = (0..data.len()).collect();
-        let data = Opinions::on_source(&classifier, data, &all, device)?;
+        let data = Predictions::on_source(&classifier, data, &all, device)?;
         let gaussian = gaussian_of(&data.features);
         Ok(Evaluator { classifier, data, gaussian, device: device.clone() })
     }
@@ -58,7 +58,7 @@ impl Evaluator {
     }
 
     /// What it says about the data.
-    pub fn data(&self) -> &Opinions {
+    pub fn data(&self) -> &Predictions {
         &self.data
     }
 
@@ -70,9 +70,9 @@ impl Evaluator {
     /// What the classifier says about images of shape (N, H, W, C).
     ///
     /// # Errors
-    /// As [`Opinions::on_images`].
-    pub fn classify(&self, images: &Tensor) -> Result<Opinions> {
-        Opinions::on_images(&self.classifier, images)
+    /// As [`Predictions::on_images`].
+    pub fn classify(&self, images: &Tensor) -> Result<Predictions> {
+        Predictions::on_images(&self.classifier, images)
     }
 
     /// Scores what the classifier says about images. Precision and recall are against as many images of the data, chosen by chance but
@@ -81,16 +81,16 @@ impl Evaluator {
     /// # Panics
     /// If there are more images than data, or not more than [`NEIGHBOURS`](Self::NEIGHBOURS).
     #[track_caller]
-    pub fn score(&self, opinions: &Opinions) -> Scores {
-        let (count, all) = (opinions.features.nrows(), self.data.features.nrows());
+    pub fn score(&self, predictions: &Predictions) -> Scores {
+        let (count, all) = (predictions.features.nrows(), self.data.features.nrows());
         let some = index::sample(&mut StdRng::seed_from_u64(0), all, count).into_vec();
         let some = self.data.features.select(Axis(0), &some);
-        let (precision, recall) = precision_recall(&some, &opinions.features, Self::NEIGHBOURS);
+        let (precision, recall) = precision_recall(&some, &predictions.features, Self::NEIGHBOURS);
         Scores {
-            distance: frechet_distance(&gaussian_of(&opinions.features), &self.gaussian),
+            distance: frechet_distance(&gaussian_of(&predictions.features), &self.gaussian),
             precision,
             recall,
-            confidence: mean(opinions.confidences().view()),
+            confidence: mean(predictions.confidences().view()),
         }
     }
 
@@ -121,7 +121,7 @@ impl Evaluator {
     ) -> Result<Floor> {
         let draw = |_| {
             let some = some_of(source, count, rng);
-            Ok(self.score(&Opinions::on_source(&self.classifier, source, &some, &self.device)?))
+            Ok(self.score(&Predictions::on_source(&self.classifier, source, &some, &self.device)?))
         };
         draws.into_iter().map(draw).collect()
     }
@@ -139,9 +139,9 @@ impl Evaluator {
     /// # Panics
     /// As [`score`](Self::score).
     #[track_caller]
-    pub fn precision_beside_first(&self, opinions: &Opinions) -> f64 {
-        let first = self.data.features.slice(s![..opinions.features.nrows(), ..]).to_owned();
-        precision_recall(&first, &opinions.features, Self::NEIGHBOURS).0
+    pub fn precision_beside_first(&self, predictions: &Predictions) -> f64 {
+        let first = self.data.features.slice(s![..predictions.features.nrows(), ..]).to_owned();
+        precision_recall(&first, &predictions.features, Self::NEIGHBOURS).0
     }
 }
 

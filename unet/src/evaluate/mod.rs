@@ -10,7 +10,7 @@ mod predictions;
 pub mod progressive;
 
 pub use evaluator::{Evaluator, Floor, Scores};
-pub use opinions::Opinions;
+pub use predictions::Predictions;
 
 use crate::Result;
 use candle_core::{DType, Device, Tensor};

@@ -14,7 +14,7 @@ pub struct PixelStats {
     pub outside: f64,
 }
 
-impl Ink {
+impl PixelStats {
     /// What [`row`](Self::row) holds.
     pub const COLUMNS: [&str; 3] = ["mean of pixels", "grey, in %", "outside ±1.05, in %"];
 
@@ -23,7 +23,7 @@ impl Ink {
         [self.mean, 100.0 * self.grey, 100.0 * self.outside]
     }
 
-    /// The ink of images of any shape.
+    /// The statistics of images of any shape.
     ///
     /// # Errors
     /// If the device fails.

@@ -3,7 +3,7 @@
 use super::{Inpainting, Known, Sampler, forward::standard_normal, inpaint, sample};
 use crate::{
     Result,
-    denoiser::{Counting, GaussianImages},
+    denoiser::{CallCounter, GaussianImages},
     images::statistics,
 };
 use candle_core::{Device, Tensor};
@@ -104,7 +104,7 @@ impl PixelPair {
     ) -> Result<[f64; 3]> {
         let schedule = Schedule::linear_scaled(100)?;
         let denoiser =
-            Counting::new(GaussianImages::pair(&schedule, self.variance, self.correlation, device)?);
+            CallCounter::new(GaussianImages::pair(&schedule, self.variance, self.correlation, device)?);
         let image = |pixels: [f32; 2]| Tensor::from_vec(pixels.repeat(count), (count, 1, 2, 1), device);
         let known = Known { x_0: image([left, 0.0])?, mask: image([1.0, 0.0])? };
         let how = Inpainting { schedule: &schedule, known: &known, repeats };

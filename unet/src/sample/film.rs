@@ -1,6 +1,6 @@
 //! A chain on film: x_t on its way, and what the network makes of it.
 
-use super::{Ink, predict_x_0};
+use super::{PixelStats, predict_x_0};
 use crate::{Result, denoiser::Call};
 use candle_core::Tensor;
 use ddpm::sampler::Step;
@@ -107,7 +107,7 @@ impl Film {
     pub fn outside(&self, times: &[usize]) -> Result<Vec<(f64, f64)>> {
         let outside = |(step, call): &(Step, Call)| {
             let free = predict_x_0(&Step { clip: None, ..*step }, &call.eps, &call.x_t)?;
-            Ok((call.t, 100.0 * Ink::of(&free)?.outside))
+            Ok((call.t, 100.0 * PixelStats::of(&free)?.outside))
         };
         self.at(times).map(outside).collect()
     }

@@ -85,51 +85,6 @@ pub const LEAST_ALPHA_BAR: f64 = 1e-3;
 /// use ddpm::schedule::Schedule;
 /// use ddpm_unet::sample::encoding_end;
 ///
-/// assert_eq!(encoding_end(&Schedule::linear(3, 0.9, 0.9)?), 3); // 0.1³ is just enough
-/// assert_eq!(encoding_end(&Schedule::linear(3, 0.99, 0.99)?), 1);
-/// # Ok::<(), ddpm::Error>(())
-/// ```
-pub fn encoding_end(schedule: &Schedule) -> usize {
-    (1..=schedule.steps()).rev().find(|&t| schedule.alpha_bar(t) >= LEAST_ALPHA_BAR).unwrap_or(1)
-}
-
-/// Walks from image a to image b along a straight line: `share` = 0 is a, 1 is b.
-///
-/// x = (1 − λ) a + λ b, where λ is `share`
-///
-/// # Errors
-/// If the shapes differ.
-pub fn straight(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
-    Ok(((a * (1.0 - share))? + (b * share)?)?)
-}
-
-/// The stations of a walk from a to b as a [`strip`]: `count` of them at even shares, both ends included, a row for each image of
-/// the batch. `way` is [`spherical`] or [`straight`]. Shapes: both (B, H, W, C) to (B · count, H, W, C).
-///
-/// # Errors
-/// If the shapes differ, or there are no stations.
-pub fn walk(
-    way: impl Fn(&Tensor, &Tensor, f64) -> Result<Tensor>,
-    a: &Tensor,
-    b: &Tensor,
-    count: usize,
-) -> Result<Tensor> {
-    let last = count.max(2) - 1;
-    let stations = (0..count).map(|i| way(a, b, i as f64 / last as f64));
-    strip(&stations.collect::<Result<Vec<_>>>()?)
-}
-
-/// The least share of the variance that is still the image’s where an encoding ends. With less, x̂_0 = (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t
-/// divides by next to nothing, and without clipping the way back starts with an error that nothing mends.
-pub const LEAST_ALPHA_BAR: f64 = 1e-3;
-
-/// Where an encoding ends: the last t with ᾱ_t ≥ [`LEAST_ALPHA_BAR`], or 1 if there is none.
-///
-/// # Example
-/// ```
-/// use ddpm::schedule::Schedule;
-/// use ddpm_unet::sample::encoding_end;
-///
 /// assert_eq!(encoding_end(&Schedule::linear(3, 0.89, 0.89)?), 3); // 0.11³ is 0.0013
 /// assert_eq!(encoding_end(&Schedule::linear(3, 0.99, 0.99)?), 1);
 /// # Ok::<(), ddpm::Error>(())

@@ -12,11 +12,11 @@ mod open;
 #[cfg(feature = "cli")]
 pub use choice::SamplingArguments;
 pub use choice::{Compared, Sampler, SamplingPlan};
-pub use distance::{Ink, mean_squared_error, mean_squared_errors, psnr, psnrs, seam_roughness};
+pub use distance::{PixelStats, mean_squared_error, mean_squared_errors, psnr, psnrs, seam_roughness};
 pub use exact::{NormalPixels, PixelPair};
 pub use film::Film;
 pub use inpaint::{Inpainting, Known, inpaint, replace_known};
-pub use latent::{LEAST_ALPHA_BAR, LatentMoments, encoding_end, spherical, straight, walk};
+pub use latent::{LEAST_ALPHA_BAR, LatentMoments, encoding_end, slerp, straight, walk};
 pub use open::{Opened, open, shipped_checkpoint};
 
 use crate::{Result, denoiser::ImageDenoiser};

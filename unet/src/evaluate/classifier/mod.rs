@@ -7,7 +7,7 @@
 mod disk;
 mod training;
 
-pub use training::{TrainingConfig, TrainingReport, load_or_train, train};
+pub use training::{ClassifierTrainConfig, TrainingReport, load_or_train, train};
 
 use crate::{
     Error, Result,

@@ -104,7 +104,7 @@ pub fn train(
 /// The seed of [`load_or_train`]: always the same, since distances on the features of another do not compare.
 const SEED: u64 = 0;
 
-/// Reads the classifier at `path`; where there is none, trains one on labelled images and saves it there. `watch` sees every
+/// Reads the classifier at `path`; where there is none, trains one on labelled images and saves it there. `on_step` sees every
 /// step of a training.
 ///
 /// # Errors
@@ -118,15 +118,15 @@ pub fn load_or_train(
     path: &Path,
     images: &dyn ImageSource,
     labels: &[u8],
-    config: TrainingConfig,
+    config: ClassifierTrainConfig,
     device: &Device,
-    watch: impl FnMut(TrainingReport),
+    on_step: impl FnMut(TrainingReport),
 ) -> Result<Classifier> {
     let classes = labels.iter().max().map_or(0, |&label| usize::from(label) + 1);
     if !path.exists() {
         let mut rng = StdRng::seed_from_u64(SEED);
         let classifier = Classifier::fresh(images.shape(), classes, &mut rng, device)?;
-        train(&classifier, images, labels, config, &mut rng, watch)?;
+        train(&classifier, images, labels, config, &mut rng, on_step)?;
         classifier.save(path)?;
         return Ok(classifier);
     }

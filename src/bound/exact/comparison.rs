@@ -1,12 +1,12 @@
 //! Networks on rounded points: trained, bounded and judged alike.
 
-use super::{DiscreteData, Ledger, MeasuredBound};
+use super::{BoundDecomposition, MeasuredBound, QuantizedDistribution};
 use crate::{
     Result,
     bound::Model,
     denoiser::{Denoiser, ExactDenoiser},
     forward::standard_normal,
-    metrics::{Estimate, Judge},
+    metrics::{Estimate, Evaluator},
     objective::Objective,
     reverse::FixedVariance,
     sampler::{Step, ancestral, sample},
@@ -18,29 +18,29 @@ use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 /// Trains networks on rounded points, and measures each under the same conditions: on the same points, with the same noise.
 ///
 /// ```
-/// use ddpm::bound::{Bins, exact::{DiscreteData, Evaluator}};
-/// use ddpm::{data::{Dataset, DatasetName}, metrics::Judge, objective::Objective, schedule::Schedule, train::TrainConfig};
+/// use ddpm::bound::{Bins, exact::{QuantizedDistribution, Comparison}};
+/// use ddpm::{data::{Dataset, DatasetName}, metrics::Evaluator, objective::Objective, schedule::Schedule, train::TrainConfig};
 /// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 ///
 /// let data = Dataset::named(DatasetName::Mixture, "")?;
-/// let levels = &DiscreteData::of(data.density(), Bins::new(3.0, 16)).expect("a mixture has a table");
-/// let judge = Judge::new(&data, 100, 5, &mut StdRng::seed_from_u64(1));
+/// let levels = &QuantizedDistribution::of(data.density(), Bins::new(3.0, 16)).expect("a mixture has a table");
+/// let quality = Evaluator::new(&data, 100, 5, &mut StdRng::seed_from_u64(1));
 /// let (schedule, training) = (&Schedule::linear_scaled(30)?, TrainConfig { steps: 20, ..TrainConfig::default() });
-/// let evaluator =
-///     Evaluator { schedule, levels, judge, training, clip: 3.0, count: 50, draws: 2, widest: 0.3, seed: 0 };
-/// let trained = evaluator.train(Objective::Simple, || ())?;
-/// let network = evaluator.evaluate(trained, Default::default(), || ());
+/// let comparison =
+///     Comparison { schedule, levels, quality, training, clip: 3.0, count: 50, draws: 2, max_spacing: 0.3, seed: 0 };
+/// let trained = comparison.train(Objective::Simple, || ())?;
+/// let network = comparison.evaluate(trained, Default::default(), || ());
 /// assert!(network.bound.predicted() > network.bound.entropy && network.distance.mean > 1.0);
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Evaluator<'a> {
+pub struct Comparison<'a> {
     /// The chain.
     pub schedule: &'a Schedule,
     /// The data, rounded.
-    pub levels: &'a DiscreteData,
+    pub levels: &'a QuantizedDistribution,
     /// Judges samples against the data as they are before they are rounded.
-    pub judge: Judge<'a>,
+    pub quality: Evaluator<'a>,
     /// How networks are trained.
     pub training: TrainConfig,
     /// Samplers clip x̂_0 to [−c, c].
@@ -50,7 +50,7 @@ pub struct Evaluator<'a> {
     /// The number of samples that a distance is a mean of.
     pub draws: usize,
     /// The widest step of the sums over x_t: see [`reverse_step`](super::reverse_step).
-    pub widest: f64,
+    pub max_spacing: f64,
     /// The seed of all that is drawn.
     pub seed: u64,
 }
@@ -73,58 +73,58 @@ impl Evaluation {
     }
 }
 
-impl Evaluator<'_> {
-    /// A generator of the evaluator's own, by a number; it takes 0 for training, 1 for bounds and 2 for samples.
+impl Comparison<'_> {
+    /// A generator of the comparison's own, by a number; it takes 0 for training, 1 for bounds and 2 for samples.
     pub fn rng(&self, number: u64) -> StdRng {
         StdRng::seed_from_u64(self.seed + number)
     }
 
-    /// Trains a network on rounded points with this objective; `watch` is called after every step.
+    /// Trains a network on rounded points with this objective; `on_step` is called after every step.
     ///
     /// # Errors
     /// As [`Trainer::new`] and [`Trainer::run`].
-    pub fn train(&self, objective: Objective, mut watch: impl FnMut()) -> Result<Trained<f32>> {
+    pub fn train(&self, objective: Objective, mut on_step: impl FnMut()) -> Result<Trained<f32>> {
         let mut rng = self.rng(0);
         let config = TrainConfig { objective, ..self.training.clone() };
         let trainer = Trainer::new(self.schedule, config, &mut rng)?;
-        trainer.run(&mut rng, |batch, rng| self.levels.sample(batch, rng), |_| watch())
+        trainer.run(&mut rng, |batch, rng| self.levels.sample(batch, rng), |_| on_step())
     }
 
-    /// The terms and the gap of the exact denoiser with σ² = β, in bits per dimension; `watch` as in [`Ledger::of`].
-    pub fn exact(&self, watch: impl FnMut()) -> Ledger {
+    /// The terms and the gap of the exact denoiser with σ² = β, in bits per dimension; `on_step` as in [`BoundDecomposition::of`].
+    pub fn exact(&self, on_step: impl FnMut()) -> BoundDecomposition {
         let denoiser = ExactDenoiser::new(self.schedule, self.levels);
         let model = Model::new(self.schedule, denoiser, FixedVariance::Beta);
-        Ledger::of(&model, self.levels, f64::INFINITY, watch).bits_per_dim()
+        BoundDecomposition::of(&model, self.levels, f64::INFINITY, on_step).bits_per_dim()
     }
 
-    /// Measures a network's bound and the distance of its samples; `watch` is called [`calls`](Self::calls) times.
+    /// Measures a network's bound and the distance of its samples; `on_step` is called [`calls`](Self::calls) times.
     pub fn evaluate(
         &self,
         trained: Trained<f32>,
         variance: FixedVariance,
-        mut watch: impl FnMut(),
+        mut on_step: impl FnMut(),
     ) -> Evaluation {
         let denoiser = NetworkDenoiser::of(self.schedule, &trained);
         let model = Model::new(self.schedule, denoiser, variance);
         let rng = &mut self.rng(1);
-        let bound = MeasuredBound::of(&model, self.levels, self.count, self.widest, rng, &mut watch);
+        let bound = MeasuredBound::of(&model, self.levels, self.count, self.max_spacing, rng, &mut on_step);
         let steps = ancestral(self.schedule, variance, Some(self.clip));
-        let distance = self.distance(&steps, &denoiser, watch);
+        let distance = self.distance(&steps, &denoiser, on_step);
         Evaluation { trained, bound, distance }
     }
 
-    /// How often [`evaluate`](Self::evaluate) calls `watch`: at each entry of the bound, and at each step of each sample.
+    /// How often [`evaluate`](Self::evaluate) calls `on_step`: at each entry of the bound, and at each step of each sample.
     pub fn calls(&self) -> usize {
         (self.draws + 1) * self.schedule.steps() + 1
     }
 
-    /// How far samples lie from the data, over the floor; `watch` is called at every step.
-    pub fn distance(&self, steps: &[Step], denoiser: &impl Denoiser, mut watch: impl FnMut()) -> Estimate {
-        self.judge.mean(self.draws, &mut self.rng(2), |rng| {
-            let x_t = standard_normal(self.judge.count(), 2, rng);
+    /// How far samples lie from the data, over the floor; `on_step` is called at every step.
+    pub fn distance(&self, steps: &[Step], denoiser: &impl Denoiser, mut on_step: impl FnMut()) -> Estimate {
+        self.quality.mean(self.draws, &mut self.rng(2), |rng| {
+            let x_t = standard_normal(self.quality.count(), 2, rng);
             sample(steps, denoiser, x_t, rng, |t, _| {
                 if t > 0 {
-                    watch();
+                    on_step();
                 }
             })
         })
