@@ -59,18 +59,17 @@ fn main() -> Result<()> {
             .context("a built-in data set with a known density")
     };
     let [digit, checkerboard, mixture] = [known(Digit)?, known(Checkerboard)?, known(Mixture)?];
-    let sets = [("digit", &digit), ("checkerboard", &checkerboard), ("mixture", &mixture)];
+    let sets = &[("digit", &digit), ("checkerboard", &checkerboard), ("mixture", &mixture)];
     let (points, draws, count) = common.pick((2000, 5, count), (200, 2, 300.min(count)));
     let Experiment { data, schedule, training, edge: clip, .. } = experiment;
     let quality = Evaluator::new(&data, points, 20, &mut StdRng::seed_from_u64(common.seed + 3));
     let (schedule, max_spacing, seed) = (&schedule, 0.3, common.seed); // a network’s finest wave is 2π/25 = 0.25 long
     let comparison =
         Comparison { schedule, levels, quality, training, clip, count, draws, max_spacing, seed };
-
-    entropies(&mut chapter, &comparison, &sets)?;
-    exact_denoiser(&mut chapter, &comparison, &sets);
-    let bar = Progress::ticks;
-    let train = |objective| comparison.train(objective, bar("training", comparison.training.steps));
+    entropies(&mut chapter, &comparison, sets)?;
+    exact_denoiser(&mut chapter, &comparison, sets);
+    let (bar, steps) = (Progress::ticks, comparison.training.steps);
+    let train = |objective| comparison.train(objective, bar("training", steps));
     let evaluate = |net, variance| comparison.evaluate(net, variance, bar("judging", comparison.calls()));
     let simple = train(Objective::Simple)?;
     let networks = [
@@ -214,7 +213,7 @@ fn bits_and_quality(chapter: &mut Chapter, comparison: &Comparison, networks: &[
         let place = (bound.parts.gap.sum(), distance.mean);
         panel.series(Series::points(name.replace("β̃", "posterior variance"), [place]).size(12.0))
     });
-    Ok(chapter.plot("Likelihood and sample quality", panel, "bits_and_quality")?)
+    Ok(chapter.plot("Likelihood and sample quality", panel, "likelihood_and_quality")?)
 }
 
 fn last_term(chapter: &mut Chapter, comparison: &Comparison, networks: [&Evaluation; 2]) {
