@@ -4,13 +4,13 @@ mod common;
 
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
-    data::GaussianMixture,
+    data::{Dataset, DatasetName, Density, GaussianMixture},
     forward::standard_normal,
     gaussian::{kl_divergence, log_density},
     metrics::{
-        Moments, covariance, coverage, excess_kurtosis, largest, largest_difference, median_distance,
-        mmd_squared, paired_errors, partial_correlation, precision, quantile, row_distances,
-        sliced_wasserstein, standard_error,
+        Estimate, Judge, Moments, Reference, StandardError, covariance, coverage, excess_kurtosis, largest,
+        largest_difference, mean_gap, median_distance, median_row_distance, mmd_squared, paired_errors,
+        partial_correlation, precision, quantile, row_distances, sliced_wasserstein, standard_error,
     },
 };
 use ndarray::{Array1, Array2, array};
@@ -265,4 +265,107 @@ fn the_divergence_of_a_mixture_from_the_standard_normal() {
         measured,
         4.0 * standard_error(ratios.view()),
     );
+}
+
+/// N(0, I) on the plane as a data set.
+fn normal() -> Dataset {
+    let one = GaussianMixture::new(array![1.0], Array2::zeros((1, 2)), Array2::ones((1, 2)));
+    Dataset::new("normal", Density::Mixture(one))
+}
+
+#[test]
+fn excess_is_the_cross_entropy_beyond_the_entropy() {
+    // of N(m, s² I) under N(0, I): ½ (|m|² + 2 s²) − 1
+    let (data, rng) = (normal(), &mut rng(5));
+    let judge = Judge::new(&data, 100, 2, rng);
+    for (shift, scale) in [(0.0, 1.0), (1.0, 1.0), (0.0, 1.5), (0.5, 0.2)] {
+        let x = shift + scale * standard_normal::<f64>(20_000, 2, rng);
+        let expected = 0.5 * (2.0 * shift * shift + 2.0 * scale * scale) - 1.0;
+        assert_close(&format!("{shift}, {scale}"), judge.excess(&x), expected, 0.05);
+    }
+    let moons = Dataset::named(DatasetName::Moons, "").unwrap();
+    assert!(Judge::new(&moons, 100, 2, rng).excess(&Array2::zeros((5, 2))).is_nan(), "no known density");
+}
+
+#[test]
+fn a_judge_draws_and_judges_in_turn() {
+    let data = normal();
+    let judge = Judge::new(&data, 50, 4, &mut rng(6));
+    assert_eq!(judge.count(), 50);
+    // by hand, from the same seed
+    let (mut by_hand, mut distances, mut excesses) = (rng(7), Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let drawn = 1.5 * data.sample(50, &mut by_hand);
+        let fresh = data.sample(50, &mut by_hand);
+        distances.push(sliced_wasserstein(&fresh, &drawn, Judge::DIRECTIONS) / judge.floor().mean);
+        excesses.push(judge.excess(&drawn));
+    }
+    let draw = |rng: &mut _| Ok::<_, ()>(1.5 * data.sample(50, rng));
+    let [distance, excess] = judge.distance_and_excess(3, &mut rng(7), draw).unwrap();
+    assert_eq!((distance, excess), (Estimate::of(distances), Estimate::of(excesses)));
+    assert_eq!(judge.mean(3, &mut rng(7), |rng| 1.5 * data.sample(50, rng)), distance);
+    assert!(judge.distance_and_excess(3, &mut rng(7), |_| Err("no")).is_err());
+    let [near, known] = judge.of_data(20, &mut rng(8));
+    assert_close("distance of the data", near.mean, 1.0, 0.6);
+    assert_close("excess of the data", known.mean, 0.0, 4.0 * known.standard_error);
+    // one sample against several fresh ones
+    let (x, mut by_hand) = (data.sample(50, &mut rng(9)), rng(10));
+    let mean = (0..3).map(|_| judge.distance(&x, &mut by_hand)).sum::<f64>() / 3.0;
+    assert_close("mean distance", judge.mean_distance(&x, 3, &mut rng(10)), mean, 1e-12);
+}
+
+#[test]
+fn a_reference_measures_the_first_points() {
+    let data = normal();
+    let reference = Reference::new(&data, 200, 5, &mut rng(11));
+    let [truth, other] = {
+        let rng = &mut rng(11);
+        [(); 2].map(|()| data.sample(200, rng))
+    };
+    assert_eq!(reference.of_data(), precision(&truth, &other, 5));
+    let mut points = data.sample(300, &mut rng(12));
+    points.slice_mut(ndarray::s![200.., ..]).fill(99.0); // beyond the first 200
+    let first = points.slice(ndarray::s![..200, ..]).to_owned();
+    assert_eq!(reference.precision(&points), precision(&truth, &first, 5));
+}
+
+#[test]
+fn gaps_are_those_of_neighbours_and_their_error_covers_what_is_seen() {
+    let path = array![[0.0, 0.0], [3.0, 4.0], [3.0, 5.0], [0.0, 1.0]];
+    assert_close("mean gap", mean_gap(&path).mean, (5.0 + 1.0 + 5.0) / 3.0, 1e-12);
+    // independent points: the scatter of 400 means is at most the standard error
+    let means: Array1<f64> =
+        (0..400).map(|seed| mean_gap(&standard_normal(100, 2, &mut rng(seed))).mean).collect();
+    let claimed = mean_gap(&standard_normal(100, 2, &mut rng(0))).standard_error;
+    assert!(
+        means.std(1.0) < 1.1 * claimed && means.std(1.0) > 0.5 * claimed,
+        "{} ≤ {claimed}",
+        means.std(1.0)
+    );
+}
+
+#[test]
+fn medians_ratios_and_correlations() {
+    let (a, b) = (array![[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]], array![[3.0, 4.0], [1.0, 2.0], [2.0, 0.0]]);
+    assert_eq!(median_row_distance(&a, &b), quantile(&row_distances(&a, &b), 0.5));
+    assert_eq!(median_row_distance(&a, &b), 1.0);
+    // the scatter of many ratios, and of many correlations, is the error that is claimed
+    let draw = |mean: f64, error: f64, seed: u64| {
+        mean + error * standard_normal::<f64>(1, 1, &mut rng(seed))[(0, 0)]
+    };
+    let ratios: Array1<f64> =
+        (0..4000).map(|i| draw(3.0, 0.1, 2 * i) / draw(-2.0, 0.05, 2 * i + 1)).collect();
+    let [a, b] = [(3.0, 0.1), (-2.0, 0.05)].map(|(mean, standard_error)| Estimate { mean, standard_error });
+    assert_close("ratio", a.over(b).mean, -1.5, 1e-12);
+    assert_relative("its error", a.over(b).standard_error, ratios.std(1.0), 0.05);
+    let correlations: Array1<f64> = (0..2000)
+        .map(|seed| {
+            let z = standard_normal::<f64>(200, 2, &mut rng(seed));
+            let y = 0.6 * &z.column(0) + 0.8 * &z.column(1);
+            let (x, y) = (&z.column(0) - z.column(0).mean().unwrap(), &y - y.mean().unwrap());
+            x.dot(&y) / (x.dot(&x) * y.dot(&y)).sqrt()
+        })
+        .collect();
+    let claimed = StandardError::of_correlation(0.6, 200).value();
+    assert_relative("of a correlation", correlations.std(1.0), claimed, 0.1);
 }

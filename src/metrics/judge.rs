@@ -4,6 +4,7 @@ use super::{mean, sliced_wasserstein, standard_error};
 use crate::data::Dataset;
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::Rng;
+use std::convert::Infallible;
 
 /// A mean of several draws, and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,6 +20,26 @@ impl Estimate {
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let values: Array1<f64> = values.into_iter().collect();
         Estimate { mean: mean(values.view()), standard_error: standard_error(values.view()) }
+    }
+
+    /// The ratio of two independent estimates, with the standard error that follows from theirs to first order.
+    ///
+    /// # Formula
+    /// q = a/b, s_q = |q| √((s_a/a)² + (s_b/b)²)
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::metrics::Estimate;
+    ///
+    /// let [a, b] = [(6.0, 0.3), (2.0, 0.0)].map(|(mean, standard_error)| Estimate { mean, standard_error });
+    /// let ratio = a.over(b);
+    /// assert!(ratio.mean == 3.0 && (ratio.standard_error - 0.15).abs() < 1e-12);
+    /// ```
+    #[must_use]
+    pub fn over(self, other: Estimate) -> Self {
+        let share = |estimate: Estimate| estimate.standard_error / estimate.mean;
+        let mean = self.mean / other.mean;
+        Estimate { mean, standard_error: mean.abs() * share(self).hypot(share(other)) }
     }
 
     /// Both numbers, each less or more by one factor: a change of unit.
@@ -43,6 +64,7 @@ impl Estimate {
 /// let of_data = judge.mean(5, &mut rng, |rng| data.sample(500, rng));
 /// let of_shifted = judge.mean(5, &mut rng, |rng| data.sample(500, rng) + 1.0);
 /// assert!((0.5..2.0).contains(&of_data.mean) && of_shifted.mean > 5.0);
+/// assert!(judge.excess(&(data.sample(500, &mut rng) * 1.1)) > 1.0); // nats
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -50,6 +72,7 @@ pub struct Judge<'a> {
     data: &'a Dataset,
     count: usize,
     floor: Estimate,
+    entropy: Option<f64>,
 }
 
 impl<'a> Judge<'a> {
@@ -67,7 +90,12 @@ impl<'a> Judge<'a> {
             sliced_wasserstein(&a, &b, Self::DIRECTIONS)
         };
         let floor = Estimate::of((0..pairs).map(pair));
-        Judge { data, count, floor }
+        Judge { data, count, floor, entropy: data.entropy() }
+    }
+
+    /// How many points each sample of the data has.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// The distance of the data from itself, in the data's units.
@@ -83,6 +111,63 @@ impl<'a> Judge<'a> {
     pub fn distance(&self, drawn: &Array2<f64>, rng: &mut impl Rng) -> f64 {
         let fresh = self.data.sample(self.count, rng);
         sliced_wasserstein(&fresh, drawn, Self::DIRECTIONS) / self.floor.mean
+    }
+
+    /// The mean distance of one sample from several fresh samples of the data, over the floor.
+    ///
+    /// # Panics
+    /// As [`distance`](Self::distance).
+    #[track_caller]
+    pub fn mean_distance(&self, drawn: &Array2<f64>, times: usize, rng: &mut impl Rng) -> f64 {
+        Estimate::of((0..times).map(|_| self.distance(drawn, rng))).mean
+    }
+
+    /// By how many nats a sample is less probable under the data's density than the data itself, on average: 0 for a sample of
+    /// the data, up to chance, and more for points between the modes or around them. Not a number where the density is not known.
+    ///
+    /// It is sharper than the distance, which looks at where the mass is, and hardly at how wide a narrow mode is. But it is no
+    /// divergence: a sample of the most probable point alone has a negative excess.
+    ///
+    /// # Formula
+    /// excess = −(1/N) Σ_n ln p(x_n) − h
+    ///
+    /// where h = −E\[ln p(x)\] is the data's entropy.
+    ///
+    /// # Panics
+    /// If the sample is not two-dimensional.
+    #[track_caller]
+    pub fn excess(&self, drawn: &Array2<f64>) -> f64 {
+        let log_density = |x| self.data.log_density(x).unwrap_or(f64::NAN);
+        let log_densities: Array1<f64> = drawn.rows().into_iter().map(log_density).collect();
+        -mean(log_densities.view()) - self.entropy.unwrap_or(f64::NAN)
+    }
+
+    /// The mean [`distance`](Self::distance) and the mean [`excess`](Self::excess) of `draws` samples.
+    ///
+    /// # Errors
+    /// The first of `draw`.
+    ///
+    /// # Panics
+    /// As [`distance`](Self::distance).
+    #[track_caller]
+    pub fn distance_and_excess<R: Rng, E>(
+        &self,
+        draws: usize,
+        rng: &mut R,
+        mut draw: impl FnMut(&mut R) -> Result<Array2<f64>, E>,
+    ) -> Result<[Estimate; 2], E> {
+        let scores = |_| {
+            let drawn = draw(rng)?;
+            Ok([self.distance(&drawn, rng), self.excess(&drawn)])
+        };
+        let scores = (0..draws).map(scores).collect::<Result<Vec<_>, E>>()?;
+        Ok([0, 1].map(|i| Estimate::of(scores.iter().map(|scores| scores[i]))))
+    }
+
+    /// [`distance_and_excess`](Self::distance_and_excess) of the data itself: what chance makes of 1 and of 0.
+    pub fn of_data(&self, draws: usize, rng: &mut impl Rng) -> [Estimate; 2] {
+        let fresh = |rng: &mut _| Ok::<_, Infallible>(self.data.sample(self.count, rng));
+        self.distance_and_excess(draws, rng, fresh).unwrap_or_else(|never| match never {})
     }
 
     /// The mean distance of `draws` samples from fresh data, over the floor.

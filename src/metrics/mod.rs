@@ -8,8 +8,10 @@ mod standard_error;
 
 use ndarray::ArrayView1;
 
-pub use coverage::{coverage, precision};
-pub use distance::{median_distance, mmd_squared, row_distances, sliced_wasserstein};
+pub use coverage::{Reference, coverage, precision};
+pub use distance::{
+    mean_gap, median_distance, median_row_distance, mmd_squared, row_distances, sliced_wasserstein,
+};
 pub use judge::{Estimate, Judge};
 pub use moments::{
     Moments, covariance, excess_kurtosis, largest, largest_difference, mean, paired_errors,

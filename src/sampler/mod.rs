@@ -12,24 +12,25 @@ mod multistep;
 mod spaced;
 mod walk;
 
-pub use choice::Method;
-pub use ddim::{Spacing, ddim, ddim_sigma, ddim_step, sigma_hat_step, time_grid};
-pub use encode::{encode, encode_step};
-pub use family::{Knowing, memory_of_x_0, noise_kept};
+pub use choice::{Method, draw_cost};
+pub use ddim::{Spacing, ddim, ddim_sigma, ddim_step, sigma_hat_step, strided_ddim, time_grid};
+pub use encode::{encode, encode_step, round_trip_error};
+pub use family::{Knowing, MeasuredJump, measured_jump, memory_of_x_0, noise_kept, walk_to};
 pub use linear::moments_drawn;
-pub use multistep::{MultiStep, dpm_solver, dpm_solver_step};
+pub use multistep::{MultiStep, dpm_solver, dpm_solver_step, last_jump_ratio};
 pub use spaced::{SpacedVariance, spaced_ancestral, spaced_schedule};
-pub use walk::between;
+pub use walk::{arc, between};
 
 use crate::{
     denoiser::{Denoiser, Prediction},
     forward::standard_normal,
+    metrics::{largest, largest_difference},
     posterior::posterior_mean_coefficients,
     reverse::{FixedVariance, fixed_variance, mean_coefficients, x_0_coefficients},
     schedule::Schedule,
 };
 use ndarray::{Array2, Zip};
-use ndarray_rand::rand::Rng;
+use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 
 // ANCHOR: Step
 /// One step of a sampler, from x_t to x_{t−1}, or further: x_{t−1} = `x_t`·x_t + `eps`·ε_θ + `x_0`·x̂_0 + `noise`·z.
@@ -58,6 +59,28 @@ pub struct Step {
 // ANCHOR_END: Step
 
 impl Step {
+    /// The largest difference between the four factors of two samplers' steps, pair by pair: 0 for one and the same sampler.
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::{reverse::FixedVariance, sampler::{Step, ancestral}, schedule::Schedule};
+    ///
+    /// let schedule = Schedule::linear(2, 0.36, 0.4375)?; // σ_2² is 0.4375, or β̃_2 = 0.4375 · 0.36/0.64
+    /// let [beta, tilde] = [FixedVariance::Beta, FixedVariance::Posterior].map(|choice| ancestral(&schedule, choice, None));
+    /// assert!((Step::largest_difference(&beta, &tilde) - 0.25 * 0.4375f64.sqrt()).abs() < 1e-12);
+    /// # Ok::<(), ddpm::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the samplers differ in the number of steps.
+    #[track_caller]
+    pub fn largest_difference(a: &[Step], b: &[Step]) -> f64 {
+        assert_eq!(a.len(), b.len(), "samplers with other numbers of steps have no pairs");
+        let factors = |step: &Step| [step.x_t, step.eps, step.x_0, step.noise];
+        let both = a.iter().zip(b).flat_map(|(a, b)| factors(a).into_iter().zip(factors(b)));
+        largest(both.map(|(a, b)| (a - b).abs()))
+    }
+
     /// The x̂_0 of one coordinate: what x_t would be without the noise `eps`, clipped if the step says so.
     pub fn predicted_x_0(&self, x_t: f64, eps: f64) -> f64 {
         let limit = self.clip.unwrap_or(f64::INFINITY);
@@ -243,3 +266,21 @@ pub fn sample<S: SamplerStep>(
     x
 }
 // ANCHOR_END: sample
+
+/// How much x_0 depends on the generator: the largest change between two runs from one `x_t`, with other seeds.
+///
+/// # Example
+/// ```
+/// use ddpm::{denoiser::{ExactDenoiser, GaussianData}, sampler::{ddim, seed_dependence}, schedule::Schedule};
+/// use ndarray::array;
+///
+/// let (schedule, data) = (Schedule::linear(1000, 1e-4, 0.02)?, GaussianData { mean: array![0.0], variance: 1.0 });
+/// let exact = ExactDenoiser::new(&schedule, &data);
+/// let [without, with] = [0.0, 1.0].map(|eta| seed_dependence(&ddim(&schedule, &[900, 500], eta, None), &exact, &array![[1.0]]));
+/// assert!(without == 0.0 && with > 0.0);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+pub fn seed_dependence<S: SamplerStep>(steps: &[S], denoiser: &impl Denoiser, x_t: &Array2<f64>) -> f64 {
+    let run = |seed| sample(steps, denoiser, x_t.clone(), &mut StdRng::seed_from_u64(seed), |_, _| ());
+    largest_difference(&run(1), &run(2))
+}
