@@ -5,7 +5,7 @@ use super::{
     html::Page,
     text::{WIDTH, paint, print, width, wrap},
 };
-use crate::plot::{Figure, save_gif};
+use crate::plot::{Figure, Panel, save_gif};
 use crate::{Error, Result};
 use ddpm::{files::write_whole, metrics::StandardError};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -214,6 +214,14 @@ impl Chapter {
         figure.save(&self.out, stem)?;
         self.mention(format!("{stem}.svg"));
         Ok(())
+    }
+
+    /// Draws a figure of one panel under a title, as [`figure`](Self::figure) does.
+    ///
+    /// # Errors
+    /// As [`Figure::save`].
+    pub fn plot(&mut self, title: &str, panel: Panel, stem: &str) -> Result<()> {
+        self.figure(&Figure::new(title).panel(panel), stem)
     }
 
     /// Draws figures to `stem.gif` in the chapter's folder, each shown for so many milliseconds.
