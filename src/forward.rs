@@ -169,6 +169,19 @@ pub struct TransitionKernel {
 // ANCHOR_END: TransitionKernel
 
 impl TransitionKernel {
+    /// The kernel of no step at all: x_0 stays as it is.
+    pub const IDENTITY: TransitionKernel = TransitionKernel { signal: 1.0, variance: 0.0 };
+
+    /// The standard deviation of the noise, √variance.
+    pub fn deviation(self) -> f64 {
+        self.variance.sqrt()
+    }
+
+    /// The signal over the standard deviation of the noise.
+    pub fn signal_to_noise(self) -> f64 {
+        self.signal / self.deviation()
+    }
+
     /// The kernel of one step, q(x_t | x_{t−1}), for t = 1 … T.
     ///
     /// Source: Ho et al. 2020, Eq. (2).

@@ -4,14 +4,15 @@ mod common;
 
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
-    data::{Dataset, DatasetName, GaussianMixture},
+    data::{Dataset, DatasetName, Density, GaussianMixture},
     forward::standard_normal,
     gaussian::{kl_divergence, log_density},
     metrics::{
-        Estimate, Evaluator, Moments, Quality, Spread, StandardError, covariance, coverage,
+        Estimate, Evaluator, Moments, Quality, Reference, Spread, StandardError, covariance, coverage,
         distance_over_floor, excess_kurtosis, geometric_mean, largest, largest_difference, largest_rise,
-        mean, median_distance, mmd_squared, paired_errors, paired_moments, partial_correlation, precision,
-        quantile, relative_difference, row_distances, sliced_wasserstein, standard_error,
+        mean, mean_gap, median_distance, median_row_distance, mmd_squared, paired_errors, paired_moments,
+        partial_correlation, precision, quantile, relative_difference, row_distances, sliced_wasserstein,
+        standard_error,
     },
 };
 use ndarray::{Array1, Array2, array};
@@ -278,49 +279,131 @@ fn the_divergence_of_a_mixture_from_the_standard_normal() {
     );
 }
 
+/// N(0, I) on the plane as a data set.
+fn normal() -> Dataset {
+    let one = GaussianMixture::new(array![1.0], Array2::zeros((1, 2)), Array2::ones((1, 2)));
+    Dataset::new("normal", Density::Mixture(one))
+}
+
+#[test]
+fn excess_is_the_cross_entropy_beyond_the_entropy() {
+    // of N(m, s² I) under N(0, I): ½ (|m|² + 2 s²) − 1
+    let (data, rng) = (normal(), &mut rng(5));
+    let evaluator = Evaluator::new(&data, 100, 2, rng);
+    for (shift, scale) in [(0.0, 1.0), (1.0, 1.0), (0.0, 1.5), (0.5, 0.2)] {
+        let x = shift + scale * standard_normal::<f64>(20_000, 2, rng);
+        let expected = 0.5 * (2.0 * shift * shift + 2.0 * scale * scale) - 1.0;
+        assert_close(&format!("{shift}, {scale}"), evaluator.excess(&x), expected, 0.05);
+    }
+    let moons = Dataset::named(DatasetName::Moons, "").unwrap();
+    assert!(Evaluator::new(&moons, 100, 2, rng).excess(&Array2::zeros((5, 2))).is_nan(), "no known density");
+}
+
+#[test]
+fn a_judge_draws_and_judges_in_turn() {
+    let data = normal();
+    let evaluator = Evaluator::new(&data, 50, 4, &mut rng(6));
+    assert_eq!(evaluator.count(), 50);
+    // by hand, from the same seed
+    let (mut by_hand, mut distances, mut excesses) = (rng(7), Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let drawn = 1.5 * data.sample(50, &mut by_hand);
+        let fresh = data.sample(50, &mut by_hand);
+        distances.push(sliced_wasserstein(&fresh, &drawn, Evaluator::DIRECTIONS) / evaluator.floor().mean);
+        excesses.push(evaluator.excess(&drawn));
+    }
+    let draw = |rng: &mut _| Ok::<_, ()>(1.5 * data.sample(50, rng));
+    let [distance, excess] = evaluator.distance_and_excess(3, &mut rng(7), draw).unwrap();
+    assert_eq!((distance, excess), (Estimate::of(distances), Estimate::of(excesses)));
+    assert_eq!(evaluator.mean(3, &mut rng(7), |rng| 1.5 * data.sample(50, rng)), distance);
+    assert!(evaluator.distance_and_excess(3, &mut rng(7), |_| Err("no")).is_err());
+    let [near, known] = evaluator.of_data(20, &mut rng(8));
+    assert_close("distance of the data", near.mean, 1.0, 0.6);
+    assert_close("excess of the data", known.mean, 0.0, 4.0 * known.standard_error);
+    // one sample against several fresh ones
+    let (x, mut by_hand) = (data.sample(50, &mut rng(9)), rng(10));
+    let mean = (0..3).map(|_| evaluator.distance(&x, &mut by_hand)).sum::<f64>() / 3.0;
+    assert_close("mean distance", evaluator.mean_distance(&x, 3, &mut rng(10)), mean, 1e-12);
+}
+
+#[test]
+fn a_reference_measures_the_first_points() {
+    let data = normal();
+    let reference = Reference::new(&data, 200, 5, &mut rng(11));
+    let [truth, other] = {
+        let rng = &mut rng(11);
+        [(); 2].map(|()| data.sample(200, rng))
+    };
+    assert_eq!(reference.of_data(), precision(&truth, &other, 5));
+    let mut points = data.sample(300, &mut rng(12));
+    points.slice_mut(ndarray::s![200.., ..]).fill(99.0); // beyond the first 200
+    let first = points.slice(ndarray::s![..200, ..]).to_owned();
+    assert_eq!(reference.precision(&points), precision(&truth, &first, 5));
+}
+
+#[test]
+fn gaps_are_those_of_neighbours_and_their_error_covers_what_is_seen() {
+    let path = array![[0.0, 0.0], [3.0, 4.0], [3.0, 5.0], [0.0, 1.0]];
+    assert_close("mean gap", mean_gap(&path).mean, (5.0 + 1.0 + 5.0) / 3.0, 1e-12);
+    // independent points: the scatter of 400 means is at most the standard error
+    let means: Array1<f64> =
+        (0..400).map(|seed| mean_gap(&standard_normal(100, 2, &mut rng(seed))).mean).collect();
+    let claimed = mean_gap(&standard_normal(100, 2, &mut rng(0))).standard_error;
+    assert!(
+        means.std(1.0) < 1.1 * claimed && means.std(1.0) > 0.5 * claimed,
+        "{} ≤ {claimed}",
+        means.std(1.0)
+    );
+}
+
+#[test]
+fn medians_ratios_and_correlations() {
+    let (a, b) = (array![[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]], array![[3.0, 4.0], [1.0, 2.0], [2.0, 0.0]]);
+    assert_eq!(median_row_distance(&a, &b), quantile(&row_distances(&a, &b), 0.5));
+    assert_eq!(median_row_distance(&a, &b), 1.0);
+    // the scatter of many ratios, and of many correlations, is the error that is claimed
+    let draw = |mean: f64, error: f64, seed: u64| {
+        mean + error * standard_normal::<f64>(1, 1, &mut rng(seed))[(0, 0)]
+    };
+    let ratios: Array1<f64> =
+        (0..4000).map(|i| draw(3.0, 0.1, 2 * i) / draw(-2.0, 0.05, 2 * i + 1)).collect();
+    let [a, b] =
+        [(3.0, 0.1), (-2.0, 0.05)].map(|(mean, standard_error)| Estimate { mean, standard_error, draws: 9 });
+    assert_close("ratio", a.over(b).mean, -1.5, 1e-12);
+    assert_relative("its error", a.over(b).standard_error, ratios.std(1.0), 0.05);
+    let correlations: Array1<f64> = (0..2000)
+        .map(|seed| {
+            let z = standard_normal::<f64>(200, 2, &mut rng(seed));
+            let y = 0.6 * &z.column(0) + 0.8 * &z.column(1);
+            let (x, y) = (&z.column(0) - z.column(0).mean().unwrap(), &y - y.mean().unwrap());
+            x.dot(&y) / (x.dot(&x) * y.dot(&y)).sqrt()
+        })
+        .collect();
+    let claimed = StandardError::of_correlation(0.6, 200).value();
+    assert_relative("of a correlation", correlations.std(1.0), claimed, 0.1);
+}
+
+#[test]
+fn a_floor_that_is_measured_on_the_way_is_that_of_a_judge() {
+    let data = Dataset::named(DatasetName::Gaussians8, "").unwrap();
+    let shifted = |seed: u64| data.sample(400, &mut rng(seed)) + 0.5;
+    let mut seeds = 100..;
+    let ratio = distance_over_floor(&data, 400, 30, &mut rng(1), |_| shifted(seeds.next().unwrap()));
+    let evaluator = Evaluator::new(&data, 400, 60, &mut rng(2));
+    let judged = evaluator.of(&(200..230).map(shifted).collect::<Vec<_>>(), &mut rng(3));
+    assert_relative("over the floor", ratio, judged.mean, 0.15);
+    // one draw, by hand: it comes first, then fresh points, then further ones
+    let (drawn, mut generator) = (shifted(7), rng(4));
+    let [fresh, further] = [(); 2].map(|()| data.sample(400, &mut generator));
+    let expected = sliced_wasserstein(&fresh, &drawn, 64) / sliced_wasserstein(&fresh, &further, 64);
+    assert_eq!(distance_over_floor(&data, 400, 1, &mut rng(4), |_| drawn.clone()), expected);
+}
+
 #[test]
 fn a_geometric_mean_is_the_root_of_a_product() {
     let values = array![[0.5, 3.0, 1.25], [2.0, 0.1, 7.0]];
     assert_relative("geometric mean", geometric_mean(&values), values.product().powf(1.0 / 6.0), 1e-12);
     assert!(geometric_mean(&Array1::<f64>::zeros(0)).is_nan());
-}
-
-#[test]
-fn the_largest_rise_is_negative_where_all_falls_and_hides_no_nan() {
-    assert_eq!(largest_rise([1.0, 4.0, 3.0, 8.0, -20.0]), 5.0);
-    assert_eq!(largest_rise([5.0, 3.0, 2.5, 0.0]), -0.5);
-    assert_eq!(largest_rise([7.0]), f64::NEG_INFINITY);
-    for values in [[f64::NAN, 1.0, 2.0], [1.0, f64::NAN, 0.5], [1.0, 2.0, f64::NAN]] {
-        assert!(largest_rise(values).is_nan(), "{values:?}");
-    }
-}
-
-#[test]
-fn paired_moments_are_those_of_each_set_and_err_as_their_difference_scatters() {
-    let pair = |seed: u64| {
-        let rng = &mut rng(seed);
-        let shared = 10.0 * standard_normal::<f64>(200, 2, rng);
-        [(); 2].map(|()| &shared + &standard_normal::<f64>(200, 2, rng))
-    };
-    let [a, b] = pair(0);
-    let moments = paired_moments(&a, &b);
-    let names: Vec<&str> = moments.iter().map(|moment| moment.0.as_str()).collect();
-    assert_eq!(names, ["mean 1", "mean 2", "covariance 11", "covariance 12", "covariance 22"]);
-    let of_a = [mean(a.column(0)), mean(a.column(1))];
-    assert_close("mean 2 of a", moments[1].1, of_a[1], 1e-12);
-    let product: f64 = a.rows().into_iter().map(|x| (x[0] - of_a[0]) * (x[1] - of_a[1])).sum();
-    assert_relative("covariance 12 of a", moments[3].1, product / 199.0, 1e-12);
-    assert_close("covariance 22 of b", moments[4].2, b.column(1).var(1.0), 1e-10);
-    for which in 0..5 {
-        let differences = (1..300).map(|seed| {
-            let [a, b] = pair(seed);
-            let moment = &paired_moments(&a, &b)[which];
-            moment.1 - moment.2
-        });
-        let scatter = differences.collect::<Array1<f64>>().std(1.0);
-        assert_relative(names[which], moments[which].3.value(), scatter, 0.3);
-        assert_eq!(moments[which].3, StandardError::from(moments[which].3.value()).drawn(200));
-    }
 }
 
 #[test]
@@ -350,19 +433,31 @@ fn estimates_differ_and_stratify_by_the_squares_of_their_errors() {
 }
 
 #[test]
-fn a_floor_that_is_measured_on_the_way_is_that_of_a_judge() {
-    let data = Dataset::named(DatasetName::Gaussians8, "").unwrap();
-    let shifted = |seed: u64| data.sample(400, &mut rng(seed)) + 0.5;
-    let mut seeds = 100..;
-    let ratio = distance_over_floor(&data, 400, 30, &mut rng(1), |_| shifted(seeds.next().unwrap()));
-    let evaluator = Evaluator::new(&data, 400, 60, &mut rng(2));
-    let judged = evaluator.of(&(200..230).map(shifted).collect::<Vec<_>>(), &mut rng(3));
-    assert_relative("over the floor", ratio, judged.mean, 0.15);
-    // one draw, by hand: it comes first, then fresh points, then further ones
-    let (drawn, mut generator) = (shifted(7), rng(4));
-    let [fresh, further] = [(); 2].map(|()| data.sample(400, &mut generator));
-    let expected = sliced_wasserstein(&fresh, &drawn, 64) / sliced_wasserstein(&fresh, &further, 64);
-    assert_eq!(distance_over_floor(&data, 400, 1, &mut rng(4), |_| drawn.clone()), expected);
+fn paired_moments_are_those_of_each_set_and_err_as_their_difference_scatters() {
+    let pair = |seed: u64| {
+        let rng = &mut rng(seed);
+        let shared = 10.0 * standard_normal::<f64>(200, 2, rng);
+        [(); 2].map(|()| &shared + &standard_normal::<f64>(200, 2, rng))
+    };
+    let [a, b] = pair(0);
+    let moments = paired_moments(&a, &b);
+    let names: Vec<&str> = moments.iter().map(|moment| moment.0.as_str()).collect();
+    assert_eq!(names, ["mean 1", "mean 2", "covariance 11", "covariance 12", "covariance 22"]);
+    let of_a = [mean(a.column(0)), mean(a.column(1))];
+    assert_close("mean 2 of a", moments[1].1, of_a[1], 1e-12);
+    let product: f64 = a.rows().into_iter().map(|x| (x[0] - of_a[0]) * (x[1] - of_a[1])).sum();
+    assert_relative("covariance 12 of a", moments[3].1, product / 199.0, 1e-12);
+    assert_close("covariance 22 of b", moments[4].2, b.column(1).var(1.0), 1e-10);
+    for which in 0..5 {
+        let differences = (1..300).map(|seed| {
+            let [a, b] = pair(seed);
+            let moment = &paired_moments(&a, &b)[which];
+            moment.1 - moment.2
+        });
+        let scatter = differences.collect::<Array1<f64>>().std(1.0);
+        assert_relative(names[which], moments[which].3.value(), scatter, 0.3);
+        assert_eq!(moments[which].3, StandardError::from(moments[which].3.value()).drawn(200));
+    }
 }
 
 #[test]
@@ -402,4 +497,14 @@ fn quality_scores_samples_as_each_metric_does_alone() {
     assert_close("the judge over the same floor", judged.mean, measured.distance.mean, 1e-12);
     let less = measured - quality.floor();
     assert_close("precision is lost", less.precision.mean, measured.precision.mean - scores[0][3], 1e-15);
+}
+
+#[test]
+fn the_largest_rise_is_negative_where_all_falls_and_hides_no_nan() {
+    assert_eq!(largest_rise([1.0, 4.0, 3.0, 8.0, -20.0]), 5.0);
+    assert_eq!(largest_rise([5.0, 3.0, 2.5, 0.0]), -0.5);
+    assert_eq!(largest_rise([7.0]), f64::NEG_INFINITY);
+    for values in [[f64::NAN, 1.0, 2.0], [1.0, f64::NAN, 0.5], [1.0, 2.0, f64::NAN]] {
+        assert!(largest_rise(values).is_nan(), "{values:?}");
+    }
 }

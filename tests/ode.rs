@@ -5,7 +5,9 @@ mod common;
 use common::{assert_close, assert_relative};
 use ddpm::{
     Error,
-    continuous::ode::{Proposal, Tolerances, dormand_prince, dormand_prince_step, heun, heun_step},
+    continuous::ode::{
+        Proposal, Tolerances, dormand_prince, dormand_prince_step, heun, heun_along, heun_step,
+    },
 };
 use ndarray::{Array, Array0, Array1, Array2, Array3, Dimension, Ix0, arr0, arr1};
 use std::f64::consts::TAU;
@@ -228,4 +230,21 @@ fn what_cannot_be_solved_is_named() {
     assert_eq!(coarse(wave, (0.0, 1.0), 0).0, "the number of steps");
     assert_eq!(coarse(wave, (f64::NAN, 1.0), 5).0, "the interval");
     assert_eq!(coarse(|_, x| x * x, (0.0, 1e3), 50).0, "the solution");
+}
+
+#[test]
+fn heun_along_takes_the_times_as_they_are() {
+    // on x' = −x a step of length h multiplies by 1 − h + h²/2
+    let times = [0.0, 0.5, 0.6, 2.0, 1.5];
+    let mut seen = Vec::new();
+    let end =
+        heun_along(|_, x: &Array0<f64>| -x, arr0(3.0), &times, |t, x| seen.push((t, *x.first().unwrap())));
+    let mut expected = 3.0;
+    for (pair, (t, x)) in times.windows(2).zip(&seen[1..]) {
+        let h = pair[1] - pair[0];
+        expected *= 1.0 - h + h * h / 2.0;
+        assert_eq!(*t, pair[1]);
+        assert_close("x", *x, expected, 1e-12);
+    }
+    assert_eq!((seen[0], *end.first().unwrap()), ((0.0, 3.0), seen[4].1));
 }

@@ -3,8 +3,8 @@
 use ddpm_page::{
     Error,
     plot::{
-        BLACK, Figure, GREY, Heatmap, Panel, Series, curve, film_frame, pairs, piecewise_means, radar,
-        save_gif,
+        BLACK, Figure, GREY, Heatmap, Panel, Paths, Series, curve, film_frame, pairs, piecewise_means,
+        points_over, radar, save_gif,
     },
 };
 use ndarray::{Array2, array};
@@ -375,4 +375,75 @@ fn a_folder_that_is_a_file_is_an_error() {
     fs::write(&file, "").unwrap();
     let error = gallery().save(&file, "plot").unwrap_err();
     assert!(matches!(error, Error::Course(ddpm::Error::File { .. })), "{error}");
+}
+
+#[test]
+fn a_map_of_a_function_has_its_values_in_the_middle_of_the_cells() {
+    let map = Heatmap::of((0.0, 120.0), (-60.0, 60.0), |x, y| 1000.0 * x + y);
+    let cells = Array2::from_shape_fn((120, 120), |(row, column)| {
+        1000.0 * (column as f64 + 0.5) + (row as f64 + 0.5 - 60.0)
+    });
+    let by_hand = Heatmap::new(cells, (0.0, 120.0), (-60.0, 60.0));
+    let svg = |map| Figure::new("").panel(Panel::new("").heatmap(map)).to_svg().unwrap();
+    assert_eq!(svg(map), svg(by_hand));
+    let hill = |x: ndarray::ArrayView1<f64>| (-x.dot(&x)).exp();
+    let density = Figure::new("").panel(Panel::new("").density(2.0, "p", hill)).to_svg().unwrap();
+    let of = Heatmap::of((-2.0, 2.0), (-2.0, 2.0), |x, y| hill(array![x, y].view())).label("p");
+    assert_eq!(density, svg(of));
+}
+
+#[test]
+fn arrows_on_a_rectangle_are_those_of_the_square_stretched() {
+    let whirl = |x: ndarray::ArrayView1<f64>| [-x[1], x[0]];
+    let arrows = |panel: Panel| numbers_in(&Figure::new("").panel(panel).to_svg().unwrap(), "#000000");
+    let square = Panel::new("").arrows_over((-1.0, 1.0), (-1.0, 1.0), [5, 5], BLACK, whirl);
+    // the same field with y in units ten times as small
+    let stretched = |x: ndarray::ArrayView1<f64>| [-x[1] / 10.0, 10.0 * x[0]];
+    let wide = Panel::new("").arrows_over((-1.0, 1.0), (-10.0, 10.0), [5, 5], BLACK, stretched);
+    let range = |panel: Panel, y: f64| panel.x_range(-1.0, 1.0).y_range(-y, y);
+    let (a, b) = (arrows(range(square, 1.0)), arrows(range(wide, 10.0)));
+    assert!(!a.is_empty() && a.len() == b.len());
+    // the labels of the axes take other widths, so the drawings differ by a shift and a scale: compare what lies between
+    let xs = |numbers: &[f64]| numbers.iter().step_by(2).copied().collect::<Vec<_>>();
+    let share = |xs: Vec<f64>| {
+        let (low, high) = xs.iter().fold((f64::MAX, f64::MIN), |(l, h), x| (l.min(*x), h.max(*x)));
+        xs.iter().map(|x| (x - low) / (high - low)).collect::<Vec<_>>()
+    };
+    for (a, b) in share(xs(&a)).into_iter().zip(share(xs(&b))) {
+        assert!((a - b).abs() < 0.02, "{a} against {b}");
+    }
+}
+
+#[test]
+fn paths_are_curves_that_cross_or_not() {
+    let mut paths = Paths::default();
+    for (t, x) in [(1.0, array![0.0, 1.0, 2.0]), (0.5, array![0.1, 1.5, 1.4]), (0.0, array![0.2, 1.0, 1.0])] {
+        paths.push(t, x.view());
+    }
+    assert_eq!(paths.curves()[2], [(1.0, 2.0), (0.5, 1.4), (0.0, 1.0)]);
+    assert_eq!(paths.crossings(), 2, "the upper two change sides, and then meet");
+    let [lines, colored] = [Panel::new("").lines(paths.lines()), Panel::new("").paths(&paths, BLACK)]
+        .map(|panel| Figure::new("").panel(panel).to_svg().unwrap());
+    assert!(lines.contains("#e69f00") && !colored.contains("#e69f00"), "a colour each, or one for all");
+}
+
+#[test]
+#[should_panic(expected = "paths and points")]
+fn paths_keep_their_number() {
+    let mut paths = Paths::default();
+    paths.push(1.0, array![0.0, 1.0].view());
+    paths.push(0.0, array![0.0].view());
+}
+
+#[test]
+fn a_power_law_goes_through_its_point() {
+    let law = format!("{:?}", Panel::new("").power("", (1.0, 3.0), (2.0, 8.0), 2.0));
+    let line = format!(
+        "{:?}",
+        Panel::new("").series(Series::dashed("", curve((1.0, 3.0), 200, |x| 2.0 * x * x)).color(7))
+    );
+    assert_eq!(law.replace(char::is_numeric, ""), line.replace(char::is_numeric, ""), "a grey dashed line");
+    assert!(law.contains("(1.0, 2.0)") && law.contains("(3.0, 18.0)"), "{law}");
+    let over = points_over("", &array![[0.5, 0.5]], &array![[0.0, 0.0], [1.0, 1.0]], 2.0);
+    assert!(Figure::new("").panel(over).to_svg().is_ok());
 }

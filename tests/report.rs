@@ -1,11 +1,11 @@
 //! Tables, grids and the shape of a chapter: what they say, and when they say no.
 
 use clap::Parser;
-use ddpm::metrics::StandardError;
+use ddpm::metrics::{Moments, StandardError};
 use ddpm_page::{
     Error,
     plot::{Figure, Panel},
-    report::{Chapter, Checks, Common, Progress, Table, catalogue, decimals},
+    report::{Chapter, Checks, Common, Progress, Sweep, Table, catalogue, decimals},
 };
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
@@ -513,4 +513,69 @@ fn measured_bounds_and_tolerances_are_rounded_and_chosen_ones_are_not() {
         assert!(checks.contains(shown), "{shown} is not in\n{checks}");
     }
     assert!(!checks.contains("0.0106") && !checks.contains("2.5057749"), "{checks}");
+}
+
+#[test]
+fn a_sweep_keeps_several_respects_apart() {
+    let mut runs = 0;
+    let [first, second] = Sweep::together("n", [1, 2, 4], ["a", "b"], |n: usize| -> ddpm_page::Result<_> {
+        runs += 1;
+        let n = n as f64;
+        Ok([[n, 2.0 * n], [1.0 / n, n * n]])
+    })
+    .unwrap();
+    assert_eq!(runs, 3, "one run for both");
+    let once = Sweep::of("n", [1, 2, 4], ["a", "b"], |n: usize| [1.0 / n as f64, (n * n) as f64]);
+    assert_eq!(format!("{second:?}"), format!("{once:?}"));
+    assert_eq!((first.value("2", "b"), second.value("4", "a")), (4.0, 0.25));
+    assert_eq!(second.map(|value| -value).curve("a"), [(1.0, -1.0), (2.0, -0.5), (4.0, -0.25)]);
+    let rows: Vec<_> = first.across([10.0, 20.0]).collect();
+    assert_eq!(rows[1], ("2", [(10.0, 2.0), (20.0, 4.0)]));
+    let failed = Sweep::over("n", [1, 2], ["a"], |n: usize| if n < 2 { Ok([0.0]) } else { Err("no") });
+    assert_eq!(failed.unwrap_err(), "no");
+}
+
+#[test]
+fn a_sweep_shows_counts_as_counts_and_ratios_beside_their_numbers() {
+    let sweep = Sweep::of("x", [0.5, 1e-6], ["calls", "error"], |x: f64| [(1.0 / x).round(), 2.0 * x]);
+    let text = sweep.table("").to_string();
+    let rows: Vec<Vec<&str>> = text.lines().skip(2).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows, [["0.5", "2", "1.00"], ["1e-6", "1000000", "2.00e-6"]]);
+    let halves = Sweep::of("n", [1, 2, 4], ["a"], |n: usize| [1.5 / (n * n) as f64]);
+    let table = Table::new("", "n", ["a", "ratio"]).row("2", [0.375, 4.0]).row("4", [0.09375, 4.0]);
+    assert_eq!(halves.ratios("").to_string(), table.to_string());
+}
+
+#[test]
+#[should_panic(expected = "n was never 3")]
+fn a_sweep_has_no_value_where_it_was_not() {
+    Sweep::of("n", [1, 2], ["a"], |n: usize| [n as f64]).value("3", "a");
+}
+
+#[test]
+fn means_and_variances_of_draws_are_rows_of_their_own() {
+    let points = ndarray::array![[0.3, 9.0], [-0.5, 9.0], [0.8, 9.0], [-0.1, 9.0]];
+    let column = points.column(0);
+    let moments = Moments::of(&points);
+    let by_hand =
+        Checks::new("").within("mean", 0.0, moments.mean[0], StandardError::of_mean(column)).within(
+            "variance",
+            0.3,
+            moments.covariance[(0, 0)],
+            StandardError::from(moments.covariance_error[(0, 0)]).drawn(4),
+        );
+    let checks = Checks::new("").mean("mean", 0.0, column).variance("variance", 0.3, &points);
+    assert_eq!(checks.to_string(), by_hand.to_string());
+    assert_eq!(checks.statistical_rows(), 2);
+}
+
+#[test]
+fn a_plot_is_a_figure_of_one_panel() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut chapter = Chapter::start("ch01_forward", &common(folder.path())).unwrap();
+    let panel = Panel::new("").line("", [(0.0, 0.0), (1.0, 1.0)]);
+    chapter.plot("A line", panel.clone(), "one").unwrap();
+    chapter.figure(&Figure::new("A line").panel(panel), "two").unwrap();
+    let [one, two] = ["one.svg", "two.svg"].map(|file| fs::read(folder.path().join(file)).unwrap());
+    assert_eq!(one, two);
 }

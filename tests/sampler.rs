@@ -4,17 +4,22 @@ mod common;
 
 use common::{assert_close, assert_relative, assert_same_step, rng};
 use ddpm::{
-    continuous::{continuous_alpha_bar, ddim_flow, ddim_flow_to_data, ddim_velocity, lambda_uniform},
+    continuous::{
+        continuous_alpha_bar, ddim_flow, ddim_flow_to_data, ddim_velocity, flow_error, flow_errors,
+        lambda_errors, lambda_uniform,
+    },
     data::{Dataset, DatasetName, GaussianMixture},
     denoiser::{Denoiser, ExactDenoiser, GaussianData, Prediction},
     forward::{diffuse, standard_normal},
-    metrics::{Moments, largest_difference, partial_correlation},
+    metrics::{Moments, largest_difference, median_row_distance, partial_correlation},
     posterior::posterior_variance,
     reverse::{FixedVariance, interpolated_variance},
     sampler::{
-        MultiStep, OracleDenoiser, RespacedVariance, Sampler, Spacing, Step, ancestral, ancestral_step, ddim,
-        ddim_inversion, ddim_step, dpm_solver, interpolate_noise, moments_drawn, noise_correlation,
-        respaced_ancestral, respaced_schedule, sample, sigma_hat_step, time_grid, x_0_partial_correlation,
+        MultiStep, OracleDenoiser, RespacedVariance, Sampler, Spacing, Step, ancestral, ancestral_step, arc,
+        ddim, ddim_inversion, ddim_step, dpm_solver, draw_cost, interpolate_noise, last_jump_ratio,
+        measured_jump, moments_drawn, noise_correlation, respaced_ancestral, respaced_schedule,
+        round_trip_error, sample, seed_dependence, sigma_hat_step, strided_ddim, time_grid, walk_to,
+        x_0_partial_correlation,
     },
     schedule::{Schedule, ScheduleName, half_log_snr},
 };
@@ -443,5 +448,128 @@ struct Tanh;
 impl Denoiser for Tanh {
     fn predict(&self, x_t: ArrayView2<f64>, _: f64) -> Prediction {
         Prediction { eps: x_t.mapv(f64::tanh), variance: None }
+    }
+}
+
+fn a_mixture() -> GaussianMixture {
+    let data = Dataset::named(DatasetName::Mixture, "").unwrap();
+    data.mixture().expect("a mixture").clone()
+}
+
+#[test]
+fn a_measured_jump_has_the_family_s_variance_and_memory() {
+    let (schedule, count) = (Schedule::linear(1000, 1e-4, 0.02).unwrap(), 20_000);
+    for eta in [0.0, 0.4, 1.0] {
+        let jump = measured_jump(&schedule, 700, 200, eta, count, &mut rng(41));
+        let noise = Moments::of(&jump.noise);
+        let tolerance = 4.0 * noise.covariance_error[(0, 0)];
+        assert_close("variance", noise.covariance[(0, 0)], 1.0 - schedule.alpha_bar(200), tolerance);
+        let rho = x_0_partial_correlation(&schedule, 700, 200, eta, 1.0);
+        let tolerance = 4.0 * (1.0 - rho * rho) / (count as f64).sqrt() + 1e-9;
+        assert_close("memory", jump.memory, rho, tolerance);
+    }
+}
+
+#[test]
+fn a_walk_to_x_0_has_every_marginal_on_its_way() {
+    let (schedule, x_0) = (Schedule::linear(1000, 1e-4, 0.02).unwrap(), Array2::from_elem((20_000, 1), 0.8));
+    let mut seen = Vec::new();
+    walk_to(&schedule, &[1000, 400, 50], 0.7, &x_0, &mut rng(42), |t, x| {
+        seen.push(t);
+        let alpha_bar = schedule.alpha_bar(t);
+        let moments = Moments::of(x);
+        assert_close("mean", moments.mean[0], alpha_bar.sqrt() * 0.8, 4.0 * moments.mean_error[0] + 1e-9);
+        let tolerance = 4.0 * moments.covariance_error[(0, 0)] + 1e-9;
+        assert_close("variance", moments.covariance[(0, 0)], 1.0 - alpha_bar, tolerance);
+    });
+    assert_eq!(seen, [1000, 400, 50, 0]);
+}
+
+#[test]
+fn errors_from_the_flow_are_medians_of_distances() {
+    let (schedule, known, x) =
+        (Schedule::linear_scaled(100).unwrap(), a_mixture(), standard_normal::<f64>(25, 2, &mut rng(43)));
+    let exact = ExactDenoiser::new(&schedule, &known);
+    let times = time_grid(100, 7, Spacing::Quadratic).unwrap();
+    for method in Sampler::DETERMINISTIC {
+        let jumps = method.steps(&schedule, &times, None).unwrap();
+        let end = sample(&jumps, &exact, x.clone(), &mut rng(0), |_, _| ());
+        let truth = ddim_flow_to_data(&known, &x, schedule.alpha_bar(times[0]), 1e-7).unwrap();
+        let error = flow_error(&known, &schedule, &times, &jumps, &x, &mut rng(1)).unwrap();
+        assert_eq!(error, median_row_distance(&end, &truth), "{method}");
+        let all = flow_errors(&known, &schedule, method, 7, &x, &mut rng(2)).unwrap();
+        assert_eq!(all[3], error, "{method}: the quadratic grid is the last");
+    }
+    // DDIM errs by order 1, the solver by order 2
+    let grid = lambda_uniform(1.0, 1e-2, 1).unwrap();
+    let truth = ddim_flow(&known, &x, (grid.alpha_bar(2), grid.alpha_bar(1)), 1e-9).unwrap();
+    let errors = |steps| lambda_errors(&known, (1.0, 1e-2), steps, &x, &truth, &mut rng(3)).unwrap();
+    let (few, many) = (errors(80), errors(160));
+    assert_close("order of DDIM", (few[0] / many[0]).log2(), 1.0, 0.1);
+    assert_close("order of the solver", (few[1] / many[1]).log2(), 2.0, 0.15);
+}
+
+#[test]
+fn a_round_trip_ends_where_it_began_but_for_1_over_n() {
+    let (schedule, known) = (Schedule::linear_scaled(400).unwrap(), a_mixture());
+    let (exact, x_0) = (ExactDenoiser::new(&schedule, &known), known.sample(40, &mut rng(44)));
+    let error = |n| round_trip_error(&schedule, n, &exact, &x_0, &mut rng(45)).unwrap();
+    assert_close("order", (error(100) / error(200)).log2(), 1.0, 0.15);
+    // by hand: up, then down
+    let grid = time_grid(400, 20, Spacing::Trailing).unwrap();
+    let up = sample(&ddim_inversion(&schedule, &grid), &exact, x_0.clone(), &mut rng(0), |_, _| ());
+    let down = sample(&ddim(&schedule, &grid, 0.0, None), &exact, up, &mut rng(0), |_, _| ());
+    assert_eq!(error(20), median_row_distance(&down, &x_0));
+}
+
+#[test]
+fn an_arc_turns_by_equal_angles() {
+    let (a, b) = (array![[2.0, 0.0]], array![[0.0, 2.0]]);
+    let noises = arc(&a, &b, 7);
+    assert_eq!((noises.dim(), noises.row(0).to_owned()), ((7, 2), a.row(0).to_owned()));
+    for (i, noise) in noises.rows().into_iter().enumerate() {
+        let angle = noise[1].atan2(noise[0]);
+        assert_close("angle", angle, i as f64 / 6.0 * std::f64::consts::FRAC_PI_2, 1e-12);
+        assert_close("radius", noise.dot(&noise), 4.0, 1e-12);
+    }
+}
+
+#[test]
+fn strides_lead_beside_the_next_time_and_samplers_tell_themselves_apart() {
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    let grid = time_grid(1000, 5, Spacing::Linspace).unwrap(); // 1000, 750, 501, 251, 1
+    let (right, strided) = (ddim(&schedule, &grid, 0.0, None), strided_ddim(&schedule, &grid));
+    assert_eq!(strided[0], ddim_step(&schedule, 1000, 800, 0.0, None));
+    assert!(Step::largest_difference(&right, &strided) > 0.1);
+    assert_eq!(Step::largest_difference(&right, &right), 0.0);
+    // σ alone differs: the largest difference is that of the noise factors
+    let [beta, tilde] =
+        [FixedVariance::Beta, FixedVariance::Posterior].map(|v| ancestral(&schedule, v, None));
+    let noise = beta.iter().zip(&tilde).map(|(a, b)| (a.noise - b.noise).abs()).fold(0.0, f64::max);
+    assert_eq!(Step::largest_difference(&beta, &tilde), noise);
+    // with x̂_0 in its place the factors are others
+    assert!(Step::largest_difference(&right, &ddim(&schedule, &grid, 0.0, Some(1.0))) > 0.1);
+    // h/h′ of equal steps in λ is 1
+    let even = lambda_uniform(1.0, 1e-3, 6).unwrap();
+    let times: Vec<usize> = (1..=7).rev().collect();
+    assert_close("h/h′", last_jump_ratio(&even, &times), 1.0, 1e-6);
+}
+
+#[test]
+fn only_fresh_noise_depends_on_the_seed() {
+    let (schedule, known) = (Schedule::linear_scaled(100).unwrap(), a_mixture());
+    let (exact, x_t) = (ExactDenoiser::new(&schedule, &known), standard_normal(20, 2, &mut rng(46)));
+    let grid = time_grid(100, 10, Spacing::Trailing).unwrap();
+    let change = |eta| seed_dependence(&ddim(&schedule, &grid, eta, None), &exact, &x_t);
+    assert_eq!(change(0.0), 0.0);
+    assert!(change(1.0) > 0.1);
+}
+
+#[test]
+fn a_draw_costs_a_call_a_step_with_all_points() {
+    let (schedule, known) = (Schedule::linear_scaled(100).unwrap(), a_mixture());
+    let exact = ExactDenoiser::new(&schedule, &known);
+    for method in &Sampler::ALL[..4] {
+        assert_eq!(draw_cost(*method, 100, 7, 13, &exact, &mut rng(47)).unwrap(), (7, 91), "{method}");
     }
 }

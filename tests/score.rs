@@ -5,28 +5,31 @@ mod common;
 use common::{assert_all_close, assert_close, assert_relative, rng};
 use ddpm::{
     Error,
+    baselines::modes::{two_humps, two_modes},
     continuous::{
         ode::{Tolerances, dormand_prince, heun},
         score::{
-            Score, annealed_langevin, ddpm_from_ncsn, divergence, eps_from_score, expectation,
-            explicit_score_matching, geometric_sigmas, implicit_score_matching, langevin, langevin_step,
-            langevin_variance, matching_constant, mixture_score, mixture_score_along, ncsn_from_ddpm,
-            score_from_eps,
+            Score, annealed_langevin, conversion, ddpm_from_ncsn, denoising_score_matching, divergence,
+            eps_from_score, expectation, explicit_score_matching, geometric_sigmas, implicit_score_matching,
+            langevin, langevin_step, langevin_variance, matching_constant, matching_losses, mixture_score,
+            mixture_score_along, ncsn_from_ddpm, planar_score, score_from_eps,
         },
         sde::{
-            Corrector, Sde, Trace, coefficients, coupled_distance, euler_maruyama_step, kernel,
-            log_likelihood, marginal_distance, prior_variance, probability_flow, rademacher, reverse_sde,
-            reverse_step_distance, uniform_times,
+            Corrector, Sde, Solver, Trace, coefficients, coupled_distance, coupled_order,
+            euler_maruyama_step, kernel, likelihood_error, log_likelihood, marginal_distance, prior_cost,
+            prior_sample, prior_variance, probability_flow, probe_errors, qualities, quality, rademacher,
+            reverse_sde, reverse_step_distance, uniform_times,
         },
     },
     data::{Dataset, DatasetName, Density, GaussianMixture},
     denoiser::{Denoiser, ExactDenoiser},
     forward::{TransitionKernel, standard_normal},
     gaussian,
-    metrics::{Moments, largest, largest_difference, mean, standard_error},
+    metrics::{Evaluator, Moments, largest, largest_difference, mean, standard_error},
     schedule::{Schedule, noise_to_signal},
 };
 use ndarray::{Array1, Array2, array};
+use std::cell::Cell;
 
 const SDES: [Sde; 3] = [Sde::VP, Sde::SUB_VP, Sde::VE];
 
@@ -471,4 +474,189 @@ fn a_coarse_step_takes_the_fine_steps_noise_together() {
     let expected = (few - many).mapv(|d| d * d).mean().unwrap().sqrt();
     let got = coupled_distance(&coarse, &fine, &x_0, &mut rng(27));
     assert_close("root mean square over the rows", got, expected, 1e-14);
+}
+
+/// A score that counts its calls.
+struct Counted<'a>(&'a GaussianMixture, Cell<usize>);
+
+impl Score for Counted<'_> {
+    fn score(&self, x: &Array2<f64>, at: TransitionKernel) -> Array2<f64> {
+        self.1.set(self.1.get() + 1);
+        self.0.score(x, at)
+    }
+
+    fn score_along(&self, x: &Array2<f64>, v: &Array2<f64>, at: TransitionKernel) -> Array2<f64> {
+        self.0.score_along(x, v, at)
+    }
+}
+
+#[test]
+fn a_solver_stays_within_its_budget_and_is_what_it_says() {
+    let (data, start) = (ring(), standard_normal::<f64>(40, 2, &mut rng(23)));
+    let corrector = Corrector { steps: 2, signal_to_noise: 0.16 };
+    let tight = Solver::DormandPrince(Tolerances::both(1e-4));
+    for solver in [Solver::EulerMaruyama, Solver::Corrected(corrector), Solver::Heun, tight] {
+        let counted = Counted(&data, Cell::new(0));
+        let drawn = solver.draw(&Sde::VP, &counted, 31, start.clone(), &mut rng(24)).unwrap();
+        assert_eq!(drawn.calls, counted.1.get(), "{solver}: calls");
+        assert!(drawn.calls <= 31 || solver == tight, "{solver}: {} calls", drawn.calls);
+        let (rng, flow) = (&mut rng(24), probability_flow(&Sde::VP, &data));
+        let times = |steps| uniform_times(steps, 0.0).unwrap();
+        let expected = match solver {
+            Solver::EulerMaruyama => {
+                reverse_sde(&Sde::VP, &data, &times(31), None, start.clone(), rng, |_, _| ())
+            }
+            Solver::Corrected(_) => {
+                reverse_sde(&Sde::VP, &data, &times(10), Some(corrector), start.clone(), rng, |_, _| ())
+            }
+            Solver::Heun => heun(flow, start.clone(), (1.0, 0.0), 15).unwrap(),
+            Solver::DormandPrince(tolerances) => {
+                let found = dormand_prince(flow, start.clone(), (1.0, 0.0), tolerances).unwrap();
+                assert_eq!(drawn.rejected, found.rejected);
+                found.x
+            }
+        };
+        assert_eq!(drawn.x, expected, "{solver}");
+    }
+    let none = |solver: Solver| solver.draw(&Sde::VP, &data, 1, start.clone(), &mut rng(25));
+    assert!(none(Solver::Heun).is_err() && none(Solver::Corrected(corrector)).is_err(), "a step costs more");
+}
+
+#[test]
+fn prior_sample_has_the_prior_s_variance() {
+    for sde in SDES {
+        let x = Moments::of(&prior_sample(&sde, 20_000, 1, &mut rng(26)));
+        let tolerance = 4.0 * x.covariance_error[(0, 0)];
+        assert_close(sde.name(), x.covariance[(0, 0)], kernel(&sde, 1.0).variance, tolerance);
+    }
+}
+
+#[test]
+fn quality_is_the_judge_s_word_on_the_solver_s_draws() {
+    let dataset = Dataset::named(DatasetName::Gaussians8, "").unwrap();
+    let evaluator = Evaluator::new(&dataset, 60, 4, &mut rng(27));
+    let (mut calls, mut rejected, by_hand) = (0, 0, &mut rng(28));
+    let solver = Solver::DormandPrince(Tolerances::both(1e-2));
+    let [distance, excess] = evaluator
+        .distance_and_excess(2, by_hand, |rng| {
+            let drawn = solver.draw(&Sde::VE, &ring(), 0, prior_sample(&Sde::VE, 60, 2, rng), rng)?;
+            (calls, rejected) = (drawn.calls.max(calls), drawn.rejected.max(rejected));
+            Ok::<_, Error>(drawn.x)
+        })
+        .unwrap();
+    let found = quality(solver, &Sde::VE, &ring(), 0, &evaluator, 2, &mut rng(28)).unwrap();
+    let expected = [calls as f64, rejected as f64, distance.mean, excess.mean];
+    assert_eq!(<[f64; 4]>::from(found), expected);
+    let solvers = [Solver::Heun, Solver::EulerMaruyama];
+    let all = qualities(solvers, &Sde::VP, &ring(), 20, &evaluator, 1, &mut rng(29)).unwrap();
+    let rng = &mut rng(29);
+    let [heun, euler] =
+        solvers.map(|solver| quality(solver, &Sde::VP, &ring(), 20, &evaluator, 1, rng).unwrap());
+    assert_eq!(all, [[heun.distance, euler.distance], [heun.excess, euler.excess]]);
+}
+
+#[test]
+fn errors_of_known_likelihoods_are_differences_from_the_mixture_s_own() {
+    let (data, x) = (ring(), ring().sample(8, &mut rng(30)));
+    let own: Array1<f64> = x.rows().into_iter().map(|x| data.log_density(x)).collect();
+    let at = kernel(&Sde::VP, 1.0);
+    let prior = data.diffused(at.signal, at.variance);
+    let log_prior = |x: ndarray::ArrayView1<f64>| prior.log_density(x);
+    let loose = Tolerances::both(1e-3);
+    let found = log_likelihood(&Sde::VP, &data, &x, Trace::Exact, log_prior, loose).unwrap();
+    let [calls, error] = likelihood_error(&Sde::VP, &data, &x, 1e-3).unwrap();
+    assert_eq!((calls, error), (found.calls as f64, largest((&found.log_density - &own).mapv(f64::abs))));
+    // on the plane a probe of signs errs by ± one number, so single errors have two values for each point
+    let errors = probe_errors(&Sde::VP, &data, &x, 12, 1e-7, &mut rng(31)).unwrap();
+    assert_eq!(errors.dim(), (12, 8));
+    for point in errors.columns() {
+        let size = point[0].abs();
+        assert!(point.iter().all(|error| (error.abs() - size).abs() < 1e-4), "{point}");
+    }
+    assert!(errors.iter().any(|error| *error > 1e-3) && errors.iter().any(|error| *error < -1e-3));
+}
+
+#[test]
+fn the_cost_of_a_standard_normal_is_lost_at_the_end_of_the_way() {
+    let sde = Sde::VariancePreserving { beta_min: 0.1, beta_max: 2.0 };
+    let (data, x) = (ring(), ring().sample(20, &mut rng(32)));
+    let (at, cost) = (kernel(&sde, 1.0), prior_cost(&sde, &data, &x, 1e-9).unwrap());
+    let prior = data.diffused(at.signal, at.variance);
+    // at x_1 the loss is the difference of the two log-densities
+    let log_prior = |x: ndarray::ArrayView1<f64>| prior.log_density(x);
+    let found = log_likelihood(&sde, &data, &x, Trace::Exact, log_prior, Tolerances::both(1e-9)).unwrap();
+    for (x_1, loss) in found.latent.rows().into_iter().zip(&cost.losses) {
+        let expected = prior.log_density(x_1) - standard_normal_log_density(x_1, 1.0);
+        assert_close("loss", *loss, expected, 1e-6);
+    }
+    assert_eq!(cost.divergence, prior.divergence_from_standard_normal());
+    // L_T = ½ Σ_d (m² x_d² + v − 1 − ln v)
+    let squares = x.mapv(|x| x * x).sum() / x.nrows() as f64;
+    let bound = 0.5 * (at.signal.powi(2) * squares + 2.0 * (at.variance - 1.0 - at.variance.ln()));
+    assert_close("bound", cost.bound, bound, 1e-12);
+}
+
+#[test]
+fn coupled_order_is_what_many_walks_show() {
+    // 60 measurements of the order between T = 50 and 200, against a chain of 1600 steps
+    let [coarse, middle, fine] = [50, 200, 1600].map(|steps| Schedule::linear_scaled(steps).unwrap());
+    let orders: Array1<f64> = (0..60)
+        .map(|seed| {
+            let x_0 = standard_normal(100, 1, &mut rng(seed));
+            let far = coupled_distance(&coarse, &fine, &x_0, &mut rng(1000 + seed));
+            let near = coupled_distance(&middle, &fine, &x_0, &mut rng(1000 + seed));
+            (far / near).ln() / 4f64.ln()
+        })
+        .collect();
+    let (order, error) = coupled_order((50, 200), 1600, 100);
+    assert_close("order", mean(orders.view()), order, 0.1);
+    assert!(orders.std(1.0) < 1.5 * error, "{} against {error}", orders.std(1.0));
+    assert_close("in the limit", coupled_order((100, 400), 1 << 40, 100).0, 1.0, 1e-6);
+}
+
+#[test]
+fn a_conversion_is_exact_and_knows_its_scale() {
+    let (data, schedule) = (ring(), Schedule::linear(1000, 1e-4, 0.02).unwrap());
+    for t in [1, 200, 1000] {
+        let at = TransitionKernel::from_start(&schedule, t);
+        let x_t = data.through(at).sample(20, &mut rng(33));
+        let found = conversion(&schedule, &data, &x_t, t);
+        assert_close("σ", found.sigma, noise_to_signal(schedule.alpha_bar(t)), 0.0);
+        let score = mixture_score(&data.diffused(at.signal, at.variance), &x_t);
+        assert_eq!(found.largest_score, largest(score.iter().map(|s| s.abs())));
+        for error in [found.score_error, found.ncsn_error, found.ddpm_error] {
+            assert!(error < 1e-9 * (1.0 + found.largest_score), "t = {t}: {found:?}");
+        }
+        // and a shifted point has another score
+        assert_eq!(planar_score(&data.through(at), x_t.row(3)), [score[(3, 0)], score[(3, 1)]]);
+    }
+}
+
+#[test]
+fn matching_losses_are_the_means_of_the_three() {
+    let (data, sigma) = (two_humps(), 0.3);
+    let blurred = data.diffused(1.0, sigma * sigma);
+    let truth = |x: f64| mixture_score(&blurred, &array![[x]])[(0, 0)];
+    let (s, slope) = (|x: f64| (2.0 * x).sin(), |x: f64| 2.0 * (2.0 * x).cos());
+    let [explicit, denoising, implicit] = matching_losses(&data, sigma, s, slope);
+    let expected = expectation(&data, sigma, |_, x| explicit_score_matching(s(x), truth(x)));
+    assert_close("explicit", explicit, expected, 1e-12);
+    let expected = expectation(&data, sigma, |eps, x| denoising_score_matching(s(x), eps, sigma));
+    assert_close("denoising", denoising, expected, 1e-12);
+    let expected = expectation(&data, sigma, |_, x| implicit_score_matching(s(x), slope(x)));
+    assert_close("implicit", implicit, expected, 1e-12);
+    assert_close("the constant", denoising - explicit, matching_constant(&data, sigma), 1e-9);
+}
+
+#[test]
+fn two_modes_are_as_far_apart_as_asked() {
+    for distance in [2.0, 14.0] {
+        let means = two_modes(distance).means;
+        let apart = (&means.row(1) - &means.row(0)).mapv(|d| d * d).sum().sqrt();
+        assert_close("distance", apart, distance, 1e-12);
+    }
+    let at = TransitionKernel::from_start(&Schedule::linear(2, 0.36, 0.4375).unwrap(), 2);
+    assert_close("deviation", at.deviation(), 0.8, 1e-12);
+    assert_close("signal over noise", at.signal_to_noise(), 0.75, 1e-12);
+    assert_eq!((TransitionKernel::IDENTITY.signal, TransitionKernel::IDENTITY.deviation()), (1.0, 0.0));
 }

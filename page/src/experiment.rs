@@ -117,6 +117,19 @@ impl Experiment {
         })?)
     }
 
+    /// The network that a chapter draws with: from a file of weights, by [`load_network`], or trained on this data.
+    ///
+    /// # Errors
+    /// As [`load_network`] and [`train`](Self::train).
+    pub fn network(&self, weights: Option<&Path>, rng: &mut StdRng) -> Result<(Mlp<f32>, Objective)> {
+        match weights {
+            Some(path) => load_network(path),
+            None => {
+                Ok((self.train("training", self.training.clone(), rng)?.average, self.training.objective))
+            }
+        }
+    }
+
     /// Draws `count` points, with a progress bar.
     pub fn draw(
         &self,

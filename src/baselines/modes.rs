@@ -1,7 +1,7 @@
 //! Which modes of a mixture do samples find, and how evenly?
 
 use crate::data::GaussianMixture;
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, arr1, arr2};
 
 // ANCHOR: grid_of_gaussians
 /// side² equal Gaussians on a square grid around 0.
@@ -22,6 +22,34 @@ pub fn grid_of_gaussians(side: usize, spacing: f64, deviation: f64) -> GaussianM
     GaussianMixture::new(weights, means, Array2::from_elem((count, 2), deviation.powi(2)))
 }
 // ANCHOR_END: grid_of_gaussians
+
+/// Two humps of unequal weight and width on a line, a valley between them: small enough to draw a whole flow.
+///
+/// # Example
+/// ```
+/// let humps = ddpm::baselines::modes::two_humps();
+/// assert!((humps.mean()[0] - 0.27).abs() < 1e-12); // 0.3 · −1.2 + 0.7 · 0.9
+/// ```
+pub fn two_humps() -> GaussianMixture {
+    GaussianMixture::new(arr1(&[0.3, 0.7]), arr2(&[[-1.2], [0.9]]), arr2(&[[0.04], [0.12]]))
+}
+
+/// Two round Gaussians of variance 1 and of weights 0.2 and 0.8, `distance` apart along the diagonal of the plane: modes between
+/// which Langevin dynamics finds no way.
+///
+/// Source: Song & Ermon 2019 (Generative Modeling by Estimating Gradients of the Data Distribution), Figure 3, where the
+/// means are (−5, −5) and (5, 5).
+///
+/// # Example
+/// ```
+/// let far = ddpm::baselines::modes::two_modes(200f64.sqrt());
+/// assert!((far.means[(1, 0)] - 5.0).abs() < 1e-12);
+/// ```
+pub fn two_modes(distance: f64) -> GaussianMixture {
+    let place = distance / 8f64.sqrt();
+    let means = arr2(&[[-place, -place], [place, place]]);
+    GaussianMixture::new(arr1(&[0.2, 0.8]), means, Array2::ones((2, 2)))
+}
 
 // ANCHOR: mode_counts
 /// How many samples each component gets: those that lie within `reach` standard deviations of its mean, and

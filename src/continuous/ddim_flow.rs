@@ -2,11 +2,17 @@
 
 use crate::{
     Result,
-    continuous::ode::{Tolerances, dormand_prince},
-    denoiser::PosteriorMean,
-    schedule::noise_to_signal,
+    continuous::{
+        lambda_uniform,
+        ode::{Tolerances, dormand_prince},
+    },
+    denoiser::{ExactDenoiser, PosteriorMean},
+    metrics::median_row_distance,
+    sampler::{Sampler, SamplerStep, Spacing, sample, time_grid},
+    schedule::{Schedule, noise_to_signal},
 };
 use ndarray::{Array2, ArrayView2, Axis};
+use ndarray_rand::rand::Rng;
 
 // ANCHOR: ddim_velocity
 /// dy/ds of the probability flow in DDIM's own coordinates, for known data: y = x/√ᾱ of shape (N, D), and `s` > 0.
@@ -84,4 +90,85 @@ pub fn ddim_flow_to_data(
     let nearly = 1.0 / (1.0 + s * s);
     let y = ddim_flow(data, x, (from, nearly), tolerance)? / nearly.sqrt();
     Ok(&y - &(s * ddim_velocity(data, s, y.view())))
+}
+
+/// How far a sampler's jumps from `x` at the first of `times` down to t = 0 end from the flow's x_0: the median over the points.
+///
+/// # Example
+/// ```
+/// use ddpm::{continuous::flow_error, denoiser::GaussianData, sampler::Sampler, schedule::Schedule};
+/// use ndarray::array;
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let (schedule, data) = (Schedule::linear(1000, 1e-4, 0.02)?, GaussianData { mean: array![0.0], variance: 0.1 });
+/// let mut rng = StdRng::seed_from_u64(0); // every step of a sampler draws noise, used or not
+/// let mut error = |times: &[usize]| {
+///     let jumps = Sampler::Ddim(0.0).steps(&schedule, times, None)?;
+///     flow_error(&data, &schedule, times, &jumps, &array![[1.0], [-0.5]], &mut rng)
+/// };
+/// assert!(error(&[1000, 800, 600, 400, 200])? < error(&[1000, 500])?);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`ddim_flow`].
+///
+/// # Panics
+/// If there are no times.
+#[track_caller]
+pub fn flow_error(
+    data: &(impl PosteriorMean + ?Sized),
+    schedule: &Schedule,
+    times: &[usize],
+    jumps: &[impl SamplerStep],
+    x: &Array2<f64>,
+    rng: &mut impl Rng,
+) -> Result<f64> {
+    let truth = ddim_flow_to_data(data, x, schedule.alpha_bar(times[0]), 1e-7)?;
+    let end = sample(jumps, &ExactDenoiser::new(schedule, data), x.clone(), rng, |_, _| ());
+    Ok(median_row_distance(&end, &truth))
+}
+
+/// [`flow_error`] of a method that draws no noise, with grids of `calls` times: one for each of [`Spacing::ALL`], in their order.
+///
+/// # Errors
+/// As [`flow_error`] and [`time_grid`].
+pub fn flow_errors(
+    data: &(impl PosteriorMean + ?Sized),
+    schedule: &Schedule,
+    method: Sampler,
+    calls: usize,
+    x: &Array2<f64>,
+    rng: &mut impl Rng,
+) -> Result<[f64; 4]> {
+    let mut errors = [0.0; 4];
+    for (error, spacing) in errors.iter_mut().zip(Spacing::ALL) {
+        let times = time_grid(schedule.steps(), calls, spacing)?;
+        *error = flow_error(data, schedule, &times, &method.steps(schedule, &times, None)?, x, rng)?;
+    }
+    Ok(errors)
+}
+
+/// How far `steps` jumps of equal length in λ, from `x` at t = `from` to t = `to` of [`lambda_uniform`], end from `truth`: the median
+/// over the points, for each of [`Sampler::DETERMINISTIC`], in their order.
+///
+/// # Errors
+/// As [`lambda_uniform`].
+pub fn lambda_errors(
+    data: &(impl PosteriorMean + ?Sized),
+    (from, to): (f64, f64),
+    steps: usize,
+    x: &Array2<f64>,
+    truth: &Array2<f64>,
+    rng: &mut impl Rng,
+) -> Result<[f64; 2]> {
+    let schedule = lambda_uniform(from, to, steps)?;
+    let times: Vec<usize> = (1..=steps + 1).rev().collect();
+    let mut errors = [0.0; 2];
+    for (error, method) in errors.iter_mut().zip(Sampler::DETERMINISTIC) {
+        let jumps = &method.steps(&schedule, &times, None)?[..steps]; // without the one to t = 0
+        let end = sample(jumps, &ExactDenoiser::new(&schedule, data), x.clone(), rng, |_, _| ());
+        *error = median_row_distance(&end, truth);
+    }
+    Ok(errors)
 }

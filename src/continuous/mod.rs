@@ -15,5 +15,5 @@ pub mod ode;
 pub mod score;
 pub mod sde;
 
-pub use ddim_flow::{ddim_flow, ddim_flow_to_data, ddim_velocity};
+pub use ddim_flow::{ddim_flow, ddim_flow_to_data, ddim_velocity, flow_error, flow_errors, lambda_errors};
 pub use lambda::{continuous_alpha_bar, lambda_uniform};

@@ -69,6 +69,36 @@ pub fn heun<D: Dimension>(
 }
 // ANCHOR_END: heun
 
+/// Solves dx/dt = f(t, x) from `x` at the first of `times` to the last, in one [`heun_step`] between each two.
+///
+/// `on_step` is called with every (t, x), both ends included. 2 calls of f a step.
+///
+/// ```
+/// use ddpm::continuous::ode::{heun, heun_along};
+///
+/// let (mut seen, f) = (Vec::new(), |_: f64, x: &ndarray::Array0<f64>| -x);
+/// let x = heun_along(f, ndarray::arr0(1.0), &[0.0, 0.5, 1.0], |t, _| seen.push(t));
+/// assert_eq!((seen, x), (vec![0.0, 0.5, 1.0], heun(f, ndarray::arr0(1.0), (0.0, 1.0), 2)?));
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Panics
+/// If there are no times.
+#[track_caller]
+pub fn heun_along<D: Dimension>(
+    mut f: impl FnMut(f64, &Array<f64, D>) -> Array<f64, D>,
+    mut x: Array<f64, D>,
+    times: &[f64],
+    mut on_step: impl FnMut(f64, &Array<f64, D>),
+) -> Array<f64, D> {
+    on_step(times[0], &x);
+    for pair in times.windows(2) {
+        x = heun_step(&mut f, &x, (pair[0], pair[1]));
+        on_step(pair[1], &x);
+    }
+    x
+}
+
 /// How far an entry may be off after a step: absolute + relative · |x|.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerances {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use ndarray_rand::rand::Rng;
 
-use super::{DatasetName, Density, Empirical, PixelDensity, Standardization, idx, points};
+use super::{DatasetName, Density, Empirical, GaussianMixture, PixelDensity, Standardization, idx, points};
 use crate::{Error, Result, error::Place};
 
 /// The index of the MNIST training image that stands for “a digit” where no other is named: a clear one with
@@ -111,6 +111,22 @@ impl Dataset {
     /// The standardised density.
     pub fn density(&self) -> &Density {
         &self.density
+    }
+
+    /// The standardised density, if it is a mixture of Gaussians: then its score is known, too.
+    ///
+    /// ```
+    /// use ddpm::data::{Dataset, DatasetName};
+    ///
+    /// assert!(Dataset::named(DatasetName::Gaussians8, "")?.mixture().is_some());
+    /// assert!(Dataset::named(DatasetName::Moons, "")?.mixture().is_none());
+    /// # Ok::<(), ddpm::Error>(())
+    /// ```
+    pub fn mixture(&self) -> Option<&GaussianMixture> {
+        match &self.density {
+            Density::Mixture(mixture) => Some(mixture),
+            _ => None,
+        }
     }
 
     /// The map from the data set's own units to standardised ones.

@@ -1,13 +1,13 @@
 //! A mixture of axis-aligned Gaussians: the one density that stays itself along the whole forward chain.
 
-use std::f64::consts::TAU;
+use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use ndarray_rand::rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::Standardization;
-use crate::gaussian;
+use crate::{forward::TransitionKernel, gaussian};
 
 /// Half the box of the entropy's quadrature beyond the outermost means, in standard deviations.
 const BOX: f64 = 9.0;
@@ -108,6 +108,54 @@ impl GaussianMixture {
     }
     // ANCHOR_END: mixture_log_density
 
+    /// ln p of each row of `x`, in nats, summed over the axes. Shapes: (N, D) to (N).
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::data::GaussianMixture;
+    /// use ndarray::array;
+    ///
+    /// let normal = GaussianMixture::new(array![1.0], array![[0.0]], array![[1.0]]);
+    /// let log_p = normal.log_densities(&array![[0.0], [2.0]]);
+    /// assert!((log_p[0] - log_p[1] - 2.0).abs() < 1e-12); // 2²/2
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Where the points have another dimension than the mixture.
+    #[track_caller]
+    pub fn log_densities(&self, x: &Array2<f64>) -> Array1<f64> {
+        x.rows().into_iter().map(|x| self.log_density(x)).collect()
+    }
+
+    /// The probability of the half-space normal · x > offset, where `normal` has shape (D) and any length but 0.
+    ///
+    /// # Formula
+    /// P = Σ_k w_k Φ((n · μ_k − c)/√(Σ_d n_d² v_{k,d}))
+    ///
+    /// where n is the normal, c the offset and Φ the distribution function of N(0, 1).
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::data::GaussianMixture;
+    /// use ndarray::array;
+    ///
+    /// let far = GaussianMixture::new(array![0.2, 0.8], array![[-9.0], [9.0]], array![[1.0], [1.0]]);
+    /// assert!((far.half_space(array![1.0].view(), 0.0) - 0.8).abs() < 1e-12);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Where the normal has another dimension than the mixture.
+    #[track_caller]
+    pub fn half_space(&self, normal: ArrayView1<f64>, offset: f64) -> f64 {
+        assert_eq!(normal.len(), self.dimension(), "the normal and the mixture differ in dimension");
+        let distances = self.means.dot(&normal) - offset; // (K)
+        let deviations = self.variances.dot(&normal.mapv(|n| n * n)).sqrt(); // (K)
+        let beyond = (distances / deviations).mapv(|u| 0.5 * libm::erfc(-u * FRAC_1_SQRT_2));
+        self.weights.dot(&beyond)
+    }
+
     /// ln w_k + ln N(x; μ_k, diag v_k) for each component: shape (K).
     #[track_caller]
     fn log_joint(&self, x: ArrayView1<f64>) -> Array1<f64> {
@@ -134,6 +182,37 @@ impl GaussianMixture {
         (&log_joint - log_sum_exp(&log_joint)).exp()
     }
     // ANCHOR_END: mixture_responsibilities
+
+    /// The component whose mean is nearest to each row of `x`, whatever its weight and width. Shapes: (N, D) to (N).
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::data::GaussianMixture;
+    /// use ndarray::array;
+    ///
+    /// let two = GaussianMixture::new(array![0.2, 0.8], array![[-9.0], [9.0]], array![[1.0], [1.0]]);
+    /// assert_eq!(two.nearest_means(&array![[-0.1], [5.0]]), array![0, 1]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Where the points have another dimension than the mixture.
+    #[track_caller]
+    pub fn nearest_means(&self, x: &Array2<f64>) -> Array1<usize> {
+        assert_eq!(x.ncols(), self.dimension(), "the points and the mixture differ in dimension");
+        let nearest = |x: ArrayView1<f64>| {
+            let distances = (&self.means - &x).mapv(|d| d * d).sum_axis(Axis(1)); // (K)
+            let order = |&a: &usize, &b: &usize| distances[a].total_cmp(&distances[b]);
+            (0..distances.len()).min_by(order).unwrap_or(0)
+        };
+        x.rows().into_iter().map(nearest).collect()
+    }
+
+    /// The density of x_t = signal · x_0 + √variance · ε where x_0 follows this mixture, for a kernel: see
+    /// [`diffused`](Self::diffused).
+    pub fn through(&self, kernel: TransitionKernel) -> GaussianMixture {
+        self.diffused(kernel.signal, kernel.variance)
+    }
 
     // ANCHOR: mixture_diffused
     /// The density of x_t = scale · x_0 + √variance · ε where x_0 follows this mixture: again a mixture.

@@ -1,7 +1,9 @@
 //! Coverage and precision: is all of the data drawn, and is all that is drawn data?
 
 use super::squared_distance;
-use ndarray::{Array2, ArrayView1};
+use crate::data::Dataset;
+use ndarray::{Array2, ArrayView1, Axis, Slice};
+use ndarray_rand::rand::Rng;
 
 /// Squared distance from each row of `of` to its `k`-th nearest neighbour among the other rows.
 fn neighbour_radii(of: &Array2<f64>, k: usize) -> Vec<f64> {
@@ -50,3 +52,45 @@ pub fn precision(data: &Array2<f64>, samples: &Array2<f64>, k: usize) -> f64 {
     samples.rows().into_iter().filter(inside).count() as f64 / samples.nrows() as f64
 }
 // ANCHOR_END: precision
+
+/// A sample of the data to measure [`precision`] by, and how precise another sample of the data is.
+///
+/// ```
+/// use ddpm::{data::{Dataset, DatasetName}, metrics::Reference};
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let (data, mut rng) = (Dataset::named(DatasetName::Gaussians8, "")?, StdRng::seed_from_u64(0));
+/// let reference = Reference::new(&data, 200, 5, &mut rng);
+/// assert!(reference.of_data() > 0.9);
+/// assert!(reference.precision(&(data.sample(300, &mut rng) + 3.0)) < 0.1);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Reference {
+    truth: Array2<f64>,
+    neighbours: usize,
+    of_data: f64,
+}
+
+impl Reference {
+    /// Draws two samples of `count` points: one to measure by, one to measure.
+    ///
+    /// # Panics
+    /// If there are not more points than `neighbours`.
+    #[track_caller]
+    pub fn new(data: &Dataset, count: usize, neighbours: usize, rng: &mut impl Rng) -> Self {
+        let [truth, other] = [(); 2].map(|()| data.sample(count, rng));
+        Reference { of_data: precision(&truth, &other, neighbours), truth, neighbours }
+    }
+
+    /// The precision of the data itself.
+    pub fn of_data(&self) -> f64 {
+        self.of_data
+    }
+
+    /// The precision of the first points of a sample, as many as the reference has.
+    pub fn precision(&self, samples: &Array2<f64>) -> f64 {
+        let few = Slice::from(..self.truth.nrows().min(samples.nrows()));
+        precision(&self.truth, &samples.slice_axis(Axis(0), few).to_owned(), self.neighbours)
+    }
+}

@@ -1,7 +1,7 @@
 //! Distances between two point sets.
 
-use super::squared_distance;
-use ndarray::{Array1, Array2, ArrayView1};
+use super::{Estimate, squared_distance};
+use ndarray::{Array1, Array2, ArrayView1, Axis, Slice};
 use std::f64::consts::PI;
 
 // ANCHOR: sliced_wasserstein
@@ -67,6 +67,40 @@ fn wasserstein_squared(a: Array1<f64>, b: Array1<f64>) -> f64 {
 /// ```
 pub fn row_distances(a: &Array2<f64>, b: &Array2<f64>) -> Vec<f64> {
     a.rows().into_iter().zip(b.rows()).map(|(a, b)| squared_distance(a, b).sqrt()).collect()
+}
+
+/// The median of [`row_distances`]: how far a typical point lies from where it belongs.
+///
+/// A few points that end in another mode rule a mean, and leave a median as it is.
+///
+/// ```
+/// use ndarray::array;
+///
+/// let (a, b) = (array![[0.0], [0.0], [0.0]], array![[1.0], [-1.0], [900.0]]);
+/// assert_eq!(ddpm::metrics::median_row_distance(&a, &b), 1.0);
+/// ```
+///
+/// # Panics
+/// If there are no rows.
+#[track_caller]
+pub fn median_row_distance(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
+    super::quantile(&row_distances(a, b), 0.5)
+}
+
+/// The mean distance of each row of `points` from the next, along a path; shape (N, D).
+///
+/// Neighbouring distances share a point, so they are not independent: the standard error is √2 times that of independent ones,
+/// the most that it can be for a correlation of ½ between neighbours.
+///
+/// ```
+/// let gap = ddpm::metrics::mean_gap(&ndarray::array![[0.0, 0.0], [3.0, 4.0], [3.0, 5.0]]);
+/// assert_eq!(gap.mean, 3.0); // of 5 and 1
+/// ```
+pub fn mean_gap(points: &Array2<f64>) -> Estimate {
+    let (earlier, later) = (Slice::from(..-1), Slice::from(1..));
+    let [earlier, later] = [earlier, later].map(|rows| points.slice_axis(Axis(0), rows).to_owned());
+    let gaps = Estimate::of(row_distances(&earlier, &later));
+    Estimate { standard_error: 2f64.sqrt() * gaps.standard_error, ..gaps }
 }
 
 /// The median distance between a row of `a` and a row of `b`: the usual bandwidth of [`mmd_squared`].

@@ -4,7 +4,7 @@ use super::{StandardError, mean, sliced_wasserstein, standard_error};
 use crate::data::Dataset;
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::Rng;
-use std::{fmt, ops::Sub};
+use std::{convert::Infallible, fmt, ops::Sub};
 
 /// A mean of several draws, and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,6 +51,30 @@ impl Estimate {
     /// The deviation of a single draw, √N standard errors.
     pub fn scatter(self) -> f64 {
         self.standard_error * (self.draws as f64).sqrt()
+    }
+
+    /// The ratio of two independent estimates, with the standard error that follows from theirs to first order.
+    ///
+    /// # Formula
+    /// q = a/b, s_q = |q| √((s_a/a)² + (s_b/b)²)
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::metrics::Estimate;
+    ///
+    /// let [a, b] = [(6.0, 0.3), (2.0, 0.0)].map(|(mean, standard_error)| Estimate { mean, standard_error, draws: 20 });
+    /// let ratio = a.over(b);
+    /// assert!(ratio.mean == 3.0 && (ratio.standard_error - 0.15).abs() < 1e-12);
+    /// ```
+    #[must_use]
+    pub fn over(self, other: Estimate) -> Self {
+        let share = |estimate: Estimate| estimate.standard_error / estimate.mean;
+        let mean = self.mean / other.mean;
+        Estimate {
+            mean,
+            standard_error: mean.abs() * share(self).hypot(share(other)),
+            draws: self.draws.min(other.draws),
+        }
     }
 
     /// Both numbers, each less or more by one factor: a change of unit.
@@ -130,6 +154,7 @@ impl fmt::Display for Spread {
 /// let of_data = evaluator.mean(5, &mut rng, |rng| data.sample(500, rng));
 /// let of_shifted = evaluator.mean(5, &mut rng, |rng| data.sample(500, rng) + 1.0);
 /// assert!((0.5..2.0).contains(&of_data.mean) && of_shifted.mean > 5.0);
+/// assert!(evaluator.excess(&(data.sample(500, &mut rng) * 1.1)) > 1.0); // nats
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -137,6 +162,7 @@ pub struct Evaluator<'a> {
     data: &'a Dataset,
     count: usize,
     floor: Estimate,
+    entropy: Option<f64>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -154,12 +180,12 @@ impl<'a> Evaluator<'a> {
             sliced_wasserstein(&a, &b, Self::DIRECTIONS)
         };
         let floor = Estimate::of((0..pairs).map(pair));
-        Evaluator { data, count, floor }
+        Evaluator { data, count, floor, entropy: data.entropy() }
     }
 
     /// An evaluator whose floor is known already.
     pub(super) fn with_floor(data: &'a Dataset, count: usize, floor: Estimate) -> Self {
-        Evaluator { data, count, floor }
+        Evaluator { data, count, floor, entropy: data.entropy() }
     }
 
     /// The data that samples are compared with.
@@ -194,6 +220,63 @@ impl<'a> Evaluator<'a> {
     #[track_caller]
     pub fn of(&self, drawn: &[Array2<f64>], rng: &mut impl Rng) -> Estimate {
         Estimate::of(drawn.iter().map(|drawn| self.distance(drawn, rng)))
+    }
+
+    /// The mean distance of one sample from several fresh samples of the data, over the floor.
+    ///
+    /// # Panics
+    /// As [`distance`](Self::distance).
+    #[track_caller]
+    pub fn mean_distance(&self, drawn: &Array2<f64>, times: usize, rng: &mut impl Rng) -> f64 {
+        Estimate::of((0..times).map(|_| self.distance(drawn, rng))).mean
+    }
+
+    /// By how many nats a sample is less probable under the data's density than the data itself, on average: 0 for a sample of
+    /// the data, up to chance, and more for points between the modes or around them. Not a number where the density is not known.
+    ///
+    /// It is sharper than the distance, which looks at where the mass is, and hardly at how wide a narrow mode is. But it is no
+    /// divergence: a sample of the most probable point alone has a negative excess.
+    ///
+    /// # Formula
+    /// excess = −(1/N) Σ_n ln p(x_n) − h
+    ///
+    /// where h = −E\[ln p(x)\] is the data's entropy.
+    ///
+    /// # Panics
+    /// If the sample is not two-dimensional.
+    #[track_caller]
+    pub fn excess(&self, drawn: &Array2<f64>) -> f64 {
+        let log_density = |x| self.data.log_density(x).unwrap_or(f64::NAN);
+        let log_densities: Array1<f64> = drawn.rows().into_iter().map(log_density).collect();
+        -mean(log_densities.view()) - self.entropy.unwrap_or(f64::NAN)
+    }
+
+    /// The mean [`distance`](Self::distance) and the mean [`excess`](Self::excess) of `draws` samples.
+    ///
+    /// # Errors
+    /// The first of `draw`.
+    ///
+    /// # Panics
+    /// As [`distance`](Self::distance).
+    #[track_caller]
+    pub fn distance_and_excess<R: Rng, E>(
+        &self,
+        draws: usize,
+        rng: &mut R,
+        mut draw: impl FnMut(&mut R) -> Result<Array2<f64>, E>,
+    ) -> Result<[Estimate; 2], E> {
+        let scores = |_| {
+            let drawn = draw(rng)?;
+            Ok([self.distance(&drawn, rng), self.excess(&drawn)])
+        };
+        let scores = (0..draws).map(scores).collect::<Result<Vec<_>, E>>()?;
+        Ok([0, 1].map(|i| Estimate::of(scores.iter().map(|scores| scores[i]))))
+    }
+
+    /// [`distance_and_excess`](Self::distance_and_excess) of the data itself: what chance makes of 1 and of 0.
+    pub fn of_data(&self, draws: usize, rng: &mut impl Rng) -> [Estimate; 2] {
+        let fresh = |rng: &mut _| Ok::<_, Infallible>(self.data.sample(self.count, rng));
+        self.distance_and_excess(draws, rng, fresh).unwrap_or_else(|never| match never {})
     }
 
     /// The mean distance of `draws` samples from fresh data, over the floor: each is evaluated before the next is drawn.

@@ -9,8 +9,10 @@ mod standard_error;
 
 use ndarray::ArrayView1;
 
-pub use coverage::{coverage, precision};
-pub use distance::{median_distance, mmd_squared, row_distances, sliced_wasserstein};
+pub use coverage::{Reference, coverage, precision};
+pub use distance::{
+    mean_gap, median_distance, median_row_distance, mmd_squared, row_distances, sliced_wasserstein,
+};
 pub use evaluator::{Estimate, Evaluator, Spread, distance_over_floor};
 pub use moments::{
     Moments, covariance, excess_kurtosis, geometric_mean, largest, largest_difference, largest_rise, mean,

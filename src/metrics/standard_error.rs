@@ -40,6 +40,11 @@ impl StandardError {
         Self::from(standard_error(values)).drawn(values.len())
     }
 
+    /// The standard error of a correlation ρ that is measured on `count` pairs of normal numbers, (1 − ρ²)/√N.
+    pub fn of_correlation(rho: f64, count: usize) -> Self {
+        Self::from((1.0 - rho * rho) / (count as f64).sqrt())
+    }
+
     /// A standard error that is itself estimated, from the scatter of `count` draws: the limit is that of Student's t with
     /// `count` − 1 degrees of freedom, 5.3 for 100 draws and 7.4 for 20.
     #[must_use]

@@ -1,9 +1,10 @@
 //! The samplers under one roof: which steps each takes along a grid, and with which denoiser.
 
-use super::{MultiStep, RespacedVariance, ddim, dpm_solver, respaced_ancestral, sample};
+use super::{MultiStep, RespacedVariance, Spacing, ddim, dpm_solver, respaced_ancestral, sample, time_grid};
 use crate::{
     Result,
-    denoiser::{Denoiser, Prediction},
+    denoiser::{CallCounter, Denoiser, Prediction},
+    forward::standard_normal,
     reverse::FixedVariance,
     schedule::Schedule,
 };
@@ -25,6 +26,13 @@ pub enum Sampler {
 }
 
 impl Sampler {
+    /// Algorithm 2 and DDIM with two variances each, the solver, and last the one that needs a learned variance.
+    pub const ALL: [Sampler; 5] =
+        [Self::SigmaHat, Self::Ddim(1.0), Self::Ddim(0.0), Self::Solver, Self::Learned];
+
+    /// The two that draw no noise: x_0 is a function of x_T, and a way along a flow.
+    pub const DETERMINISTIC: [Sampler; 2] = [Self::Ddim(0.0), Self::Solver];
+
     /// Its steps along a falling grid, x̂_0 clipped to ±`clip`: one call of the denoiser each.
     ///
     /// # Errors
@@ -80,6 +88,37 @@ impl fmt::Display for Sampler {
             Self::Solver => f.pad("DPM-Solver++(2M)"),
         }
     }
+}
+
+/// What a draw of `points` points costs in `count` steps of a method on a chain of T = `steps`: calls of the denoiser, and
+/// points in all calls together.
+///
+/// # Example
+/// ```
+/// use ddpm::{denoiser::{ExactDenoiser, GaussianData}, sampler::{Sampler, draw_cost}, schedule::Schedule};
+/// use ndarray::array;
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let (schedule, data) = (Schedule::linear_scaled(100)?, GaussianData { mean: array![0.0, 0.0], variance: 1.0 });
+/// let exact = ExactDenoiser::new(&schedule, &data);
+/// assert_eq!(draw_cost(Sampler::Solver, 100, 10, 30, &exact, &mut StdRng::seed_from_u64(0))?, (10, 300));
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`Schedule::linear_scaled`] and [`time_grid`].
+pub fn draw_cost(
+    method: Sampler,
+    steps: usize,
+    count: usize,
+    points: usize,
+    denoiser: &impl Denoiser,
+    rng: &mut impl Rng,
+) -> Result<(usize, usize)> {
+    let (schedule, counter) = (Schedule::linear_scaled(steps)?, CallCounter::new(denoiser));
+    let jumps = method.steps(&schedule, &time_grid(steps, count, Spacing::Trailing)?, None)?;
+    sample(&jumps, &counter, standard_normal(points, 2, rng), rng, |_, _| ());
+    Ok((counter.calls(), counter.points()))
 }
 
 /// A denoiser without the variance that it learned.

@@ -130,6 +130,30 @@ pub fn ddim(schedule: &Schedule, grid: &[usize], eta: f64, clip: Option<f64>) ->
 }
 // ANCHOR_END: ddim
 
+/// DDIM with η = 0 as a well-known library jumps: from each time of the grid by the mean stride T/n, and not to the next.
+///
+/// For comparison with [`ddim`]: where strides differ it lands beside the time at which the denoiser is called next.
+///
+/// Source: diffusers, [#11347](https://github.com/huggingface/diffusers/issues/11347).
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::{ddim, strided_ddim}, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
+/// assert_eq!(strided_ddim(&schedule, &[1000, 500]), ddim(&schedule, &[1000, 500], 0.0, None)); // equal strides
+/// assert_ne!(strided_ddim(&schedule, &[1000, 1]), ddim(&schedule, &[1000, 1], 0.0, None));
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Panics
+/// If the grid has no times, or one outside of 1…T.
+#[track_caller]
+pub fn strided_ddim(schedule: &Schedule, grid: &[usize]) -> Vec<Step> {
+    let stride = schedule.steps() / grid.len();
+    grid.iter().map(|&t| ddim_step(schedule, t, t.saturating_sub(stride), 0.0, None)).collect()
+}
+
 /// How a short grid of times is laid over 1 … T.
 ///
 /// Source: Lin et al. 2024 (Common Diffusion Noise Schedules and Sample Steps Are Flawed), Table 2, for the first three; Song,

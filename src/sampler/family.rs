@@ -1,11 +1,14 @@
 //! The chains behind DDIM: all keep q(x_t | x_0), and differ in how much of its noise x_t hands down.
 
-use super::ddim_sigma;
+use super::{ddim, ddim_sigma, ddim_step, sample};
 use crate::{
     denoiser::{Denoiser, Prediction},
+    forward::{diffuse, standard_normal},
+    metrics::partial_correlation,
     schedule::Schedule,
 };
 use ndarray::{Array2, ArrayView2};
+use ndarray_rand::rand::Rng;
 
 // ANCHOR: OracleDenoiser
 /// A denoiser that is given x_0, of shape (N, D), and returns the true noise: ε = (x_t − √ᾱ_t x_0)/√(1 − ᾱ_t).
@@ -88,3 +91,79 @@ pub fn x_0_partial_correlation(schedule: &Schedule, t: usize, previous: usize, e
     given_x_s(t_0, t_s, s_0) / (given_x_s(t_t, t_s, t_s) * given_x_s(v, s_0, s_0)).sqrt()
 }
 // ANCHOR_END: x_0_partial_correlation
+
+/// A jump from q(x_t | x_0) down to x_s, measured on draws from x_0 ~ N(0, 1): see [`measured_jump`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeasuredJump {
+    /// x_s − √ᾱ_s x_0, the noise in x_s, of shape (N, 1): its variance is 1 − ᾱ_s in every chain of the family.
+    pub noise: Array2<f64>,
+    /// The partial correlation of x_t and x_0 given x_s, to compare with [`x_0_partial_correlation`].
+    pub memory: f64,
+}
+
+/// Draws `count` triples (x_0, x_t, x_s), s = `previous` < t, in the chain with this `eta`, and measures them.
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::measured_jump, schedule::Schedule};
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let (schedule, mut rng) = (Schedule::linear(1000, 1e-4, 0.02)?, StdRng::seed_from_u64(0));
+/// let jump = measured_jump(&schedule, 300, 100, 0.0, 1000, &mut rng);
+/// assert!((jump.memory + 1.0).abs() < 1e-9); // without fresh noise x_s and x_t together give x_0
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Panics
+/// As [`ddim_step`].
+#[track_caller]
+pub fn measured_jump(
+    schedule: &Schedule,
+    t: usize,
+    previous: usize,
+    eta: f64,
+    count: usize,
+    rng: &mut impl Rng,
+) -> MeasuredJump {
+    let x_0 = standard_normal(count, 1, rng);
+    let x_t = diffuse(&x_0, schedule.alpha_bar(t), &standard_normal(count, 1, rng));
+    let (jump, denoiser) =
+        (ddim_step(schedule, t, previous, eta, None), OracleDenoiser { schedule, x_0: &x_0 });
+    let x_s = sample(&[jump], &denoiser, x_t.clone(), rng, |_, _| ());
+    MeasuredJump {
+        noise: &x_s - &(schedule.alpha_bar(previous).sqrt() * &x_0),
+        memory: partial_correlation(x_t.column(0), x_0.column(0), x_s.column(0)),
+    }
+}
+
+/// A chain of the family that ends at `x_0`, of shape (N, D): from x_T ~ q(x_T | x_0) along a falling grid that starts at T.
+///
+/// `on_step` is called with every (t, x_t) on the way, x_T and x_0 included.
+///
+/// # Example
+/// ```
+/// use ddpm::{metrics::largest_difference, sampler::walk_to, schedule::Schedule};
+/// use ndarray::array;
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let (schedule, x_0, mut end) = (Schedule::linear(1000, 1e-4, 0.02)?, array![[0.8], [-1.0]], None);
+/// walk_to(&schedule, &[1000, 500, 100], 0.5, &x_0, &mut StdRng::seed_from_u64(0), |_, x| end = Some(x.clone()));
+/// assert!(largest_difference(&end.unwrap(), &x_0) < 1e-9);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Panics
+/// As [`ddim`].
+#[track_caller]
+pub fn walk_to(
+    schedule: &Schedule,
+    grid: &[usize],
+    eta: f64,
+    x_0: &Array2<f64>,
+    rng: &mut impl Rng,
+    on_step: impl FnMut(usize, &Array2<f64>),
+) {
+    let noise = standard_normal(x_0.nrows(), x_0.ncols(), rng);
+    let x_t = diffuse(x_0, schedule.alpha_bar(schedule.steps()), &noise);
+    sample(&ddim(schedule, grid, eta, None), &OracleDenoiser { schedule, x_0 }, x_t, rng, on_step);
+}

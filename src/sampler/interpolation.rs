@@ -1,6 +1,6 @@
 //! From one noise to another.
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis, concatenate};
 use std::f64::consts::FRAC_PI_2;
 
 // ANCHOR: interpolate_noise
@@ -25,3 +25,26 @@ pub fn interpolate_noise(a: &Array2<f64>, b: &Array2<f64>, share: f64) -> Array2
     cos * a + sin * b
 }
 // ANCHOR_END: interpolate_noise
+
+/// `count` noises on the arc from `a` to `b` at equal shares of [`interpolate_noise`], both ends included.
+///
+/// `a` and `b` are single points of shape (1, D), the result is of shape (count, D).
+///
+/// ```
+/// use ddpm::sampler::arc;
+/// use ndarray::array;
+///
+/// let noises = arc(&array![[1.0, 0.0]], &array![[0.0, 1.0]], 3);
+/// assert_eq!(noises.row(0), array![1.0, 0.0]);
+/// assert!((noises[(1, 0)] - 0.5f64.sqrt()).abs() < 1e-12); // in the middle at 45°
+/// ```
+///
+/// # Panics
+/// If there are fewer than two noises, or `a` and `b` differ in shape.
+#[track_caller]
+pub fn arc(a: &Array2<f64>, b: &Array2<f64>, count: usize) -> Array2<f64> {
+    assert!(count >= 2, "an arc has two ends, and {count} points do not reach both");
+    let noises: Vec<_> = (0..count).map(|i| interpolate_noise(a, b, i as f64 / (count - 1) as f64)).collect();
+    let rows: Vec<_> = noises.iter().map(|noise| noise.view()).collect();
+    concatenate(Axis(0), &rows).expect("noises of one shape")
+}

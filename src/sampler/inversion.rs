@@ -1,7 +1,11 @@
 //! DDIM backwards: from an image to the noise that draws it.
 
-use super::Step;
-use crate::{reverse::x_0_coefficients, schedule::Schedule};
+use super::{Spacing, Step, ddim, sample, time_grid};
+use crate::{
+    Result, denoiser::Denoiser, metrics::median_row_distance, reverse::x_0_coefficients, schedule::Schedule,
+};
+use ndarray::Array2;
+use ndarray_rand::rand::Rng;
 
 // ANCHOR: ddim_inversion_step
 /// A jump from t *up* to `next` > t: DDIM without noise, run against its direction.
@@ -65,4 +69,36 @@ pub fn ddim_inversion_step(schedule: &Schedule, t: usize, next: usize) -> Step {
 pub fn ddim_inversion(schedule: &Schedule, grid: &[usize]) -> Vec<Step> {
     let rising: Vec<usize> = [0].into_iter().chain(grid.iter().rev().copied()).collect();
     rising.windows(2).map(|pair| ddim_inversion_step(schedule, pair[0], pair[1])).collect()
+}
+
+/// How far x_0 is from itself after a way up to the noise and down again, in `count` jumps each without noise: the median over the
+/// rows of `x_0`, of shape (N, D).
+///
+/// Along a trailing grid; both ways err by order 1/`count`.
+///
+/// # Example
+/// ```
+/// use ddpm::{denoiser::{ExactDenoiser, GaussianData}, sampler::round_trip_error, schedule::Schedule};
+/// use ndarray::array;
+/// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+///
+/// let (schedule, data) = (Schedule::linear(1000, 1e-4, 0.02)?, GaussianData { mean: array![0.0], variance: 0.1 });
+/// let (exact, mut rng) = (ExactDenoiser::new(&schedule, &data), StdRng::seed_from_u64(0));
+/// let [few, many] = [100, 200].map(|n| round_trip_error(&schedule, n, &exact, &array![[0.3]], &mut rng).unwrap());
+/// assert!((few / many - 2.0).abs() < 0.2);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`time_grid`].
+pub fn round_trip_error(
+    schedule: &Schedule,
+    count: usize,
+    denoiser: &impl Denoiser,
+    x_0: &Array2<f64>,
+    rng: &mut impl Rng,
+) -> Result<f64> {
+    let grid = time_grid(schedule.steps(), count, Spacing::Trailing)?;
+    let there_and_back = [ddim_inversion(schedule, &grid), ddim(schedule, &grid, 0.0, None)].concat();
+    Ok(median_row_distance(&sample(&there_and_back, denoiser, x_0.clone(), rng, |_, _| ()), x_0))
 }

@@ -12,24 +12,27 @@ mod linear;
 mod multistep;
 mod respaced;
 
-pub use choice::Sampler;
-pub use ddim::{Spacing, ddim, ddim_sigma, ddim_step, sigma_hat_step, time_grid};
-pub use family::{OracleDenoiser, noise_correlation, x_0_partial_correlation};
-pub use interpolation::interpolate_noise;
-pub use inversion::{ddim_inversion, ddim_inversion_step};
+pub use choice::{Sampler, draw_cost};
+pub use ddim::{Spacing, ddim, ddim_sigma, ddim_step, sigma_hat_step, strided_ddim, time_grid};
+pub use family::{
+    MeasuredJump, OracleDenoiser, measured_jump, noise_correlation, walk_to, x_0_partial_correlation,
+};
+pub use interpolation::{arc, interpolate_noise};
+pub use inversion::{ddim_inversion, ddim_inversion_step, round_trip_error};
 pub use linear::moments_drawn;
-pub use multistep::{MultiStep, dpm_solver, dpm_solver_step};
+pub use multistep::{MultiStep, dpm_solver, dpm_solver_step, last_jump_ratio};
 pub use respaced::{RespacedVariance, respaced_ancestral, respaced_schedule};
 
 use crate::{
     denoiser::{Denoiser, Prediction},
     forward::standard_normal,
+    metrics::{largest, largest_difference},
     posterior::posterior_mean_coefficients,
     reverse::{FixedVariance, fixed_variance, mean_coefficients, x_0_coefficients},
     schedule::Schedule,
 };
 use ndarray::{Array2, Zip};
-use ndarray_rand::rand::Rng;
+use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 
 // ANCHOR: Step
 /// One step of a sampler, from x_t to x_{t−1}, or further: x_{t−1} = `x_t`·x_t + `eps`·ε_θ + `x_0`·x̂_0 + `noise`·z.
@@ -62,6 +65,28 @@ impl Step {
     pub fn still(t: usize) -> Self {
         let (x_0_from_x_t, x_0_from_eps) = (1.0, 0.0);
         Step { t, x_t: 1.0, eps: 0.0, x_0: 0.0, noise: 0.0, x_0_from_x_t, x_0_from_eps, clip: None }
+    }
+
+    /// The largest difference between the four factors of two samplers' steps, pair by pair: 0 for one and the same sampler.
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::{reverse::FixedVariance, sampler::{Step, ancestral}, schedule::Schedule};
+    ///
+    /// let schedule = Schedule::linear(2, 0.36, 0.4375)?; // σ_2² is 0.4375, or β̃_2 = 0.4375 · 0.36/0.64
+    /// let [beta, tilde] = [FixedVariance::Beta, FixedVariance::Posterior].map(|choice| ancestral(&schedule, choice, None));
+    /// assert!((Step::largest_difference(&beta, &tilde) - 0.25 * 0.4375f64.sqrt()).abs() < 1e-12);
+    /// # Ok::<(), ddpm::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the samplers differ in the number of steps.
+    #[track_caller]
+    pub fn largest_difference(a: &[Step], b: &[Step]) -> f64 {
+        assert_eq!(a.len(), b.len(), "samplers with other numbers of steps have no pairs");
+        let factors = |step: &Step| [step.x_t, step.eps, step.x_0, step.noise];
+        let both = a.iter().zip(b).flat_map(|(a, b)| factors(a).into_iter().zip(factors(b)));
+        largest(both.map(|(a, b)| (a - b).abs()))
     }
 
     /// The x̂_0 of one coordinate: what x_t would be without the noise `eps`, clipped if the step clips.
@@ -249,3 +274,21 @@ pub fn sample<S: SamplerStep>(
     x
 }
 // ANCHOR_END: sample
+
+/// How much x_0 depends on the generator: the largest change between two runs from one `x_t`, with other seeds.
+///
+/// # Example
+/// ```
+/// use ddpm::{denoiser::{ExactDenoiser, GaussianData}, sampler::{ddim, seed_dependence}, schedule::Schedule};
+/// use ndarray::array;
+///
+/// let (schedule, data) = (Schedule::linear(1000, 1e-4, 0.02)?, GaussianData { mean: array![0.0], variance: 1.0 });
+/// let exact = ExactDenoiser::new(&schedule, &data);
+/// let [without, with] = [0.0, 1.0].map(|eta| seed_dependence(&ddim(&schedule, &[900, 500], eta, None), &exact, &array![[1.0]]));
+/// assert!(without == 0.0 && with > 0.0);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+pub fn seed_dependence<S: SamplerStep>(steps: &[S], denoiser: &impl Denoiser, x_t: &Array2<f64>) -> f64 {
+    let run = |seed| sample(steps, denoiser, x_t.clone(), &mut StdRng::seed_from_u64(seed), |_, _| ());
+    largest_difference(&run(1), &run(2))
+}

@@ -83,6 +83,29 @@ pub fn dpm_solver_step(
 }
 // ANCHOR_END: dpm_solver_step
 
+/// How much longer the last finite jump of a falling grid is than the one before it, in λ: h/h′ of [`dpm_solver_step`].
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::{Spacing, last_jump_ratio, time_grid}, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
+/// let ratio = |spacing| last_jump_ratio(&schedule, &time_grid(1000, 6, spacing).unwrap());
+/// assert!(ratio(Spacing::Leading) > 4.0 && ratio(Spacing::Quadratic) < 2.0);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Panics
+/// If the grid has fewer than three times.
+#[track_caller]
+pub fn last_jump_ratio(schedule: &Schedule, grid: &[usize]) -> f64 {
+    let [.., a, b, c] = grid else {
+        panic!("a grid of {} times has no two jumps before the last", grid.len())
+    };
+    let [a, b, c] = [a, b, c].map(|&t| half_log_snr(schedule.alpha_bar(t)));
+    (c - b) / (b - a)
+}
+
 // ANCHOR: dpm_solver
 /// All jumps of DPM-Solver++(2M) along a falling grid of times, the last one to t = 0.
 ///

@@ -139,3 +139,27 @@ fn transformed_density_changes_its_volume() {
         assert_close(&format!("ln p at {x}"), mapped.log_density(y.view()), expected, 1e-12);
     }
 }
+
+#[test]
+fn half_space_is_the_integral_beyond_the_line() {
+    // the line 2 x − y = 0.3 cuts through the components
+    let beyond = |x: ArrayView1<f64>| 2.0 * x[0] - x[1] > 0.3;
+    let integral =
+        integrate(-6.0, 6.0, 1200, |x| if beyond(x) { mixture().log_density(x).exp() } else { 0.0 });
+    let mass = mixture().half_space(array![2.0, -1.0].view(), 0.3);
+    assert_close("mass beyond the line", mass, integral, 1e-4); // the cells on the line are not cut
+    let other = mixture().half_space(array![-2.0, 1.0].view(), -0.3);
+    assert_close("both sides together", mass + other, 1.0, 1e-12);
+    assert_close("far out", mixture().half_space(array![1.0, 0.0].view(), 50.0), 0.0, 1e-300);
+}
+
+#[test]
+fn rows_have_their_own_density_and_their_own_nearest_mean() {
+    let x = mixture().sample(50, &mut rng(4));
+    let nearest = mixture().nearest_means(&x);
+    for ((x, log_p), &nearest) in x.rows().into_iter().zip(mixture().log_densities(&x)).zip(&nearest) {
+        assert_eq!(log_p, mixture().log_density(x));
+        let squared = |k: usize| (&mixture().means.row(k) - &x).mapv(|d| d * d).sum();
+        assert!((0..3).all(|k| squared(k) >= squared(nearest)), "{x}: {nearest}");
+    }
+}

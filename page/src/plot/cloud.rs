@@ -1,6 +1,6 @@
 //! Point sets as pictures: one cloud, or a strip of them.
 
-use super::{Figure, Panel, Series, pairs};
+use super::{Figure, GREY, ORANGE, Panel, Series, pairs};
 use ndarray::Array2;
 
 /// A panel with one point set of shape (N, 2), from −`limit` to `limit` on both axes; small points, no ticks.
@@ -12,6 +12,16 @@ pub fn points_panel(title: &str, points: &Array2<f64>, limit: f64) -> Panel {
         .y_range(-limit, limit)
         .equal()
         .bare()
+}
+
+/// A panel with points of shape (N, 2) over a grey cloud of others, from −`limit` to `limit` on both axes.
+pub fn points_over(title: &str, points: &Array2<f64>, cloud: &Array2<f64>, limit: f64) -> Panel {
+    let series = |points: &Array2<f64>| Series::points("", pairs(points.view()));
+    Panel::new(title)
+        .axes("x", "y")
+        .series(series(cloud).size(1.2).color(GREY))
+        .series(series(points).color(ORANGE))
+        .square(limit)
 }
 
 /// A strip of point sets, each of shape (N, 2), side by side under one title, like the frames of a film.

@@ -29,6 +29,23 @@ impl Heatmap {
         Self { values, x, y, label: String::new(), range: None }
     }
 
+    /// The map of a function f(x, y), in 120×120 cells over both ranges.
+    ///
+    /// ```
+    /// use ddpm_page::plot::{Heatmap, Panel};
+    /// let spreading = Heatmap::of((0.0, 1.0), (-3.0, 3.0), |t, x| -x * x / (1.0 + t)).range(-9.0, 0.0);
+    /// let panel = Panel::new("").axes("t", "x").heatmap(spreading.label("ln p"));
+    /// ```
+    pub fn of(x: (f64, f64), y: (f64, f64), f: impl Fn(f64, f64) -> f64) -> Self {
+        const CELLS: usize = 120;
+        let middle = |(from, to): (f64, f64), i: usize| {
+            let share = (2 * i + 1) as f64 / (2 * CELLS) as f64;
+            from * (1.0 - share) + to * share
+        };
+        let values = Array2::from_shape_fn((CELLS, CELLS), |(i, j)| f(middle(x, j), middle(y, i)));
+        Self::new(values, x, y)
+    }
+
     /// Fixes the values of the darkest and the brightest colour; without it they are the least and the greatest value.
     pub fn range(mut self, low: f64, high: f64) -> Self {
         self.range = Some((low, high));

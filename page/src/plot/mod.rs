@@ -33,17 +33,19 @@ mod legend;
 mod marks;
 mod palette;
 mod panel;
+mod paths;
 mod raster;
 mod series;
 mod svg;
 mod trace;
 
 pub use animation::save_gif;
-pub use cloud::{film_frame, film_strip, points_panel};
+pub use cloud::{film_frame, film_strip, points_over, points_panel};
 pub use figure::Figure;
 pub use heatmap::Heatmap;
 pub use palette::{BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION};
 pub use panel::Panel;
+pub use paths::Paths;
 pub use series::Series;
 
 use ndarray::ArrayView2;

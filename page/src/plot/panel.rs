@@ -1,7 +1,7 @@
 //! One pair of axes with what is drawn between them.
 
-use super::{Heatmap, Series, axis::Axis, curve, series::Kind};
-use ndarray::{Array2, ArrayView1, arr1};
+use super::{Heatmap, Paths, Series, axis::Axis, curve, series::Kind};
+use ndarray::{ArrayView1, arr1};
 
 /// A range that is set, or the one that fits.
 pub(super) type Range = Option<(f64, f64)>;
@@ -75,18 +75,14 @@ impl Panel {
         self.series(Series::dashed(label, [(from, from), (to, to)]).color(super::GREY))
     }
 
-    /// Adds the grey dashed rim of a radar chart of so many `corners`, and a second one halfway to its middle; its series are outlines by
-    /// [`radar`](super::radar).
+    /// Adds a grey dashed line y = b (x/a)^p over a range of x, `through` (a, b): straight on doubly logarithmic paper, with slope p.
     ///
     /// ```
-    /// use ddpm_page::plot::{Panel, radar};
-    /// let triangle = Panel::new("").rim(3).line("a model", radar(&[0.9, 0.5, 0.2])).equal().bare();
+    /// let guide = ddpm_page::plot::Panel::new("").power("slope −2", (10.0, 640.0), (640.0, 1e-5), -2.0).log_log();
     /// ```
-    pub fn rim(self, corners: usize) -> Self {
-        let rim = |share| super::radar(&vec![share; corners]);
-        [1.0, 0.5]
-            .into_iter()
-            .fold(self, |panel, share| panel.series(Series::dashed("", rim(share)).color(super::GREY)))
+    pub fn power(self, label: impl Into<String>, range: (f64, f64), through: (f64, f64), slope: f64) -> Self {
+        let line = curve(range, 200, |x| through.1 * (x / through.0).powf(slope));
+        self.series(Series::dashed(label, line).color(super::GREY))
     }
 
     /// Adds the arrows of a field of directions on the square from −`limit` to `limit`, `across` of them in each row: `field` gives
@@ -98,15 +94,43 @@ impl Panel {
     /// let whirl = Panel::new("").arrows_of(1.0, 9, |x| [-x[1], x[0]]).square(1.0);
     /// ```
     pub fn arrows_of(self, limit: f64, across: usize, field: impl Fn(ArrayView1<f64>) -> [f64; 2]) -> Self {
-        let space = 2.0 * limit / across.max(2) as f64;
-        let place = |i: usize| space * (i as f64 + 0.5) - limit;
+        let range = (-limit, limit);
+        self.arrows_over(range, range, [across; 2], super::ORANGE, field)
+    }
+
+    /// Adds arrows as [`arrows_of`](Self::arrows_of) does, on any rectangle: `counts` of them along x and along y, in a colour of
+    /// the palette. Their direction and length are those that are seen where both ranges are equally long on paper.
+    ///
+    /// ```
+    /// use ddpm_page::plot::{BLACK, Panel};
+    /// let falling = Panel::new("").arrows_over((0.0, 1.0), (-3.0, 3.0), [12, 12], BLACK, |p| [1.0, -p[1]]);
+    /// ```
+    pub fn arrows_over(
+        self,
+        x: (f64, f64),
+        y: (f64, f64),
+        counts: [usize; 2],
+        color: usize,
+        field: impl Fn(ArrayView1<f64>) -> [f64; 2],
+    ) -> Self {
+        let place = |(from, to): (f64, f64), count: usize, i: usize| {
+            from + (to - from) * (i as f64 + 0.5) / count as f64
+        };
+        let [width, height] = [x.1 - x.0, y.1 - y.0];
+        let space = 0.9 * f64::min(1.0 / counts[0] as f64, 1.0 / counts[1] as f64); // in shares of both axes
         let arrow = |i: usize| {
-            let tail = [place(i % across), place(i / across)];
+            let tail = [place(x, counts[0], i % counts[0]), place(y, counts[1], i / counts[0])];
             let [u, v] = field(arr1(&tail).view());
-            let scale = 0.9 * space / (1.0 + u.hypot(v));
+            let scale = space * width / (1.0 + u.hypot(v * width / height));
             [(tail[0], tail[1]), (tail[0] + scale * u, tail[1] + scale * v)]
         };
-        self.series(Series::arrows("", (0..across * across).map(arrow)).color(super::ORANGE))
+        self.series(Series::arrows("", (0..counts[0] * counts[1]).map(arrow)).color(color))
+    }
+
+    /// Adds a line without a label for each path, all in one colour of the palette.
+    pub fn paths(self, paths: &Paths, color: usize) -> Self {
+        let lines = paths.curves().iter().map(|path| Series::line("", path.clone()).color(color));
+        lines.fold(self, Panel::series)
     }
 
     /// Lays the values of a function on the square from −`limit` to `limit` under the series, in 120×120 cells.
@@ -116,12 +140,8 @@ impl Panel {
     /// let hill = Panel::new("").density(2.0, "p(x)", |x| (-x.dot(&x)).exp());
     /// ```
     pub fn density(self, limit: f64, label: impl Into<String>, f: impl Fn(ArrayView1<f64>) -> f64) -> Self {
-        const CELLS: usize = 120;
-        let middle = |i: usize| limit * ((2 * i + 1) as f64 / CELLS as f64 - 1.0);
-        let values = Array2::from_shape_fn((CELLS, CELLS), |(row, column)| {
-            f(arr1(&[middle(column), middle(row)]).view())
-        });
-        self.heatmap(Heatmap::new(values, (-limit, limit), (-limit, limit)).label(label))
+        let range = (-limit, limit);
+        self.heatmap(Heatmap::of(range, range, |x, y| f(arr1(&[x, y]).view())).label(label))
     }
 
     /// Adds a [`Series::dashed`] line.
@@ -202,6 +222,20 @@ impl Panel {
     pub fn log_y(mut self) -> Self {
         self.log.1 = true;
         self
+    }
+
+    /// Adds the grey dashed rim of a radar chart of so many `corners`, and a second one halfway to its middle; its series are outlines by
+    /// [`radar`](super::radar).
+    ///
+    /// ```
+    /// use ddpm_page::plot::{Panel, radar};
+    /// let triangle = Panel::new("").rim(3).line("a model", radar(&[0.9, 0.5, 0.2])).equal().bare();
+    /// ```
+    pub fn rim(self, corners: usize) -> Self {
+        let rim = |share| super::radar(&vec![share; corners]);
+        [1.0, 0.5]
+            .into_iter()
+            .fold(self, |panel, share| panel.series(Series::dashed("", rim(share)).color(super::GREY)))
     }
 
     /// Makes both axes logarithmic.

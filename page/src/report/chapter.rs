@@ -216,11 +216,11 @@ impl Chapter {
         Ok(())
     }
 
-    /// Draws one panel under a title to `stem.svg` and `stem.png` in the chapter's folder.
+    /// Draws a figure of one panel under a title, as [`figure`](Self::figure) does.
     ///
     /// # Errors
-    /// As [`figure`](Self::figure).
-    pub fn plot(&mut self, title: impl Into<String>, panel: Panel, stem: &str) -> Result<()> {
+    /// As [`Figure::save`].
+    pub fn plot(&mut self, title: &str, panel: Panel, stem: &str) -> Result<()> {
         self.figure(&Figure::new(title).panel(panel), stem)
     }
 

@@ -5,7 +5,8 @@ use super::{
     text::{Lean, WIDTH, columns, width, wrap},
 };
 use crate::{Error, Result};
-use ddpm::metrics::StandardError;
+use ddpm::metrics::{Moments, StandardError, mean};
+use ndarray::{Array2, ArrayView1};
 use std::fmt;
 
 /// Predictions and measurements side by side: *quantity, predicted, measured, error, tolerance, ok*.
@@ -111,6 +112,33 @@ impl Checks {
     ) -> Self {
         let off = (predicted - measured).abs();
         self.statistical(quantity.into(), ("", predicted), measured, off, standard_error.into())
+    }
+
+    /// Adds a statistical row for the mean of independent `values`, as [`within`](Self::within) with their
+    /// [`StandardError::of_mean`].
+    ///
+    /// ```
+    /// let checks = ddpm_page::report::Checks::new("").mean("mean of z", 0.0, ndarray::array![0.1, -0.3, 0.2].view());
+    /// checks.verdict()?;
+    /// # Ok::<(), ddpm_page::Error>(())
+    /// ```
+    pub fn mean(self, quantity: impl Into<String>, predicted: f64, values: ArrayView1<f64>) -> Self {
+        self.within(quantity, predicted, mean(values), StandardError::of_mean(values))
+    }
+
+    /// Adds a statistical row for the variance of independent points along their first axis, of shape (N, D), with the standard
+    /// error that [`Moments`] gives.
+    ///
+    /// ```
+    /// let points = ndarray::array![[0.9], [-1.1], [1.0], [-0.9]];
+    /// let checks = ddpm_page::report::Checks::new("").variance("variance of z", 1.0, &points);
+    /// checks.verdict()?;
+    /// # Ok::<(), ddpm_page::Error>(())
+    /// ```
+    pub fn variance(self, quantity: impl Into<String>, predicted: f64, points: &Array2<f64>) -> Self {
+        let moments = Moments::of(points);
+        let error = StandardError::from(moments.covariance_error[(0, 0)]).drawn(points.nrows());
+        self.within(quantity, predicted, moments.covariance[(0, 0)], error)
     }
 
     /// Adds a statistical row that is ok if measured ≤ bound, but for [`StandardError::LIMIT`] standard errors.

@@ -1,7 +1,9 @@
 //! One pass over a knob's values: a table and curves of the same numbers.
 
-use super::{Progress, Table};
+use super::{Cell, Progress, Table, number::short};
 use crate::plot::Panel;
+use ddpm::sampler::Sampler;
+use std::convert::Infallible;
 
 /// What a knob of a [`Sweep`] is set to: a count, a number, or anything that has a name.
 pub trait Setting: Copy {
@@ -36,6 +38,17 @@ impl<T: Copy> Setting for (&'static str, T) {
 impl Setting for f64 {
     fn place(self) -> f64 {
         self
+    }
+
+    fn label(self) -> String {
+        short(self, 7)
+    }
+}
+
+/// A sampler under its own name: its place on an axis is not a number.
+impl Setting for Sampler {
+    fn place(self) -> f64 {
+        f64::NAN
     }
 
     fn label(self) -> String {
@@ -79,22 +92,95 @@ impl<const N: usize> Sweep<N> {
         names: [Name; N],
         mut measure: impl FnMut(S) -> Result<[f64; N], E>,
     ) -> Result<Self, E> {
-        let (knob, names) = (knob.into(), names.map(Into::into));
-        let rows = Progress::over(knob.clone(), settings)
-            .map(|setting| Ok((setting.label(), setting.place(), measure(setting)?)))
-            .collect::<Result<_, E>>()?;
-        Ok(Sweep { knob, names, rows })
+        let [sweep] = Self::together(knob, settings, names, |setting| Ok([measure(setting)?]))?;
+        Ok(sweep)
     }
 
-    /// All numbers as a table: a row for each value of the knob, a column for each quantity.
+    /// As [`over`](Self::over), where nothing can fail.
+    pub fn of<S: Setting, Name: Into<String>>(
+        knob: impl Into<String>,
+        settings: impl IntoIterator<Item = S, IntoIter: ExactSizeIterator>,
+        names: [Name; N],
+        mut measure: impl FnMut(S) -> [f64; N],
+    ) -> Self {
+        let measured = Self::over(knob, settings, names, |setting| Ok::<_, Infallible>(measure(setting)));
+        measured.unwrap_or_else(|never| match never {})
+    }
+
+    /// K sweeps in one pass: the same quantities in K respects, where one run yields them all.
+    ///
+    /// ```
+    /// use ddpm_page::report::Sweep;
+    ///
+    /// let [areas, perimeters] = Sweep::together("a", [1.0, 2.0], ["square", "circle"], |a: f64| -> ddpm_page::Result<_> {
+    ///     let pi = std::f64::consts::PI;
+    ///     Ok([[a * a, pi * a * a], [4.0 * a, 2.0 * pi * a]])
+    /// })?;
+    /// assert_eq!((areas.curve("square")[1], perimeters.curve("square")[1]), ((2.0, 4.0), (2.0, 8.0)));
+    /// # Ok::<(), ddpm_page::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first of `measure`.
+    pub fn together<const K: usize, S: Setting, Name: Into<String>, E>(
+        knob: impl Into<String>,
+        settings: impl IntoIterator<Item = S, IntoIter: ExactSizeIterator>,
+        names: [Name; N],
+        mut measure: impl FnMut(S) -> Result<[[f64; N]; K], E>,
+    ) -> Result<[Self; K], E> {
+        let (knob, names) = (knob.into(), names.map(Into::into));
+        let mut sweeps =
+            [(); K].map(|()| Sweep { knob: knob.clone(), names: names.clone(), rows: Vec::new() });
+        for setting in Progress::over(knob, settings) {
+            for (sweep, values) in sweeps.iter_mut().zip(measure(setting)?) {
+                sweep.rows.push((setting.label(), setting.place(), values));
+            }
+        }
+        Ok(sweeps)
+    }
+
+    /// All numbers as a table: a row for each value of the knob, a column for each quantity. A column of whole numbers alone
+    /// is one of counts, and shows no decimals.
     pub fn table(&self, title: impl Into<String>) -> Table {
-        let table = Table::new(title, &self.knob, self.names.clone());
-        self.rows.iter().fold(table, |table, (label, _, values)| table.row(label, *values))
+        let is_count = |value: f64| value.fract() == 0.0 && value.abs() < 1e7;
+        let counts: [bool; N] =
+            std::array::from_fn(|i| self.rows.iter().all(|(_, _, values)| is_count(values[i])));
+        let cell = |values: &[f64; N], i: usize| {
+            if counts[i] { Cell::Text(values[i].to_string()) } else { Cell::Number(values[i]) }
+        };
+        let rows = self.rows.iter().map(|(label, _, values)| (label, (0..N).map(|i| cell(values, i))));
+        Table::new(title, &self.knob, self.names.clone()).rows(rows)
+    }
+
+    /// The numbers with their ratios as a table, from the second setting on: each quantity, and its last value over this one.
+    ///
+    /// Where the knob doubles, the ratio of a method of order p tends to 2^p.
+    pub fn ratios(&self, title: impl Into<String>) -> Table {
+        let header = self.names.iter().flat_map(|name| [name.as_str(), "ratio"]);
+        let cells = |before: &[f64; N], now: &[f64; N]| {
+            let pairs = before.iter().zip(now).flat_map(|(before, now)| [*now, before / now]);
+            pairs.collect::<Vec<_>>()
+        };
+        let rows = self.rows.windows(2).map(|pair| (pair[1].0.as_str(), cells(&pair[0].2, &pair[1].2)));
+        Table::new(title, &self.knob, header).rows(rows)
+    }
+
+    /// Each row as a line over these places, with its label: where the quantities are one in several places.
+    pub fn across(&self, places: [f64; N]) -> impl Iterator<Item = (&str, [(f64, f64); N])> {
+        let line = move |values: [f64; N]| std::array::from_fn(|i| (places[i], values[i]));
+        self.rows().map(move |(label, values)| (label, line(values)))
     }
 
     /// The rows: the label of each setting and its values.
     pub fn rows(&self) -> impl Iterator<Item = (&str, [f64; N])> {
         self.rows.iter().map(|(label, _, values)| (label.as_str(), *values))
+    }
+
+    /// The same with a function of every value: its size, or another unit.
+    #[must_use]
+    pub fn map(&self, f: impl Fn(f64) -> f64) -> Self {
+        let rows = self.rows.iter().map(|(label, place, values)| (label.clone(), *place, values.map(&f)));
+        Sweep { knob: self.knob.clone(), names: self.names.clone(), rows: rows.collect() }
     }
 
     /// One quantity with the label of each setting: for [`Checks::largest_error`](super::Checks::largest_error).
@@ -115,6 +201,17 @@ impl<const N: usize> Sweep<N> {
     pub fn curve(&self, name: &str) -> Vec<(f64, f64)> {
         let column = self.column(name);
         self.rows.iter().map(|(_, place, values)| (*place, values[column])).collect()
+    }
+
+    /// One number: of the setting with this label, the quantity of this name.
+    ///
+    /// # Panics
+    /// If there is no such setting or no such quantity.
+    #[track_caller]
+    pub fn value(&self, label: &str, name: &str) -> f64 {
+        let row = self.rows.iter().find(|(own, ..)| own == label);
+        let (_, _, values) = row.unwrap_or_else(|| panic!("{} was never {label}", self.knob));
+        values[self.column(name)]
     }
 
     #[track_caller]

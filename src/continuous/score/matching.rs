@@ -67,6 +67,37 @@ pub fn denoising_score_matching(score: f64, eps: f64, sigma: f64) -> f64 {
 }
 // ANCHOR_END: denoising_score_matching
 
+/// The explicit, the denoising and the implicit loss of a score `s` with the derivative `slope`: means over data and noise.
+///
+/// The data is a mixture on a line under noise of standard deviation `sigma`; the means are by [`expectation`].
+///
+/// # Example
+/// ```
+/// use ddpm::{continuous::score::matching_losses, data::GaussianMixture};
+/// use ndarray::array;
+///
+/// let normal = GaussianMixture::new(array![1.0], array![[0.0]], array![[1.0]]); // p_σ = N(0, 2) at σ = 1
+/// let [explicit, _, implicit] = matching_losses(&normal, 1.0, |x| -x / 2.0, |_| -0.5);
+/// assert!(explicit < 1e-12 && (implicit + 0.25).abs() < 1e-9); // −½ E (x/2)²
+/// ```
+///
+/// # Panics
+/// If the mixture is not one-dimensional.
+#[track_caller]
+pub fn matching_losses(
+    data: &GaussianMixture,
+    sigma: f64,
+    s: impl Fn(f64) -> f64,
+    slope: impl Fn(f64) -> f64,
+) -> [f64; 3] {
+    let blurred = data.diffused(1.0, sigma * sigma);
+    [
+        expectation(data, sigma, |_, x| explicit_score_matching(s(x), line_score(&blurred, x))),
+        expectation(data, sigma, |eps, x| denoising_score_matching(s(x), eps, sigma)),
+        expectation(data, sigma, |_, x| implicit_score_matching(s(x), slope(x))),
+    ]
+}
+
 // ANCHOR: matching_constant
 /// By how much denoising score matching exceeds explicit score matching, whatever the network.
 ///

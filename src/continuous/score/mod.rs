@@ -9,13 +9,14 @@ mod matching;
 pub use langevin::{annealed_langevin, geometric_sigmas, langevin, langevin_step, langevin_variance};
 pub use matching::{
     denoising_score_matching, expectation, explicit_score_matching, implicit_score_matching,
-    matching_constant,
+    matching_constant, matching_losses,
 };
 
 use crate::{
     data::GaussianMixture,
-    denoiser::Denoiser,
+    denoiser::{Denoiser, ExactDenoiser},
     forward::TransitionKernel,
+    metrics::{largest, largest_difference},
     schedule::{Schedule, noise_to_signal},
 };
 use ndarray::{Array1, Array2, ArrayView1, Axis};
@@ -118,6 +119,55 @@ pub fn ddpm_from_ncsn(
 }
 // ANCHOR_END: ncsn
 
+/// A score at one time in the units of DDPM and of NCSN, measured: see [`conversion`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conversion {
+    /// NCSN's σ, √((1 − ᾱ_t)/ᾱ_t).
+    pub sigma: f64,
+    /// The largest error of [`score_from_eps`] from ∇ ln p_t.
+    pub score_error: f64,
+    /// The largest error of [`ncsn_from_ddpm`] from the score of x̃ = x_0 + σ ε.
+    pub ncsn_error: f64,
+    /// The largest error of [`ddpm_from_ncsn`] from E\[ε | x_t\].
+    pub ddpm_error: f64,
+    /// The largest entry of ∇ ln p_t.
+    pub largest_score: f64,
+}
+
+/// How exactly the score and the noise predictor of a mixture lead to each other, at the rows of `x_t`, of shape (N, D).
+///
+/// The exact ε comes from E\[x_0 | x_t\], the exact scores from [`mixture_score`]: two formulas.
+///
+/// # Example
+/// ```
+/// use ddpm::{continuous::score::conversion, data::GaussianMixture, schedule::Schedule};
+/// use ndarray::array;
+///
+/// let data = GaussianMixture::new(array![0.3, 0.7], array![[-1.0], [0.5]], array![[0.1], [0.4]]);
+/// let found = conversion(&Schedule::linear(2, 0.36, 0.4375)?, &data, &array![[0.2], [-0.9]], 1);
+/// assert!((found.sigma - 0.75).abs() < 1e-12); // 0.6/0.8
+/// assert!(found.score_error.max(found.ncsn_error).max(found.ddpm_error) < 1e-12);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Panics
+/// If t is not in 1 … T, or the points have another dimension than the mixture.
+#[track_caller]
+pub fn conversion(schedule: &Schedule, data: &GaussianMixture, x_t: &Array2<f64>, t: usize) -> Conversion {
+    let (alpha_bar, exact) = (schedule.alpha_bar(t), ExactDenoiser::new(schedule, data));
+    let (sigma, x) = (noise_to_signal(alpha_bar), x_t / alpha_bar.sqrt());
+    let blurred = |x: &Array2<f64>, sigma: f64| mixture_score(&data.diffused(1.0, sigma * sigma), x);
+    let score = data.score(x_t, TransitionKernel::from_start(schedule, t));
+    let eps = exact.predict(x_t.view(), t as f64).eps;
+    Conversion {
+        sigma,
+        score_error: largest_difference(&score_from_eps(&eps, 1.0 - alpha_bar), &score),
+        ncsn_error: largest_difference(&ncsn_from_ddpm(schedule, &exact, &x, t), &blurred(&x, sigma)),
+        ddpm_error: largest_difference(&ddpm_from_ncsn(blurred, x_t, alpha_bar), &eps),
+        largest_score: largest(score.mapv(f64::abs)),
+    }
+}
+
 // ANCHOR: Score
 /// The score of data under noise: of x = signal · x_0 + √variance · ε, for any [`TransitionKernel`].
 pub trait Score {
@@ -175,6 +225,16 @@ pub fn mixture_score(mixture: &GaussianMixture, x: &Array2<f64>) -> Array2<f64> 
     scores
 }
 // ANCHOR_END: mixture_score
+
+/// [`mixture_score`] at one point of the plane: the arrow to draw there.
+///
+/// # Panics
+/// If the mixture or the point is not two-dimensional.
+#[track_caller]
+pub fn planar_score(mixture: &GaussianMixture, x: ArrayView1<f64>) -> [f64; 2] {
+    let score = mixture_score(mixture, &x.to_owned().insert_axis(Axis(0))); // (1, 2)
+    [score[(0, 0)], score[(0, 1)]]
+}
 
 // ANCHOR: mixture_score_along
 /// The derivative of [`mixture_score`] along `v`, row by row: J v with J = ∇∇ᵀ ln p.

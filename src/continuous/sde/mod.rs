@@ -5,13 +5,17 @@
 
 mod chain;
 mod flow;
+mod known;
 mod reverse;
+mod solver;
 
-pub use chain::{coupled_distance, marginal_distance, reverse_step_distance};
+pub use chain::{coupled_distance, coupled_order, marginal_distance, reverse_step_distance};
 pub use flow::{Likelihood, Trace, log_likelihood, probability_flow, rademacher};
+pub use known::{PriorCost, Quality, likelihood_error, prior_cost, probe_errors, qualities, quality};
 pub use reverse::{
     Corrector, corrector_step, euler_maruyama_step, reverse_drift, reverse_sde, uniform_times,
 };
+pub use solver::{Draw, Solver, prior_sample};
 
 use crate::{forward::TransitionKernel, schedule::linear_beta};
 
