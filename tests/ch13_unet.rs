@@ -744,22 +744,28 @@ fn relative_difference_and_moments_are_those_of_arrays() {
 #[test]
 fn a_network_is_chosen_by_name_by_file_or_by_folder() {
     let place = tempfile::tempdir().unwrap();
-    let of = |config: Option<PathBuf>, load: Option<PathBuf>| {
-        let choice = NetworkChoice { preset: Preset::Laptop, config, load };
+    let of = |network: &str, load: Option<PathBuf>| {
+        let choice = NetworkChoice { network: network.into(), load };
         choice.open(&mut StdRng::seed_from_u64(1), &Device::Cpu)
     };
-    let (named, scheduler) = of(None, None).unwrap();
+    let (named, scheduler) = of("laptop", None).unwrap();
     assert_eq!(*named.config(), UNetConfig::preset(Preset::Laptop));
     assert_eq!(scheduler.schedule().unwrap(), Schedule::linear(1000, 1e-4, 0.02).unwrap());
     let path = place.path().join("network.json");
     fs::write(&path, serde_json::to_string(small().config()).unwrap()).unwrap();
-    assert_eq!(of(Some(path), None).unwrap().0.config(), small().config());
+    assert_eq!(of(path.to_str().unwrap(), None).unwrap().0.config(), small().config());
     let stored = read_folder(&folder("paper"), &Device::Cpu).unwrap();
-    let (network, scheduler) = of(None, Some(folder("paper"))).unwrap();
+    let (network, scheduler) = of("laptop", Some(folder("paper"))).unwrap();
     let numbers = |network: &UNet| network.parameters().numbers().unwrap();
     assert_eq!(differing(&numbers(&network), &numbers(&stored.network)), 0);
     assert_eq!(Some(scheduler), stored.scheduler);
-    assert!(of(Some(place.path().join("none.json")), None).unwrap_err().to_string().contains("none.json"));
+    for missing in ["none.json", "huge"] {
+        let error = of(missing, None).unwrap_err().to_string();
+        assert!(
+            error.contains(missing) && error.contains("use digits, laptop, cifar10 or lsun256"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl Experiment {
     /// The networks are not trained, which changes nothing in the time.
     ///
     /// # Errors
-    /// As [`time_grid`], if there are no calls or more than T.
+    /// As [`time_grid`](crate::sampler::time_grid), if there are no calls or more than T.
     pub fn paces(&self, few: usize, rng: &mut StdRng) -> Result<[Pace; 4]> {
         let [encoder, decoder] = VaeTrainer::<f32>::shapes(&self.vae.learning, D);
         let vae = Vae { encoder: Mlp::<f32>::new(encoder, rng)?, decoder: Mlp::new(decoder, rng)? };

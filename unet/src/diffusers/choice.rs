@@ -3,10 +3,7 @@
 use super::{Exchange, Scheduler, read_folder};
 use crate::{
     Result,
-    network::{
-        UNet,
-        config::{Preset, UNetConfig},
-    },
+    network::{UNet, config::UNetConfig},
 };
 use candle_core::Device;
 use ddpm::schedule::Schedule;
@@ -19,14 +16,11 @@ use std::path::PathBuf;
 // Without this the text above would stand in `--help` in place of the chapter's question.
 #[cfg_attr(feature = "cli", command(about = None, long_about = None))]
 pub struct NetworkChoice {
-    /// The network to walk through: digits, laptop, cifar10 or lsun256
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Preset::Cifar10))]
-    pub preset: Preset,
-    /// Another network: a JSON file with keys of diffusers' config.json
-    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", conflicts_with = "preset"))]
-    pub config: Option<PathBuf>,
+    /// The network to walk through: digits, laptop, cifar10, lsun256 or the JSON of another, with keys of diffusers' config.json
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME|FILE", default_value = "cifar10"))]
+    pub network: String,
     /// A trained network: a diffusers folder
-    #[cfg_attr(feature = "cli", arg(long, value_name = "FOLDER", conflicts_with_all = ["preset", "config"]))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FOLDER", conflicts_with = "network"))]
     pub load: Option<PathBuf>,
 }
 
@@ -35,17 +29,13 @@ impl NetworkChoice {
     /// gets parameters drawn from `rng`.
     ///
     /// # Errors
-    /// As [`read_folder`], [`UNetConfig::read`] and [`UNet::fresh`].
+    /// As [`read_folder`], [`UNetConfig::named`] and [`UNet::fresh`].
     pub fn open(&self, rng: &mut impl Rng, device: &Device) -> Result<(UNet, Scheduler)> {
         let scheduler = Scheduler::of(&Schedule::linear(1000, 1e-4, 0.02)?, true);
         if let Some(folder) = &self.load {
             let Exchange { network, scheduler: own } = read_folder(folder, device)?;
             return Ok((network, own.unwrap_or(scheduler)));
         }
-        let config = match &self.config {
-            Some(path) => UNetConfig::read(path)?,
-            None => UNetConfig::preset(self.preset),
-        };
-        Ok((UNet::fresh(config, rng, device)?, scheduler))
+        Ok((UNet::fresh(UNetConfig::named(&self.network)?, rng, device)?, scheduler))
     }
 }

@@ -72,7 +72,7 @@ impl Known {
 ///
 /// # Example
 /// ```
-/// use candle_core::Tensor;
+/// use candle_core::{Device, Tensor};
 /// use ddpm::schedule::Schedule;
 /// use ddpm_unet::sample::{Known, replace_known};
 ///

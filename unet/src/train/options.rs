@@ -33,7 +33,7 @@ pub struct RunOptions {
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub training_steps: Option<usize>,
     /// As many training steps as this machine takes in so many minutes
-    #[cfg_attr(feature = "cli", arg(long, conflicts_with_all = ["steps", "resume"]))]
+    #[cfg_attr(feature = "cli", arg(long, conflicts_with_all = ["training_steps", "resume"]))]
     pub minutes: Option<f64>,
     /// The number of images per training step [default: 32]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
