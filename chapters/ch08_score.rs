@@ -230,7 +230,7 @@ fn calls_and_quality(chapter: &mut Chapter, evaluator: &Evaluator, data: &Gaussi
         let solver = Solver::DormandPrince(Tolerances::both(tolerance));
         Ok(sde::quality(solver, &Sde::VP, data, 0, evaluator, draws, rng)?.into())
     })?;
-    let note = format!("{} points, {draws} draws each; score exact, starts from N(0, I)", evaluator.count());
+    let note = format!("{} points, means of {draws} draws; score exact, from N(0, I)", evaluator.count());
     chapter.table(distances.table("VP: distance over floor").note(note));
     let table = excesses.table("VP: excess of −ln p over the entropy, in nats");
     chapter.table(table.note(format!("as many draws of the data itself: {:.3}", of_data.mean)));
