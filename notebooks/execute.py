@@ -262,7 +262,7 @@ def run_side_by_side(command, sources):
     """
     part_2 = [source for source in sources if "ddpm-unet" in source.read_text(encoding="utf-8")]
     parts = [[source.stem for source in sources if source not in part_2], [source.stem for source in part_2]]
-    runs = [subprocess.Popen([sys.executable, __file__, command, "--one-by-one", *names]) for names in parts if names]
+    runs = [subprocess.Popen([sys.executable, __file__, command, *names, "--one-by-one"]) for names in parts if names]
     return sum(run.wait() != 0 for run in runs)
 
 
