@@ -16,11 +16,11 @@ use ddpm::{
 use ddpm_unet::{
     denoiser::GaussianImages,
     evaluate::{
-        Evaluator, Floor, Predictions,
+        Evaluator, Floor, PIXELS, Predictions,
         classifier::{Classifier, ClassifierTrainConfig, load_or_train, train},
         code::{HistogramCode, gzip_bits_per_dim, simple_codes},
         frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of, symmetric_root},
-        likelihood::{PIXELS, Plan, Rule, measure, predict_rows, strata, stratified_sum},
+        likelihood::{Plan, Rule, measure, predict_rows, strata, stratified_sum},
         neighbours::{
             Neighbour, beside_nearest, by_distance, copies, distances, nearest, nearest_image,
             nearest_images, precision_recall,

@@ -173,7 +173,7 @@ impl GanConfig {
         Err(Error::Parameter {
             name: "the box's edge",
             value: self.edge.to_string(),
-            bound: "be above 0",
+            bound: "be above 0 and finite",
             remedy: "use somewhat more than the data's largest coordinate".into(),
         })
     }

@@ -33,12 +33,18 @@ impl LearnerConfig {
         let share = |value: f64| (0.0..1.0).contains(&value);
         let LearnerConfig { steps, learning_rate, beta_1, max_gradient_norm, ema_decay } = *self;
         check("training steps", steps, steps > 0, "be at least 1", "use some thousands for good samples")?;
-        check("learning rate", learning_rate, positive(learning_rate), "be above 0", "the default is 0.001")?;
+        check(
+            "learning rate",
+            learning_rate,
+            positive(learning_rate),
+            "be above 0 and finite",
+            "the default is 0.001",
+        )?;
         check(
             "largest gradient norm",
             max_gradient_norm,
             positive(max_gradient_norm),
-            "be above 0",
+            "be above 0 and finite",
             "the default is 1",
         )?;
         check("decay of the average", ema_decay, share(ema_decay), "lie in [0, 1)", "the default is 0.999")?;

@@ -136,6 +136,7 @@ impl<F: Float> Pass<F> {
     /// If no batch has gone forward and back.
     #[track_caller]
     pub fn input_gradient(&self, mlp: &Mlp<F>) -> Array2<F> {
+        self.gradient(); // panics if no batch has gone forward and back
         let scale = F::of(self.config.input_scale);
         let size = self.config.embedding;
         let mut grad_x = Array2::zeros((self.rows, self.config.inputs)); // (N, D)

@@ -206,3 +206,12 @@ fn a_time_between_two_steps_is_a_time_of_its_own() {
     assert!(size(at(7.5) - at(7.0)) > 1e-3 && size(at(8.0) - at(7.5)) > 1e-3);
     assert!(size(at(7.0 + 1e-9) - at(7.0)) < 1e-7);
 }
+
+#[test]
+#[should_panic(expected = "no batch has gone back")]
+fn a_batch_that_has_not_gone_back_has_no_input_gradient() {
+    let mlp = network::<f64>(small(), 0);
+    let mut pass = Pass::new(&mlp);
+    pass.forward(&mlp, Array2::zeros((3, 2)).view(), &[1.0, 2.0, 3.0]);
+    pass.input_gradient(&mlp);
+}

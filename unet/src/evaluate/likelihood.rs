@@ -1,11 +1,11 @@
 //! The bound on images, with the formulas of Part I: one call of the network for each t serves all rules.
 
-use super::{images, progressive::rmse_in_levels, rows};
+use super::{PIXELS, images, progressive::rmse_in_levels, rows};
 use crate::{Result, denoiser::ImageDenoiser};
 use candle_core::Device;
 use ddpm::{
     bound::{
-        Bins, bits_per_dim, decoding_error, denoising_term, discretized_reconstruction_term, prior_term,
+        bits_per_dim, decoding_error, denoising_term, discretized_reconstruction_term, prior_term,
         progressive_rates,
     },
     denoiser::Prediction,
@@ -17,9 +17,6 @@ use ddpm::{
 use ndarray::{Array1, Array2, Axis, s};
 use ndarray_rand::rand::Rng;
 use std::{fmt, ops::RangeInclusive};
-
-/// The levels of a pixel: a byte has 256, from −1 to 1.
-pub const PIXELS: Bins = Bins::new(1.0, 256);
 
 // ANCHOR: predict_rows
 /// An image network's prediction at `x_t` of shape (N, H·W·C), as Part I takes it: rows of H·W·C doubles.

@@ -14,7 +14,11 @@ pub use predictions::Predictions;
 
 use crate::Result;
 use candle_core::{DType, Device, Tensor};
+use ddpm::bound::Bins;
 use ndarray::Array2;
+
+/// The levels of a pixel: a byte has 256, from −1 to 1.
+pub const PIXELS: Bins = Bins::new(1.0, 256);
 
 /// Images as the rows of Part I, in doubles. Shapes: (N, …) to (N, D).
 ///

@@ -1,6 +1,6 @@
 //! Progressive decoding: how good the picture is after so many bits.
 
-use super::likelihood::PIXELS;
+use super::PIXELS;
 
 pub use ddpm::bound::progressive_rates;
 

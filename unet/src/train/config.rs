@@ -83,14 +83,14 @@ impl TrainConfig {
                 "--learning-rate",
                 self.learning_rate.to_string(),
                 positive(self.learning_rate),
-                "be above 0",
+                "be above 0 and finite",
                 "the default is 0.001",
             ),
             (
                 "the largest gradient norm",
                 self.max_gradient_norm.to_string(),
                 positive(self.max_gradient_norm),
-                "be above 0",
+                "be above 0 and finite",
                 "the default is 1",
             ),
             (
