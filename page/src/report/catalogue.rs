@@ -18,7 +18,8 @@ pub struct Entry {
     pub question: &'static str,
     /// The part that it belongs to.
     pub part: Part,
-    /// The seconds of a run in full and of one with `--quick`, on an idle machine of two cores; compiling is not counted.
+    /// The seconds of a run in full and of one with `--quick`, on an idle machine of two cores; compiling is not counted. Those of
+    /// ch15 and ch16 in full are from runs side by side.
     pub seconds: (u32, u32),
 }
 
@@ -28,97 +29,97 @@ pub const CHAPTERS: &[Entry] = &[
         name: "ch01_forward",
         question: "What does the forward chain do, and is x_T Gaussian for this T?",
         part: Part::Points,
-        seconds: (60, 10),
+        seconds: (7, 3),
     },
     Entry {
         name: "ch02_vlb",
         question: "Where do L_T, L_{t−1} and L_0 come from, and how tight is their bound?",
         part: Part::Points,
-        seconds: (60, 10),
+        seconds: (1, 1),
     },
     Entry {
         name: "ch03_posterior",
         question: "Why many small steps, and why is q(x_{t−1}|x_t, x_0) this Gaussian?",
         part: Part::Points,
-        seconds: (60, 10),
+        seconds: (2, 1),
     },
     Entry {
         name: "ch04_objective",
         question: "How does the KL divergence become ‖ε − ε_θ‖²?",
         part: Part::Points,
-        seconds: (60, 10),
+        seconds: (2, 1),
     },
     Entry {
         name: "ch05_training",
         question: "How does a hand-written network learn ε_θ, and what does L_simple change?",
         part: Part::Points,
-        seconds: (60, 10),
+        seconds: (100, 14),
     },
     Entry {
         name: "ch06_sampling",
         question: "How do samples come out of ε_θ, and with which variance?",
         part: Part::Points,
-        seconds: (60, 10),
+        seconds: (127, 11),
     },
     Entry {
         name: "ch07_likelihood",
         question: "How many bits does the trained model need, term by term, and how many must it?",
         part: Part::Points,
-        seconds: (60, 10),
+        seconds: (91, 9),
     },
     Entry {
         name: "ch08_score",
         question: "What has ε_θ to do with the score, and what do SDEs and their ODE buy?",
         part: Part::Points,
-        seconds: (60, 10),
+        seconds: (32, 6),
     },
     Entry {
         name: "ch09_fast_sampling",
         question: "How few calls of the network will do, and what do the few calls cost?",
         part: Part::Points,
-        seconds: (60, 10),
+        seconds: (55, 7),
     },
     Entry {
         name: "ch10_trilemma",
         question: "VAE, GAN and DDPM on one budget: who has quality, coverage, speed?",
         part: Part::Points,
-        seconds: (60, 10),
+        seconds: (57, 5),
     },
     Entry {
         name: "ch11_bugs",
         question: "Your samples look wrong: which of seventeen bugs is it, and what gives it away?",
         part: Part::Points,
-        seconds: (60, 10),
+        seconds: (10, 3),
     },
     Entry {
         name: "ch12_convolution",
         question: "From arrays to tensors: what is convolution as a matrix product, and how fast?",
         part: Part::Images,
-        seconds: (60, 10),
+        seconds: (12, 2),
     },
     Entry {
         name: "ch13_unet",
         question: "What is in the paper’s U-Net, block by block, and what does each block cost?",
         part: Part::Images,
-        seconds: (60, 10),
+        seconds: (3, 1),
     },
     Entry {
         name: "ch14_train_images",
         question: "How does Algorithm 1 train a U-Net on images, and survive being killed?",
         part: Part::Images,
-        seconds: (60, 10),
+        seconds: (900, 13),
     },
     Entry {
         name: "ch15_sample_images",
         question: "How are images drawn: Algorithm 2, DDIM, and what else can the chain do?",
         part: Part::Images,
-        seconds: (60, 10),
+        seconds: (300, 11),
     },
     Entry {
         name: "ch16_evaluate_images",
         question: "How good are the images: bits/dim, FID, and did it memorise?",
         part: Part::Images,
-        seconds: (60, 10),
+        seconds: (600, 45),
     },
 ];
 
@@ -127,7 +128,7 @@ impl Entry {
     pub fn running_time(&self) -> String {
         let words = |seconds: u32| match seconds {
             0..2 => "a second".to_owned(),
-            2..90 => format!("{seconds} seconds"),
+            2..100 => format!("{seconds} seconds"),
             _ => format!("{:.0} minutes", f64::from(seconds) / 60.0),
         };
         let (full, quick) = self.seconds;
