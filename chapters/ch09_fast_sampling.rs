@@ -288,7 +288,7 @@ fn cost(chapter: &mut Chapter, network: &impl Denoiser) -> Result<()> {
         for (last, few, points) in [(100, 10, 10), (100, 10, 100), (100, 100, 10), (1000, 10, 10)] {
             let steps = if whole { last } else { few };
             let (calls, all) = sampler::draw_cost(method, last, steps, points, network, &mut chapter.rng)?;
-            ensure!(all == calls * points, "{name}: {calls} calls for {points} points asked {all}");
+            ensure!(all == calls * points, "{name}: {calls} calls for {points} points, and {all} in all");
             counts.push(all.to_string());
         }
         let predicted = if whole { "1000, 10000, 1000, 10000" } else { "100, 1000, 1000, 100" };

@@ -106,14 +106,14 @@ impl Experiment {
         label: &str,
         config: TrainConfig,
         rng: &mut StdRng,
-        mut watch: impl FnMut(StepReport),
+        mut on_step: impl FnMut(StepReport),
     ) -> Result<Trained<f32>> {
         let mut progress = Progress::new(label, config.steps);
         let trainer = Trainer::<f32>::new(&self.schedule, config, rng)?;
         let draw = |batch, rng: &mut StdRng| self.data.sample(batch, rng);
         Ok(trainer.run(rng, draw, |report| {
             progress.advance(1);
-            watch(report);
+            on_step(report);
         })?)
     }
 

@@ -18,8 +18,8 @@ pub struct Entry {
     pub question: &'static str,
     /// The part that it belongs to.
     pub part: Part,
-    /// The seconds of a run in full and of one with `--quick`, on an idle machine of two cores; compiling is not counted. Those of
-    /// ch15 and ch16 in full are from runs side by side.
+    /// The seconds of a run in full and of one with `--quick`, on an idle machine of two cores; compiling is not counted. In full, those of
+    /// ch15 and ch16 are estimates, from runs that shared the machine and, for ch16, had more samplers.
     pub seconds: (u32, u32),
 }
 
