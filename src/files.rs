@@ -1,4 +1,10 @@
-//! Writing files whole.
+//! Files: what one is, reading no more of it than was declared, writing it whole.
+
+mod input;
+mod kind;
+
+pub use input::Input;
+pub use kind::FileKind;
 
 use crate::{Error, Result};
 use std::{

@@ -4,6 +4,8 @@
 mod datasets;
 #[path = "data/files.rs"]
 mod files;
+#[path = "data/kinds.rs"]
+mod kinds;
 #[path = "data/mixture.rs"]
 mod mixture;
 #[path = "data/pixels.rs"]
