@@ -192,30 +192,30 @@ fn with_negative_numbers(command: Command) -> Command {
     })
 }
 
-/// Refuses work that takes more memory than this machine has left: “the memory of the chain is 160 GB; it must …”. Where a system does not
-/// tell how much is left, everything fits.
+/// Refuses work that takes more memory than this machine has left, before it begins. Where a system does not tell how much is left,
+/// everything fits.
 ///
-/// `bytes` is an estimate, of the largest arrays; `remedy` names the flags that make it smaller.
+/// `bytes` is an estimate, of the largest arrays, `what` says what they hold, and `flags` names the flags that make them smaller.
 ///
 /// ```
 /// use ddpm_page::bounds::must_fit;
 ///
-/// must_fit("the memory of a byte", 1.0, "")?;
-/// let error = must_fit("the memory of 10^18 bytes", 1e18, "use a smaller --count").unwrap_err().to_string();
-/// assert!(error.starts_with("the memory of 10^18 bytes is 1000000000 GB; it must fit into what is left here: "));
-/// assert!(error.ends_with(": use a smaller --count"));
+/// must_fit("a point", 16, "--count")?;
+/// let error = must_fit("the points", 1 << 60, "--count").unwrap_err().to_string();
+/// assert!(error.starts_with("the memory needed is 1152921505 GB; it must fit into what is left here: "));
+/// assert!(error.ends_with(" GB are left for the points; use a smaller --count"));
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 ///
 /// # Errors
 /// [`Error::Parameter`] if it does not fit.
-pub fn must_fit(name: &'static str, bytes: f64, remedy: &str) -> Result<()> {
+pub fn must_fit(what: &str, bytes: usize, flags: &str) -> Result<()> {
     match memory_left() {
-        Some(left) if bytes > left => Err(Error::Parameter {
-            name,
-            value: gigabytes(bytes),
+        Some(left) if bytes as f64 > left => Err(Error::Parameter {
+            name: "the memory needed",
+            value: gigabytes(bytes as f64),
             bound: "fit into what is left here",
-            remedy: format!("{} are left: {remedy}", gigabytes(left)),
+            remedy: format!("{} are left for {what}; use a smaller {flags}", gigabytes(left)),
         }),
         _ => Ok(()),
     }
