@@ -1,6 +1,6 @@
 //! ch01_forward: what does the forward chain do?
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use clap::Parser;
 use ddpm::{
     bound::{bits_per_dim, prior_bits_per_dim, prior_term},
@@ -14,6 +14,7 @@ use ddpm::{
     schedule::{Schedule, ScheduleName},
 };
 use ddpm_page::{
+    bounds::{self, COUNT, DIFFUSION_STEPS, whole},
     data::DataArgs,
     plot::{Figure, Panel, at_each, film_frame, film_strip},
     report::{Chapter, Checks, Common, Progress, Sweep, catalogue},
@@ -32,16 +33,17 @@ struct Arguments {
     #[command(flatten)]
     data: DataArgs,
     /// The number of diffusion steps T; the chain that is run has as many
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = whole(1..=DIFFUSION_STEPS))]
     diffusion_steps: usize,
     /// The number of points that walk along the chain
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = whole(100..=COUNT).because("standard errors need 100 points"))]
     count: usize,
 }
 
 fn main() -> Result<()> {
-    let Arguments { common, data, diffusion_steps, count } = Arguments::parse();
-    ensure!(count >= 100, "count is {count}; standard errors need at least 100 points: use a larger --count");
+    let Arguments { common, data, diffusion_steps, count } = bounds::parse();
+    let chains = 2 * 16 * common.pick(count, 2000.min(count)) * (diffusion_steps + 1); // two, of 2 doubles a point and time
+    bounds::must_fit("the chains", chains, "--count or --diffusion-steps")?;
     let data = data.load()?;
     let schedule = ScheduleName::Linear.schedule(diffusion_steps)?;
     let mut chapter = Chapter::start("ch01_forward", &common)?;

@@ -15,6 +15,7 @@ use ddpm::{
     schedule::Schedule,
 };
 use ddpm_page::{
+    bounds::{self, whole},
     plot::{Figure, Panel},
     report::{Chapter, Checks, Common, Sweep, Table, catalogue},
 };
@@ -27,10 +28,10 @@ struct Arguments {
     #[command(flatten)]
     common: Common,
     /// The number of diffusion steps T of the derivation, up to 100
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, default_value_t = 10, value_parser = whole::<u16>(1..=100))]
     diffusion_steps: u16,
     /// The dimension D of the Gaussian world
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, default_value_t = 2, value_parser = whole::<u16>(1..=100))]
     dimension: u16,
     /// The reverse variance: beta or posterior
     #[arg(long, default_value_t = FixedVariance::Beta)]
@@ -38,7 +39,7 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    let Arguments { common, diffusion_steps, dimension, variance } = Arguments::parse();
+    let Arguments { common, diffusion_steps, dimension, variance } = bounds::parse();
     let mut chapter = Chapter::start("ch02_vlb", &common)?;
     let world = world(Schedule::linear(diffusion_steps.into(), 0.01, 0.3)?, dimension.into(), variance);
     chapter.say(format!(

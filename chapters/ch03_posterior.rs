@@ -1,6 +1,6 @@
 //! ch03_posterior: why many small steps, and why is q(x_{t−1} | x_t, x_0) this Gaussian?
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Parser;
 use ddpm::{
     data::GaussianMixture,
@@ -15,6 +15,7 @@ use ddpm::{
     schedule::{Schedule, ScheduleName},
 };
 use ddpm_page::{
+    bounds::{self, real},
     plot::{Figure, Panel, curve},
     report::{Chapter, Checks, Common, Sweep, Table, catalogue},
 };
@@ -26,19 +27,15 @@ struct Arguments {
     #[command(flatten)]
     common: Common,
     /// The clean coordinate x_0 of the four routes
-    #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.8, value_parser = real(-10.0..=10.0).because("a standardised coordinate is no larger"))]
     x_0: f64,
     /// The noisy coordinate x_t of the four routes
-    #[arg(long, default_value_t = -0.4, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = -0.4, value_parser = real(-10.0..=10.0).because("a standardised coordinate is no larger"))]
     x_t: f64,
 }
 
 fn main() -> Result<()> {
-    let Arguments { common, x_0, x_t } = Arguments::parse();
-    ensure!(
-        x_0.abs() <= 10.0 && x_t.abs() <= 10.0,
-        "x_0 = {x_0} and x_t = {x_t} must lie in [−10, 10]: take them about as large as a standardised coordinate",
-    );
+    let Arguments { common, x_0, x_t } = bounds::parse();
     let mut chapter = Chapter::start("ch03_posterior", &common)?;
     without_x_0(&mut chapter)?;
     three_become_one(&mut chapter, x_0, x_t)?;

@@ -1,6 +1,6 @@
 //! ch04_objective: how does the KL divergence become ‖ε − ε_θ‖²?
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Parser;
 use ddpm::{
     data::{Dataset, DatasetName},
@@ -16,6 +16,7 @@ use ddpm::{
     schedule::{Schedule, ScheduleName},
 };
 use ddpm_page::{
+    bounds::{self, COUNT, whole},
     data::DataArgs,
     plot::{Figure, Panel, at_each, points_panel},
     report::{Chapter, Checks, Common, Progress, Table, catalogue},
@@ -31,14 +32,15 @@ struct Arguments {
     #[command(flatten)]
     data: DataArgs,
     /// The number of points per measurement
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 2000, value_parser = whole(100..=COUNT).because("standard errors need 100 points"))]
     count: usize,
 }
 
 fn main() -> Result<()> {
-    let Arguments { common, data, count } = Arguments::parse();
+    let Arguments { common, data, count } = bounds::parse();
     let data = data.load()?;
-    ensure!(count >= 100, "count is {count}; standard errors need at least 100 points: use a larger --count");
+    let losses = 4 * 8 * 1000 * common.pick(count, 500.min(count)); // four arrays of a double for each time and point
+    bounds::must_fit("the losses", losses, "--count")?;
     let mut chapter = Chapter::start("ch04_objective", &common)?;
     let schedule = ScheduleName::Linear.schedule(1000)?;
 

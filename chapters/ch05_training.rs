@@ -13,6 +13,7 @@ use ddpm::{
     train::{NetworkDenoiser, StepReport, TrainConfig, Trained, Trainer},
 };
 use ddpm_page::{
+    bounds::{self, BATCH, DIFFUSION_STEPS, TRAINING_STEPS, real, whole},
     data::DataArgs,
     experiment::Experiment,
     plot::{Panel, at_each},
@@ -33,22 +34,21 @@ struct Arguments {
     #[command(flatten)]
     data: DataArgs,
     /// The number of diffusion steps T; β runs from 0.1/T to 20/T
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = whole(21..=DIFFUSION_STEPS).because("β reaches 20/T, and is less than 1"))]
     diffusion_steps: usize,
     /// The number of training steps
-    #[arg(long, default_value_t = 15_000)]
+    #[arg(long, default_value_t = 15_000, value_parser = whole(1..=TRAINING_STEPS))]
     training_steps: usize,
     /// The number of points per training step
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = whole(1..=BATCH))]
     batch: usize,
     /// The first learning rate; it falls to 0 along half a cosine
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 1e-3, value_parser = real(1e-6..=10.0))]
     learning_rate: f64,
 }
 
 fn main() -> Result<()> {
-    let Arguments { common, data, diffusion_steps, training_steps, batch, learning_rate } =
-        Arguments::parse();
+    let Arguments { common, data, diffusion_steps, training_steps, batch, learning_rate } = bounds::parse();
     let training = TrainConfig { steps: training_steps, batch, learning_rate, ..TrainConfig::default() };
     let experiment =
         Experiment::new(&common, &data, diffusion_steps, training)?.judged_from(TrainConfig::default().steps);

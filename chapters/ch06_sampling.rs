@@ -1,6 +1,6 @@
 //! ch06_sampling: how do samples come out of ε_θ, and with which variance?
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use ddpm::{
     bound::{Model, bits_per_dim, bits_with_error, variational_bound},
@@ -16,6 +16,7 @@ use ddpm::{
     train::{NetworkDenoiser, TrainConfig, Trained},
 };
 use ddpm_page::{
+    bounds::{self, COUNT, DIFFUSION_STEPS, TRAINING_STEPS, whole},
     data::DataArgs,
     experiment::{Experiment, load_network},
     plot::{Figure, Panel, Series, at_each, film_frame, film_strip, pairs},
@@ -32,13 +33,13 @@ struct Arguments {
     #[command(flatten)]
     data: DataArgs,
     /// The number of diffusion steps T; β runs from 0.1/T to 20/T
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = whole(21..=DIFFUSION_STEPS).because("β reaches 20/T, and is less than 1"))]
     diffusion_steps: usize,
     /// The number of training steps
-    #[arg(long, default_value_t = 15_000)]
+    #[arg(long, default_value_t = 15_000, value_parser = whole(1..=TRAINING_STEPS))]
     training_steps: usize,
     /// The number of points to draw
-    #[arg(long, default_value_t = 5000)]
+    #[arg(long, default_value_t = 5000, value_parser = whole(11..=COUNT).because("quality needs more than 10 points"))]
     count: usize,
     /// Take the network from a file that ch05 or ch06 wrote for the same data and T, and do not train it
     #[arg(long, value_name = "FILE.safetensors")]
@@ -46,8 +47,7 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    let Arguments { common, data, diffusion_steps, training_steps, count, weights } = Arguments::parse();
-    ensure!(count > 10, "count is {count}; quality needs more than 10 points: use a larger --count");
+    let Arguments { common, data, diffusion_steps, training_steps, count, weights } = bounds::parse();
     let training = TrainConfig { steps: training_steps, ..TrainConfig::default() };
     let experiment =
         Experiment::new(&common, &data, diffusion_steps, training)?.judged_from(TrainConfig::default().steps);

@@ -1,6 +1,6 @@
 //! ch07_likelihood: how many bits does the trained model need, term by term, and how many must it?
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Parser;
 use ddpm::{
     bound::exact::{self, Comparison, Decoding, Evaluation, MeasuredBound, QuantizedDistribution},
@@ -14,6 +14,7 @@ use ddpm::{
     train::TrainConfig,
 };
 use ddpm_page::{
+    bounds::{self, COUNT, DIFFUSION_STEPS, TRAINING_STEPS, whole},
     data::DataArgs,
     experiment::Experiment,
     plot::{Figure, Panel, Series, at_each},
@@ -33,19 +34,18 @@ struct Arguments {
     #[command(flatten)]
     data: DataArgs,
     /// The number of diffusion steps T; β runs from 0.1/T to 20/T
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = whole(21..=DIFFUSION_STEPS).because("β reaches 20/T, and is less than 1"))]
     diffusion_steps: usize,
     /// The number of training steps of each of the four networks
-    #[arg(long, default_value_t = 4000)]
+    #[arg(long, default_value_t = 4000, value_parser = whole(1..=TRAINING_STEPS))]
     training_steps: usize,
     /// The number of points that the bound is measured on
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 2000, value_parser = whole(2..=COUNT).because("an error needs 2 points"))]
     count: usize,
 }
 
 fn main() -> Result<()> {
-    let Arguments { common, data, diffusion_steps, training_steps, count } = Arguments::parse();
-    ensure!(count > 1, "count is {count}; an error needs at least 2 points");
+    let Arguments { common, data, diffusion_steps, training_steps, count } = bounds::parse();
     let training = TrainConfig { steps: training_steps, ..TrainConfig::default() };
     let steps = common.pick(diffusion_steps, 50.min(diffusion_steps));
     let experiment = Experiment::new(&common, &data, steps, training)?;
@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     let sets = &[("digit", &digit), ("checkerboard", &checkerboard), ("mixture", &mixture)];
     let (points, draws, count) = common.pick((2000, 5, count), (200, 2, 300.min(count)));
     let Experiment { data, schedule, training, edge: clip, .. } = experiment;
-    let quality = Evaluator::new(&data, points, 20, &mut StdRng::seed_from_u64(common.seed + 3));
+    let quality = Evaluator::new(&data, points, 20, &mut StdRng::seed_from_u64(common.seed.wrapping_add(3)));
     let (schedule, max_spacing, seed) = (&schedule, 0.3, common.seed); // a network’s finest wave is 2π/25 = 0.25 long
     let comparison =
         Comparison { schedule, levels, quality, training, clip, count, draws, max_spacing, seed };

@@ -8,6 +8,7 @@ use ddpm::forward::{TransitionKernel, standard_normal};
 use ddpm::metrics::{Evaluator, Moments, StandardError, largest_difference, mean, quantile};
 use ddpm::schedule::{Schedule, ScheduleName};
 use ddpm::{baselines::modes, bound::bits_per_dim};
+use ddpm_page::bounds::{self, COUNT, whole};
 use ddpm_page::plot::{BLACK, Figure, Heatmap, ORANGE, Panel, Paths, VERMILLION, curve, points_panel};
 use ddpm_page::report::{Chapter, Checks, Common, Sweep, catalogue};
 use ndarray::{Array2, ArrayView1, Axis, array};
@@ -23,13 +24,12 @@ struct Arguments {
     #[arg(long, default_value_t = DatasetName::Gaussians8)]
     data: DatasetName,
     /// The number of points to draw
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 2000, value_parser = whole(50..=COUNT).because("quality needs 50 points"))]
     count: usize,
 }
 
 fn main() -> Result<()> {
-    let Arguments { common, data: name, count } = Arguments::parse();
-    anyhow::ensure!(count >= 50, "count is {count}; quality needs at least 50 points: use a larger --count");
+    let Arguments { common, data: name, count } = bounds::parse();
     let dataset = Dataset::named(name, "data/mnist")?;
     let data = dataset.mixture().with_context(|| {
         format!("{name} is no mixture of Gaussians, and its score is not exact: use gaussians8 or mixture")

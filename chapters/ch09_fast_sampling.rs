@@ -9,6 +9,7 @@ use ddpm::metrics::{Evaluator, Reference, StandardError, mean_gap, median_row_di
 use ddpm::sampler::{self, Sampler, Spacing, Step, ddim, interpolate_noise, sample, time_grid};
 use ddpm::schedule::Schedule;
 use ddpm::{forward::standard_normal, objective::Objective, reverse::FixedVariance, train::TrainConfig};
+use ddpm_page::bounds::{self, COUNT, DIFFUSION_STEPS, TRAINING_STEPS, whole};
 use ddpm_page::plot::{Figure, Panel, Paths, points_over, points_panel};
 use ddpm_page::report::{Chapter, Checks, Common, Sweep, Table, catalogue};
 use ddpm_page::{Experiment, data::DataArgs};
@@ -29,13 +30,13 @@ struct Arguments {
     #[command(flatten)]
     data: DataArgs,
     /// The number of diffusion steps T; β runs from 0.1/T to 20/T
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = whole(100..=DIFFUSION_STEPS).because("up to 100 calls are compared"))]
     diffusion_steps: usize,
     /// The number of training steps
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = whole(1..=TRAINING_STEPS))]
     training_steps: usize,
     /// The number of points to draw
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 2000, value_parser = whole(11..=COUNT).because("quality needs more than 10 points"))]
     count: usize,
     /// Take the network from a file that ch05, ch06 or ch09 wrote for the same data and T, and do not train it
     #[arg(long, value_name = "FILE.safetensors")]
@@ -43,9 +44,7 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    let Arguments { common, data, diffusion_steps: end, training_steps, count, weights } = Arguments::parse();
-    ensure!(count > 10, "count is {count}; quality needs more than 10 points: use a larger --count");
-    ensure!(end >= 100, "T is {end}; up to 100 calls are compared: use --diffusion-steps 100 or more");
+    let Arguments { common, data, diffusion_steps: end, training_steps, count, weights } = bounds::parse();
     let training = TrainConfig { steps: training_steps, objective: Objective::Hybrid, ..Default::default() };
     let run = Experiment::new(&common, &data, end, training)?.judged_from(10_000);
     let mixture = Dataset::named(DatasetName::Mixture, "")?; // its exact denoiser is cheap

@@ -1,6 +1,6 @@
 //! ch10_trilemma: quality, coverage, speed: which does each of three models have, at the same budget?
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Parser;
 use ddpm::{
     baselines::{
@@ -16,6 +16,7 @@ use ddpm::{
     schedule::Schedule,
 };
 use ddpm_page::{
+    bounds::{self, BATCH, COUNT, DIFFUSION_STEPS, TRAINING_STEPS, whole},
     plot::{self, BLACK, BLUE, Figure, GREEN, ORANGE, Panel, Series, VERMILLION, points_panel},
     report::{Chapter, Checks, Common, Progress, Sweep, Table, catalogue, decimals},
 };
@@ -28,28 +29,28 @@ struct Arguments {
     #[command(flatten)]
     common: Common,
     /// The number of training steps of each model
-    #[arg(long, default_value_t = 4000)]
+    #[arg(long, default_value_t = 4000, value_parser = whole(1..=TRAINING_STEPS))]
     training_steps: usize,
     /// The number of points in a training step
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = whole(1..=BATCH))]
     batch: usize,
     /// How often each model is trained, each time from another seed
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = whole::<usize>(1..=1000))]
     runs: usize,
     /// The number of points that each model draws
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 2000, value_parser = whole(11..=COUNT))]
     count: usize,
     /// The number of diffusion steps T; β runs from 0.1/T to 20/T
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = whole(21..=DIFFUSION_STEPS).because("β reaches 20/T, and is less than 1"))]
     diffusion_steps: usize,
 }
 
 fn main() -> Result<()> {
-    let Arguments { common, training_steps, batch, runs, count, diffusion_steps } = Arguments::parse();
-    ensure!(runs > 0, "runs is 0; a spread needs at least 1: use --runs 3");
-    ensure!(count > 10, "count is {count}; use a --count above 10");
+    let Arguments { common, training_steps, batch, runs, count, diffusion_steps } = bounds::parse();
     let steps = common.pick(training_steps, training_steps.min(60));
     let (runs, count) = (common.pick(runs, runs.min(2)), common.pick(count, count.min(300)));
+    let kept = runs * 2 * (9 * 16 * count + 4 * 8 * steps); // of each run and data set: nine draws of points, four curves
+    bounds::must_fit("the runs", kept, "--runs, --count or --training-steps")?;
     let experiment = Experiment::new(Schedule::linear_scaled(diffusion_steps)?, steps, batch, count)?;
     let mut chapter = Chapter::start("ch10_trilemma", &common)?;
     budget(&mut chapter, &experiment, runs);

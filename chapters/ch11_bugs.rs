@@ -1,6 +1,6 @@
 //! ch11_bugs: your samples look wrong: which of seventeen bugs is it, and what gives it away?
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use clap::Parser;
 use ddpm::{
     bugs::{
@@ -17,6 +17,7 @@ use ddpm::{
     schedule::linear_betas,
 };
 use ddpm_page::{
+    bounds::{self, COUNT, TRAINING_STEPS, whole},
     plot::{Figure, Panel, Series, curve, pairs, piecewise_means, points_panel},
     report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
@@ -34,10 +35,10 @@ struct Arguments {
     #[arg(long, value_name = "NUMBER", value_parser = Bug::find)]
     bug: Option<&'static Bug>,
     /// The number of training steps of each of the small networks
-    #[arg(long, default_value_t = 4000)]
+    #[arg(long, default_value_t = 4000, value_parser = whole(1..=TRAINING_STEPS))]
     training_steps: usize,
     /// The number of points to draw
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = whole(1..=COUNT))]
     count: usize,
 }
 
@@ -51,9 +52,7 @@ struct Setting {
 }
 
 fn main() -> Result<()> {
-    let Arguments { common, bug, training_steps, count } = Arguments::parse();
-    ensure!(count > 0, "count is 0; a picture needs points: use a larger --count");
-    ensure!(training_steps > 0, "training-steps is 0; a network needs some: use 4000");
+    let Arguments { common, bug, training_steps, count } = bounds::parse();
     let mut chapter = Chapter::start("ch11_bugs", &common)?;
     let setting = Setting {
         world: BugFixture::new()?,

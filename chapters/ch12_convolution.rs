@@ -9,6 +9,7 @@ use ddpm::{
     network::{Mlp, MlpConfig, Pass},
 };
 use ddpm_page::{
+    bounds::{self, whole},
     plot::{Figure, Panel},
     report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
@@ -32,7 +33,7 @@ struct Arguments {
     #[command(flatten)]
     common: Common,
     /// How often each operation is timed
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 15, value_parser = whole::<usize>(1..=10_000))]
     rounds: usize,
 }
 
@@ -40,7 +41,7 @@ const CPU: &Device = &Device::Cpu;
 
 fn main() -> Result<()> {
     one_thread_per_operation();
-    let Arguments { common, rounds } = Arguments::parse();
+    let Arguments { common, rounds } = bounds::parse();
     let mut chapter = Chapter::start("ch12_convolution", &common)?;
     let rounds = chapter.pick(rounds, 1);
 

@@ -35,7 +35,7 @@ struct Arguments {
 const CPU: &Device = &Device::Cpu;
 
 fn main() -> Result<()> {
-    let Arguments { common, network, save } = Arguments::parse();
+    let Arguments { common, network, save } = ddpm_page::bounds::parse();
     let mut rng = StdRng::seed_from_u64(common.seed);
     let (network, scheduler) = network.open(&mut rng, CPU)?;
     let mut chapter = Chapter::start("ch13_unet", &common)?;

@@ -28,7 +28,7 @@ const DDPM: Sampler = Sampler::Ddpm(FixedVariance::Beta);
 const SAMPLERS: [Sampler; 3] = [DDPM, Sampler::Ddpm(FixedVariance::Posterior), DDIM];
 
 fn main() -> Result<()> {
-    let Arguments { common, drawing } = Arguments::parse();
+    let Arguments { common, drawing } = ddpm_page::bounds::parse();
     let Drawing { network, images, count } = drawing.open(&common)?;
     let mut chapter = Chapter::start("ch15_sample_images", &common)?;
     chapter.say(format!("It runs {}.", network.why));

@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use clap::Parser;
 use ddpm::metrics::{largest, mean, quantile};
 use ddpm::reverse::FixedVariance::{Beta, Posterior};
+use ddpm_page::bounds;
 use ddpm_page::plot::{Figure, Panel};
 use ddpm_page::report::{Cell, Chapter, Checks, Common, Progress, Table, catalogue};
 use ddpm_unet::evaluate::likelihood::{Plan, Rule, Terms, measure};
@@ -71,7 +72,7 @@ impl Setting {
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = bounds::parse();
     let setting = Setting::open(&arguments)?;
     let mut chapter = Chapter::start("ch16_evaluate_images", &arguments.common)?;
     chapter.say(format!("Computing {}.", setting.network.why));

@@ -178,7 +178,7 @@ fn bad_input_is_named_before_anything_is_written() {
         (&["--batch", "0"][..], "--batch is 0"),
         (&["--training-steps", "0"], "--training-steps is 0"),
         (&["--ema", "1"], "--ema is 1"),
-        (&["--diffusion-steps", "0"], "T is 0"),
+        (&["--diffusion-steps", "0"], "--diffusion-steps is 0"),
         (&["--learning-rate=-1"], "--learning-rate is -1"),
         (&["--save-every", "0"], "--save-every is 0"),
         (&["--device", "gpu"], "use auto, cpu, cuda or cuda:N"),

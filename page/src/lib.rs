@@ -10,8 +10,11 @@
 //! | [`report`] | checks of predicted against measured, tables of numbers, progress, the running of a chapter |
 //! | [`error`] | what can go wrong where results are shown |
 //! | [`data`] | the data set as a reader names it, and pictures as a source of points |
+//! | [`bounds`] | the numbers of a command line, within their bounds and this machine's memory |
 //! | [`experiment`] | data, a chain, a training: what chapters on points share |
 
+#[cfg(feature = "cli")]
+pub mod bounds;
 pub mod data;
 pub mod error;
 #[cfg(feature = "cli")]

@@ -17,7 +17,10 @@ use ddpm::{
     sampler::{Spacing, Step, ddim_inversion, ddim_step, time_grid},
     schedule::Schedule,
 };
-use ddpm_page::report::{Chapter, Common, Progress};
+use ddpm_page::{
+    bounds::{COUNT, whole},
+    report::{Chapter, Common, Progress},
+};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{fmt, path::PathBuf};
 
@@ -91,7 +94,7 @@ pub struct DrawingArguments {
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<usize>,
     /// The number of images to draw
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = whole(1..=COUNT))]
     pub count: usize,
 }
 
@@ -121,7 +124,6 @@ impl DrawingArguments {
             images.train.shape(),
             network.denoiser.shape(),
         );
-        ensure!(self.count > 0, "count is 0; it must be at least 1: draw one image");
         network.plan.calls = common.pick(network.plan.calls, network.plan.calls.min(10));
         Ok(Drawing { network, images, count: common.pick(self.count, self.count.min(16)) })
     }

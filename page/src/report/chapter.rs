@@ -5,11 +5,16 @@ use super::{
     html::Page,
     text::{WIDTH, paint, print, width, wrap},
 };
-use crate::plot::{Figure, Panel, save_gif};
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    bounds::whole,
+    plot::{Figure, Panel, save_gif},
+};
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use ddpm::{files::write_whole, metrics::StandardError};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::{
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -38,10 +43,10 @@ use std::{
 #[command(about = None, long_about = None)]
 pub struct Common {
     /// The seed of all random numbers
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole(0..=u64::MAX))]
     pub seed: u64,
     /// The folder for the table and the plots [default: the chapter's name, in out]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = PathBufValueParser::new().try_map(no_file))]
     pub out: Option<PathBuf>,
     /// Shorter training and fewer samples; the table says so
     #[arg(long)]
@@ -117,7 +122,7 @@ impl Chapter {
         let entry = catalogue::expect(name);
         let out = common.out.clone().unwrap_or_else(|| Path::new("out").join(name));
         probe(&out)?;
-        let command = command(name, common, std::env::args().skip(1));
+        let command = command(name, common, std::env::args_os().skip(1));
         let chapter = Self {
             rng: StdRng::seed_from_u64(common.seed),
             entry,
@@ -286,6 +291,11 @@ impl Chapter {
     }
 }
 
+/// Refuses a file where a folder is to be written, while arguments are parsed.
+fn no_file(path: PathBuf) -> std::result::Result<PathBuf, &'static str> {
+    if path.is_file() { Err("a file has this name; name a folder, which may be a new one") } else { Ok(path) }
+}
+
 /// What to read, to do, to run next and to look at.
 fn leads_on(entry: &catalogue::Entry, page: &Path) -> String {
     let name = entry.name;
@@ -310,7 +320,8 @@ fn legend() -> String {
 }
 
 /// The command that was given, with its seed in any case and without its folder, on which no number depends.
-fn command(name: &str, common: &Common, mut arguments: impl Iterator<Item = String>) -> String {
+fn command(name: &str, common: &Common, arguments: impl Iterator<Item = OsString>) -> String {
+    let mut arguments = arguments.map(|word| word.to_string_lossy().into_owned());
     let mut words = vec![name.to_owned(), "--seed".into(), common.seed.to_string()];
     while let Some(word) = arguments.next() {
         match word.as_str() {

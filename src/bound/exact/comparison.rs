@@ -76,7 +76,7 @@ impl Evaluation {
 impl Comparison<'_> {
     /// A generator of the comparison's own, by a number; it takes 0 for training, 1 for bounds and 2 for samples.
     pub fn rng(&self, number: u64) -> StdRng {
-        StdRng::seed_from_u64(self.seed + number)
+        StdRng::seed_from_u64(self.seed.wrapping_add(number))
     }
 
     /// Trains a network on rounded points with this objective; `on_step` is called after every step.

@@ -6,6 +6,8 @@ use ddpm::{
     sampler::{Spacing, Step, ddim, respaced_ancestral, time_grid},
     schedule::Schedule,
 };
+#[cfg(feature = "cli")]
+use ddpm_page::bounds::{DIFFUSION_STEPS, real, whole};
 use std::fmt;
 
 /// A sampler.
@@ -174,7 +176,7 @@ pub struct SamplingArguments {
     #[arg(long, value_name = "NAME", value_parser = ["ddpm", "ddim"])]
     pub sampler: Option<String>,
     /// The number of calls of the network [default: 50, or T if that is less]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(1..=DIFFUSION_STEPS).because("no more than the T of training"))]
     pub sampling_steps: Option<usize>,
     /// How they are laid over 1 … T: leading, trailing, linspace or quadratic [default: leading]
     #[arg(long)]
@@ -183,7 +185,7 @@ pub struct SamplingArguments {
     #[arg(long)]
     pub variance: Option<FixedVariance>,
     /// DDIM’s η: 0 draws no noise, 1 as much as Algorithm 2 with σ² = β̃ [default: 0]
-    #[arg(long)]
+    #[arg(long, value_parser = real(0.0..=1.0).because("0 is DDIM without noise, 1 as much as Algorithm 2 has"))]
     pub eta: Option<f64>,
     /// Do not clip the predicted image to [−1, 1]
     #[arg(long)]

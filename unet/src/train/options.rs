@@ -6,6 +6,8 @@ use super::{
 };
 use crate::{Error, Result, images::Collection, network::config::UNetConfig};
 use ddpm::schedule::ScheduleName;
+#[cfg(feature = "cli")]
+use ddpm_page::bounds::{BATCH, DIFFUSION_STEPS, TRAINING_STEPS, real, whole};
 use std::{fmt::Debug, path::PathBuf};
 
 /// The options of a run; `None` where an option is not given.
@@ -24,31 +26,31 @@ pub struct RunOptions {
     #[cfg_attr(feature = "cli", arg(long))]
     pub schedule: Option<ScheduleName>,
     /// The number of diffusion steps T [default: 1000]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "T"))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "T", value_parser = whole(1..=DIFFUSION_STEPS).because("the default is 1000")))]
     pub diffusion_steps: Option<usize>,
     /// The share of numbers that dropout silences [default: the network's]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "SHARE"))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "SHARE", value_parser = real(0.0..=0.99).because("0 is none")))]
     pub dropout: Option<f64>,
     /// The number of training steps [default: 4000]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = whole(1..=TRAINING_STEPS).because("the default is 4000")))]
     pub training_steps: Option<usize>,
     /// As many training steps as this machine takes in so many minutes
-    #[cfg_attr(feature = "cli", arg(long, conflicts_with_all = ["training_steps", "resume"]))]
+    #[cfg_attr(feature = "cli", arg(long, conflicts_with_all = ["training_steps", "resume"], value_parser = real(0.01..=1e6).because("a day has 1440 minutes")))]
     pub minutes: Option<f64>,
     /// The number of images per training step [default: 32]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = whole(1..=BATCH).because("the default is 32")))]
     pub batch: Option<usize>,
     /// The largest learning rate [default: 0.001]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "RATE"))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "RATE", value_parser = real(1e-6..=10.0).because("the default is 0.001")))]
     pub learning_rate: Option<f64>,
     /// The number of steps over which the learning rate rises [default: 100]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = whole(0..=TRAINING_STEPS).because("the default is 100")))]
     pub warm_up: Option<usize>,
     /// The decay of the weights' moving average [default: 0.998]
-    #[cfg_attr(feature = "cli", arg(long = "ema", value_name = "DECAY"))]
+    #[cfg_attr(feature = "cli", arg(long = "ema", value_name = "DECAY", value_parser = real(0.0..=0.999_999).because("the default is 0.998; Ho et al. use 0.9999 over 800,000 steps")))]
     pub ema_decay: Option<f64>,
     /// Judge, draw and save after so many steps [default: a tenth of all]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = whole(1..=TRAINING_STEPS).because("the default is a tenth of all")))]
     pub save_every: Option<usize>,
     /// Go on from a checkpoint, or from the newest of a run's folder
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE|DIR"))]
