@@ -620,10 +620,10 @@ fn nearest_images_of_batches_are_those_of_each() {
     for distance in distances(&of_other) {
         assert_close("64 pixels a hundredth away", distance, 0.08, 1e-3);
     }
-    assert_eq!((copies(&of_one), copies(&of_other)), (2, 3), "all are nearer than 1");
+    assert_eq!((copies(&of_one, COPY), copies(&of_other, COPY)), (2, 3), "all are nearer than 1");
     let far = |distance| Neighbour { index: 0, distance };
     assert_eq!(by_distance(&[far(3.0), far(1.0), far(2.0), far(1.0)]), [1, 3, 2, 0]);
-    assert_eq!(copies(&[far(1.0), far(0.99)]), 1);
+    assert_eq!(copies(&[far(1.0), far(0.99)], COPY), 1);
     let [chosen, nearest] = beside_nearest(&other, &of_other, &[2, 0], &bars).unwrap();
     let expected = batch(&bars, [41, 20], CPU).unwrap();
     let gap = |a: &Tensor, b: &Tensor| {

@@ -1,5 +1,6 @@
 //! What can go wrong where results are shown.
 
+use crate::report::thousands;
 use ddpm::{metrics::StandardError, network::MlpConfig};
 use std::path::PathBuf;
 
@@ -78,13 +79,5 @@ fn excuse(count: usize, statistical: usize) -> String {
 pub(crate) fn one_in(chance: f64) -> String {
     let number = 1.0 / chance;
     let unit = 10f64.powf(number.log10().floor() - 1.0).max(1.0);
-    let digits = format!("{:.0}", (number / unit).round() * unit);
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    thousands(((number / unit).round() * unit) as usize)
 }

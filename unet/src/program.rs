@@ -1,14 +1,18 @@
 //! What the programs that draw images share: a network from their flags, and sheets in a chapter's folder.
 
+mod evaluation;
+
+pub use evaluation::{Evaluation, EvaluationArguments, Nearest};
+
 use crate::{
     Result,
     denoiser::{CallCounter, ImageDenoiser, NetworkDenoiser, Recording},
     device::{DeviceChoice, OpenDevice},
-    images::{Collection, ImageSource, grid::ImageGrid},
+    images::{Collection, grid::ImageGrid},
     operations::threads::one_thread_per_operation,
     sample::{
         Film, Inpainting, Known, Opened, Sampler, SamplingArguments, SamplingPlan, encoding_end,
-        forward::standard_normal, inpaint, predict_x_0, sample, shipped_checkpoint,
+        forward::standard_normal, inpaint, predict_x_0, sample, shipped_checkpoint, slerp, walk,
     },
 };
 use anyhow::{Context, ensure};
@@ -18,7 +22,7 @@ use ddpm::{
     schedule::Schedule,
 };
 use ddpm_page::{
-    bounds::{COUNT, whole},
+    bounds::{must_fit, whole},
     report::{Chapter, Common, Progress},
 };
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
@@ -56,7 +60,8 @@ impl NetworkArguments {
         passed_over.iter().for_each(|error| eprintln!("Passed over: {error}."));
         let plan = self.sampling.plan(denoiser.schedule())?;
         plan.steps(denoiser.schedule())?; // a wrong number of steps or η, before any work
-        Ok(DrawingNetwork { denoiser, last, path, device, why, plan, shipped: self.checkpoint.is_none() })
+        let shipped = self.checkpoint.is_none();
+        Ok(DrawingNetwork { denoiser, last, path, device, why, plan, shipped, judged: shipped })
     }
 }
 
@@ -77,6 +82,8 @@ pub struct DrawingNetwork {
     pub plan: SamplingPlan,
     /// Whether it is the network that ships with the course.
     pub shipped: bool,
+    /// Whether rows that only this network must pass, on the course's own images, have a verdict.
+    pub judged: bool,
 }
 
 /// The flags of a program that draws images and begins some from images: [`NetworkArguments`], the images, and how many to draw.
@@ -94,7 +101,7 @@ pub struct DrawingArguments {
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<usize>,
     /// The number of images to draw
-    #[arg(long, default_value_t = 64, value_parser = whole(1..=COUNT))]
+    #[arg(long, default_value_t = 64, value_parser = whole(1..=Self::MOST).because("a sheet of more is no picture any more"))]
     pub count: usize,
 }
 
@@ -109,6 +116,9 @@ pub struct Drawing {
 }
 
 impl DrawingArguments {
+    /// The most images that are drawn, on one sheet.
+    pub const MOST: usize = 10_000;
+
     /// Opens the network and the images, with a progress bar while pictures are decoded. With `--quick` at most 16 images are
     /// drawn, in at most 10 steps.
     ///
@@ -124,6 +134,12 @@ impl DrawingArguments {
             images.train.shape(),
             network.denoiser.shape(),
         );
+        if network.device.is_cpu() {
+            let (h, w, c) = network.denoiser.shape();
+            let bytes = (8 * 4 * self.count).saturating_mul(h * w * c); // eight arrays of 32-bit numbers on the way of a step
+            must_fit("the images", bytes, "--count")?;
+        }
+        network.judged &= self.data.is_none();
         network.plan.calls = common.pick(network.plan.calls, network.plan.calls.min(10));
         Ok(Drawing { network, images, count: common.pick(self.count, self.count.min(16)) })
     }
@@ -263,6 +279,28 @@ impl DrawingNetwork {
         Ok([latent, back])
     }
 
+    /// The steps of an encoding by its plan: as many as it has, or as [`encoding_end`] allows.
+    pub fn encoding_steps(&self) -> usize {
+        self.plan.calls.min(encoding_end(self.schedule()))
+    }
+
+    /// Ways between images, on the circle between their encodings: from each of the first half to the one that stands as far in the
+    /// second, in so many columns, a row for each pair, and a sentence that names the rows. One image alone has none.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn ways_between(&self, images: &Tensor, columns: usize) -> Result<(Vec<Tensor>, &'static str)> {
+        let pairs = images.dim(0)? / 2;
+        let rows = match pairs {
+            0 => return Ok((Vec::new(), "Between test images there is no way, for there is one alone.")),
+            1 => "Row 5: between two test images that DDIM encoded.",
+            _ => "Rows 5 and 6: between two test images that DDIM encoded.",
+        };
+        let latents = self.encode(images, self.encoding_steps())?;
+        let (from, to) = (latents.narrow(0, 0, pairs)?, latents.narrow(0, pairs, pairs)?);
+        Ok((vec![self.decode(&walk(slerp, &from, &to, columns)?, self.encoding_steps())?], rows))
+    }
+
     fn encoding_times(&self, steps: usize) -> Result<Vec<usize>> {
         Ok(time_grid(encoding_end(self.schedule()), steps, Spacing::Trailing)?)
     }
@@ -275,17 +313,28 @@ impl fmt::Display for DrawingNetwork {
     }
 }
 
+/// Those of some counts of steps that are at most `most`; `most` alone where all are more.
+///
+/// ```
+/// use ddpm_unet::program::up_to;
+///
+/// assert_eq!((up_to(60, &[5, 20, 100]), up_to(3, &[5, 20, 100])), (vec![5, 20], vec![3]));
+/// ```
+pub fn up_to(most: usize, counts: &[usize]) -> Vec<usize> {
+    let fitting: Vec<usize> = counts.iter().copied().filter(|&count| count <= most).collect();
+    if fitting.is_empty() { vec![most] } else { fitting }
+}
+
 /// For steps that draw no noise.
 fn no_randomness() -> StdRng {
     StdRng::seed_from_u64(0)
 }
 
-/// Refuses a number of images, given by the flag `name`, that is less than `least` or more than `source` has.
+/// Refuses a number of images, given by the flag `name`, that is less than `least` or more than all that there are.
 ///
 /// # Errors
 /// If it is.
-pub fn within(name: &str, value: usize, least: usize, source: &dyn ImageSource) -> anyhow::Result<()> {
-    let all = source.len();
+pub fn within(name: &str, value: usize, least: usize, all: usize) -> anyhow::Result<()> {
     ensure!(
         (least..=all).contains(&value),
         "{name} is {value}; it must lie in {least}…{all}: there are so many test images to compare with",

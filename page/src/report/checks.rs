@@ -39,10 +39,15 @@ struct Row {
     ok: bool,
     /// Whether chance decides, and a right program fails now and then.
     statistical: bool,
+    /// Whether it has a verdict at all.
+    judged: bool,
 }
 
 const HEADER: [&str; 6] = ["quantity", "predicted", "measured", "error", "tolerance", "ok"];
 const LEANS: [Lean; 6] = [Lean::Left, Lean::Right, Lean::Right, Lean::Right, Lean::Right, Lean::Left];
+
+/// What stands below a list that has rows without a verdict.
+const UNJUDGED: &str = "a row without a verdict is judged for the course’s own network on its own data alone";
 
 /// Before the further lines of a long quantity.
 const INDENT: &str = "  ";
@@ -54,7 +59,7 @@ impl Checks {
     }
 
     fn row(mut self, quantity: impl Into<String>, cells: [String; 4], ok: bool) -> Self {
-        self.rows.push(Row { quantity: quantity.into(), cells, ok, statistical: false });
+        self.rows.push(Row { quantity: quantity.into(), cells, ok, statistical: false, judged: true });
         self
     }
 
@@ -89,7 +94,7 @@ impl Checks {
         };
         let ok = known && off <= standard_error.tolerance();
         let statistical = known && off.is_finite();
-        self.rows.push(Row { quantity, cells, ok, statistical });
+        self.rows.push(Row { quantity, cells, ok, statistical, judged: true });
         self
     }
 
@@ -210,6 +215,26 @@ impl Checks {
         self.row(quantity, cells, predicted == measured)
     }
 
+    /// Takes the verdict from the row that was added last, unless `judged`: what only the course's own network on the course's own data
+    /// must pass is shown for others, and fails nothing.
+    ///
+    /// ```
+    /// let checks = ddpm_page::report::Checks::new("").at_most("error", 0.5, 0.9).judged_if(false);
+    /// checks.verdict()?;
+    /// let shown = checks.to_string();
+    /// assert!(shown.contains("≤ 0.5") && !shown.contains("NO") && shown.contains("without a verdict"));
+    /// # Ok::<(), ddpm_page::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If there are no rows.
+    #[track_caller]
+    #[must_use]
+    pub fn judged_if(mut self, judged: bool) -> Self {
+        self.rows.last_mut().expect("a row to take the verdict from").judged = judged;
+        self
+    }
+
     /// Adds rows that are alike, in a loop: what `add` makes of the list and each item.
     ///
     /// ```
@@ -295,7 +320,7 @@ impl Checks {
 
     /// How many rows are statistical.
     pub fn statistical_rows(&self) -> usize {
-        self.rows.iter().filter(|row| row.statistical).count()
+        self.rows.iter().filter(|row| row.judged && row.statistical).count()
     }
 
     /// Whether all rows are ok.
@@ -303,7 +328,7 @@ impl Checks {
     /// # Errors
     /// [`Error::Disagreement`] with the first row that is not, or the first that chance cannot excuse.
     pub fn verdict(&self) -> Result<()> {
-        let wrong: Vec<&Row> = self.rows.iter().filter(|row| !row.ok).collect();
+        let wrong: Vec<&Row> = self.rows.iter().filter(|row| row.judged && !row.ok).collect();
         let certain = wrong.iter().find(|row| !row.statistical);
         let Some(row) = certain.or(wrong.first()) else { return Ok(()) };
         let [predicted, measured, ..] = &row.cells;
@@ -330,7 +355,11 @@ impl fmt::Display for Checks {
         let space = WIDTH.saturating_sub(taken + 5 * 2 + "✗ NO".chars().count()).max(20);
         for row in &self.rows {
             let mut quantity = wrap(&row.quantity, space - INDENT.len()).into_iter();
-            let verdict = if row.ok { "✓" } else { "✗ NO" };
+            let verdict = match (row.judged, row.ok) {
+                (false, _) => "",
+                (true, true) => "✓",
+                (true, false) => "✗ NO",
+            };
             let first = quantity.next().into_iter().chain(row.cells.clone()).chain([verdict.to_owned()]);
             lines.push(first.collect());
             lines.extend(quantity.map(|rest| vec![format!("{INDENT}{rest}")]));
@@ -341,7 +370,10 @@ impl fmt::Display for Checks {
         if !self.title.is_empty() {
             lines.splice(0..0, wrap(&self.title, WIDTH));
         }
-        lines.extend(self.notes.iter().flat_map(|note| wrap(note, WIDTH)));
+        let unjudged = self.rows.iter().any(|row| !row.judged);
+        let unjudged = unjudged.then_some(UNJUDGED);
+        lines
+            .extend(self.notes.iter().map(String::as_str).chain(unjudged).flat_map(|note| wrap(note, WIDTH)));
         f.write_str(&lines.join("\n"))
     }
 }

@@ -20,6 +20,7 @@ mod text;
 pub use chapter::{Chapter, Common};
 pub use checks::Checks;
 pub use notebook::show_png;
+pub use number::thousands;
 pub use progress::Progress;
 pub use sweep::{Setting, Sweep};
 pub use table::{Cell, Table, decimals};

@@ -49,6 +49,23 @@ pub(super) fn short(value: f64, digits: i32) -> String {
     if text.len() > LONG { significant(value, digits) } else { text }
 }
 
+/// A count with a comma between thousands.
+///
+/// ```
+/// assert_eq!(ddpm_page::report::thousands(65_000), "65,000");
+/// ```
+pub fn thousands(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Numbers with the decimals that a standard error supports: those of the error's first two digits, in one notation for all.
 pub(super) fn known_to<const N: usize>(values: [f64; N], standard_error: f64) -> [String; N] {
     let first = exponent(standard_error, 2);

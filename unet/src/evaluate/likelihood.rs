@@ -228,6 +228,12 @@ impl Terms {
         steps.map(|(t, nats)| (f64::from(t), bits_per_dim(nats, self.dimension))).collect()
     }
 
+    /// Those of [`bits_by_step`](Self::bits_by_step) that are above 0, as a logarithmic axis can show them: a step whose x̂_0 is clipped to
+    /// the image itself costs nothing.
+    pub fn positive_bits_by_step(&self) -> Vec<(f64, f64)> {
+        self.bits_by_step().into_iter().filter(|(_, bits)| *bits > 0.0).collect()
+    }
+
     /// L_T in bits per dimension.
     pub fn prior_bits(&self) -> Bits {
         self.bits(&self.prior)
@@ -286,6 +292,15 @@ impl Terms {
         let steps = self.distortion_by_step().len();
         let t = (steps - reverse_steps + 1).min(steps);
         [t as f64, self.rates()[t], self.levels()[t - 1]]
+    }
+
+    /// [`after`](Self::after) each tenth of the reverse steps, all first, under the number of steps; a chain of fewer than ten has a row
+    /// for each.
+    pub fn in_tenths(&self) -> Vec<(String, [f64; 3])> {
+        let all = self.distortion_by_step().len();
+        let mut steps: Vec<usize> = (1..=10).rev().map(|tenth| (all * tenth / 10).max(1)).collect();
+        steps.dedup();
+        steps.into_iter().map(|steps| (steps.to_string(), self.after(steps))).collect()
     }
 
     /// L_t for t = 0 … T, the mean over images, in nats; within a stratum all are alike: (T + 1).

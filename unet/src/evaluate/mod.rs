@@ -2,6 +2,7 @@
 
 pub mod classifier;
 pub mod code;
+mod data;
 mod evaluator;
 pub mod frechet;
 pub mod likelihood;
@@ -9,6 +10,7 @@ pub mod neighbours;
 mod predictions;
 pub mod progressive;
 
+pub use data::{EvaluationData, Labels};
 pub use evaluator::{Evaluator, Floor, Scores};
 pub use predictions::Predictions;
 

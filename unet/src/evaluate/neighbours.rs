@@ -119,9 +119,14 @@ pub fn beside_nearest(
 /// A distance at which two digits count as one: 1 over 784 pixels in [−1, 1] is 4.6 of 255 levels a pixel.
 pub const COPY: f64 = 1.0;
 
-/// How many neighbours are nearer than [`COPY`].
-pub fn copies(neighbours: &[Neighbour]) -> usize {
-    neighbours.iter().filter(|neighbour| neighbour.distance < COPY).count()
+/// The same for images of another shape (H, W, C): a distance of as many levels a number, to two decimals.
+pub fn copy_distance((h, w, c): (usize, usize, usize)) -> f64 {
+    (100.0 * COPY * ((h * w * c) as f64 / 784.0).sqrt()).round() / 100.0
+}
+
+/// How many neighbours are nearer than `distance`: as near as [`copy_distance`] says, they are copies.
+pub fn copies(neighbours: &[Neighbour], distance: f64) -> usize {
+    neighbours.iter().filter(|neighbour| neighbour.distance < distance).count()
 }
 
 /// The distances of neighbours.

@@ -26,6 +26,9 @@ const CHANNELS: [usize; 2] = [32, 64];
 /// Side of the convolutions' kernels.
 const KERNEL: usize = 3;
 
+/// The sides of images must be multiples of this: they are halved twice.
+pub const CLASSIFIED_SIDE: usize = 4;
+
 /// Every second pixel, with zeros all around: the output is half as large as the image.
 const HALVING: Geometry = Geometry { stride: 2, before: 1, after: 1 };
 
@@ -119,7 +122,7 @@ fn specifications((h, w, c): (usize, usize, usize), classes: usize) -> Result<Ve
     let fault = |name, value: String, bound, remedy: &str| {
         Err(Error::Course(ddpm::Error::Parameter { name, value, bound, remedy: remedy.into() }))
     };
-    if h == 0 || w == 0 || c == 0 || h % 4 != 0 || w % 4 != 0 {
+    if h == 0 || w == 0 || c == 0 || h % CLASSIFIED_SIDE != 0 || w % CLASSIFIED_SIDE != 0 {
         let value = format!("{h} × {w} × {c}");
         return fault(
             "the shape of the images",
