@@ -95,6 +95,7 @@ fn classifier(chapter: &mut Chapter, setting: &Setting, file: Option<PathBuf>) -
     let config = classifier::ClassifierTrainConfig { passes: chapter.pick(2, 1), ..Default::default() };
     let mut bar = Progress::new("training the classifier", config.steps(labels.len()));
     let classifier = classifier::load_or_train(&file, train, &labels, config, device, |_| bar.advance(1))?;
+    ddpm::digest::missing(&file)?.iter().for_each(|note| chapter.say(note));
     let size = classifier.parameters().count();
     let evaluator = Evaluator::new(classifier, &setting.test, device)?;
     let data = evaluator.data();

@@ -3,20 +3,23 @@
 use super::{
     checkpoint::{CheckpointFolder, Found},
     config::TrainConfig,
-    options::RunOptions,
+    options::{RunOptions, changes},
     run::seconds_per_step,
     trainer::Trainer,
 };
 use crate::{Result, images::Collection};
 use candle_core::Device;
+use ddpm::digest;
 
 impl RunOptions {
     /// The checkpoint to go on from, if one is asked for.
     ///
     /// # Errors
-    /// As [`Found::at`].
+    /// As [`Found::at`], or if the options [do not agree](Self::agrees_with) with it.
     pub fn found(&self) -> Result<Option<Found>> {
-        self.resume.as_deref().map(Found::at).transpose()
+        let found = self.resume.as_deref().map(Found::at).transpose()?;
+        found.as_ref().map_or(Ok(()), |found| self.agrees_with(&found.checkpoint))?;
+        Ok(found)
     }
 
     /// The trainer of a new run, or of the one that `found` is a checkpoint of. Checkpoints in `folder` that are of another history are
@@ -72,10 +75,14 @@ impl RunOptions {
         say: &mut impl FnMut(String),
     ) -> Result<Trainer> {
         passed_over.iter().for_each(|error| say(format!("Passed over: {error}.")));
-        checkpoint.config = self.continued(&checkpoint, collection)?;
+        digest::missing(&path)?.into_iter().for_each(&mut *say);
+        let config = self.continued(&checkpoint, collection)?;
+        let changes = changes(&checkpoint.config, &config);
+        checkpoint.config = config;
         let step = checkpoint.step;
         let trainer = Trainer::resume(checkpoint, device)?;
         say(format!("Going on after step {step}, from {}.", path.display()));
+        changes.into_iter().for_each(&mut *say);
         if let Some(aside) = folder.continue_from(&path, step)? {
             say(format!("Checkpoints that do not lead to this one are now in {}.", aside.display()));
         }
