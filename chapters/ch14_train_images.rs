@@ -59,16 +59,16 @@ fn main() -> Result<ExitCode> {
     let threads = compute_on(threads)?;
     let OpenDevice { device, why } = device.open()?;
     let images = Collection::open_with_progress(data.as_deref(), size)?;
+    let quick = TrainConfig { steps: 12, save_every: 4, validation_images: 64, ..TrainConfig::default() };
+    let long = (common.quick && found.is_some()).then(|| "--quick shortens new runs only.".to_owned());
+    let run = options.prepare(found, &common.pick(TrainConfig::default(), quick), &images)?;
 
     let out = common.out.get_or_insert_with(|| PathBuf::from("out/ch14_train_images"));
     let folder = CheckpointFolder::in_run(out);
     let lock = folder.lock()?;
     let mut chapter = Chapter::start("ch14_train_images", &common)?;
-    let long = (common.quick && found.is_some()).then(|| "--quick shortens new runs only.".to_owned());
     lock.note.iter().chain(&long).for_each(|note| chapter.say(note));
-    let quick = TrainConfig { steps: 12, save_every: 4, validation_images: 64, ..TrainConfig::default() };
-    let default = chapter.pick(TrainConfig::default(), quick);
-    let mut trainer = options.begin(found, &default, &images, &folder, &device, |text| chapter.say(text))?;
+    let mut trainer = run.begin(&images, &folder, &device, |text| chapter.say(text))?;
     describe(&mut chapter, &images, &trainer, &format!("{why}, {threads} threads"));
     what_goes_in(&mut chapter, &images, &trainer)?;
     let signal = training(&mut chapter, &images, &mut trainer, &folder)?;

@@ -258,6 +258,7 @@ fn a_run_that_goes_on_keeps_its_setting_and_says_or_refuses_what_is_another() {
         (&["--training-steps", "13"], "saved after step 14"),
         (&["--minutes", "1"], "--minutes"),
         (&["--keep", "0"], "--keep is 0"),
+        (&["--size", "16"], "--size is 16"),
     ] {
         let said = failed(place.rest_of("out", 8).args(arguments));
         assert!(said.contains(expected), "{arguments:?}: {said}");
@@ -271,6 +272,8 @@ fn a_run_that_goes_on_keeps_its_setting_and_says_or_refuses_what_is_another() {
     fs::write(&images, bytes).unwrap();
     let said = failed(&mut place.rest_of("out", 8));
     assert!(said.contains("--data") && said.contains("images have changed"), "{said}");
+    failed(place.new_run("out", 8).args(["--warm-up", "9"]));
+    assert_eq!(fs::read(place.at("out/table.txt")).unwrap(), table, "what was there is still untouched");
 }
 
 #[test]

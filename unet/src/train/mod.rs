@@ -29,6 +29,7 @@ mod terminal;
 mod trainer;
 
 pub use batch::{Batch, BatchStream, validation_batch};
+pub use begin::Prepared;
 pub use config::{DataRecord, RunConfig, TrainConfig, network_named};
 pub use gradient::{CHUNK, accumulate, losses};
 pub use history::{Evaluation, History, StepReport};
