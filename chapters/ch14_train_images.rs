@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use clap::Parser;
+use clap::{Parser, parser::ValueSource};
 use ddpm::metrics::StandardError;
 use ddpm_page::{
+    bounds::{self, whole},
     plot::{Figure, Panel, Series},
     report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
@@ -14,15 +15,15 @@ use ddpm_unet::{
     images::Collection,
     images::grid::{ImageGrid, save_grid},
     network::{config::UNetConfig, parameters},
-    operations::threads::one_thread_per_operation,
+    operations::threads::{compute_on, one_thread_per_operation},
     sample::{SamplingPlan, forward::standard_normal, sample},
     train::checkpoint::{Checkpoint, CheckpointFolder, MODEL},
     train::rng_streams::{Purpose, generator},
     train::{
-        self, BatchStatistics, BatchStream, History, Outcome, RunConfig, RunOptions, TrainConfig, Trainer,
+        self, BatchStatistics, BatchStream, History, RunConfig, RunOptions, Signal, TrainConfig, Trainer,
     },
 };
-use std::{path::PathBuf, thread};
+use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Parser)]
 #[command(about = catalogue::question("ch14_train_images"), after_help = catalogue::running_time("ch14_train_images"))]
@@ -41,40 +42,45 @@ struct Arguments {
     #[arg(long, default_value_t)]
     device: DeviceChoice,
     /// The number of threads on the CPU [default: one for each core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(1..=1024).because("the default is one for each core"))]
     threads: Option<usize>,
-    /// How many checkpoints to keep, beside the best
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    keep: usize,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     one_thread_per_operation();
-    let Arguments { mut common, data, size, mut options, device, threads, keep } = Arguments::parse();
+    let (arguments, matches) = bounds::parse_with_matches();
+    let Arguments { mut common, data, size, mut options, device, threads } = arguments;
+    options.seed = (matches.value_source("seed") == Some(ValueSource::CommandLine)).then_some(common.seed);
     let found = options.found()?;
-    common.out = common.out.or_else(|| Some(found.as_ref()?.run_folder()?.to_owned()));
-    options.seed = (common.seed != 0).then_some(common.seed);
-    let cores = || thread::available_parallelism().map_or(1, usize::from);
-    let threads = threads.unwrap_or_else(cores).max(1);
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    if let Some(found) = &found {
+        common.seed = found.checkpoint.config.training.seed;
+        common.out = common.out.or_else(|| found.run_folder().map(PathBuf::from));
+    }
+    let threads = compute_on(threads)?;
     let OpenDevice { device, why } = device.open()?;
     let images = Collection::open_with_progress(data.as_deref(), size)?;
-
-    let mut chapter = Chapter::start("ch14_train_images", &common)?;
-    let folder = CheckpointFolder::in_run(chapter.out(), keep);
     let quick = TrainConfig { steps: 12, save_every: 4, validation_images: 64, ..TrainConfig::default() };
-    let default = chapter.pick(TrainConfig::default(), quick);
-    let mut trainer = options.begin(found, &default, &images, &folder, &device, |text| chapter.say(text))?;
+    let long = (common.quick && found.is_some()).then(|| "--quick shortens new runs only.".to_owned());
+    let run = options.prepare(found, &common.pick(TrainConfig::default(), quick), &images)?;
+
+    let out = common.out.get_or_insert_with(|| PathBuf::from("out/ch14_train_images"));
+    let folder = CheckpointFolder::in_run(out);
+    let lock = folder.lock()?;
+    let mut chapter = Chapter::start("ch14_train_images", &common)?;
+    lock.note.iter().chain(&long).for_each(|note| chapter.say(note));
+    let mut trainer = run.begin(&images, &folder, &device, |text| chapter.say(text))?;
     describe(&mut chapter, &images, &trainer, &format!("{why}, {threads} threads"));
     what_goes_in(&mut chapter, &images, &trainer)?;
-    if training(&mut chapter, &images, &mut trainer, &folder)? == Outcome::Finished {
+    let signal = training(&mut chapter, &images, &mut trainer, &folder)?;
+    if signal.is_none() {
         curves(&mut chapter, &trainer)?;
         loss_by_time(&mut chapter, &images, &trainer)?;
         every_parameter(&mut chapter, &images, &trainer)?;
         stopped_and_gone_on(&mut chapter, &images, &trainer)?;
         on_disk(&mut chapter, &trainer)?;
     }
-    Ok(chapter.finish()?)
+    chapter.finish()?;
+    Ok(signal.map_or(ExitCode::SUCCESS, Signal::exit_code))
 }
 
 fn describe(chapter: &mut Chapter, images: &Collection, trainer: &Trainer, place: &str) {
@@ -134,19 +140,19 @@ fn training(
     images: &Collection,
     trainer: &mut Trainer,
     folder: &CheckpointFolder,
-) -> Result<Outcome> {
+) -> Result<Option<Signal>> {
     chapter.section("Training");
     let out = chapter.out().to_owned();
     let look = |trainer: &Trainer| {
         loss_figure(trainer.history()).save(&out, "loss")?;
         Ok(save_grid(&draw(trainer)?, 8, &out.join("samples.png"))?)
     };
-    let outcome = train::run_at_terminal(trainer, images, folder, look, |text| chapter.say(text))?;
-    if outcome == Outcome::Stopped {
+    let signal = train::run_at_terminal(trainer, images, folder, look, |text| chapter.say(text))?;
+    if signal.is_some() {
         let (step, out) = (trainer.steps_taken(), out.display());
         chapter.say(format!("Stopped and saved after step {step}. Go on with --resume {out}"));
     }
-    Ok(outcome)
+    Ok(signal)
 }
 
 /// Sixteen images from the average, always from the same noise, by the default sampler of ch15.
@@ -247,13 +253,13 @@ fn every_parameter(chapter: &mut Chapter, images: &Collection, trainer: &Trainer
 /// A run that is stopped and goes on, on a network of a few parameters.
 fn stopped_and_gone_on(chapter: &mut Chapter, images: &Collection, trainer: &Trainer) -> Result<()> {
     chapter.section("Stopped, and gone on");
-    let RunConfig { schedule, diffusion_steps, training, data, .. } = trainer.config().clone();
-    let (rows, columns, channels) = data.shape;
+    let run = trainer.config().clone();
+    let (rows, columns, channels) = run.data.shape;
     let levels = UNetConfig::levels((rows, columns), channels, &[4, 8], &[]);
     let network = UNetConfig { norm_num_groups: 4, layers_per_block: 1, dropout: 0.1, ..levels };
-    let training = TrainConfig { steps: 8, batch: 20, warm_up: 2, ..training };
-    let mut batch_stream = BatchStream::of(&training, images.train.as_ref(), trainer.schedule());
-    let setting = RunConfig::new(network, (schedule.parse()?, diffusion_steps), training.clone(), images)?;
+    let training = TrainConfig { steps: 8, batch: 20, warm_up: 2, ..run.training.clone() };
+    let setting = RunConfig { network, training, ..run };
+    let mut batch_stream = BatchStream::of(&setting.training, images.train.as_ref(), trainer.schedule());
     let mut whole = Trainer::new(setting.clone(), trainer.device())?;
     whole.take_steps(&mut batch_stream, 8)?;
     let mut first = Trainer::new(setting, trainer.device())?;

@@ -72,6 +72,7 @@ fn classifier(
     let mut bar = Progress::new("training the classifier", config.steps(labels.train.len()));
     let classifier =
         classifier::load_or_train(&file, data.train(), &labels.train, config, device, |_| bar.advance(1))?;
+    ddpm::digest::missing(&file)?.iter().for_each(|note| chapter.say(note));
     let size = classifier.parameters().count();
     let evaluator = Evaluator::new(classifier, data.images.unseen(), device)?;
     let (of_test, least) = (evaluator.data(), labels.most_frequent());

@@ -81,6 +81,7 @@
 //! | [`course`] | where the course's folder is, with its data and checkpoints |
 //! | [`error`] | what a reader can get wrong, and the way out |
 //! | [`files`] | what a file is by its first bytes; files that are read within bounds, and written whole or not at all |
+//! | [`digest`] | safetensors files that hold a digest of themselves |
 //! | [`schedule`] | β_t, α_t, ᾱ_t of a noise schedule; σ and λ, functions of ᾱ |
 //! | [`gaussian`] | log-densities, entropies, divergences and products of Gaussians |
 //! | [`forward`] | q(x_t \| x_{t−1}), the chain, q(x_t \| x_0) |
@@ -114,6 +115,7 @@ pub mod continuous;
 pub mod course;
 pub mod data;
 pub mod denoiser;
+pub mod digest;
 pub mod error;
 pub mod files;
 pub mod forward;

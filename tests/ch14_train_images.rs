@@ -5,7 +5,7 @@ mod common;
 use candle_core::Device;
 use common::{assert_close, rng};
 use ddpm::{
-    Error as CourseError, course,
+    Error as CourseError, course, digest,
     forward::diffuse,
     schedule::{Schedule, ScheduleName},
 };
@@ -13,8 +13,8 @@ use ddpm_unet::{
     Error, Result,
     denoiser::NetworkDenoiser,
     images::{
-        Cifar10, Collection, IdxImages, ImageSource, PictureFolder, Split, Unreadable, fingerprint, mnist,
-        mnist_labels,
+        Cifar10, Collection, IdxImages, ImageSource, PictureFolder, Split, Unreadable, fingerprint,
+        fingerprint_of_sixteen, mnist, mnist_labels,
         pixels::{flip, from_byte, pixel},
     },
     network::{
@@ -574,7 +574,7 @@ fn the_average_is_judged_always_on_the_same() {
 #[test]
 fn a_loss_that_is_no_number_ends_the_run_and_leaves_the_last_checkpoint() {
     let place = tempfile::tempdir().unwrap();
-    let folder = CheckpointFolder::new(place.path(), 2);
+    let folder = CheckpointFolder::new(place.path());
     let mut trainer = Trainer::new(setting(numbers()), CPU).unwrap();
     train(&mut trainer, &folder, 4);
     let mut checkpoint = folder.newest().unwrap().checkpoint;
@@ -629,7 +629,7 @@ fn a_network_that_does_not_fit_the_images_is_refused() {
 /// A run of a few steps, its folder and its newest checkpoint's file.
 fn trained(steps: u64) -> (tempfile::TempDir, CheckpointFolder, std::path::PathBuf) {
     let place = tempfile::tempdir().unwrap();
-    let folder = CheckpointFolder::new(place.path().join("checkpoints"), 2);
+    let folder = CheckpointFolder::new(place.path().join("checkpoints"));
     train(&mut Trainer::new(setting(numbers()), CPU).unwrap(), &folder, steps);
     let path = folder.newest().unwrap().path;
     (place, folder, path)
@@ -705,7 +705,8 @@ fn a_file_for_sampling_of_format_2_is_still_read_and_has_the_last_weights_too() 
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let mut metadata = header.metadata().clone().unwrap();
     let head = metadata.get_mut(ddpm_unet::train::checkpoint::KEY).unwrap();
-    *head = head.replace(r#"{"format":3"#, r#"{"format":2"#);
+    *head = head.replace(r#"{"format":4"#, r#"{"format":2"#);
+    metadata.remove(digest::KEY);
     let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
     let kept = tensors.into_iter().filter(|(name, _)| !name.starts_with("mean"));
     let old = folder.path().join("old.safetensors");
@@ -713,6 +714,42 @@ fn a_file_for_sampling_of_format_2_is_still_read_and_has_the_last_weights_too() 
     let read = Checkpoint::load(&old).unwrap();
     assert_eq!((read.average(), read.weights()), (whole.average(), whole.weights()));
     assert!(!read.is_whole());
+    let note = digest::missing(&old).unwrap().expect("a note");
+    assert!(note.contains("old.safetensors") && note.contains("has no digest"), "{note}");
+    assert_eq!(digest::missing(&path).unwrap(), None);
+}
+
+#[test]
+fn a_checkpoint_of_format_3_goes_on_and_says_what_is_not_known_of_it() {
+    let (_place, folder, path) = trained(5);
+    let bytes = fs::read(&path).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let mut metadata = header.metadata().clone().unwrap();
+    metadata.remove(digest::KEY);
+    let head = metadata.get_mut(ddpm_unet::train::checkpoint::KEY).unwrap();
+    let sixteen = fingerprint_of_sixteen(&Numbered(30)).unwrap();
+    *head = head
+        .replace(r#"{"format":4"#, r#"{"format":3"#)
+        .replace(r#""keep":2,"#, "")
+        .replace(&fingerprint(&Numbered(30)).unwrap(), &sixteen);
+    let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
+    fs::write(&path, safetensors::serialize(tensors, Some(metadata.clone())).unwrap()).unwrap();
+    let options = RunOptions { resume: Some(path.clone()), ..RunOptions::default() };
+    let mut said = Vec::new();
+    assert_eq!(options.found().unwrap().unwrap().checkpoint.config.training.keep, 2);
+    let mut begin = |images: Collection| {
+        let found = options.found().unwrap();
+        options.begin(found, &numbers(), &images, &folder, CPU, |text| said.push(text))
+    };
+    // image 0 is one of the sixteen, image 29 is not
+    let error =
+        begin(Collection { train: Box::new(Changed(0)), ..collection(30) }).err().unwrap().to_string();
+    assert!(error.contains("--data") && error.contains(&sixteen), "{error}");
+    let mut trainer = begin(Collection { train: Box::new(Changed(29)), ..collection(30) }).unwrap();
+    assert!(said[1].contains("has no digest") && said[3].contains("sixteen of its images only"), "{said:?}");
+    train(&mut trainer, &folder, 12);
+    let digest = folder.newest().unwrap().checkpoint.config.data.fingerprint;
+    assert_eq!(digest, fingerprint(&Changed(29)).unwrap(), "from here on of all images");
 }
 
 #[test]
@@ -739,22 +776,140 @@ fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
+/// A trainer that has taken so many steps of the run of [`trained`], without a checkpoint.
+fn after(steps: u64, training: TrainConfig) -> Trainer {
+    let setting = setting(training);
+    let (source, schedule) = (Numbered(30), setting.schedule().unwrap());
+    let mut trainer = Trainer::new(setting.clone(), CPU).unwrap();
+    let mut batch_stream = BatchStream::of(&setting.training, &source, &schedule);
+    trainer.take_steps(&mut batch_stream, steps).unwrap();
+    trainer
+}
+
 #[test]
-fn what_was_just_saved_stays_even_beside_checkpoints_of_more_steps() {
-    let (_place, folder, _) = trained(12);
-    let early = {
-        let (source, schedule) = (Numbered(30), setting(numbers()).schedule().unwrap());
-        let mut batch_stream = BatchStream::new(&source, &schedule, (numbers().seed, numbers().batch, false));
-        let mut trainer = Trainer::new(setting(numbers()), CPU).unwrap();
-        trainer.take_steps(&mut batch_stream, 3).unwrap();
-        trainer.checkpoint().unwrap()
+fn what_was_just_saved_stays_and_checkpoints_of_more_steps_are_set_aside() {
+    let (place, folder, newest) = trained(12);
+    let bytes = fs::read(&newest).unwrap();
+    let early = after(3, numbers()).checkpoint().unwrap();
+    let saved = folder.save(&early).unwrap();
+    assert!(saved.path.ends_with("step-00000003.safetensors"));
+    let aside = place.path().join("checkpoints-before-1");
+    assert_eq!(saved.set_aside.as_ref(), Some(&aside));
+    assert_eq!(fs::read(aside.join("step-00000012.safetensors")).unwrap(), bytes);
+    assert!(aside.join("step-00000008.safetensors").exists());
+    assert_eq!(folder.newest().unwrap().path, saved.path);
+    assert_eq!(folder.save(&early).unwrap().set_aside, None, "nothing is left to set aside");
+}
+
+#[test]
+fn a_run_keeps_as_many_checkpoints_as_its_setting_says_and_a_resumed_one_as_many() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = CheckpointFolder::in_run(place.path());
+    let steps = || names_in(folder.path()).into_iter().filter(|name| name.starts_with("step-")).count();
+    let often = TrainConfig { save_every: 1, keep: 5, ..numbers() };
+    train(&mut Trainer::new(setting(often), CPU).unwrap(), &folder, 6);
+    assert_eq!(steps(), 5);
+    let begun = |keep| {
+        let options = RunOptions { resume: Some(place.path().into()), keep, ..RunOptions::default() };
+        let (found, mut said) = (options.found().unwrap(), Vec::new());
+        let trainer =
+            options.begin(found, &numbers(), &collection(30), &folder, CPU, |text| said.push(text)).unwrap();
+        (trainer, said)
     };
-    for keep in [2, 1] {
-        let path = CheckpointFolder::new(folder.path(), keep).save(&early).unwrap();
-        assert!(path.ends_with("step-00000003.safetensors") && path.exists(), "keep {keep}");
-        let steps = names_in(folder.path()).into_iter().filter(|name| name.starts_with("step-")).count();
-        assert_eq!(steps, keep);
+    let (mut trainer, said) = begun(None);
+    assert_eq!(said.len(), 1, "{said:?}");
+    train(&mut trainer, &folder, 9);
+    assert_eq!(steps(), 5, "as many as before");
+    let (mut trainer, said) = begun(Some(3));
+    assert_eq!(said[1], "--keep is 3 from here on; the run had 5.");
+    train(&mut trainer, &folder, 12);
+    assert_eq!(steps(), 3);
+    let error = TrainConfig { keep: 0, ..numbers() }.validate().unwrap_err().to_string();
+    assert!(error.contains("--keep is 0"), "{error}");
+}
+
+#[test]
+fn what_a_run_left_to_draw_with_is_set_aside_with_its_checkpoints() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = CheckpointFolder::in_run(place.path());
+    train(&mut Trainer::new(setting(numbers()), CPU).unwrap(), &folder, 12);
+    let model = place.path().join("model.safetensors");
+    let newest = folder.newest().unwrap();
+    newest.checkpoint.for_sampling().save(&model).unwrap();
+    assert_eq!(folder.continue_from(&newest.path, 12).unwrap(), None, "it is of this history");
+    assert!(model.exists());
+    let before = folder.path().join("step-00000008.safetensors");
+    let aside = folder.continue_from(&before, 8).unwrap().unwrap();
+    assert!(aside.join("model.safetensors").exists() && !model.exists(), "it is of steps to come");
+    fs::copy(aside.join("model.safetensors"), &model).unwrap();
+    let aside = folder.set_aside().unwrap().unwrap();
+    assert_eq!(aside, place.path().join("checkpoints-before-2"));
+    assert!(aside.join("model.safetensors").exists() && !model.exists());
+    // and where its checkpoints were cleared away
+    fs::write(&model, "any").unwrap();
+    let aside = folder.set_aside().unwrap().unwrap();
+    assert_eq!(names_in(&aside), ["model.safetensors"]);
+}
+
+#[test]
+fn a_second_lock_on_a_folder_is_refused_until_the_first_is_gone() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = CheckpointFolder::in_run(&place.path().join("run"));
+    let lock = folder.lock().unwrap();
+    assert_eq!(lock.note, None);
+    let error = CheckpointFolder::in_run(&place.path().join("run")).lock().unwrap_err();
+    let says = error.to_string();
+    assert!(
+        matches!(error, Error::InUse { .. }) && says.contains("choose another folder with --out"),
+        "{says}"
+    );
+    drop(lock);
+    folder.lock().unwrap();
+    CheckpointFolder::in_run(&place.path().join("other")).lock().unwrap();
+}
+
+/// Which flipped bits of a checkpoint's file, by byte and place, load without a word.
+fn loads_in_silence(path: &Path, flips: impl Iterator<Item = (usize, u8)>) -> Vec<(usize, u8)> {
+    let mut bytes = fs::read(path).unwrap();
+    let mut silent = Vec::new();
+    for (byte, bit) in flips {
+        bytes[byte] ^= 1 << bit;
+        match Checkpoint::from_bytes(path, &bytes) {
+            Ok(_) => silent.push((byte, bit)),
+            Err(error) => assert!(error.to_string().contains("step-00000005"), "{error}"),
+        }
+        bytes[byte] ^= 1 << bit;
     }
+    silent
+}
+
+#[test]
+fn no_flipped_bit_of_a_checkpoint_loads() {
+    let (place, _, path) = trained(5);
+    let (bytes, mut rng) = (fs::read(&path).unwrap(), rng(2));
+    let anywhere: Vec<_> =
+        (0..3000).map(|_| (rng.random_range(0..bytes.len()), rng.random_range(0..8))).collect();
+    assert_eq!(loads_in_silence(&path, anywhere.into_iter()), []);
+    // each byte of the header, of a file with fewer tensors
+    let light = place.path().join("light-step-00000005.safetensors");
+    Checkpoint::load(&path).unwrap().for_sampling().save(&light).unwrap();
+    let bytes = fs::read(&light).unwrap();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let each: Vec<_> = (0..header).map(|byte| (byte, rng.random_range(0..8))).collect();
+    assert_eq!(loads_in_silence(&light, each.into_iter()), []);
+}
+
+#[test]
+fn a_flipped_bit_in_the_newest_checkpoint_leads_to_the_one_before() {
+    let (_place, folder, path) = trained(12);
+    let mut bytes = fs::read(&path).unwrap();
+    let last = bytes.len() - 3;
+    bytes[last] ^= 16;
+    fs::write(&path, bytes).unwrap();
+    let found = folder.newest().unwrap();
+    assert_eq!((found.checkpoint.step, found.passed_over.len()), (8, 1));
+    let says = found.passed_over[0].to_string();
+    assert!(says.contains("of the digest") && says.contains("use an older checkpoint"), "{says}");
 }
 
 #[test]
@@ -809,7 +964,9 @@ fn with_json(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
-    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes[8 + length..]].concat()
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes[8 + length..]].concat();
+    // What is wrong is told also where the digest is right.
+    if SafeTensors::read_metadata(&bytes).is_ok() { digest::seal(bytes) } else { bytes }
 }
 
 #[test]
@@ -821,6 +978,7 @@ fn a_damaged_checkpoint_is_refused_with_what_is_wrong() {
     let mut nan = good.clone();
     let entry = 8 + length + 40;
     nan[entry..entry + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let nan = digest::seal(nan);
     let half = good[..good.len() / 2].to_vec();
     for (what, bytes, expected) in [
         ("cut in half", half, "a whole safetensors file"),
@@ -829,8 +987,8 @@ fn a_damaged_checkpoint_is_refused_with_what_is_wrong() {
         ("NaN", nan, "NaN at entry"),
         (
             "another version",
-            with_json(&good, r#"{\"format\":3"#, r#"{\"format\":9"#),
-            "version 9 of the format, expected a version from 2 to 3",
+            with_json(&good, r#"{\"format\":4"#, r#"{\"format\":9"#),
+            "version 9 of the format, expected a version from 2 to 4",
         ),
         (
             "another purpose",
@@ -853,6 +1011,12 @@ fn a_damaged_checkpoint_is_refused_with_what_is_wrong() {
             "expected shape",
         ),
         ("another generator", with_json(&good, "ChaCha8", "ChaCha9"), "ChaCha9"),
+        ("another digest", with_json(&good, "ddpm.sha256", "ddpm.sha257"), "the key `ddpm.sha257`"),
+        (
+            "more steps than can be counted",
+            with_json(&good, r#"\"step\":5"#, &format!(r#"\"step\":{}"#, u64::MAX)),
+            "18446744073709551615 steps of 20 images",
+        ),
         (
             "examples that do not fit the step",
             with_json(&good, r#"\"examples\":100"#, r#"\"examples\":101"#),
@@ -876,25 +1040,61 @@ fn a_run_goes_on_from_the_newest_checkpoint_that_can_be_read() {
     fs::write(&found.path, "nothing").unwrap();
     let error = folder.newest().unwrap_err().to_string();
     assert!(error.contains("step-00000012"), "{error}");
-    let error = CheckpointFolder::new(folder.path().join("nowhere"), 2).newest().unwrap_err().to_string();
+    let error = CheckpointFolder::new(folder.path().join("nowhere")).newest().unwrap_err().to_string();
     assert!(error.contains("no checkpoint") && error.contains("leave --resume out"), "{error}");
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_written_stops_nothing_before_the_end() {
+fn a_checkpoint_that_cannot_be_written_stops_nothing_and_the_last_is_saved_elsewhere() {
     let place = tempfile::tempdir().unwrap();
     let blocked = place.path().join("file");
     fs::write(&blocked, "in the way").unwrap();
-    let folder = CheckpointFolder::new(blocked.join("checkpoints"), 2);
+    let folder = CheckpointFolder::new(blocked.join("checkpoints"));
     let mut trainer = Trainer::new(setting(numbers()), CPU).unwrap();
-    let mut failures = 0;
-    let outcome = run(&mut trainer, &collection(30), &folder, &AtomicBool::new(false), |event, _| {
-        failures += usize::from(matches!(event, Event::NotSaved(_)));
+    let mut not_saved = Vec::new();
+    let outcome = run(&mut trainer, &collection(30), &folder, &AtomicBool::new(false), |event, trainer| {
+        if let Event::NotSaved(error) = event {
+            assert!(error.to_string().contains("cannot"), "{error}");
+            not_saved.push(trainer.steps_taken());
+        }
         Ok(())
     });
-    let error = outcome.unwrap_err().to_string();
-    assert_eq!((failures, trainer.steps_taken()), (2, 12));
-    assert!(error.contains("cannot write the checkpoint"), "{error}");
+    assert_eq!((not_saved, trainer.steps_taken()), (vec![4, 8, 12], 12));
+    let error = outcome.unwrap_err();
+    let says = error.to_string();
+    assert!(says.contains("not saved after step 12") && says.contains("go on with --resume"), "{says}");
+    let Error::NotSaved { rescued: Ok(path), .. } = error else { panic!("{says}") };
+    let rescued = Checkpoint::load(&path).unwrap();
+    fs::remove_file(path).unwrap();
+    let all = |checkpoint: Checkpoint| checkpoint.into_rows().unwrap();
+    assert!(rescued.step == 12 && all(rescued) == all(trainer.checkpoint().unwrap()), "another state");
+}
+
+#[test]
+fn a_checkpoint_that_could_not_be_written_is_followed_by_one_that_can() {
+    let place = tempfile::tempdir().unwrap();
+    let blocked = place.path().join("run");
+    fs::write(&blocked, "in the way").unwrap();
+    let folder = CheckpointFolder::in_run(&blocked);
+    let mut trainer = Trainer::new(setting(numbers()), CPU).unwrap();
+    let mut events = Vec::new();
+    let stop = AtomicBool::new(false);
+    let outcome = run(&mut trainer, &collection(30), &folder, &stop, |event, trainer| {
+        match event {
+            Event::NotSaved(_) => {
+                events.push((trainer.steps_taken(), false));
+                if trainer.steps_taken() == 12 {
+                    fs::remove_file(&blocked).unwrap(); // room before the last try
+                }
+            }
+            Event::Saved(_) => events.push((trainer.steps_taken(), true)),
+            Event::Step(_) | Event::Evaluated(_) => (),
+        }
+        Ok(())
+    });
+    assert_eq!(outcome.unwrap(), Outcome::Finished);
+    assert_eq!(events, [(4, false), (8, false), (12, false), (12, true)]);
+    assert_eq!(folder.newest().unwrap().checkpoint.step, 12);
 }
 
 #[test]
@@ -914,6 +1114,8 @@ fn a_run_of_another_setting_does_not_go_on() {
         ("--ema is 0.5", RunOptions { ema_decay: Some(0.5), ..nothing() }),
         ("--flips is true", RunOptions { flips: true, ..nothing() }),
         ("--seed is 6", RunOptions { seed: Some(6), ..nothing() }),
+        ("--seed is 0", RunOptions { seed: Some(0), ..nothing() }),
+        ("--training-steps is 4", RunOptions { training_steps: Some(4), ..nothing() }),
         ("--network is laptop", RunOptions { network: Some("laptop".into()), ..nothing() }),
     ] {
         let error = rejected(options, 30);
@@ -921,6 +1123,15 @@ fn a_run_of_another_setting_does_not_go_on() {
     }
     let error = rejected(nothing(), 31);
     assert!(error.contains("--data"), "{error}");
+    for (what, options) in [
+        ("steps", RunOptions { training_steps: Some(4), ..nothing() }),
+        ("seed", RunOptions { seed: Some(0), ..nothing() }),
+    ] {
+        let early = RunOptions { resume: Some(path.clone()), ..options }.found();
+        assert!(early.is_err(), "{what}: before any image is read");
+    }
+    let reached = RunOptions { training_steps: Some(5), ..nothing() };
+    assert_eq!(reached.continued(&checkpoint, &collection(30)).unwrap().training.steps, 5);
 
     let options =
         RunOptions { batch: Some(20), training_steps: Some(99), learning_rate: Some(0.5), ..nothing() };
@@ -928,6 +1139,68 @@ fn a_run_of_another_setting_does_not_go_on() {
     assert_eq!((setting.training.steps, setting.training.learning_rate), (99, 0.5));
     let same = nothing().continued(&checkpoint, &collection(30)).unwrap();
     assert_eq!(same, checkpoint.config);
+}
+
+/// Thirty images of which one has another pixel.
+struct Changed(usize);
+
+impl ImageSource for Changed {
+    fn shape(&self) -> (usize, usize, usize) {
+        (8, 8, 1)
+    }
+
+    fn len(&self) -> usize {
+        30
+    }
+
+    fn image(&self, index: usize, pixels: &mut [f32]) -> Result<()> {
+        Numbered(30).image(index, pixels)?;
+        if index == self.0 {
+            pixels[63] = if pixels[63] > 0.0 { -1.0 } else { 1.0 };
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_run_does_not_go_on_when_one_pixel_of_one_image_has_changed() {
+    let (_place, _, path) = trained(5);
+    let checkpoint = Checkpoint::load(&path).unwrap();
+    for index in 0..30 {
+        let changed = Collection { train: Box::new(Changed(index)), ..collection(30) };
+        let error = RunOptions::default().continued(&checkpoint, &changed).unwrap_err().to_string();
+        assert!(error.contains("--data") && error.contains("images have changed"), "image {index}: {error}");
+    }
+}
+
+#[test]
+fn a_fingerprint_is_the_same_on_any_number_of_threads_and_sees_every_image() {
+    let source = Numbered(1000); // four blocks
+    let expected = fingerprint(&source).unwrap();
+    assert_eq!(expected.len(), 64);
+    for threads in [1, 3] {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert_eq!(pool.install(|| fingerprint(&source)).unwrap(), expected, "{threads} threads");
+    }
+    assert_ne!(fingerprint(&Numbered(999)).unwrap(), expected);
+}
+
+#[test]
+fn wrong_numbers_of_a_new_run_are_named_before_it_begins() {
+    let nothing = RunOptions::default;
+    for (named, options) in [
+        ("--minutes is 0", RunOptions { minutes: Some(0.0), ..nothing() }),
+        ("--minutes is -1", RunOptions { minutes: Some(-1.0), ..nothing() }),
+        ("--minutes is NaN", RunOptions { minutes: Some(f64::NAN), ..nothing() }),
+        ("--minutes is inf", RunOptions { minutes: Some(f64::INFINITY), ..nothing() }),
+        ("--warm-up is 13", RunOptions { warm_up: Some(13), ..nothing() }),
+        ("--training-steps is 16777217", RunOptions { training_steps: Some((1 << 24) + 1), ..nothing() }),
+        ("--batch is 18446744073709551615", RunOptions { batch: Some(usize::MAX), ..nothing() }),
+        ("--keep is 0", RunOptions { keep: Some(0), ..nothing() }),
+    ] {
+        let error = options.fresh(&numbers(), &collection(30)).unwrap_err().to_string();
+        assert!(error.contains(named), "{named}: {error}");
+    }
 }
 
 #[test]

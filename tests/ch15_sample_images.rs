@@ -732,7 +732,7 @@ fn checkpoint() -> Checkpoint {
 fn a_runs_folder_opens_with_both_weights_its_model_with_the_average() {
     let run = tempfile::tempdir().unwrap();
     let whole = checkpoint();
-    let saved = CheckpointFolder::in_run(run.path(), 2).save(&whole).unwrap();
+    let saved = CheckpointFolder::in_run(run.path()).save(&whole).unwrap().path;
     let model = run.path().join("model.safetensors");
     whole.for_sampling().save(&model).unwrap();
     for place in [run.path(), &run.path().join("checkpoints"), &saved] {
@@ -746,7 +746,7 @@ fn a_runs_folder_opens_with_both_weights_its_model_with_the_average() {
     std::fs::remove_dir_all(run.path().join("checkpoints")).unwrap();
     assert_eq!(Opened::at(run.path(), CPU).unwrap().path, model);
     // a damaged newest checkpoint is passed over, and named
-    let folder = CheckpointFolder::in_run(run.path(), 2);
+    let folder = CheckpointFolder::in_run(run.path());
     folder.save(&whole).unwrap();
     std::fs::write(folder.path().join("step-00000009.safetensors"), "half").unwrap();
     let opened = Opened::at(run.path(), CPU).unwrap();

@@ -8,6 +8,7 @@ use ddpm::{
     bound::{bits_per_dim, denoising_term, discretized_reconstruction_term, prior_term},
     course,
     denoiser::{Denoiser, ExactDenoiser, GaussianData},
+    digest,
     forward::{diffuse, standard_normal},
     metrics::{mean, standard_error},
     reverse::{FixedVariance, ReverseProcess},
@@ -30,6 +31,7 @@ use ddpm_unet::{
     images::{ImageSource, batch, pixels::from_byte},
 };
 use ndarray::{Array1, Array2, Axis, arr1, array, concatenate, s};
+use ndarray_rand::rand::Rng;
 use std::fs;
 
 const CPU: &Device = &Device::Cpu;
@@ -419,18 +421,38 @@ fn a_classifier_comes_back_from_disk_as_it_was_and_damaged_files_are_refused() {
         let named = error.contains(path.to_str().unwrap()) && error.contains(reason);
         assert!(named, "“{error}” does not name the file and “{reason}”");
     };
-    reject(&whole[..whole.len() / 2], "no safetensors file");
-    reject(b"", "no safetensors file");
+    reject(&whole[..whole.len() / 2], "a whole safetensors file");
+    reject(b"", "a whole safetensors file");
     let mut nan = whole.clone();
     let last = nan.len() - 4;
     nan[last..].copy_from_slice(&f32::NAN.to_le_bytes());
-    reject(&nan, "not finite");
-    let renamed = String::from_utf8_lossy(&whole[8..200]).replace("8 8 1 2", "8 8 3 2");
+    reject(&nan, "of the digest");
+    reject(&digest::seal(nan), "not finite");
+    let renamed = String::from_utf8_lossy(&whole[8..300]).replace("8 8 1 2", "8 8 3 2");
     let mut other = whole.clone();
-    other[8..200].copy_from_slice(renamed.as_bytes());
-    reject(&other, "conv1.weight of shape");
+    other[8..300].copy_from_slice(renamed.as_bytes());
+    reject(&other, "of the digest");
+    reject(&digest::seal(other), "conv1.weight of shape");
     let missing = Classifier::load(&folder.path().join("none"), CPU).unwrap_err().to_string();
     assert!(missing.contains("cannot read the classifier"), "{missing}");
+}
+
+#[test]
+fn no_flipped_bit_of_a_classifier_loads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("classifier.safetensors");
+    Classifier::fresh((SIDE, SIDE, 1), 2, &mut rng(5), CPU).unwrap().save(&path).unwrap();
+    let good = fs::read(&path).unwrap();
+    let header = 8 + u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
+    let mut rng = rng(6);
+    let anywhere: Vec<usize> = (0..300).map(|_| rng.random_range(0..8 * good.len())).collect();
+    // one bit of each byte of the header, another one from byte to byte
+    for bit in anywhere.into_iter().chain((0..header).map(|byte| 8 * byte + byte % 8)) {
+        let mut bytes = good.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, bytes).unwrap();
+        assert!(Classifier::load(&path, CPU).is_err(), "bit {} of byte {}", bit % 8, bit / 8);
+    }
 }
 
 #[test]

@@ -7,8 +7,9 @@ use common::rng;
 use ndarray_rand::rand::Rng;
 use std::{
     fs,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -133,24 +134,178 @@ fn a_run_that_is_killed_twenty_times_ends_with_the_same_file() {
 }
 // ANCHOR_END: killed_twenty_times
 
-#[test]
-fn ctrl_c_saves_and_ends_well() {
-    let place = Place::new();
-    let mut child = place.new_run("out", 100_000).stdout(Stdio::piped()).spawn().unwrap();
-    while newest(&place.at("out")).is_none() {
+/// Starts a run that does not end by itself, and waits for its first checkpoint.
+fn running(command: &mut Command, out: &Path) -> Child {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while newest(out).is_none() {
         thread::sleep(Duration::from_millis(5));
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
     }
-    let sent = Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
+    child
+}
+
+fn send(signal: &str, child: &Child) {
+    let sent = Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap();
     assert!(sent.success());
+}
+
+#[test]
+fn a_signal_has_the_run_saved_and_is_told_by_the_exit_code() {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let place = Place::new();
+        let child = running(&mut place.new_run("out", 100_000), &place.at("out"));
+        send(signal, &child);
+        let output = child.wait_with_output().unwrap();
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{signal}: {said}");
+        let (_, after) =
+            said.split_once("Stopped and saved after step ").unwrap_or_else(|| panic!("{signal}: {said}"));
+        let step: u64 = after.split('.').next().unwrap().parse().unwrap();
+        let name = format!("step-{step:08}.safetensors");
+        assert_eq!(newest(&place.at("out")).unwrap().file_name().unwrap().to_string_lossy(), name);
+        assert!(after.contains("--resume"), "{said}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_under_nohup_lives_on_when_the_terminal_ends() {
+    let place = Place::new();
+    let run = place.new_run("out", 100_000);
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"trap "" HUP; exec "$0" "$@""#]).arg(PROGRAM).args(run.get_args());
+    let mut child = running(&mut command, &place.at("out"));
+    send("HUP", &child);
+    let before = newest(&place.at("out"));
+    while newest(&place.at("out")) <= before {
+        thread::sleep(Duration::from_millis(5));
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+    }
+    send("TERM", &child);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(143));
+}
+
+#[test]
+fn a_second_run_into_one_folder_is_refused_until_the_first_has_ended_or_was_killed() {
+    let place = Place::new();
+    let mut first = running(&mut place.new_run("out", 100_000), &place.at("out"));
+    let (mut anew, mut on) = (place.new_run("out", 4), place.program("out"));
+    on.arg("--resume").arg(place.at("out"));
+    for second in [&mut anew, &mut on] {
+        let said = failed(second);
+        let folder = place.at("out");
+        assert!(said.contains("another run writes to this folder") && said.contains("--out"), "{said}");
+        assert!(said.contains(&*folder.to_string_lossy()), "{said}");
+    }
+    assert!(!place.at("out/checkpoints-before-1").exists());
+    checked(&mut place.new_run("other", 4)); // another folder is free
+    first.kill().unwrap();
+    first.wait().unwrap();
+    checked(&mut anew);
+    assert!(newest(&place.at("out/")).unwrap().ends_with("step-00000004.safetensors"));
+    assert!(place.at("out/checkpoints-before-1").exists(), "the killed run’s checkpoints");
+}
+
+#[test]
+fn what_cannot_be_saved_is_said_at_once_and_the_last_state_is_saved_elsewhere() {
+    let place = Place::new();
+    fs::create_dir(place.at("temporary")).unwrap();
+    let mut command = place.new_run("out", 100_000);
+    command.env("TMPDIR", place.at("temporary"));
+    let mut child = running(&mut command, &place.at("out"));
+    // a file in the place of the folder: nothing can be saved any more
+    fs::rename(place.at("out/checkpoints"), place.at("away")).unwrap();
+    fs::write(place.at("out/checkpoints"), "in the way").unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let at_once = lines.by_ref().map(Result::unwrap).find(|line| line.contains("Not saved after step"));
+    assert!(at_once.is_some() && child.try_wait().unwrap().is_none(), "said while the run goes on");
+    send("INT", &child);
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
     let output = child.wait_with_output().unwrap();
-    let said = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    let (_, after) = said.split_once("Stopped and saved after step ").unwrap_or_else(|| panic!("{said}"));
-    let step: u64 = after.split('.').next().unwrap().parse().unwrap();
-    let name = format!("step-{step:08}.safetensors");
-    assert_eq!(newest(&place.at("out")).unwrap().file_name().unwrap().to_string_lossy(), name);
-    assert!(after.contains("--resume"), "{said}");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("not saved after step") && said.contains("go on with --resume"), "{said}");
+    assert!(!rest.iter().any(|line| line.contains("Stopped and saved")), "{rest:?}");
+    let rescued = fs::read_dir(place.at("temporary")).unwrap().next().unwrap().unwrap().path();
+    assert!(said.contains(&*rescued.to_string_lossy()), "{said}");
+    let mut command = place.program("next");
+    command.args(["--quick", "--resume"]).arg(&rescued);
+    let child = running(&mut command, &place.at("next"));
+    send("TERM", &child);
+    assert!(text(&child.wait_with_output().unwrap().stdout).contains(&*rescued.to_string_lossy()));
+}
+
+#[test]
+fn a_run_that_goes_on_keeps_its_setting_and_says_or_refuses_what_is_another() {
+    let place = Place::new();
+    let count = |out: &str| {
+        let names = fs::read_dir(place.at(out).join("checkpoints")).unwrap();
+        names.filter(|name| name.as_ref().unwrap().file_name().to_string_lossy().starts_with("step-")).count()
+    };
+    checked(place.new_run("out", 8).args(["--keep", "4", "--seed", "3"]));
+    assert_eq!(count("out"), 4);
+    let said = text(&checked(place.rest_of("out", 8).args(["--training-steps", "12"])).stdout);
+    assert_eq!(count("out"), 4, "--keep is remembered");
+    assert!(said.contains("--seed 3") && said.contains("--training-steps is 12 from here on"), "{said}");
+    assert!(said.contains("--quick shortens new runs only"), "{said}");
+    let said = text(&checked(place.rest_of("out", 8).args(["--training-steps", "14", "--keep", "1"])).stdout);
+    assert!(said.contains("--keep is 1 from here on; the run had 4"), "{said}");
+    assert_eq!(count("out"), 1);
+
+    let table = fs::read(place.at("out/table.txt")).unwrap();
+    for (arguments, expected) in [
+        (&["--seed", "0"][..], "--seed is 0"),
+        (&["--training-steps", "13"], "saved after step 14"),
+        (&["--minutes", "1"], "--minutes"),
+        (&["--keep", "0"], "--keep is 0"),
+        (&["--size", "16"], "--size is 16"),
+    ] {
+        let said = failed(place.rest_of("out", 8).args(arguments));
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+    assert_eq!(fs::read(place.at("out/table.txt")).unwrap(), table, "what was there is untouched");
+
+    // of the forty images thirty are blanked
+    let images = place.at("data/train-images-idx3-ubyte");
+    let mut bytes = fs::read(&images).unwrap();
+    bytes[16 + 10 * 64..].fill(0);
+    fs::write(&images, bytes).unwrap();
+    let said = failed(&mut place.rest_of("out", 8));
+    assert!(said.contains("--data") && said.contains("images have changed"), "{said}");
+    failed(place.new_run("out", 8).args(["--warm-up", "9"]));
+    assert_eq!(fs::read(place.at("out/table.txt")).unwrap(), table, "what was there is still untouched");
+}
+
+#[test]
+fn from_one_run_into_the_folder_of_another_mixes_nothing() {
+    let place = Place::new();
+    checked(&mut place.new_run("a", 4));
+    checked(place.new_run("b", 8).args(["--seed", "1"]));
+    let (model, last) = (place.at("b/model.safetensors"), newest(&place.at("b")).unwrap());
+    let (model, last) = (fs::read(model).unwrap(), fs::read(last).unwrap());
+    let mut command = place.program("b");
+    command.args(["--quick", "--training-steps", "6", "--resume"]).arg(place.at("a"));
+    let said = text(&checked(&mut command).stdout);
+    let aside = place.at("b/checkpoints-before-1");
+    assert!(said.contains("checkpoints-before-1"), "{said}");
+    assert_eq!(fs::read(aside.join("step-00000008.safetensors")).unwrap(), last);
+    assert_eq!(fs::read(aside.join("model.safetensors")).unwrap(), model);
+    assert!(newest(&place.at("b")).unwrap().ends_with("step-00000006.safetensors"));
+    assert!(newest(&place.at("a")).unwrap().ends_with("step-00000004.safetensors"), "a is as it was");
+}
+
+#[test]
+fn a_flipped_bit_is_noticed_and_the_run_goes_on_from_the_checkpoint_before() {
+    let place = Place::new();
+    checked(&mut place.new_run("out", 8));
+    let path = newest(&place.at("out")).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let said = text(&checked(&mut place.rest_of("out", 8)).stdout);
+    assert!(said.contains("Passed over") && said.contains("of the digest"), "{said}");
+    assert!(said.contains("Going on after step 6"), "{said}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! [`parse`] parses a program's arguments, negative numbers included. What only several numbers decide together, [`must_fit`]
 //! refuses by an estimate of the memory that it takes.
 
-use clap::{Arg, Command, builder::TypedValueParser, error::ErrorKind};
+use clap::{Arg, ArgMatches, Command, builder::TypedValueParser, error::ErrorKind};
 use ddpm::{Error, Result};
 use std::{ffi::OsStr, ops::RangeInclusive};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
@@ -179,9 +179,17 @@ impl Number for f64 {
 /// A program's arguments, from its command line; what is wrong with one ends the program with a message, as
 /// [`Parser::parse`](clap::Parser::parse) does. A negative number behind a flag is its value, and not another flag.
 pub fn parse<A: clap::Parser>() -> A {
+    parse_with_matches().0
+}
+
+/// The same, with what tells whether a flag was given or has its default ([`ArgMatches::value_source`]).
+pub fn parse_with_matches<A: clap::Parser>() -> (A, ArgMatches) {
     let mut command = with_negative_numbers(A::command());
-    let mut matches = command.get_matches_mut();
-    A::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    let matches = command.get_matches_mut();
+    match A::from_arg_matches(&matches) {
+        Ok(arguments) => (arguments, matches),
+        Err(error) => error.format(&mut command).exit(),
+    }
 }
 
 /// The command, with negative numbers as values of all its flags that take one.

@@ -8,6 +8,7 @@ use crate::{
 use ddpm::{
     data::Dataset,
     denoiser::Denoiser,
+    digest,
     forward::standard_normal,
     metrics::largest,
     network::{Mlp, MlpConfig},
@@ -145,13 +146,14 @@ impl Experiment {
 }
 
 /// Reads a network for 2-D points that a chapter wrote; the width of its output tells whether it gives a variance, too. For which
-/// data and T it was trained, its file does not say.
+/// data and T it was trained, its file does not say. Of a file without a digest, the error stream says so.
 ///
 /// # Errors
 /// - As [`Mlp::load`].
 /// - [`Error::Weights`] if the network has another shape than the chapters' own.
 pub fn load_network(path: &Path) -> Result<(Mlp<f32>, Objective)> {
     let network = Mlp::load(path)?;
+    digest::missing(path)?.iter().for_each(|note| eprintln!("{note}"));
     let found = network.config().clone();
     let expected = MlpConfig { outputs: found.outputs, ..MlpConfig::default() };
     match found.outputs {

@@ -1,15 +1,26 @@
 //! A network as a safetensors file, and back.
 //!
 //! The file holds one tensor for each of [`MlpConfig::tensors`], in the network's own precision, and the shape as text
-//! under the key [`CONFIG_KEY`]. What is read is checked before any network exists: a file is loaded whole or rejected.
+//! under the key [`CONFIG_KEY`], with a [digest](crate::digest) of the file before it. What is read is checked before any network exists: a file is loaded whole or rejected.
 
 use super::{Float, Mlp, MlpConfig, Tensor};
-use crate::{Error, Result, error::Place, files::write_whole};
+use crate::{
+    Error, Result,
+    digest::{self, Intact, Kind},
+    error::Place,
+    files::write_whole,
+};
 use safetensors::{SafeTensors, tensor::TensorView};
 use std::{collections::HashMap, fs, io, path::Path};
 
 /// The metadata's key that holds the shape of the network that the tensors belong to.
 pub const CONFIG_KEY: &str = "ddpm.mlp";
+
+const WEIGHTS: Kind = Kind {
+    key: CONFIG_KEY,
+    damaged: DAMAGED,
+    other: "this file holds another kind of network; choose one of `Mlp`",
+};
 
 impl<F: Float> Mlp<F> {
     /// Writes the network to a file; an older file of that name is replaced at once or not at all.
@@ -44,15 +55,16 @@ impl<F: Float> Mlp<F> {
             })
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
         let metadata = HashMap::from([(CONFIG_KEY.to_owned(), describe(self.config()))]);
-        safetensors::serialize(views, Some(metadata))
+        Ok(digest::seal(safetensors::serialize(views, Some(metadata))?))
     }
 
-    /// Reads a network that [`save`](Self::save) wrote in the same precision.
+    /// Reads a network that [`save`](Self::save) wrote in the same precision. A file of before there was a digest opens, too: see
+    /// [`digest::missing`].
     ///
     /// # Errors
     ///
-    /// [`Error::File`] if the file cannot be read; [`Error::Content`] if it is damaged or of another kind, if a tensor is
-    /// missing, left over or of another shape or precision, or if a parameter is not finite.
+    /// [`Error::File`] if the file cannot be read; [`Error::Content`] if its digest is another, if it is damaged or of another kind, if a
+    /// tensor is missing, left over or of another shape or precision, or if a parameter is not finite.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(|source| Error::File {
@@ -61,23 +73,8 @@ impl<F: Float> Mlp<F> {
             source,
             remedy: "check the path; a training run writes this file".to_owned(),
         })?;
-        let unreadable = |error: &dyn std::fmt::Display| {
-            content(path, format!("{} bytes with {error}", bytes.len()), "a whole safetensors file", DAMAGED)
-        };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| unreadable(&error))?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| unreadable(&error))?;
-        let text = header.metadata().as_ref().and_then(|metadata| metadata.get(CONFIG_KEY));
-        let config = text
-            .ok_or_else(|| {
-                let expected = format!("the key `{CONFIG_KEY}` in the metadata");
-                content(
-                    path,
-                    "none",
-                    &expected,
-                    "this file holds another kind of network; choose one of `Mlp`",
-                )
-            })
-            .and_then(|text| parse(path, text))?;
+        let Intact { text, tensors: file, .. } = digest::open(path, &bytes, &WEIGHTS)?;
+        let config = parse(path, &text)?;
 
         let tensors = config.tensors();
         if let Some(name) = file.names().into_iter().find(|name| tensors.iter().all(|t| t.name != *name)) {

@@ -2,7 +2,7 @@
 
 use crate::{network, small};
 use ddpm::{
-    Error,
+    Error, digest,
     network::{Float, Mlp, MlpConfig, weights::CONFIG_KEY},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -127,6 +127,39 @@ fn no_spoiled_byte_of_the_header_makes_it_panic() {
             assert!(matches!(error, Error::Content { .. }), "byte {index}: {error}");
         }
     }
+}
+
+#[test]
+fn no_flipped_bit_loads() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("weights.safetensors");
+    saved::<f32>(&path);
+    let whole = fs::read(&path).expect("bytes");
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().expect("eight bytes")) as usize;
+    // one bit of each byte of the header, another one from byte to byte, and some of the numbers
+    let numbers = (8 * header..8 * whole.len()).step_by(101);
+    for bit in (0..header).map(|byte| 8 * byte + byte % 8).chain(numbers) {
+        let mut spoiled = whole.clone();
+        spoiled[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, spoiled).expect("written");
+        let error = Mlp::<f32>::load(&path).expect_err("another bit");
+        assert!(matches!(error, Error::Content { .. }), "bit {} of byte {}: {error}", bit % 8, bit / 8);
+    }
+}
+
+#[test]
+fn a_file_without_a_digest_opens_and_one_with_an_unknown_key_does_not() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("weights.safetensors");
+    let (contents, config) = saved::<f32>(&path);
+    assert_eq!(digest::missing(&path).expect("a header"), None);
+    write(&path, &contents, &[(CONFIG_KEY, &config)]);
+    let read = Mlp::<f32>::load(&path).expect("loaded");
+    assert_eq!(read.parameters(), network::<f32>(small(), 2).parameters());
+    let note = digest::missing(&path).expect("a header").expect("a note");
+    assert!(note.contains("weights.safetensors") && note.contains("has no digest"), "{note}");
+    write(&path, &contents, &[(CONFIG_KEY, &config), ("ddpm.sha25w", "0")]);
+    rejected::<f32>(&path, "found the key `ddpm.sha25w` in the metadata");
 }
 
 #[test]

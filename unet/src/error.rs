@@ -1,5 +1,7 @@
 //! The errors of Part II.
 
+use std::path::PathBuf;
+
 /// A [`Result`](std::result::Result) with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -20,6 +22,27 @@ pub enum Error {
         reason: String,
         /// What to do about it.
         remedy: &'static str,
+    },
+
+    /// A run's folder to which another run writes.
+    #[error("{}: another run writes to this folder; wait for its end, or choose another folder with --out", folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// A last checkpoint that could not be saved in its run's folder.
+    #[error("not saved after step {step}: {reason}; {}", match rescued {
+        Ok(path) => format!("it is in {} instead: go on with --resume and that file", path.display()),
+        Err(other) => format!("nor could it be saved elsewhere: {other}"),
+    })]
+    NotSaved {
+        /// After how many steps it was taken.
+        step: u64,
+        /// Why it could not be saved in the run's folder.
+        reason: Box<Error>,
+        /// Where it was saved instead, or why it could not be.
+        rescued: Result<PathBuf, Box<Error>>,
     },
 
     /// A picture that could not be encoded.

@@ -18,6 +18,7 @@ use crate::{
 use anyhow::{Context, ensure};
 use candle_core::{Device, Tensor};
 use ddpm::{
+    digest,
     sampler::{Spacing, Step, ddim_inversion, ddim_step, time_grid},
     schedule::Schedule,
 };
@@ -58,6 +59,9 @@ impl NetworkArguments {
             "no network to draw with: train one with ch14_train_images, or name another with --checkpoint",
         )?;
         passed_over.iter().for_each(|error| eprintln!("Passed over: {error}."));
+        // A folder is one of diffusers', whose files have no digest.
+        let note = path.is_file().then(|| digest::missing(&path)).transpose()?.flatten();
+        note.iter().for_each(|note| eprintln!("{note}"));
         let plan = self.sampling.plan(denoiser.schedule())?;
         plan.steps(denoiser.schedule())?; // a wrong number of steps or η, before any work
         let shipped = self.checkpoint.is_none();

@@ -4,14 +4,14 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 #[cfg(feature = "cli")]
 use std::{
-    io::{IsTerminal, stderr},
+    io::{IsTerminal, Write, stderr},
     time::{Duration, Instant},
 };
 
 /// A bar with rate and time left on the terminal's error stream, for loops of more than two seconds.
 ///
-/// It stays away for the first two seconds, wherever the stream is no terminal, and without the feature `cli`. It goes
-/// away when it is dropped.
+/// It stays away for the first two seconds, and goes away when it is dropped. Where the stream is no terminal, it gets a line a minute.
+/// Without the feature `cli` there is neither.
 ///
 /// ```
 /// use ddpm_page::report::Progress;
@@ -31,7 +31,7 @@ use std::{
 #[derive(Debug)]
 pub struct Progress {
     #[cfg(feature = "cli")]
-    bar: Option<Bar>,
+    bar: Bar,
 }
 
 #[cfg(feature = "cli")]
@@ -42,27 +42,35 @@ struct Bar {
     total: u64,
     done: u64,
     start: Instant,
+    is_terminal: bool,
     shown: Option<ProgressBar>,
+    /// When the last line was written, where there is no bar.
+    said: Duration,
 }
 
 /// How long a loop runs before its bar appears.
 #[cfg(feature = "cli")]
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a loop runs from line to line, where there is no bar.
+#[cfg(feature = "cli")]
+const MINUTE: Duration = Duration::from_secs(60);
 
 impl Progress {
     /// Starts to count up to `total`.
     pub fn new(label: impl Into<String>, total: usize) -> Self {
         #[cfg(feature = "cli")]
         {
-            let start = || Bar {
+            let bar = Bar {
                 label: label.into(),
                 note: String::new(),
                 total: total as u64,
                 done: 0,
                 start: Instant::now(),
+                is_terminal: stderr().is_terminal(),
                 shown: None,
+                said: Duration::ZERO,
             };
-            Self { bar: stderr().is_terminal().then(start) }
+            Self { bar }
         }
         #[cfg(not(feature = "cli"))]
         {
@@ -99,9 +107,7 @@ impl Progress {
     /// Says something beside the bar: the loss of a training run.
     pub fn note(&mut self, note: impl std::fmt::Display) {
         #[cfg(feature = "cli")]
-        if let Some(bar) = &mut self.bar {
-            bar.note(note.to_string());
-        }
+        self.bar.note(note.to_string());
         #[cfg(not(feature = "cli"))]
         let _ = note;
     }
@@ -109,11 +115,18 @@ impl Progress {
     /// Counts `steps` more.
     pub fn advance(&mut self, steps: usize) {
         #[cfg(feature = "cli")]
-        if let Some(bar) = &mut self.bar {
-            bar.advance(steps as u64);
-        }
+        self.bar.advance(steps as u64);
         #[cfg(not(feature = "cli"))]
         let _ = steps;
+    }
+
+    /// Calls what prints, with the bar out of its way.
+    pub fn aside<R>(&mut self, print: impl FnOnce() -> R) -> R {
+        #[cfg(feature = "cli")]
+        if let Some(shown) = &self.bar.shown {
+            return shown.suspend(print);
+        }
+        print()
     }
 }
 
@@ -132,12 +145,28 @@ impl Bar {
 
     fn advance(&mut self, steps: u64) {
         self.done += steps;
+        if !self.is_terminal {
+            // A line that cannot be written is no reason to end what it tells of.
+            self.line(self.start.elapsed()).map(|line| writeln!(stderr(), "{line}").ok());
+            return;
+        }
         if self.shown.is_none() && self.start.elapsed() > PATIENCE {
             self.shown = Some(self.show());
         }
         if let Some(shown) = &self.shown {
             shown.set_position(self.done);
         }
+    }
+
+    /// What there is to say after so long a time, if a minute has gone since the last line.
+    fn line(&mut self, elapsed: Duration) -> Option<String> {
+        if elapsed < self.said + MINUTE || self.done == 0 {
+            return None;
+        }
+        self.said = elapsed;
+        let (done, total) = (self.done, self.total);
+        let left = elapsed.as_secs_f64() * total.saturating_sub(done) as f64 / done as f64;
+        Some(format!("{}: {done} of {total}, {} left", self.message(), minutes(left)))
     }
 
     fn show(&self) -> ProgressBar {
@@ -154,5 +183,43 @@ impl Drop for Bar {
         if let Some(shown) = &self.shown {
             shown.finish_and_clear();
         }
+    }
+}
+
+/// A time in words: minutes, from two hours on hours.
+#[cfg(feature = "cli")]
+fn minutes(seconds: f64) -> String {
+    match seconds / 60.0 {
+        minutes if minutes < 1.0 => "less than a minute".into(),
+        minutes if minutes < 120.0 => format!("about {minutes:.0} min"),
+        minutes => format!("about {:.1} h", minutes / 60.0),
+    }
+}
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_terminal_there_is_a_line_a_minute_with_what_is_left() {
+        let Progress { mut bar } = Progress::new("training", 400);
+        let seconds = Duration::from_secs;
+        assert_eq!(bar.line(seconds(90)), None, "nothing is done yet");
+        (bar.done, bar.note) = (100, "loss 0.0512".into());
+        assert_eq!(bar.line(seconds(59)), None);
+        let line = bar.line(seconds(61)).expect("a line");
+        assert_eq!(line, "training loss 0.0512: 100 of 400, about 3 min left");
+        assert_eq!(bar.line(seconds(120)), None, "59 seconds after the last");
+        bar.done = 399;
+        let line = bar.line(seconds(121)).expect("a line");
+        assert_eq!(line, "training loss 0.0512: 399 of 400, less than a minute left");
+        bar.done = 4;
+        let line = bar.line(seconds(181)).expect("a line");
+        assert_eq!(line, "training loss 0.0512: 4 of 400, about 5.0 h left");
+    }
+
+    #[test]
+    fn what_is_printed_aside_comes_back() {
+        assert_eq!(Progress::new("training", 2).aside(|| 7), 7);
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use candle_core::{DType, Device, Tensor};
-use ddpm::error::Place;
+use ddpm::{error::Place, files::write_whole};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::de::DeserializeOwned;
 use std::{
@@ -78,7 +78,6 @@ pub fn is_folder(folder: &Path) -> bool {
 /// # Errors
 /// If the folder or a file cannot be written, or a parameter is not finite.
 pub fn write_folder(folder: &Path, network: &UNet, scheduler: &Scheduler) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|error| file(folder, "make the folder", error))?;
     write(&folder.join(WEIGHTS), &weights(&folder.join(WEIGHTS), network)?)?;
     write(&folder.join(CONFIG), &json(network.config()))?;
     write(&folder.join(SCHEDULER), &json(scheduler))?;
@@ -219,12 +218,8 @@ fn check_finite(path: &Path, name: &str, tensor: &Tensor) -> Result<()> {
     }
 }
 
-/// Writes a file next to its place and moves it there.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = path.with_extension("partial");
-    fs::write(&beside, bytes)
-        .and_then(|()| fs::rename(&beside, path))
-        .map_err(|error| file(path, "write it", error))
+    Ok(write_whole(path, bytes, "write it")?)
 }
 
 fn file(path: &Path, action: &'static str, source: io::Error) -> crate::Error {

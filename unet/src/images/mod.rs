@@ -5,6 +5,7 @@
 //! has single numbers of many pixels.
 
 mod cifar;
+mod fingerprint;
 mod folder;
 pub mod grid;
 mod idx;
@@ -12,6 +13,7 @@ pub mod pixels;
 pub mod statistics;
 
 pub use cifar::Cifar10;
+pub use fingerprint::{fingerprint, fingerprint_of_sixteen};
 pub use folder::{PictureFolder, Unreadable};
 pub use idx::{IdxImages, mnist, mnist_labels};
 
@@ -19,9 +21,7 @@ use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use ddpm::error::Place;
 use ddpm_page::report::Progress;
-use md5::{Digest, Md5};
 use ndarray_rand::rand::{Rng, seq::index};
-use pixels::pixel;
 use std::{fs, path::Path};
 
 /// Images of one size, by their number.
@@ -205,23 +205,6 @@ pub fn batch(
 #[track_caller]
 pub fn some_of(source: &dyn ImageSource, count: usize, rng: &mut impl Rng) -> Vec<usize> {
     index::sample(rng, source.len(), count).into_vec()
-}
-
-/// A digest of a set: its size, its shape and sixteen images of it, so that a training run is never continued on other data.
-///
-/// # Errors
-/// If an image cannot be read.
-pub fn fingerprint(source: &dyn ImageSource) -> Result<String> {
-    let (h, w, c) = source.shape();
-    let count = source.len();
-    let mut digest = Md5::new();
-    [count, h, w, c].into_iter().for_each(|number| digest.update((number as u64).to_le_bytes()));
-    let mut pixels = vec![0.0; h * w * c];
-    for share in 0..16.min(count) {
-        source.image(share * count / 16.min(count), &mut pixels)?;
-        pixels.iter().for_each(|&x| digest.update([pixel(x)]));
-    }
-    Ok(hexadecimal(&digest.finalize()))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

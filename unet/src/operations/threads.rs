@@ -1,7 +1,8 @@
 //! Who computes on the CPU: one thread of ours for each chunk of a batch, and none of the tensor library's own.
 
+use crate::{Error, Result};
 use rayon::prelude::*;
-use std::env;
+use std::{env, thread};
 
 /// Prepares a program for computing on the CPU. Call it first thing, before any thread starts and any tensor is made.
 ///
@@ -26,6 +27,25 @@ pub fn one_thread_per_operation() {
         // environment meanwhile.
         unsafe { env::set_var(VARIABLE, "1") };
     }
+}
+
+/// Has this program compute on so many threads, or on one for each core; returns how many they are.
+///
+/// # Errors
+/// [`ddpm::Error::Parameter`] if they are none or more than 1024, or cannot be started.
+pub fn compute_on(threads: Option<usize>) -> Result<usize> {
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.unwrap_or_else(cores);
+    let reject = |bound, remedy: String| {
+        let (name, value) = ("--threads", threads.to_string());
+        Error::Course(ddpm::Error::Parameter { name, value, bound, remedy })
+    };
+    if !(1..=1024).contains(&threads) {
+        return Err(reject("lie in 1…1024", "leave it out for one on each core".into()));
+    }
+    let built = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    built.map_err(|error| reject("be as many as can be started", error.to_string()))?;
+    Ok(threads)
 }
 
 /// Does `work` for every item, on as many threads as rayon's current pool has (`RAYON_NUM_THREADS` sets it), and gives the

@@ -33,9 +33,17 @@ pub struct TrainConfig {
     pub seed: u64,
     /// After how many steps the average is evaluated and the run saved; it has no influence on the weights.
     pub save_every: usize,
+    /// How many checkpoints stay, beside the best; it has no influence on the weights.
+    #[serde(default = "kept_before_it_was_stored")]
+    pub keep: usize,
     /// On how many images the average is evaluated.
     #[serde(rename = "judged_images")] // the key in checkpoints
     pub validation_images: usize,
+}
+
+/// What the checkpoints stand for that do not say how many are kept: up to version 3 of their format.
+fn kept_before_it_was_stored() -> usize {
+    2
 }
 
 impl Default for TrainConfig {
@@ -51,10 +59,16 @@ impl Default for TrainConfig {
             flips: false,
             seed: 0,
             save_every: 400,
+            keep: 2,
             validation_images: 256,
         }
     }
 }
+
+/// The most steps: a history holds their numbers in `f32`, which counts up to here.
+const MOST_STEPS: usize = 1 << 24;
+/// The most images a step.
+const MOST_IMAGES: usize = 1 << 16;
 
 impl TrainConfig {
     /// Checks every number against its bounds.
@@ -67,11 +81,18 @@ impl TrainConfig {
             (
                 "--training-steps",
                 self.steps.to_string(),
-                self.steps > 0,
-                "be at least 1",
-                "the default is 4000",
+                (1..=MOST_STEPS).contains(&self.steps),
+                "lie in 1…16777216",
+                "the default is 4000; Ho et al. take 800,000",
             ),
-            ("--batch", self.batch.to_string(), self.batch > 0, "be at least 1", "the default is 32"),
+            (
+                "--batch",
+                self.batch.to_string(),
+                (1..=MOST_IMAGES).contains(&self.batch),
+                "lie in 1…65536",
+                "the default is 32; Ho et al. take 128",
+            ),
+            ("--keep", self.keep.to_string(), self.keep > 0, "be at least 1", "the default is 2"),
             (
                 "--save-every",
                 self.save_every.to_string(),

@@ -9,7 +9,7 @@
 //! | [`optimizer`] | from gradients to weights, and their moving average |
 //! | [`checkpoint`] | a whole run in one file, and the folder of them |
 //! | [`run()`] | the loop: steps, evaluation, checkpoints, stopping |
-//! | `run_at_terminal` | the same with a progress bar and Ctrl-C, with the feature `cli` |
+//! | `run_at_terminal` | the same with a progress bar and signals, with the feature `cli` |
 
 pub mod batch;
 mod begin;
@@ -21,17 +21,22 @@ pub mod optimizer;
 mod options;
 pub mod rng_streams;
 pub mod run;
+#[cfg(feature = "cli")]
+mod signal;
 mod statistics;
 #[cfg(feature = "cli")]
 mod terminal;
 mod trainer;
 
 pub use batch::{Batch, BatchStream, validation_batch};
+pub use begin::Prepared;
 pub use config::{DataRecord, RunConfig, TrainConfig, network_named};
 pub use gradient::{CHUNK, accumulate, losses};
 pub use history::{Evaluation, History, StepReport};
 pub use options::RunOptions;
 pub use run::{Event, Outcome, run, seconds_per_step};
+#[cfg(feature = "cli")]
+pub use signal::Signal;
 pub use statistics::{BatchStatistics, LossAt, losses_along_t};
 #[cfg(feature = "cli")]
 pub use terminal::run_at_terminal;

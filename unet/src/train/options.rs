@@ -2,13 +2,20 @@
 
 use super::{
     checkpoint::Checkpoint,
-    config::{RunConfig, TrainConfig, network_named},
+    config::{DataRecord, RunConfig, TrainConfig, network_named},
 };
-use crate::{Error, Result, images::Collection, network::config::UNetConfig};
+use crate::{
+    Error, Result,
+    images::{Collection, fingerprint_of_sixteen},
+    network::config::UNetConfig,
+};
 use ddpm::schedule::ScheduleName;
 #[cfg(feature = "cli")]
 use ddpm_page::bounds::{BATCH, DIFFUSION_STEPS, TRAINING_STEPS, real, whole};
 use std::{fmt::Debug, path::PathBuf};
+
+/// The most minutes of a run: a year.
+const MOST_MINUTES: f64 = 525_600.0;
 
 /// The options of a run; `None` where an option is not given.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +59,9 @@ pub struct RunOptions {
     /// Judge, draw and save after so many steps [default: a tenth of all]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = whole(1..=TRAINING_STEPS).because("the default is a tenth of all")))]
     pub save_every: Option<usize>,
+    /// How many checkpoints to keep, beside the best [default: 2]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = whole(1..=1000).because("the default is 2")))]
+    pub keep: Option<usize>,
     /// Go on from a checkpoint, or from the newest of a run's folder
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE|DIR"))]
     pub resume: Option<PathBuf>,
@@ -67,12 +77,22 @@ impl RunOptions {
     /// # Errors
     /// What is out of bounds or does not fit, by the name of its flag.
     pub fn fresh(&self, default: &TrainConfig, collection: &Collection) -> Result<RunConfig> {
+        self.check_minutes()?;
         let (rows, columns, channels) = collection.train.shape();
         let name = self.network.as_deref().unwrap_or("digits");
         let mut network = network_named(name, (rows, columns), channels)?;
         network.dropout = self.dropout.unwrap_or(network.dropout);
         network.sample_size = Some((rows, columns));
         let steps = self.training_steps.unwrap_or(default.steps);
+        if let Some(warm_up) = self.warm_up.filter(|&warm_up| warm_up > steps) {
+            let remedy = format!("the run has {steps} steps: a tenth of them is usual");
+            Err(ddpm::Error::Parameter {
+                name: "--warm-up",
+                value: warm_up.to_string(),
+                bound: "be no more than the training steps",
+                remedy,
+            })?;
+        }
         let training = TrainConfig {
             steps,
             batch: self.batch.unwrap_or(default.batch),
@@ -86,20 +106,21 @@ impl RunOptions {
             } else {
                 steps.div_ceil(10)
             }),
+            keep: self.keep.unwrap_or(default.keep),
             ..default.clone()
         };
         let schedule = self.schedule.unwrap_or(ScheduleName::Cosine);
         RunConfig::new(network, (schedule, self.diffusion_steps.unwrap_or(1000)), training, collection)
     }
 
-    /// The configuration of a run that goes on: the checkpoint's. Only its number of steps, its learning rate and how often it
-    /// saves may be changed; any other option must be the checkpoint's.
+    /// Checks that the options are those of a checkpoint, but for the few that may change; what needs the images is left to
+    /// [`continued`](Self::continued).
     ///
     /// # Errors
-    /// If the images or the options are not those of the checkpoint: both are named.
-    pub fn continued(&self, checkpoint: &Checkpoint, collection: &Collection) -> Result<RunConfig> {
-        let mut config = checkpoint.config.clone();
-        let training = &mut config.training;
+    /// The first option that is not what the checkpoint holds, with both values.
+    pub fn agrees_with(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let config = &checkpoint.config;
+        let training = &config.training;
         same("--schedule", self.schedule.map(|name| name.to_string()), &config.schedule)?;
         same("--diffusion-steps", self.diffusion_steps, &config.diffusion_steps)?;
         same("--dropout", self.dropout, &config.network.dropout)?;
@@ -108,8 +129,33 @@ impl RunOptions {
         same("--ema", self.ema_decay, &training.ema_decay)?;
         same("--flips", self.flips.then_some(true), &training.flips)?;
         same("--seed", self.seed, &training.seed)?;
+        if let Some(steps) = self.training_steps.filter(|&steps| (steps as u64) < checkpoint.step) {
+            Err(ddpm::Error::Parameter {
+                name: "--training-steps",
+                value: steps.to_string(),
+                bound: "be no less than the steps that were taken",
+                remedy: format!(
+                    "the checkpoint was saved after step {}: give more, or go on from an earlier one",
+                    checkpoint.step
+                ),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The configuration of a run that goes on: the checkpoint's. Only its number of steps, its learning rate, how often it saves and
+    /// how many checkpoints it keeps may be changed; any other option must be the checkpoint's.
+    ///
+    /// # Errors
+    /// If the images or the options are not those of the checkpoint, both are named; or if the number of steps is below what the
+    /// checkpoint has reached.
+    pub fn continued(&self, checkpoint: &Checkpoint, collection: &Collection) -> Result<RunConfig> {
+        self.agrees_with(checkpoint)?;
+        let mut config = checkpoint.config.clone();
+        let training = &mut config.training;
         training.steps = self.training_steps.unwrap_or(training.steps);
         training.save_every = self.save_every.unwrap_or(training.save_every);
+        training.keep = self.keep.unwrap_or(training.keep);
         training.learning_rate = self.learning_rate.unwrap_or(training.learning_rate);
         let network = config.network.clone();
         let config = RunConfig::new(
@@ -119,9 +165,22 @@ impl RunOptions {
             collection,
         )?;
         let (found, held) = (&config.data, &checkpoint.config.data);
-        if (found.count, found.shape, &found.fingerprint) != (held.count, held.shape, &held.fingerprint) {
+        if (found.count, found.shape) != (held.count, held.shape) {
             let remedy = format!("it was trained on {}: give these with --data and --size", held.name);
             return Err(reject("--data", found.name.clone(), remedy));
+        }
+        let digest = match is_of_sixteen(held) {
+            true => fingerprint_of_sixteen(collection.train.as_ref())?,
+            false => found.fingerprint.clone(),
+        };
+        if digest != held.fingerprint {
+            let value = format!("{}, of the digest {}…", found.name, &digest[..16.min(digest.len())]);
+            let remedy = format!(
+                "it was trained on {}, of the digest {}: images have changed, been added or been taken away since; give those \
+                 with --data and --size, or leave --resume out to begin a new run",
+                held.name, held.fingerprint
+            );
+            return Err(reject("--data", value, remedy));
         }
         if let Some(name) = &self.network {
             let (rows, columns, channels) = found.shape;
@@ -135,6 +194,41 @@ impl RunOptions {
         }
         Ok(config)
     }
+
+    /// Checks that the minutes of a new run are some.
+    fn check_minutes(&self) -> Result<()> {
+        match self.minutes {
+            Some(minutes) if !(minutes > 0.0 && minutes <= MOST_MINUTES) => Err(ddpm::Error::Parameter {
+                name: "--minutes",
+                value: minutes.to_string(),
+                bound: "be above 0 and at most 525600",
+                remedy: "a year has so many; 15 reach the default’s steps on a laptop".into(),
+            })?,
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A sentence for each setting of a run that goes on otherwise than it began, and one if its images are compared by sixteen of them.
+pub(super) fn changes(before: &RunConfig, now: &RunConfig) -> Vec<String> {
+    let (was, is) = (&before.training, &now.training);
+    let settings = [
+        ("--training-steps", was.steps.to_string(), is.steps.to_string()),
+        ("--learning-rate", was.learning_rate.to_string(), is.learning_rate.to_string()),
+        ("--save-every", was.save_every.to_string(), is.save_every.to_string()),
+        ("--keep", was.keep.to_string(), is.keep.to_string()),
+    ];
+    let changed = settings.into_iter().filter(|(_, was, is)| was != is);
+    let changed = changed.map(|(flag, was, is)| format!("{flag} is {is} from here on; the run had {was}."));
+    let weak = is_of_sixteen(&before.data).then(|| {
+        "The checkpoint has a digest of sixteen of its images only: whether others have changed is not known.".into()
+    });
+    changed.chain(weak).collect()
+}
+
+/// Whether the digest of the images is one of MD5, which covers sixteen of them.
+fn is_of_sixteen(data: &DataRecord) -> bool {
+    data.fingerprint.len() == 32
 }
 
 /// Rejects an option that is not what the checkpoint holds.

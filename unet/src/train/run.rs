@@ -2,7 +2,7 @@
 
 use super::{
     batch::{Batch, BatchStream, validation_batch},
-    checkpoint::CheckpointFolder,
+    checkpoint::{Checkpoint, CheckpointFolder, Saved},
     config::RunConfig,
     history::{Evaluation, StepReport},
     trainer::Trainer,
@@ -10,7 +10,7 @@ use super::{
 use crate::{Error, Result, images::Collection};
 use candle_core::Device;
 use std::{
-    path::PathBuf,
+    env, process,
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, sync_channel},
@@ -27,8 +27,9 @@ pub enum Event<'a> {
     /// The averaged network was evaluated.
     Evaluated(Evaluation),
     /// A checkpoint was written.
-    Saved(PathBuf),
-    /// A checkpoint could not be written. The run goes on, since nothing is lost yet, and tries again at the next one.
+    Saved(Saved),
+    /// A checkpoint could not be written. The run goes on, since nothing is lost yet, and tries again: at the next save, and at the
+    /// end twice.
     NotSaved(&'a Error),
 }
 
@@ -48,7 +49,9 @@ pub enum Outcome {
 /// # Errors
 /// - [`ddpm::Error::Diverged`] if the loss is not a number any more: the last checkpoint stays.
 /// - If an image cannot be read: the run is saved first.
-/// - If the last checkpoint cannot be written; or what `on_event` returns.
+/// - [`Error::NotSaved`] if the last checkpoint cannot be written, at a second try neither; it is then in the system's folder for
+///   temporary files, if that can be written.
+/// - What `on_event` returns.
 pub fn run(
     trainer: &mut Trainer,
     collection: &Collection,
@@ -104,14 +107,14 @@ fn steps(
     let (last, every) = (training.steps as u64, training.save_every as u64);
     while trainer.steps_taken() < last {
         if stop.load(Ordering::Relaxed) {
-            save(trainer, folder, on_event)?;
+            save_last(trainer, folder, on_event)?;
             return Ok(Outcome::Stopped);
         }
         let batch = batches.recv().expect("the other thread prepares every batch that is left");
         let batch = match batch {
             Ok(batch) => batch,
             Err(error) => {
-                save(trainer, folder, on_event)?;
+                save_last(trainer, folder, on_event)?;
                 return Err(error);
             }
         };
@@ -121,22 +124,46 @@ fn steps(
         let taken = trainer.steps_taken();
         if taken.is_multiple_of(every) || taken == last {
             let evaluation = trainer.evaluate(validation)?;
-            on_event(Event::Evaluated(evaluation), trainer)?;
-            match folder.save(&trainer.checkpoint()?) {
-                Ok(path) => on_event(Event::Saved(path), trainer)?,
-                Err(error) if taken < last => on_event(Event::NotSaved(&error), trainer)?,
-                Err(error) => return Err(error),
+            // First saved, then looked at: what is drawn can take long.
+            match taken == last {
+                true => save_last(trainer, folder, on_event)?,
+                false => drop(save(&trainer.checkpoint()?, trainer, folder, on_event)?),
             }
+            on_event(Event::Evaluated(evaluation), trainer)?;
         }
     }
     Ok(Outcome::Finished)
 }
 
+/// Saves a checkpoint, if that can be done; returns why not.
 fn save(
+    checkpoint: &Checkpoint,
+    trainer: &Trainer,
+    folder: &CheckpointFolder,
+    on_event: &mut impl FnMut(Event<'_>, &Trainer) -> Result<()>,
+) -> Result<Option<Error>> {
+    match folder.save(checkpoint) {
+        Ok(saved) => on_event(Event::Saved(saved), trainer).map(|()| None),
+        Err(error) => on_event(Event::NotSaved(&error), trainer).map(|()| Some(error)),
+    }
+}
+
+/// Saves the last checkpoint of a run: in its folder, where it is tried twice, or in the system's folder for temporary files.
+fn save_last(
     trainer: &Trainer,
     folder: &CheckpointFolder,
     on_event: &mut impl FnMut(Event<'_>, &Trainer) -> Result<()>,
 ) -> Result<()> {
-    let path = folder.save(&trainer.checkpoint()?)?;
-    on_event(Event::Saved(path), trainer)
+    let checkpoint = trainer.checkpoint()?;
+    if save(&checkpoint, trainer, folder, on_event)?.is_none() {
+        return Ok(());
+    }
+    let reason = match folder.save(&checkpoint) {
+        Ok(saved) => return on_event(Event::Saved(saved), trainer),
+        Err(error) => Box::new(error),
+    };
+    let (step, process) = (checkpoint.step, process::id());
+    let path = env::temp_dir().join(format!("ddpm-{process}-step-{step:08}.safetensors"));
+    let rescued = checkpoint.save(&path).map(|()| path).map_err(Box::new);
+    Err(Error::NotSaved { step, reason, rescued })
 }

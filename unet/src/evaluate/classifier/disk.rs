@@ -1,14 +1,21 @@
-//! A classifier on disk: one safetensors file.
+//! A classifier on disk: one safetensors file, with a [digest](ddpm::digest) of itself.
 
 use super::{Classifier, specifications};
 use crate::{Error, Result, network::parameters::Parameters};
 use candle_core::{DType, Device, Tensor};
-use ddpm::{error::Place, files::write_whole};
-use safetensors::{SafeTensors, tensor::TensorView};
+use ddpm::{
+    digest::{self, Intact, Kind},
+    error::Place,
+    files::write_whole,
+};
+use safetensors::tensor::TensorView;
 use std::{collections::HashMap, fs, path::Path};
 
 /// The key of the metadata under which the shape of the images and the number of classes stand.
 const SHAPE: &str = "images";
+
+const REMEDY: &str = "delete it, and the chapter trains a new one";
+const CLASSIFIER: Kind = Kind { key: SHAPE, damaged: REMEDY, other: REMEDY };
 
 impl Classifier {
     /// Writes it to a file, whole or not at all.
@@ -31,14 +38,14 @@ impl Classifier {
         let images = format!("{h} {w} {c} {}", self.classes);
         let bytes = safetensors::serialize(views, Some(HashMap::from([(SHAPE.to_owned(), images)])))
             .expect("a few named tensors are a safetensors file");
-        Ok(write_whole(path, &bytes, "write the classifier")?)
+        Ok(write_whole(path, &digest::seal(bytes), "write the classifier")?)
     }
 
-    /// Reads one that [`save`](Self::save) wrote.
+    /// Reads one that [`save`](Self::save) wrote. A file of before there was a digest opens, too: see [`digest::missing`].
     ///
     /// # Errors
-    /// [`ddpm::Error::File`] if the file cannot be read; [`ddpm::Error::Content`] if it is cut off, holds something else, or
-    /// numbers that are not finite.
+    /// [`ddpm::Error::File`] if the file cannot be read; [`ddpm::Error::Content`] if its digest is another, if it is cut
+    /// off, holds something else, or numbers that are not finite.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let fault = |found: String| {
             Error::Course(ddpm::Error::Content {
@@ -46,7 +53,7 @@ impl Classifier {
                 place: Place::Whole,
                 found,
                 expected: "a classifier that ch16_evaluate_images wrote".into(),
-                remedy: "delete it, and the chapter trains a new one".into(),
+                remedy: REMEDY.into(),
             })
         };
         let bytes = fs::read(path).map_err(|source| {
@@ -58,11 +65,7 @@ impl Classifier {
                 remedy,
             })
         })?;
-        let file = SafeTensors::deserialize(&bytes)
-            .map_err(|error| fault(format!("no safetensors file ({error})")))?;
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| fault(error.to_string()))?;
-        let images = metadata.metadata().as_ref().and_then(|metadata| metadata.get(SHAPE));
-        let images = images.ok_or_else(|| fault("a file without the shape of its images".into()))?;
+        let Intact { text: images, tensors: file, .. } = digest::open(path, &bytes, &CLASSIFIER)?;
         let numbers: Vec<usize> = images.split(' ').filter_map(|number| number.parse().ok()).collect();
         let &[h, w, c, classes] = numbers.as_slice() else {
             return Err(fault(format!("images of shape “{images}”")));

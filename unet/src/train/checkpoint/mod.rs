@@ -1,12 +1,13 @@
 //! Checkpoints: a whole training run in one safetensors file.
 //!
 //! The tensors are `weights.NAME`, `average.NAME`, `mean.NAME` and `mean_square.NAME` for every parameter of the network, and
-//! `history`; everything else stands as JSON in the file's metadata under [`KEY`]. A file for sampling alone holds `average` and
-//! `history`; those of format 2 hold `weights`, too. What is read is checked before anything is done with it.
+//! `history`; everything else stands as JSON in the file's metadata under [`KEY`], beside a [digest](ddpm::digest) of the whole
+//! file. A file for sampling alone holds `average` and `history`; those of format 2 hold `weights`, too. What is read is checked
+//! before anything is done with it.
 
 mod folder;
 
-pub use folder::{CheckpointFolder, Found, MODEL};
+pub use folder::{CheckpointFolder, FolderLock, Found, MODEL, Saved};
 
 use super::{
     config::RunConfig,
@@ -23,7 +24,11 @@ use crate::{
     },
 };
 use candle_core::{Device, Tensor};
-use ddpm::{error::Place, files::write_whole};
+use ddpm::{
+    digest::{self, Intact, Kind},
+    error::Place,
+    files::write_whole,
+};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fs, path::Path};
@@ -31,11 +36,18 @@ use std::{collections::HashMap, fs, path::Path};
 /// Where the file's metadata holds the JSON.
 pub const KEY: &str = "ddpm.checkpoint";
 /// The version of the format that this program writes; it reads [`OLDEST_FORMAT`] and all since.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 /// The oldest version of the format that this program reads: its files for sampling hold the last weights, too.
 pub const OLDEST_FORMAT: u32 = 2;
+/// Files from this version of the format on have a digest.
+const FIRST_WITH_DIGEST: u32 = 4;
 const HISTORY: &str = "history";
 const DAMAGED: &str = "the file is damaged: use an older checkpoint beside it, or a copy";
+const CHECKPOINT: Kind = Kind {
+    key: KEY,
+    damaged: DAMAGED,
+    other: "this is no checkpoint of ch14_train_images: choose another file",
+};
 
 /// The state of a training run after some step.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,18 +102,19 @@ struct Order {
 }
 
 impl Head {
-    fn new(config: &RunConfig, step: u64, evaluations: Vec<Evaluation>) -> Self {
-        let examples = step * config.training.batch as u64;
+    /// `None` for more examples than 64 bits count.
+    fn new(config: &RunConfig, step: u64, evaluations: Vec<Evaluation>) -> Option<Self> {
+        let examples = step.checked_mul(config.training.batch as u64)?;
         let (epoch, place) = place_in_epochs(examples, config.data.count.max(1));
         let generator = GeneratorState { name: GENERATOR.into(), seed: config.training.seed, examples };
-        Head {
+        Some(Head {
             format: FORMAT,
             config: config.clone(),
             step,
             generator,
             order: Order { epoch, place },
             evaluations,
-        }
+        })
     }
 }
 
@@ -215,7 +228,15 @@ impl Checkpoint {
 
     /// The file's content.
     fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
-        let head = Head::new(&self.config, self.step, self.history.evaluations.clone());
+        let head = Head::new(&self.config, self.step, self.history.evaluations.clone()).ok_or_else(|| {
+            let remedy = "take fewer steps, or fewer images a step".into();
+            ddpm::Error::Parameter {
+                name: "the number of steps",
+                value: self.step.to_string(),
+                bound: "give so many examples as 64 bits count",
+                remedy,
+            }
+        })?;
         let specifications = self.config.network.specifications()?;
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (row, values) in self.rows() {
@@ -239,7 +260,7 @@ impl Checkpoint {
             });
             let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
             let json = serde_json::to_string(&head).map_err(std::io::Error::other)?;
-            safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)])))
+            safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)]))).map(digest::seal)
         };
         write().map_err(|error| {
             Error::Course(ddpm::Error::File {
@@ -263,10 +284,10 @@ impl Checkpoint {
         }
     }
 
-    /// Reads a checkpoint.
+    /// Reads a checkpoint. A file of before there was a digest opens, too: see [`digest::missing`].
     ///
     /// # Errors
-    /// If the file cannot be read, is cut off or damaged, is none of a training run or of another version of the format, if
+    /// If the file cannot be read, is cut off or damaged, by its digest, is none of a training run or of another version of the format, if
     /// a tensor is missing, left over or of another shape than its network's, or if a number is not finite.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).map_err(|source| {
@@ -278,7 +299,15 @@ impl Checkpoint {
                 remedy,
             })
         })?;
-        let file = File::open(path, &bytes)?;
+        Self::from_bytes(path, &bytes)
+    }
+
+    /// Reads a checkpoint from the content of a file, whose path its errors name.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), but for those of reading the file.
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let file = File::open(path, bytes)?;
         let head = file.head()?;
         let specifications = head.config.network.specifications()?;
         let row = |name| file.row(name, &specifications);
@@ -301,29 +330,13 @@ struct File<'a> {
     path: &'a Path,
     tensors: SafeTensors<'a>,
     json: String,
+    has_digest: bool,
 }
 
 impl<'a> File<'a> {
     fn open(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
-        let read = || {
-            let (_, header) = SafeTensors::read_metadata(bytes)?;
-            Ok((header, SafeTensors::deserialize(bytes)?))
-        };
-        let (header, tensors) = read().map_err(|error: safetensors::SafeTensorError| {
-            let found = format!("{} bytes with {error}", bytes.len());
-            content(path, found, "a whole safetensors file", DAMAGED)
-        })?;
-        let json = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).cloned();
-        let json = json.ok_or_else(|| {
-            let expected = format!("the key `{KEY}` in the metadata");
-            content(
-                path,
-                "none",
-                &expected,
-                "this is no checkpoint of ch14_train_images: choose another file",
-            )
-        })?;
-        Ok(File { path, tensors, json })
+        let Intact { text: json, tensors, has_digest } = digest::open(path, bytes, &CHECKPOINT)?;
+        Ok(File { path, tensors, json, has_digest })
     }
 
     /// The JSON, its version first: what another version holds, only that version knows.
@@ -341,9 +354,16 @@ impl<'a> File<'a> {
             let expected = format!("a version from {OLDEST_FORMAT} to {FORMAT}");
             return Err(content(self.path, found, &expected, remedy));
         }
+        if format >= FIRST_WITH_DIGEST && !self.has_digest {
+            let expected = format!("the key `{}` in the metadata", digest::KEY);
+            return Err(content(self.path, "no digest", &expected, DAMAGED));
+        }
         let head: Head = serde_json::from_str(&self.json).map_err(reject)?;
         head.config.validate()?;
-        let expected = Head::new(&head.config, head.step, Vec::new());
+        let expected = Head::new(&head.config, head.step, Vec::new()).ok_or_else(|| {
+            let found = format!("{} steps of {} images", head.step, head.config.training.batch);
+            content(self.path, found, "as many as can be counted", DAMAGED)
+        })?;
         if head.generator != expected.generator || head.order != expected.order {
             let expected = format!(
                 "{GENERATOR} after {} examples, at place {} of epoch {}",
