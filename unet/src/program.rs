@@ -43,7 +43,8 @@ pub struct NetworkArguments {
 
 impl NetworkArguments {
     /// Opens the device and the network, and says on the error stream which newer checkpoints cannot be read and what of a scheduler
-    /// of diffusers' is not used. First it limits each operation to one thread ([`one_thread_per_operation`]), so that it must come before any other work on tensors.
+    /// of diffusers' is not used. First it limits each operation to one thread ([`one_thread_per_operation`]), so that it must come
+    /// before any other work on tensors.
     ///
     /// # Errors
     /// If there is no such device or network, or it cannot draw as the flags say.

@@ -110,7 +110,7 @@ impl SamplingPlan {
     pub fn clipping(&self) -> String {
         match self.clip {
             None => "x̂_0 not clipped".into(),
-            Some(limit) if limit == 1.0 => "x̂_0 clipped".into(),
+            Some(1.0) => "x̂_0 clipped".into(),
             Some(limit) => format!("x̂_0 clipped to ±{limit}"),
         }
     }

@@ -38,7 +38,8 @@ impl NetworkChoice {
             return Ok((network, own.unwrap_or(scheduler)));
         }
         let config = UNetConfig::named(&self.network)?;
-        config.validate()?;
+        #[cfg(feature = "cli")]
+        ddpm_page::bounds::must_fit("the parameters", 2 * 4 * config.summary()?.count(), "--network")?;
         Ok((UNet::fresh(config, rng, device)?, scheduler))
     }
 }

@@ -50,20 +50,24 @@ pub struct Opened {
 
 /// What lies at a path.
 enum Source {
-    Checkpoint(Found),
+    Checkpoint(Box<Found>),
     Diffusers(Exchanged),
 }
 
 impl Source {
+    fn checkpoint(path: &Path) -> Result<Self> {
+        Ok(Self::Checkpoint(Box::new(Found::at(path)?)))
+    }
+
     fn at(path: &Path) -> Result<Self> {
         if !path.is_dir() {
             return Self::of_file(path);
         }
         if !CheckpointFolder::of_run(path).is_empty()? {
-            return Ok(Self::Checkpoint(Found::at(path)?));
+            return Self::checkpoint(path);
         }
         if let Some(file) = checkpoint_in(path) {
-            return Ok(Self::Checkpoint(Found::at(&file)?));
+            return Self::checkpoint(&file);
         }
         if let Some(place) = Exchanged::of(path)? {
             return Ok(Self::Diffusers(place));
@@ -98,7 +102,7 @@ impl Source {
                     let remedy = "for weights of diffusers, put the config.json of their network into the same folder";
                     input.content(path, found, remedy).into()
                 }),
-                _ => Ok(Self::Checkpoint(Found::at(path)?)), // what is wrong with a damaged one it says itself
+                _ => Self::checkpoint(path), // what is wrong with a damaged one it says itself
             },
             other => Err(input.another_kind(path, other).into()),
         }
@@ -132,7 +136,7 @@ impl Opened {
     /// If there is nothing at `path`, or not what its kind should hold; the message names the fault.
     pub fn at(path: &Path, device: &Device) -> Result<Self> {
         match Source::at(path)? {
-            Source::Checkpoint(found) => Self::checkpoint(found, device),
+            Source::Checkpoint(found) => Self::checkpoint(*found, device),
             Source::Diffusers(place) => Self::diffusers(&place, device),
         }
     }
@@ -143,7 +147,8 @@ impl Opened {
     /// As [`at`](Self::at).
     pub fn network_at(path: &Path, device: &Device) -> Result<(UNet, Option<Scheduler>)> {
         match Source::at(path)? {
-            Source::Checkpoint(Found { checkpoint, .. }) => {
+            Source::Checkpoint(found) => {
+                let checkpoint = found.checkpoint;
                 let scheduler = Scheduler::of(&checkpoint.config.schedule()?, Some(1.0));
                 Ok((checkpoint.network(device)?, Some(scheduler)))
             }

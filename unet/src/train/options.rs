@@ -8,7 +8,10 @@ use crate::{Error, Result, images::Collection, network::config::UNetConfig};
 use ddpm::schedule::ScheduleName;
 #[cfg(feature = "cli")]
 use ddpm_page::bounds::{BATCH, DIFFUSION_STEPS, TRAINING_STEPS, real, whole};
-use std::{fmt::Debug, path::PathBuf};
+use std::{
+    fmt::Debug,
+    path::{Path, PathBuf},
+};
 
 /// The options of a run; `None` where an option is not given.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +24,7 @@ pub struct RunOptions {
     pub flips: bool,
     /// The network: digits, laptop, cifar10, lsun256 or the JSON of another [default: digits]
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME|FILE"))]
-    pub network: Option<String>,
+    pub network: Option<PathBuf>,
     /// The noise schedule: linear, quad, sigmoid or cosine [default: cosine]
     #[cfg_attr(feature = "cli", arg(long))]
     pub schedule: Option<ScheduleName>,
@@ -68,7 +71,7 @@ impl RunOptions {
     /// What is out of bounds or does not fit, by the name of its flag.
     pub fn fresh(&self, default: &TrainConfig, collection: &Collection) -> Result<RunConfig> {
         let (rows, columns, channels) = collection.train.shape();
-        let name = self.network.as_deref().unwrap_or("digits");
+        let name = self.network.as_deref().unwrap_or(Path::new("digits"));
         let mut network = network_named(name, (rows, columns), channels)?;
         network.dropout = self.dropout.unwrap_or(network.dropout);
         network.sample_size = Some((rows, columns));
@@ -130,7 +133,7 @@ impl RunOptions {
                 UNetConfig { dropout: config.network.dropout, sample_size: Some((rows, columns)), ..named };
             if requested != config.network {
                 let remedy = "it holds another network: leave --network out to go on with that one".into();
-                return Err(reject("--network", name.clone(), remedy));
+                return Err(reject("--network", name.display().to_string(), remedy));
             }
         }
         Ok(config)
