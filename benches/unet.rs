@@ -40,7 +40,7 @@ fn main() -> Outcome<()> {
     let folder = env::temp_dir().join(format!("ddpm-unet-bench-{}", std::process::id()));
     let (network, threads) = (trainer(&options)?.network().clone(), rayon::current_num_threads().to_string());
     let betas = Betas::Linear { start: 1e-4, end: 0.02 };
-    write_folder(&folder, &network, &Scheduler { steps: 1000, betas, clip: true })?;
+    write_folder(&folder, &network, &Scheduler::new(1000, betas))?;
     let (mut ours, mut torch) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         let child = env::args().skip(1).chain(["--child".to_owned()]);

@@ -9,12 +9,12 @@ use ddpm_page::{
     report::{Cell, Chapter, Checks, Common, Table, catalogue},
 };
 use ddpm_unet::{
-    diffusers::{self, NetworkChoice, Scheduler},
+    diffusers::{self, Scheduler},
     network::config::{Preset, UNetConfig},
     network::summary::{Kind, residual_parameters},
     network::{self, Cut, GradientCheck, PassTime, Phase, UNet, embedding, parameters},
     operations::{Activation, GroupNormConfig, check, group_norm},
-    sample::forward::standard_normal,
+    sample::{NetworkChoice, forward::standard_normal},
 };
 use ndarray::{Array2, s};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};

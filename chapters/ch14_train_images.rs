@@ -42,7 +42,7 @@ struct Arguments {
     #[arg(long, default_value_t)]
     device: DeviceChoice,
     /// The number of threads on the CPU [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = whole(1..=1024).because("the default is one for each core"))]
+    #[arg(long, value_name = "N", value_parser = whole(1_usize..=1024).because("the default is one for each core"))]
     threads: Option<usize>,
 }
 

@@ -4,8 +4,8 @@ use candle_core::{DType, Device, Tensor};
 use ddpm::{course, schedule::Schedule};
 use ddpm_unet::{
     diffusers::{
-        Betas, Exchange, NetworkChoice, Scheduler, images_from_diffusers, kernel_from_diffusers,
-        kernel_to_diffusers, read_folder, times_from_diffusers, write_folder,
+        Betas, Exchange, Scheduler, images_from_diffusers, kernel_from_diffusers, kernel_to_diffusers,
+        read_folder, times_from_diffusers, write_folder,
     },
     network::{
         Compute, GradientCheck, PassTime, Phase, Probe, Slope, UNet,
@@ -23,6 +23,7 @@ use ddpm_unet::{
         self, Activation, GroupNormConfig,
         check::{mean_and_variance, relative_difference},
     },
+    sample::NetworkChoice,
 };
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::{
@@ -451,7 +452,7 @@ fn a_schedule_goes_to_diffusers_by_its_name() {
         (Schedule::cosine(1000, 0.008, 0.999).unwrap(), "squaredcos_cap_v2"),
         (listed, "trained_betas\":["),
     ] {
-        let scheduler = Scheduler::of(&schedule, true);
+        let scheduler = Scheduler::of(&schedule, Some(1.0));
         let text = serde_json::to_string(&scheduler).unwrap();
         assert!(text.contains(name), "{name}: {text}");
         let back = scheduler.schedule().unwrap();
@@ -499,10 +500,10 @@ fn settings_that_are_not_built_are_refused_by_name() {
         ("\"downsample_type\": \"conv\"", "\"downsample_type\": \"resnet\"", "downsample_type"),
         ("\"time_embedding_type\": \"positional\"", "\"time_embedding_type\": \"fourier\"", "fourier"),
         ("\"UNet2DModel\"", "\"UNet2DConditionModel\"", "UNet2DConditionModel"),
-        ("\"norm_num_groups\": 4", "\"norm_num_groups\": 5", "norm_num_groups is 5"),
-        ("\"attention_head_dim\": null", "\"attention_head_dim\": 3", "attention_head_dim is 3"),
-        ("\"downsample_padding\": 0", "\"downsample_padding\": 2", "downsample_padding is 2"),
-        ("\"layers_per_block\": 2", "\"layers_per_block\": 0", "layers_per_block is 0"),
+        ("\"norm_num_groups\": 4", "\"norm_num_groups\": 5", "norm_num_groups = 5"),
+        ("\"attention_head_dim\": null", "\"attention_head_dim\": 3", "attention_head_dim = 3"),
+        ("\"downsample_padding\": 0", "\"downsample_padding\": 2", "downsample_padding = 2"),
+        ("\"layers_per_block\": 2", "\"layers_per_block\": 0", "layers_per_block = 0"),
         ("\"sample_size\": 8", "\"sample_size\": 7", "7 × 7"),
         ("\"dropout\"", "\"drop_out\"", "drop_out"),
         ("\"sample_size\": 8", "\"sample_size\": 8,,", "line"),
@@ -929,5 +930,5 @@ fn parameters_of_another_network_are_refused() {
     let message = "imagenet".parse::<Preset>().unwrap_err().to_string();
     assert!(message.contains("imagenet") && message.contains("laptop"), "{message}");
     let linear = Betas::Linear { start: 0.5, end: 2.0 };
-    assert!(Scheduler { steps: 3, betas: linear, clip: true }.schedule().is_err());
+    assert!(Scheduler::new(3, linear).schedule().is_err());
 }

@@ -1233,7 +1233,7 @@ fn a_run_begins_anew_or_goes_on_and_says_what_it_moved() {
 
     let network = place.path().join("tiny.json");
     fs::write(&network, serde_json::to_string(&tiny()).unwrap()).unwrap();
-    let anew = RunOptions { network: Some(network.display().to_string()), ..RunOptions::default() };
+    let anew = RunOptions { network: Some(network.clone()), ..RunOptions::default() };
     let (step, words) = begin(&anew, &folder);
     assert_eq!((step, words.len()), (0, 1), "{words:?}");
     assert!(words[0].contains("checkpoints-before-1") && !path.exists(), "{words:?}");

@@ -23,7 +23,7 @@ use ddpm_unet::{
         frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of, symmetric_root},
         likelihood::{Plan, Rule, measure, predict_rows, strata, stratified_sum},
         neighbours::{
-            Neighbour, beside_nearest, by_distance, copies, distances, nearest, nearest_image,
+            COPY, Neighbour, beside_nearest, by_distance, copies, distances, nearest, nearest_image,
             nearest_images, precision_recall,
         },
         progressive::{progressive_rates, rmse_in_levels},

@@ -65,6 +65,39 @@ fn flags_name_a_plan_and_those_that_would_change_nothing_are_refused() {
 }
 
 #[test]
+fn flags_come_before_what_a_scheduler_says() {
+    let schedule = Schedule::linear_scaled(1000).unwrap();
+    let of_scheduler = SamplingPlan {
+        sampler: Sampler::Ddim(0.0),
+        clip: Some(3.0),
+        spacing: Spacing::Linspace,
+        ..SamplingPlan::default()
+    };
+    let arguments = |flags: &[&str]| {
+        #[derive(clap::Parser)]
+        struct Flags {
+            #[command(flatten)]
+            sampling: SamplingArguments,
+        }
+        let flags = <Flags as clap::Parser>::parse_from([&["draw"], flags].concat());
+        flags.sampling.plan_from(of_scheduler, &schedule).unwrap()
+    };
+    for (flags, expected) in [
+        (&[][..], of_scheduler),
+        (&["--sampler", "ddpm"], SamplingPlan { sampler: Sampler::default(), ..of_scheduler }),
+        (
+            &["--variance", "beta"],
+            SamplingPlan { sampler: Sampler::Ddpm(FixedVariance::Beta), ..of_scheduler },
+        ),
+        (&["--eta", "0.5"], SamplingPlan { sampler: Sampler::Ddim(0.5), ..of_scheduler }),
+        (&["--no-clip"], SamplingPlan { clip: None, ..of_scheduler }),
+        (&["--spacing", "trailing"], SamplingPlan { spacing: Spacing::Trailing, ..of_scheduler }),
+    ] {
+        assert_eq!(arguments(flags), expected, "{flags:?}");
+    }
+}
+
+#[test]
 fn the_programs_refuse_bad_flags_and_networks_before_any_work() {
     let place = tempfile::tempdir().unwrap();
     let empty = place.path().join("empty");

@@ -57,10 +57,11 @@ impl NetworkDenoiser {
     /// A network that was trained with this schedule.
     ///
     /// # Errors
-    /// [`ddpm::Error::Parameter`] if its settings lack the size of the images, or it predicts something else beside the
-    /// noise.
+    /// [`ddpm::Error::Parameter`] if its settings lack the size of the images or have one that does not fit, or it predicts something
+    /// else beside the noise.
     pub fn new(network: UNet, schedule: Schedule) -> Result<Self> {
         let config = network.config();
+        config.validate()?;
         let reject = |name, value, bound, remedy: &str| ddpm::Error::Parameter {
             name,
             value,

@@ -34,7 +34,8 @@ use std::{fmt, path::PathBuf};
 // Without this the text above would stand in `--help` in place of the chapter's question.
 #[command(about = None, long_about = None)]
 pub struct NetworkArguments {
-    /// A checkpoint of ch14_train_images, its run’s folder, or a folder that diffusers wrote [default: the one that ships with the course]
+    /// A checkpoint of ch14_train_images, its run’s folder, or a folder that diffusers wrote or a hub’s cache holds [default: the one
+    /// that ships with the course]
     #[arg(long, value_name = "FILE|DIR")]
     pub checkpoint: Option<PathBuf>,
     /// How it draws.
@@ -46,8 +47,9 @@ pub struct NetworkArguments {
 }
 
 impl NetworkArguments {
-    /// Opens the device and the network, and says on the error stream which newer checkpoints cannot be read. First it limits each
-    /// operation to one thread ([`one_thread_per_operation`]), so that it must come before any other work on tensors.
+    /// Opens the device and the network, and says on the error stream which newer checkpoints cannot be read and what of a scheduler
+    /// of diffusers' is not used. First it limits each operation to one thread ([`one_thread_per_operation`]), so that it must come
+    /// before any other work on tensors.
     ///
     /// # Errors
     /// If there is no such device or network, or it cannot draw as the flags say.
@@ -55,14 +57,15 @@ impl NetworkArguments {
         one_thread_per_operation();
         let OpenDevice { device, why } = self.device.open()?;
         let path = self.checkpoint.clone().map_or_else(shipped_checkpoint, Ok)?;
-        let Opened { denoiser, last, path, passed_over } = Opened::at(&path, &device).context(
+        let Opened { denoiser, last, path, plan, passed_over, unused } = Opened::at(&path, &device).context(
             "no network to draw with: train one with ch14_train_images, or name another with --checkpoint",
         )?;
         passed_over.iter().for_each(|error| eprintln!("Passed over: {error}."));
         // A folder is one of diffusers', whose files have no digest.
         let note = path.is_file().then(|| digest::missing(&path)).transpose()?.flatten();
         note.iter().for_each(|note| eprintln!("{note}"));
-        let plan = self.sampling.plan(denoiser.schedule())?;
+        unused.iter().for_each(|what| eprintln!("{what}."));
+        let plan = self.sampling.plan_from(plan, denoiser.schedule())?;
         plan.steps(denoiser.schedule())?; // a wrong number of steps or η, before any work
         let shipped = self.checkpoint.is_none();
         Ok(DrawingNetwork { denoiser, last, path, device, why, plan, shipped, judged: shipped })

@@ -2,7 +2,7 @@
 
 use super::{
     architecture::u_net,
-    config::UNetConfig,
+    config::{UNetConfig, check_attention, check_layer, check_parameters},
     interpreter::{Convolution, Interpreter, init_bound},
     parameters::{Init, Specification},
 };
@@ -148,13 +148,15 @@ impl ModelSummary {
     /// The layers of a network, on images of a size.
     ///
     /// # Errors
-    /// If the settings contradict each other, or the image cannot be halved often enough.
+    /// If the settings contradict each other, the image cannot be halved often enough, or the network or what it computes for one
+    /// image is more than a machine's memory holds.
     pub fn of(config: &UNetConfig, height: usize, width: usize) -> Result<Self> {
-        config.check()?;
         config.check_size(height, width)?;
         let mut summary = Self::default();
         let (image, time) = (vec![height, width, config.in_channels], vec![config.block_out_channels[0]]);
         u_net(config, &mut summary, &image, &time)?;
+        let parameters = summary.layers.iter().map(|layer| layer.count() as u128).sum();
+        check_parameters("the network", parameters)?;
         Ok(summary)
     }
 
@@ -213,8 +215,10 @@ impl ModelSummary {
         kind: Kind,
         shape: &[usize],
         parameters: Vec<Specification>,
-        multiplications: usize,
+        multiplications: u128,
     ) -> Result<Vec<usize>> {
+        check_layer(name, shape, parameters.iter().map(|parameter| count(&parameter.shape)).sum())?;
+        // A layer within these bounds costs less than 2^60: each of its numbers is a sum over less than 2^19 others, or over all pixels.
         let (shape, multiplications) = (shape.to_vec(), multiplications as u64);
         self.layers.push(Layer {
             name: name.into(),
@@ -248,7 +252,7 @@ impl UNetConfig {
 
     /// Height and width of the images it is meant for; where the settings do not say, those of the smallest that it takes.
     pub fn image_size(&self) -> (usize, usize) {
-        let smallest = 1 << self.downsample_count();
+        let smallest = 1_usize.checked_shl(self.downsample_count() as u32).unwrap_or(usize::MAX);
         self.sample_size.unwrap_or((smallest, smallest))
     }
 
@@ -271,7 +275,7 @@ impl Interpreter for ModelSummary {
         let kind = Kind::of_convolution(layer);
         let (height, width, inputs) = (x[0], x[1], x[2]);
         let shape = [geometry.output(height, kernel), geometry.output(width, kernel), outputs];
-        let cost = shape.iter().product::<usize>() * kernel * kernel * inputs;
+        let cost = count(&shape) * (kernel * kernel * inputs) as u128;
         let taps = kernel * kernel;
         let init_bound = init_bound(scale, taps * inputs, taps * outputs);
         self.push(
@@ -288,7 +292,7 @@ impl Interpreter for ModelSummary {
         let shape = [2 * x[0], 2 * x[1], channels];
         let init_bound = init_bound(1.0, 9 * channels, 9 * channels);
         let parameters = weight_and_bias(name, &[3, 3, channels, channels], channels, init_bound);
-        self.push(name, Kind::Upsample, &shape, parameters, shape.iter().product::<usize>() * 9 * channels)
+        self.push(name, Kind::Upsample, &shape, parameters, count(&shape) * 9 * channels as u128)
     }
 
     fn group_norm(
@@ -316,7 +320,7 @@ impl Interpreter for ModelSummary {
             },
             Specification { name: format!("{name}.bias"), shape: vec![channels], init: Init::Constant(0.0) },
         ];
-        self.push(name, Kind::GroupNorm, x, parameters, 2 * x.iter().product::<usize>())
+        self.push(name, Kind::GroupNorm, x, parameters, 2 * count(x))
     }
 
     fn linear(&mut self, name: &str, x: &Vec<usize>, outputs: usize, scale: f64) -> Result<Vec<usize>> {
@@ -325,7 +329,7 @@ impl Interpreter for ModelSummary {
         let kind = Kind::of_linear(name);
         let parameters =
             weight_and_bias(name, &[outputs, inputs], outputs, init_bound(scale, inputs, outputs));
-        self.push(name, kind, &shape, parameters, shape.iter().product::<usize>() * inputs)
+        self.push(name, kind, &shape, parameters, count(&shape) * inputs as u128)
     }
 
     fn silu(&mut self, x: &Vec<usize>) -> Result<Vec<usize>> {
@@ -340,7 +344,7 @@ impl Interpreter for ModelSummary {
         _v: &Vec<usize>,
         head: usize,
     ) -> Result<Vec<usize>> {
-        let (pixels, channels) = (q[0] * q[1], q[2]);
+        let (pixels, channels) = (count(&q[..2]), q[2]);
         if !channels.is_multiple_of(head) {
             return Err(CourseError::Parameter {
                 name: "attention_head_dim",
@@ -352,7 +356,8 @@ impl Interpreter for ModelSummary {
             }
             .into());
         }
-        self.push(name, Kind::Attention, q, vec![], 2 * pixels * pixels * channels)
+        check_attention(name, pixels)?;
+        self.push(name, Kind::Attention, q, vec![], 2 * pixels * pixels * channels as u128)
     }
 
     fn add_to_pixels(&mut self, x: &Vec<usize>, _vector: &Vec<usize>) -> Result<Vec<usize>> {
@@ -372,6 +377,11 @@ impl Interpreter for ModelSummary {
     fn dropout(&mut self, x: &Vec<usize>, _share: f64) -> Result<Vec<usize>> {
         Ok(x.clone())
     }
+}
+
+/// How many numbers a shape has.
+fn count(shape: &[usize]) -> u128 {
+    shape.iter().map(|&size| size as u128).product()
 }
 
 fn weight_and_bias(name: &str, shape: &[usize], outputs: usize, bound: f64) -> Vec<Specification> {

@@ -25,10 +25,26 @@ impl<'a> Matrix<'a> {
         Self { shape: [columns, rows], strides: [column_stride, row_stride], ..self }
     }
 
-    /// How many numbers the matrix reaches over.
-    fn reach(&self) -> usize {
-        let last = |dimension: usize| (self.shape[dimension] - 1) * self.strides[dimension];
-        if self.shape.contains(&0) { 0 } else { last(0) + last(1) + 1 }
+    /// How many numbers the matrix reaches over; `None` if more than can be counted.
+    fn reach(&self) -> Option<usize> {
+        if self.shape.contains(&0) {
+            return Some(0);
+        }
+        let last = |dimension: usize| (self.shape[dimension] - 1).checked_mul(self.strides[dimension]);
+        last(0)?.checked_add(last(1)?)?.checked_add(1)
+    }
+
+    /// The strides as the product takes them; `None` if one does not fit.
+    fn steps(&self) -> Option<[isize; 2]> {
+        Some([isize::try_from(self.strides[0]).ok()?, isize::try_from(self.strides[1]).ok()?])
+    }
+}
+
+/// How many numbers `rows` rows of `columns` reach over that start `stride` numbers apart; `None` if more than can be counted.
+fn reach_of_rows(rows: usize, columns: usize, stride: usize) -> Option<usize> {
+    match rows.checked_sub(1) {
+        Some(last) => last.checked_mul(stride)?.checked_add(columns),
+        None => Some(0),
     }
 }
 
@@ -46,19 +62,21 @@ pub enum Accumulate {
 /// The sums run in an order that depends on the shapes alone.
 ///
 /// # Panics
-/// If shapes do not fit, a matrix reaches beyond its slice, or rows of C overlap.
+/// If shapes do not fit, a matrix reaches beyond its slice, a stride does not fit an isize, or rows of C overlap.
 #[track_caller]
 pub fn multiply(factor: f32, a: Matrix, b: Matrix, c: &mut [f32], stride: usize, mode: Accumulate) {
     let ([m, k], [rows, n]) = (a.shape, b.shape);
     assert_eq!(k, rows, "a product of {m}×{k} and {rows}×{n}");
-    let end = if m == 0 { 0 } else { (m - 1) * stride + n };
-    assert!(a.reach() <= a.numbers.len() && b.reach() <= b.numbers.len(), "a factor beyond its slice");
-    assert!(n <= stride && end <= c.len(), "a product beyond its slice");
+    let inside = |reach: Option<usize>, numbers: &[f32]| reach.is_some_and(|reach| reach <= numbers.len());
+    assert!(inside(a.reach(), a.numbers) && inside(b.reach(), b.numbers), "a factor beyond its slice");
+    assert!(n <= stride && inside(reach_of_rows(m, n, stride), c), "a product beyond its slice");
+    let steps = a.steps().zip(b.steps()).zip(isize::try_from(stride).ok());
+    let (([a_row, a_column], [b_row, b_column]), c_row) = steps.expect("strides that fit an isize");
     let add = mode == Accumulate::Add;
     // SAFETY: every entry of A and B lies in its slice, as `reach` is the largest index plus one and was compared with the
     // length; the rows of C do not overlap (n ≤ stride) and the last one ends in its slice; C is borrowed exclusively, so
-    // it shares nothing with A or B. Strides are less than a slice's length, so they fit an isize. With `add` unset C is
-    // only written.
+    // it shares nothing with A or B. All of this is computed with checked arithmetic, and the strides were converted, not
+    // cast, so that it holds in every profile. With `add` unset C is only written.
     unsafe {
         gemm::gemm(
             m,
@@ -66,14 +84,14 @@ pub fn multiply(factor: f32, a: Matrix, b: Matrix, c: &mut [f32], stride: usize,
             k,
             c.as_mut_ptr(),
             1,
-            stride as isize,
+            c_row,
             add,
             a.numbers.as_ptr(),
-            a.strides[1] as isize,
-            a.strides[0] as isize,
+            a_column,
+            a_row,
             b.numbers.as_ptr(),
-            b.strides[1] as isize,
-            b.strides[0] as isize,
+            b_column,
+            b_row,
             1.0,
             factor,
             false,
@@ -106,6 +124,33 @@ mod tests {
             assert!(rejected(short, 4), "{short:?}");
         }
         assert!(rejected([7, 10, 10], 1), "rows of C overlap");
+    }
+
+    #[test]
+    fn reaches_that_cannot_be_counted_are_refused() {
+        let half = usize::MAX / 2 + 1; // twice that is 0 where overflow is not checked
+        let reach = |shape, strides| Matrix { numbers: &[], shape, strides }.reach();
+        assert_eq!(reach([3, 2], [half, 1]), None, "two strides");
+        assert_eq!(reach([2, 2], [usize::MAX, 1]), None, "a stride and a column");
+        assert_eq!(reach([2, 1], [usize::MAX, 1]), None, "a stride and the last entry");
+        assert_eq!(reach([0, 2], [usize::MAX, 1]), Some(0), "no rows");
+        assert_eq!(reach([1, 3], [usize::MAX, 1]), Some(3), "one row");
+        assert_eq!(reach_of_rows(3, 2, half), None);
+        assert_eq!(reach_of_rows(2, 1, usize::MAX), None);
+        assert_eq!(reach_of_rows(0, 2, usize::MAX), Some(0));
+        let numbers = [1.0; 4];
+        for (stride, of_c) in [(half, 2), (usize::MAX, 2), (2, half)] {
+            let multiplied = catch_unwind(|| {
+                let a = Matrix::new(&numbers, 3, 1, stride);
+                multiply(1.0, a, Matrix::dense(&[1.0, 1.0], 2), &mut [0.0; 6], of_c, Accumulate::Set);
+            });
+            assert!(multiplied.is_err(), "rows of A {stride} apart, rows of C {of_c} apart");
+        }
+        let one_row = catch_unwind(|| {
+            let a = Matrix::new(&numbers, 1, 1, usize::MAX);
+            multiply(1.0, a, Matrix::dense(&[1.0, 1.0], 2), &mut [0.0; 2], 2, Accumulate::Set);
+        });
+        assert!(one_row.is_err(), "a stride that no step leads over, but that fits no isize");
     }
 
     #[test]

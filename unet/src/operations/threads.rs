@@ -11,20 +11,33 @@ use std::{env, thread};
 /// the same blocks again and again, and each time they came from the system, they would be filled with zeros. And it has
 /// products read a kernel where it lies: to copy it into another order first pays for many hundreds of pixels, not for
 /// the 55 windows of a 7×7 image. The sums and their order are the same either way.
-pub fn one_thread_per_operation() {
+///
+/// The first two settings belong to the whole process, and no other thread may read them meanwhile. Where other threads run already,
+/// or it cannot be told, they stay as they are: computing is then slower, and gives the same numbers. Returns whether they were set.
+pub fn one_thread_per_operation() -> bool {
+    const COPY_BEYOND: usize = 64; // tiles of the product, each of a few pixels
+    gemm::set_lhs_packing_threshold_single_thread(COPY_BEYOND);
+    // Windows has its own lock around the environment, and no `mallopt`.
+    let alone = cfg!(windows) || num_threads::is_single_threaded() == Some(true);
+    if alone {
+        set_up_process();
+    }
+    alone
+}
+
+/// Sets what belongs to the whole process. Only [`one_thread_per_operation`] calls it, and only where no other thread runs.
+fn set_up_process() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `mallopt` only sets numbers of the C library's allocator, which has these three.
+    // SAFETY: `mallopt` only sets numbers of the C library's allocator, which has these three; no other thread allocates
+    // meanwhile, for there is none.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1); // an arena of a thread's own would give whole heaps back
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
     }
-    const COPY_BEYOND: usize = 64; // tiles of the product, each of a few pixels
-    gemm::set_lhs_packing_threshold_single_thread(COPY_BEYOND);
     const VARIABLE: &str = "CANDLE_NUM_THREADS";
     if env::var_os(VARIABLE).is_none() {
-        // SAFETY: programs call this before they start any thread, as its documentation demands, so no thread reads the
-        // environment meanwhile.
+        // SAFETY: no other thread reads or writes the environment meanwhile, for there is none, or on Windows may do so.
         unsafe { env::set_var(VARIABLE, "1") };
     }
 }
@@ -58,4 +71,22 @@ pub fn compute_on(threads: Option<usize>) -> Result<usize> {
 /// ```
 pub fn in_order<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
     items.into_par_iter().with_max_len(1).map(work).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_process_is_set_where_other_threads_run() {
+        let variable = || env::var_os("CANDLE_NUM_THREADS");
+        let before = variable();
+        // A thread that runs for as long as this test looks.
+        let (stop, waits) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || waits.recv().is_err());
+        assert!(!one_thread_per_operation());
+        assert_eq!(variable(), before);
+        drop(stop);
+        assert!(other.join().unwrap());
+    }
 }

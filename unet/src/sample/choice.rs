@@ -106,9 +106,13 @@ impl SamplingPlan {
         SamplingPlan { calls: self.calls.min(schedule.steps()), ..self }
     }
 
-    /// Whether x̂_0 is clipped, in words.
-    pub fn clipping(&self) -> &'static str {
-        if self.clip.is_some() { "x̂_0 clipped" } else { "x̂_0 not clipped" }
+    /// Whether x̂_0 is clipped, in words; to what, if not to [−1, 1].
+    pub fn clipping(&self) -> String {
+        match self.clip {
+            None => "x̂_0 not clipped".into(),
+            Some(1.0) => "x̂_0 clipped".into(),
+            Some(limit) => format!("x̂_0 clipped to ±{limit}"),
+        }
     }
 
     /// All samplers at its cost, with its own: the plans that differ from it in the sampler alone, each under its sampler's name.
@@ -200,7 +204,15 @@ impl SamplingArguments {
     /// # Errors
     /// [`ddpm::Error::Parameter`] if `--eta` goes with Algorithm 2, or `--variance` with DDIM: it would change nothing.
     pub fn plan(&self, schedule: &Schedule) -> Result<SamplingPlan> {
-        let plan = SamplingPlan::default().within(schedule);
+        self.plan_from(SamplingPlan::default(), schedule)
+    }
+
+    /// The same with another plan in the place of the default.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn plan_from(&self, default: SamplingPlan, schedule: &Schedule) -> Result<SamplingPlan> {
+        let plan = default.within(schedule);
         let ddim = match self.sampler.as_deref() {
             Some(name) => name == "ddim",
             None => self.eta.is_some(),
@@ -210,7 +222,10 @@ impl SamplingArguments {
         };
         let sampler = match (ddim, self.variance, self.eta) {
             (true, None, eta) => Sampler::Ddim(eta.unwrap_or(0.0)),
-            (false, None, None) => plan.sampler,
+            (false, None, None) => match plan.sampler {
+                Sampler::Ddim(_) if self.sampler.is_some() => Sampler::default(),
+                sampler => sampler,
+            },
             (false, Some(variance), None) => Sampler::Ddpm(variance),
             (true, Some(variance), _) => reject(
                 "--variance",

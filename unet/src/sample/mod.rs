@@ -7,6 +7,7 @@ mod film;
 pub mod forward;
 mod inpaint;
 mod latent;
+mod network_choice;
 mod open;
 
 #[cfg(feature = "cli")]
@@ -17,6 +18,7 @@ pub use exact::{NormalPixels, PixelPair};
 pub use film::Film;
 pub use inpaint::{Inpainting, Known, inpaint, replace_known};
 pub use latent::{LEAST_ALPHA_BAR, LatentMoments, encoding_end, slerp, straight, walk};
+pub use network_choice::NetworkChoice;
 pub use open::{Opened, open, shipped_checkpoint};
 
 use crate::{Result, denoiser::ImageDenoiser};

@@ -8,6 +8,7 @@ use crate::{
 };
 use ddpm::schedule::{Schedule, ScheduleName};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// The numbers of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -246,12 +247,13 @@ impl RunConfig {
 ///
 /// # Errors
 /// As [`UNetConfig::named`].
-pub fn network_named(name: &str, size: (usize, usize), channels: usize) -> Result<UNetConfig> {
-    let network = UNetConfig::named(name)?;
-    Ok(match name.parse::<Preset>() {
-        Ok(_) => {
+pub fn network_named(name: impl AsRef<Path>, size: (usize, usize), channels: usize) -> Result<UNetConfig> {
+    let network = UNetConfig::named(&name)?;
+    let has_a_name = name.as_ref().to_str().is_some_and(|name| name.parse::<Preset>().is_ok());
+    Ok(match has_a_name {
+        true => {
             UNetConfig { sample_size: Some(size), in_channels: channels, out_channels: channels, ..network }
         }
-        Err(_) => network,
+        false => network,
     })
 }

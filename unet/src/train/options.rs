@@ -12,7 +12,10 @@ use crate::{
 use ddpm::schedule::ScheduleName;
 #[cfg(feature = "cli")]
 use ddpm_page::bounds::{BATCH, DIFFUSION_STEPS, TRAINING_STEPS, real, whole};
-use std::{fmt::Debug, path::PathBuf};
+use std::{
+    fmt::Debug,
+    path::{Path, PathBuf},
+};
 
 /// The most minutes of a run: a year.
 const MOST_MINUTES: f64 = 525_600.0;
@@ -28,7 +31,7 @@ pub struct RunOptions {
     pub flips: bool,
     /// The network: digits, laptop, cifar10, lsun256 or the JSON of another [default: digits]
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME|FILE"))]
-    pub network: Option<String>,
+    pub network: Option<PathBuf>,
     /// The noise schedule: linear, quad, sigmoid or cosine [default: cosine]
     #[cfg_attr(feature = "cli", arg(long))]
     pub schedule: Option<ScheduleName>,
@@ -60,7 +63,7 @@ pub struct RunOptions {
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = whole(1..=TRAINING_STEPS).because("the default is a tenth of all")))]
     pub save_every: Option<usize>,
     /// How many checkpoints to keep, beside the best [default: 2]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = whole(1..=1000).because("the default is 2")))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = whole(1_usize..=1000).because("the default is 2")))]
     pub keep: Option<usize>,
     /// Go on from a checkpoint, or from the newest of a run's folder
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE|DIR"))]
@@ -79,7 +82,7 @@ impl RunOptions {
     pub fn fresh(&self, default: &TrainConfig, collection: &Collection) -> Result<RunConfig> {
         self.check_minutes()?;
         let (rows, columns, channels) = collection.train.shape();
-        let name = self.network.as_deref().unwrap_or("digits");
+        let name = self.network.as_deref().unwrap_or(Path::new("digits"));
         let mut network = network_named(name, (rows, columns), channels)?;
         network.dropout = self.dropout.unwrap_or(network.dropout);
         network.sample_size = Some((rows, columns));
@@ -189,7 +192,7 @@ impl RunOptions {
                 UNetConfig { dropout: config.network.dropout, sample_size: Some((rows, columns)), ..named };
             if requested != config.network {
                 let remedy = "it holds another network: leave --network out to go on with that one".into();
-                return Err(reject("--network", name.clone(), remedy));
+                return Err(reject("--network", name.display().to_string(), remedy));
             }
         }
         Ok(config)

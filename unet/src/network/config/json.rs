@@ -1,20 +1,19 @@
 //! The settings as diffusers writes them.
 
-use super::{DownBlock, UNetConfig, UpBlock};
+use super::{
+    DownBlock, UNetConfig, UpBlock,
+    settings::{Fault, Settings},
+};
 use ddpm::Error;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-/// Every key of a `config.json` of `UNet2DModel`, in diffusers' order and with its defaults.
+/// Every key of a `config.json` of `UNet2DModel`, in diffusers' order and with its defaults. One is missing: `num_train_timesteps`, which
+/// only a learned embedding of the time has a use for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub(super) struct Written {
     #[serde(rename = "_class_name")]
     class_name: String,
-    #[serde(rename = "_diffusers_version", skip_serializing)]
-    _diffusers_version: Value,
-    #[serde(rename = "_name_or_path", skip_serializing)]
-    _name_or_path: Value,
     act_fn: String,
     add_attention: bool,
     attention_head_dim: Option<usize>,
@@ -35,8 +34,6 @@ pub(super) struct Written {
     norm_eps: f64,
     norm_num_groups: Option<usize>,
     num_class_embeds: Option<usize>,
-    #[serde(skip_serializing)]
-    num_train_timesteps: Value,
     out_channels: usize,
     resnet_time_scale_shift: String,
     sample_size: Option<Size>,
@@ -55,6 +52,7 @@ enum Size {
 }
 
 const MID_BLOCK: &str = "UNetMidBlock2D";
+const CLASS: &str = "UNet2DModel";
 
 impl Default for Written {
     fn default() -> Self {
@@ -66,9 +64,7 @@ impl From<UNetConfig> for Written {
     fn from(config: UNetConfig) -> Self {
         let names = |names: Vec<&str>| names.into_iter().map(String::from).collect();
         Self {
-            class_name: "UNet2DModel".into(),
-            _diffusers_version: Value::Null,
-            _name_or_path: Value::Null,
+            class_name: CLASS.into(),
             act_fn: "silu".into(),
             add_attention: config.add_attention,
             attention_head_dim: config.attention_head_dim,
@@ -89,7 +85,6 @@ impl From<UNetConfig> for Written {
             norm_eps: config.norm_eps,
             norm_num_groups: Some(config.norm_num_groups),
             num_class_embeds: None,
-            num_train_timesteps: Value::Null,
             out_channels: config.out_channels,
             resnet_time_scale_shift: "default".into(),
             sample_size: config.sample_size.map(|(height, width)| match height == width {
@@ -104,11 +99,39 @@ impl From<UNetConfig> for Written {
     }
 }
 
+impl TryFrom<Settings> for UNetConfig {
+    type Error = Fault;
+
+    /// The class is looked at first: another class has other keys. Then every number is held against its bounds.
+    fn try_from(mut settings: Settings) -> Result<Self, Fault> {
+        if let Some(name) = settings.class()?.filter(|name| *name != CLASS) {
+            let what = match name {
+                name if name.ends_with("Scheduler") => {
+                    "is no network: give the config.json beside the weights"
+                }
+                name if name.ends_with("Pipeline") => "is no network: give the folder of the pipeline",
+                name if name.contains("Condition") => {
+                    "draws from a text or another condition, which this course does not have"
+                }
+                name if name.starts_with("Autoencoder") || name.starts_with("VQ") => {
+                    "codes images and does not predict noise"
+                }
+                _ => "is another kind of network",
+            };
+            let remedy = format!("{name} {what}; this package builds {CLASS}");
+            return Err(Fault { found: format!("_class_name = {name}"), expected: CLASS.into(), remedy });
+        }
+        settings.take(|key| key == "num_train_timesteps");
+        let config: Self = settings.typed::<Written>()?.try_into()?;
+        config.specifications()?;
+        Ok(config)
+    }
+}
+
 impl TryFrom<Written> for UNetConfig {
     type Error = Error;
 
     fn try_from(written: Written) -> Result<Self, Error> {
-        only("_class_name", Some(&written.class_name), &["UNet2DModel"])?;
         only("act_fn", Some(&written.act_fn), &["silu", "swish"])?;
         only("resnet_time_scale_shift", Some(&written.resnet_time_scale_shift), &["default"])?;
         only("time_embedding_type", Some(&written.time_embedding_type), &["positional"])?;

@@ -2,17 +2,23 @@
 
 mod check;
 mod json;
+pub(crate) mod settings;
+
+pub(in crate::network) use check::{check_attention, check_layer, check_parameters};
 
 use crate::Result;
-use ddpm::{Error as CourseError, error::Place};
+use ddpm::{Error as CourseError, files::Input};
 use serde::{Deserialize, Serialize};
-use std::{fmt, fs, path::Path, str::FromStr};
+use settings::Settings;
+use std::{fmt, path::Path, str::FromStr};
 
 /// The settings of a U-Net. Names and meanings are those of diffusers' `UNet2DModel`, and so is the JSON.
 ///
-/// A key that the JSON lacks has diffusers' default. A setting that this package does not build is rejected by name.
+/// A key that the JSON lacks has diffusers' default. A setting that this package does not build is rejected by name, and so is a number
+/// out of its bounds. What says only how the settings came to be is passed over: keys that begin with `_`, and what a moving average of
+/// diffusers' leaves there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "json::Written", into = "json::Written")]
+#[serde(try_from = "Settings", into = "json::Written")]
 pub struct UNetConfig {
     /// Height and width of the images it is meant for. Other sizes work, too, if they can be halved as often.
     pub sample_size: Option<(usize, usize)>,
@@ -56,6 +62,10 @@ pub struct UNetConfig {
     /// Whether the middle block has attention.
     pub add_attention: bool,
 }
+
+/// The file of a folder of diffusers' that holds a network's settings.
+pub(crate) const CONFIG: &str = "config.json";
+const EXPECTED: &str = "the settings of a U-Net, as in diffusers’ config.json";
 
 /// What a level is made of on the way down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,28 +193,41 @@ impl Default for UNetConfig {
 }
 
 impl UNetConfig {
-    /// The network of a preset's name, or the one that a JSON file describes, with keys of diffusers' `config.json`.
+    /// The network of a preset's name, or the one that a JSON file describes, with keys of diffusers' `config.json`; for a folder,
+    /// its `config.json`.
     ///
     /// # Errors
     /// If the name is neither a preset's nor a file's, or the file describes no network.
-    pub fn named(name: &str) -> Result<Self, CourseError> {
-        if let Ok(preset) = name.parse() {
+    pub fn named(name: impl AsRef<Path>) -> Result<Self, CourseError> {
+        let path = name.as_ref();
+        if let Some(preset) = path.to_str().and_then(|name| name.parse().ok()) {
             return Ok(Self::preset(preset));
         }
-        let path = Path::new(name);
-        let bytes = fs::read(path).map_err(|source| CourseError::File {
-            path: path.into(),
-            action: "read the network",
-            source,
-            remedy: "use digits, laptop, cifar10 or lsun256, or the JSON file of another network".into(),
-        })?;
-        serde_json::from_slice(&bytes).map_err(|error| CourseError::Content {
-            path: path.into(),
-            place: Place::Line(error.line() as u64),
-            found: error.to_string(),
-            expected: "the settings of a U-Net, as in diffusers’ config.json".into(),
-            remedy: "begin with the config.json of a folder that diffusers wrote".into(),
-        })
+        let inside = path.join(CONFIG);
+        Self::of_file(
+            if inside.is_file() { &inside } else { path },
+            &Input {
+                action: "read the network",
+                expected: EXPECTED,
+                remedy: "use digits, laptop, cifar10 or lsun256, or the JSON file of another network",
+            },
+        )
+    }
+
+    /// Reads settings from a JSON file: a diffusers `config.json`, or one with only some of its keys.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no JSON of this kind, or a setting is one that this package does not build.
+    pub fn read(path: &Path) -> Result<Self> {
+        let remedy = "a diffusers folder holds config.json beside the weights: save_pretrained writes both";
+        let input = Input { action: "read the settings", expected: EXPECTED, remedy };
+        let config = Self::of_file(path, &input)?;
+        config.validate().map_err(|error| settings::Fault::from(error).at(path))?;
+        Ok(config)
+    }
+
+    fn of_file(path: &Path, input: &Input) -> Result<Self, CourseError> {
+        Settings::read(path, input)?.try_into().map_err(|fault: settings::Fault| fault.at(path))
     }
 
     /// The settings of a network that has a name.
@@ -268,11 +291,12 @@ impl UNetConfig {
 
     /// Width of the time embedding inside the network.
     pub fn time_width(&self) -> usize {
-        self.time_embedding_dim.unwrap_or(4 * self.block_out_channels[0])
+        let first = self.block_out_channels.first().copied().unwrap_or(0);
+        self.time_embedding_dim.unwrap_or(first.saturating_mul(4))
     }
 
     /// How often an image is halved on the way down.
     pub fn downsample_count(&self) -> usize {
-        self.block_out_channels.len() - 1
+        self.block_out_channels.len().saturating_sub(1)
     }
 }
