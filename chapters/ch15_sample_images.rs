@@ -3,7 +3,7 @@
 use anyhow::Result;
 use candle_core::Tensor;
 use clap::Parser;
-use ddpm::{reverse::FixedVariance, sampler::Step};
+use ddpm::{metrics::StandardError, reverse::FixedVariance, sampler::Step};
 use ddpm_page::plot::{Figure, Panel};
 use ddpm_page::report::{Chapter, Checks, Common, Sweep, Table, catalogue};
 use ddpm_unet::{
@@ -13,7 +13,6 @@ use ddpm_unet::{
     sample::{self, Known, LatentMoments, NormalPixels, PixelPair, PixelStats, Sampler, SamplingPlan},
     sample::{forward::diffuse, slerp, straight, walk},
 };
-use std::collections::BTreeSet;
 
 #[derive(Parser)]
 #[command(about = catalogue::question("ch15_sample_images"), after_help = catalogue::running_time("ch15_sample_images"))]
@@ -76,8 +75,8 @@ fn film(chapter: &mut Chapter, network: &DrawingNetwork) -> Result<()> {
     ));
     chapter.checks(Checks::new("What it costs").exactly("calls of the network", calls, film.calls()));
     let panel = Panel::new("").axes("t", "pixels outside ±1.05, in %").line("", film.outside(&more)?);
-    let figure = Figure::new("The predicted image, before it is clipped").panel(panel);
-    Ok(chapter.figure(&figure.panel_size(720, 300), "outside")?)
+    let figure = Figure::new("The predicted image, before it is clipped").panel(panel).panel_size(720, 300);
+    Ok(chapter.figure(&figure, "outside")?)
 }
 
 fn rules(chapter: &mut Chapter, network: &DrawingNetwork) -> Result<()> {
@@ -126,7 +125,8 @@ fn few_steps(chapter: &mut Chapter, network: &DrawingNetwork) -> Result<()> {
     for sampler in SAMPLERS {
         let predicted = pixels.variance_drawn(sampler, schedule, calls)?;
         let measured = pixels.variance_measured(sampler, schedule, calls, 500, rng, &network.device)?;
-        let error = predicted * (2.0f64 / 32_000.0).sqrt();
+        let rounding = if predicted > 1e-3 { 0.0 } else { 1e-6 }; // 32-bit numbers are no finer
+        let error = StandardError::from(predicted * (2.0f64 / 32_000.0).sqrt()).besides(rounding);
         checks = checks.within(format!("{sampler}: variance"), predicted, measured, error);
     }
     chapter.checks(checks);
@@ -217,10 +217,10 @@ fn many_pairs(chapter: &mut Chapter, network: &DrawingNetwork) -> Result<()> {
     let (rng, pairs) = (&mut chapter.stream(17), chapter.pick(200, 10));
     let (from, to) = (network.noise(pairs, rng)?, network.noise(pairs, rng)?);
     let (circle, line) = (slerp(&from, &to, 0.5)?, straight(&from, &to, 0.5)?);
-    let ways =
+    let all =
         [("one end", &from), ("half-way on the circle", &circle), ("half-way on the straight line", &line)];
     let header = ["mean of pixels", "± ", "grey, in %", "variance between images"];
-    let rows = Sweep::over("", ways, header, |(_, noise)| -> Result<_> {
+    let rows = Sweep::over("", all, header, |(_, noise)| -> Result<_> {
         let drawn = network.draw(&network.steps(DDIM)?, noise, rng)?;
         let ([mean, grey, _], error) = (PixelStats::of(&drawn)?.row(), statistics::error_of_mean(&drawn)?);
         Ok([mean, error, grey, statistics::variance_between(&drawn)?])
@@ -234,8 +234,7 @@ fn denoising(chapter: &mut Chapter, network: &DrawingNetwork, images: &Collectio
     chapter.section("Denoising: one step or a chain?");
     let (rng, x_0) = (&mut chapter.stream(13), images.first_unseen(chapter.pick(16, 8), &network.device)?);
     let (count, schedule, mut sheet) = (x_0.dim(0)?, network.schedule(), vec![x_0.clone()]);
-    let at = |share| ((share * schedule.steps() as f64) as usize).max(1);
-    let times = BTreeSet::from([0.25, 0.5, 0.75].map(at)); // a short chain has fewer than three
+    let times = program::quarters(schedule.steps());
     let header = ["x_t/√ᾱ_t", "x̂_0 in one step", "Algorithm 2, σ² = β, from t", "DDIM from t"];
     let decibels = Sweep::over("t", times, header, |t: usize| -> Result<_> {
         let x_t = diffuse(schedule, t, &x_0, &network.noise(count, rng)?)?;

@@ -4,7 +4,10 @@
 //! gives digits in a quarter of an hour, as `cargo run --bin ch14_train_images` does, which also saves the network.
 use candle_core::Device;
 use ddpm::schedule::ScheduleName;
-use ddpm_page::report::Progress;
+use ddpm_page::{
+    bounds::{TRAINING_STEPS, whole},
+    report::Progress,
+};
 use ddpm_unet::{
     images::{Collection, grid::save_grid},
     sample::{SamplingPlan, forward::standard_normal, sample},
@@ -14,7 +17,8 @@ use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::{env, error::Error, path::Path};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let steps: usize = env::args().nth(1).map_or(Ok(200), |steps| steps.parse())?;
+    let bounds = whole(1..=TRAINING_STEPS);
+    let steps = env::args_os().nth(1).map_or(Ok(200), |steps| bounds.read("the number of steps", &steps))?;
     let (device, mut rng) = (Device::Cpu, StdRng::seed_from_u64(0));
 
     let mnist = Collection::open(None, None)?; // without a path: the MNIST of the course

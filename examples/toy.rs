@@ -11,14 +11,20 @@ use ddpm::{
     schedule::Schedule,
     train::{NetworkDenoiser, TrainConfig, Trainer},
 };
-use ddpm_page::{plot::film_strip, report::Progress};
+use ddpm_page::{
+    bounds::{TRAINING_STEPS, whole},
+    plot::film_strip,
+    report::Progress,
+};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::{env, error::Error};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = env::args().skip(1);
-    let name: DatasetName = arguments.next().map_or(Ok(DatasetName::Moons), |name| name.parse())?;
-    let steps: usize = arguments.next().map_or(Ok(4000), |steps| steps.parse())?;
+    let mut arguments = env::args_os().skip(1);
+    let name: DatasetName =
+        arguments.next().map_or(Ok(DatasetName::Moons), |name| name.to_string_lossy().parse())?;
+    let bounds = whole(1..=TRAINING_STEPS);
+    let steps = arguments.next().map_or(Ok(4000), |steps| bounds.read("the number of steps", &steps))?;
 
     let (schedule, mut rng) = (Schedule::linear_scaled(200)?, StdRng::seed_from_u64(0));
     let data = Dataset::named(name, course::within("data/mnist")?)?;

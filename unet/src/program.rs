@@ -332,6 +332,20 @@ pub fn up_to(most: usize, counts: &[usize]) -> Vec<usize> {
     if fitting.is_empty() { vec![most] } else { fitting }
 }
 
+/// The t at a quarter, a half and three quarters of a chain of so many steps, each once and none below 1: a short chain has fewer than
+/// three.
+///
+/// ```
+/// use ddpm_unet::program::quarters;
+///
+/// assert_eq!((quarters(1000), quarters(2)), (vec![250, 500, 750], vec![1]));
+/// ```
+pub fn quarters(steps: usize) -> Vec<usize> {
+    let mut times = Vec::from([1, 2, 3].map(|quarter| (quarter * steps / 4).max(1)));
+    times.dedup();
+    times
+}
+
 /// For steps that draw no noise.
 fn no_randomness() -> StdRng {
     StdRng::seed_from_u64(0)

@@ -36,7 +36,7 @@ pub struct RunOptions {
     #[cfg_attr(feature = "cli", arg(long))]
     pub schedule: Option<ScheduleName>,
     /// The number of diffusion steps T [default: 1000]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "T", value_parser = whole(1..=DIFFUSION_STEPS).because("the default is 1000")))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "T", value_parser = whole(2..=DIFFUSION_STEPS).because("the default is 1000")))]
     pub diffusion_steps: Option<usize>,
     /// The share of numbers that dropout silences [default: the network's]
     #[cfg_attr(feature = "cli", arg(long, value_name = "SHARE", value_parser = real(0.0..=0.99).because("0 is none")))]
