@@ -11,8 +11,8 @@ use ddpm_page::{
 use ddpm_unet::{
     denoiser::ImageDenoiser,
     device::{DeviceChoice, OpenDevice},
-    images::Collection,
     images::grid::{ImageGrid, save_grid},
+    images::{Collection, PictureOptions},
     network::{config::UNetConfig, parameters},
     operations::threads::one_thread_per_operation,
     sample::{SamplingPlan, forward::standard_normal, sample},
@@ -30,11 +30,10 @@ struct Arguments {
     #[command(flatten)]
     common: Common,
     /// Images to train on: a folder of IDX files, of CIFAR-10's binary files, or of PNG and JPEG pictures [default: MNIST]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|FILE")]
     data: Option<PathBuf>,
-    /// The side of the square that pictures are cut to
-    #[arg(long, value_name = "PIXELS")]
-    size: Option<usize>,
+    #[command(flatten)]
+    pictures: PictureOptions,
     #[command(flatten)]
     options: RunOptions,
     /// The device: auto, cpu, cuda or cuda:N
@@ -50,7 +49,7 @@ struct Arguments {
 
 fn main() -> Result<()> {
     one_thread_per_operation();
-    let Arguments { mut common, data, size, mut options, device, threads, keep } = Arguments::parse();
+    let Arguments { mut common, data, pictures, mut options, device, threads, keep } = Arguments::parse();
     let found = options.found()?;
     common.out = common.out.or_else(|| Some(found.as_ref()?.run_folder()?.to_owned()));
     options.seed = (common.seed != 0).then_some(common.seed);
@@ -58,7 +57,7 @@ fn main() -> Result<()> {
     let threads = threads.unwrap_or_else(cores).max(1);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let OpenDevice { device, why } = device.open()?;
-    let images = Collection::open_with_progress(data.as_deref(), size)?;
+    let images = Collection::open_with_progress(data.as_deref(), &pictures)?;
 
     let mut chapter = Chapter::start("ch14_train_images", &common)?;
     let folder = CheckpointFolder::in_run(chapter.out(), keep);
@@ -91,8 +90,8 @@ fn describe(chapter: &mut Chapter, images: &Collection, trainer: &Trainer, place
         ("average", [format!("decay {ema_decay}")]),
         ("computed", [place.to_owned()]),
     ]));
-    if let Some(names) = images.left_out() {
-        chapter.say(names);
+    if let Some(remarks) = images.remarks() {
+        chapter.say(remarks);
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     Result,
     denoiser::{CallCounter, ImageDenoiser, NetworkDenoiser, Recording},
     device::{DeviceChoice, OpenDevice},
-    images::{Collection, ImageSource, grid::ImageGrid},
+    images::{Collection, ImageSource, PictureOptions, grid::ImageGrid},
     operations::threads::one_thread_per_operation,
     sample::{
         Film, Inpainting, Known, Opened, Sampler, SamplingArguments, SamplingPlan, encoding_end,
@@ -85,11 +85,11 @@ pub struct DrawingArguments {
     #[command(flatten)]
     pub network: NetworkArguments,
     /// Images for the tasks that begin with one: IDX files, CIFAR-10, a folder of pictures [default: MNIST]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|FILE")]
     pub data: Option<PathBuf>,
-    /// The side of the square that pictures are cut to
-    #[arg(long, value_name = "PIXELS")]
-    pub size: Option<usize>,
+    /// How pictures are cut.
+    #[command(flatten)]
+    pub pictures: PictureOptions,
     /// The number of images to draw
     #[arg(long, default_value_t = 64)]
     pub count: usize,
@@ -113,7 +113,8 @@ impl DrawingArguments {
     /// As [`NetworkArguments::open`], or if there are no such images, they do not fit the network, or none are to be drawn.
     pub fn open(&self, common: &Common) -> anyhow::Result<Drawing> {
         let mut network = self.network.open()?;
-        let images = Collection::open_with_progress(self.data.as_deref(), self.size)?;
+        let images = Collection::open_with_progress(self.data.as_deref(), &self.pictures)?;
+        images.remarks().iter().for_each(|remarks| eprintln!("{remarks}"));
         ensure!(
             images.train.shape() == network.denoiser.shape(),
             "{}: images of {:?} do not fit the network, which draws {:?}; choose others with --data",

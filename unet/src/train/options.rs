@@ -118,7 +118,8 @@ impl RunOptions {
         )?;
         let (found, held) = (&config.data, &checkpoint.config.data);
         if (found.count, found.shape, &found.fingerprint) != (held.count, held.shape, &held.fingerprint) {
-            let remedy = format!("it was trained on {}: give these with --data and --size", held.name);
+            let remedy =
+                format!("it was trained on {}: give these with --data, --size and --channels", held.name);
             return Err(reject("--data", found.name.clone(), remedy));
         }
         if let Some(name) = &self.network {
