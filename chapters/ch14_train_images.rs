@@ -12,8 +12,8 @@ use ddpm_page::{
 use ddpm_unet::{
     denoiser::ImageDenoiser,
     device::{DeviceChoice, OpenDevice},
-    images::Collection,
     images::grid::{ImageGrid, save_grid},
+    images::{Collection, PictureOptions},
     network::{config::UNetConfig, parameters},
     operations::threads::{compute_on, one_thread_per_operation},
     sample::{SamplingPlan, forward::standard_normal, sample},
@@ -31,11 +31,10 @@ struct Arguments {
     #[command(flatten)]
     common: Common,
     /// Images to train on: a folder of IDX files, of CIFAR-10's binary files, or of PNG and JPEG pictures [default: MNIST]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|FILE")]
     data: Option<PathBuf>,
-    /// The side of the square that pictures are cut to
-    #[arg(long, value_name = "PIXELS")]
-    size: Option<usize>,
+    #[command(flatten)]
+    pictures: PictureOptions,
     #[command(flatten)]
     options: RunOptions,
     /// The device: auto, cpu, cuda or cuda:N
@@ -49,7 +48,7 @@ struct Arguments {
 fn main() -> Result<ExitCode> {
     one_thread_per_operation();
     let (arguments, matches) = bounds::parse_with_matches();
-    let Arguments { mut common, data, size, mut options, device, threads } = arguments;
+    let Arguments { mut common, data, pictures, mut options, device, threads } = arguments;
     options.seed = (matches.value_source("seed") == Some(ValueSource::CommandLine)).then_some(common.seed);
     let found = options.found()?;
     if let Some(found) = &found {
@@ -58,7 +57,7 @@ fn main() -> Result<ExitCode> {
     }
     let threads = compute_on(threads)?;
     let OpenDevice { device, why } = device.open()?;
-    let images = Collection::open_with_progress(data.as_deref(), size)?;
+    let images = Collection::open_with_progress(data.as_deref(), &pictures)?;
     let quick = TrainConfig { steps: 12, save_every: 4, validation_images: 64, ..TrainConfig::default() };
     let long = (common.quick && found.is_some()).then(|| "--quick shortens new runs only.".to_owned());
     let run = options.prepare(found, &common.pick(TrainConfig::default(), quick), &images)?;
@@ -97,8 +96,8 @@ fn describe(chapter: &mut Chapter, images: &Collection, trainer: &Trainer, place
         ("average", [format!("decay {ema_decay}")]),
         ("computed", [place.to_owned()]),
     ]));
-    if let Some(names) = images.left_out() {
-        chapter.say(names);
+    if let Some(remarks) = images.remarks() {
+        chapter.say(remarks);
     }
 }
 

@@ -13,8 +13,8 @@ use ddpm_unet::{
     Error, Result,
     denoiser::NetworkDenoiser,
     images::{
-        Cifar10, Collection, IdxImages, ImageSource, PictureFolder, Split, Unreadable, fingerprint,
-        fingerprint_of_sixteen, mnist, mnist_labels,
+        Cifar10, Collection, IdxImages, ImageSource, PictureFolder, PictureOptions, Split, Unreadable,
+        fingerprint, fingerprint_of_sixteen, mnist, mnist_labels,
         pixels::{flip, from_byte, pixel},
     },
     network::{
@@ -71,6 +71,7 @@ fn collection(count: usize) -> Collection {
         train: Box::new(Numbered(count)),
         test: None,
         unreadable: Vec::new(),
+        notes: Vec::new(),
     }
 }
 
@@ -1288,7 +1289,7 @@ fn a_folder_of_idx_files_is_read_under_its_own_names() {
     for (train, test) in [
         ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte"),
         ("train-images.idx3-ubyte", "t10k-images.idx3-ubyte"),
-        ("emnist-digits-train-images-idx3-ubyte", "emnist-digits-test-images-idx3-ubyte"),
+        ("qmnist-train-images-idx3-ubyte", "qmnist-test-images-idx3-ubyte"),
     ] {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join(train), idx(4)).unwrap();
@@ -1381,7 +1382,10 @@ fn pictures_are_found_cut_to_squares_and_the_broken_ones_named() {
     image::RgbaImage::from_pixel(8, 8, image::Rgba([0, 0, 0, 0])).save(at("deep/deeper/c.PNG")).unwrap();
     fs::write(at("notes.txt"), "no picture").unwrap();
 
-    let rejected = |size| PictureFolder::open(place.path(), size, |_, _| ()).err().unwrap().to_string();
+    let rejected = |size| {
+        let options = PictureOptions::square(size);
+        PictureFolder::open(place.path(), &options, |_, _| ()).err().unwrap().to_string()
+    };
     assert!(rejected(None).contains("--size is missing"), "{}", rejected(None));
     assert!(rejected(Some(2)).contains("4 to 1024"), "{}", rejected(Some(2)));
 
@@ -1390,7 +1394,8 @@ fn pictures_are_found_cut_to_squares_and_the_broken_ones_named() {
     fs::write(at("deep/text.jpg"), "not a picture").unwrap();
     let mut seen = Vec::new();
     let watch = |more, all| seen.push((more, all));
-    let collection = Collection::open_reporting(Some(place.path()), Some(4), watch).unwrap();
+    let collection =
+        Collection::open_reporting(Some(place.path()), &PictureOptions::square(Some(4)), watch).unwrap();
     assert_eq!(seen, [(0, 5), (5, 5)], "none is decoded, then all");
     assert_eq!((collection.train.len(), collection.train.shape()), (3, (4, 4, 3)));
     let names: Vec<_> = collection.unreadable.iter().map(|bad| bad.path.clone()).collect();
@@ -1409,6 +1414,9 @@ fn pictures_are_found_cut_to_squares_and_the_broken_ones_named() {
 
     let broken = tempfile::tempdir().unwrap();
     fs::write(broken.path().join("only.png"), "nothing").unwrap();
-    let error = PictureFolder::open(broken.path(), Some(8), |_, _| ()).err().unwrap().to_string();
+    let error = PictureFolder::open(broken.path(), &PictureOptions::square(Some(8)), |_, _| ())
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("only.png") && error.contains("none that decodes"), "{error}");
 }

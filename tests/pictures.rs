@@ -10,7 +10,7 @@ use std::{
 use common::{assert_all_close, assert_close};
 
 use ddpm::{Error, data::Density, error::Place};
-use ddpm_page::data::{picture, read_picture};
+use ddpm_page::data::{Ground, drawing, picture, read_picture};
 use ndarray::{Array2, array};
 use png::{BitDepth, ColorType};
 
@@ -109,19 +109,78 @@ fn a_missing_picture() {
 }
 
 #[test]
-fn a_folder_is_a_file_that_cannot_be_read() {
+fn a_folder_is_no_picture() {
     let folder = tempfile::tempdir().unwrap();
-    let error = read_picture(folder.path()).unwrap_err();
-    assert!(matches!(error, Error::File { .. }), "{error:?}");
-    assert!(error.to_string().ends_with("it is to be the file of a PNG picture"), "{error}");
+    let error = read_picture(folder.path()).unwrap_err().to_string();
+    assert!(error.ends_with("found a folder, expected a complete PNG picture; give a file in it"), "{error}");
 }
 
 #[test]
 fn a_file_that_is_no_png() {
-    for bytes in ["", "GIF89a, say"] {
+    for bytes in ["", "no picture"] {
         let parts = ["does not decode", "a complete PNG picture", "Convert or export it again"];
         assert_refused("picture.png", bytes, parts);
     }
+    let parts = ["a GIF picture", "a complete PNG picture", "export it as PNG"];
+    assert_refused("picture.png", "GIF89a, say", parts);
+    assert_refused(
+        "photo.jpg",
+        b"\xff\xd8\xff\xe0",
+        ["a JPEG picture", "a complete PNG picture", "export it as PNG"],
+    );
+    let lfs = "version https://git-lfs.github.com/spec/v1\n";
+    assert_refused("picture.png", lfs, ["git-lfs", "a complete PNG picture", "git lfs pull"]);
+}
+
+#[test]
+fn a_picture_of_many_pixels_is_refused_by_its_size() {
+    // The header of 20,000 × 20,000 pixels, in few bytes: nothing is allocated for them.
+    let mut header = Vec::new();
+    let mut encoder = png::Encoder::new(&mut header, 20_000, 20_000);
+    (encoder.set_color(ColorType::Rgba), encoder.set_depth(BitDepth::Sixteen));
+    drop(encoder.write_header().expect("a header"));
+    let parts = ["a picture of 20000 × 20000 pixels", "at most 16777216 pixels", "scale it down"];
+    assert_refused("large.png", header, parts);
+}
+
+#[test]
+fn the_ground_of_a_drawing_is_told_by_its_border() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("drawing.png");
+    // A stroke of two pixels in the middle of a picture of 4 × 3, on a ground.
+    let draw = |ground: u8, stroke: u8| {
+        let mut bytes = [ground; 12];
+        bytes[5..7].fill(stroke);
+        write(&path, (4, 3), ColorType::Grayscale, BitDepth::Eight, &bytes);
+        drawing(&path).expect("a drawing")
+    };
+    let mass = |data: &ddpm::data::Dataset| match data.density() {
+        Density::Pixels(pixels) => pixels.mass().clone(),
+        density => panic!("{density:?}"),
+    };
+    let expected = array![[0.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]];
+    for (ground, stroke, told) in
+        [(255, 0, Ground::White), (0, 255, Ground::Dark), (240, 200, Ground::Light), (60, 90, Ground::Dark)]
+    {
+        let (data, found) = draw(ground, stroke);
+        assert_eq!((found, mass(&data)), (told, expected.clone()), "{stroke} on {ground}");
+        assert!(found.to_string().contains("drawn"));
+    }
+    // All of one colour that is not white: a full rectangle.
+    let (data, found) = draw(0, 0);
+    assert_eq!((found, mass(&data)), (Ground::White, Array2::from_elem((3, 4), 1.0 / 12.0)));
+
+    // White ink on a transparent ground has no ink on white paper.
+    let mut bytes = [255, 0].repeat(12);
+    (bytes[11], bytes[13]) = (255, 255);
+    write(&path, (4, 3), ColorType::GrayscaleAlpha, BitDepth::Eight, &bytes);
+    let (data, found) = drawing(&path).expect("a drawing");
+    assert_eq!((found, mass(&data)), (Ground::Transparent, expected));
+
+    // A border of many colours says nothing: what is dark is drawn.
+    let stripes = [0, 255, 0, 255].repeat(3);
+    write(&path, (4, 3), ColorType::Grayscale, BitDepth::Eight, &stripes);
+    assert_eq!(drawing(&path).expect("a drawing").1, Ground::White);
 }
 
 #[test]

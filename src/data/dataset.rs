@@ -66,14 +66,17 @@ impl Dataset {
     }
 
     /// The ink of one MNIST image, from an IDX file of images or the folder that holds `train-images-idx3-ubyte`,
-    /// plain or with `.gz`.
+    /// plain or with `.gz`, or another set's training images by a name that [`idx::find`] knows.
     ///
     /// # Errors
     ///
     /// As [`idx::read_image`], and [`Error::Content`] where the image has no ink.
     pub fn digit(path: impl AsRef<Path>, index: usize) -> Result<Self> {
-        let path = training_images(path.as_ref());
-        let ink = idx::read_image(&path, index)?.mapv(f64::from);
+        let path = training_images(path.as_ref())?;
+        let mut ink = idx::read_image(&path, index)?.mapv(f64::from);
+        if idx::is_transposed(&path) {
+            ink.swap_axes(0, 1);
+        }
         Self::from_ink(format!("digit {index}"), &path, ink.view(), "choose another index")
     }
 
@@ -187,12 +190,14 @@ impl Dataset {
 }
 
 /// The file of training images that a path means.
-fn training_images(path: &Path) -> PathBuf {
+fn training_images(path: &Path) -> Result<PathBuf> {
     let names = ["train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"];
-    let mut candidates = names.map(|name| path.join(name)).into_iter();
-    match path.is_dir() {
-        true => candidates.find(|file| file.exists()).unwrap_or_else(|| path.join(names[0])),
-        false => path.to_path_buf(),
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    match names.map(|name| path.join(name)).into_iter().find(|file| file.exists()) {
+        Some(file) => Ok(file),
+        None => Ok(idx::find(path)?.map_or_else(|| path.join(names[0]), |found| found.train)),
     }
 }
 

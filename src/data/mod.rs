@@ -36,7 +36,7 @@ pub use density::Density;
 pub use empirical::Empirical;
 pub use mixture::GaussianMixture;
 pub use name::DatasetName;
-pub use pixels::PixelDensity;
+pub use pixels::{MOST_PIXELS, PixelDensity};
 pub use points::read_points;
 pub use standardization::Standardization;
 pub use truncated::{TruncatedNormal, truncated_normal};

@@ -1,63 +1,124 @@
-//! Points from a CSV file.
+//! Points from a table of text.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use ndarray::{Array2, Axis};
 
-use crate::{Error, Result, error::Place};
+use crate::{
+    Error, Result,
+    error::Place,
+    files::{FileKind, Input},
+};
+
+/// The longest table that is read: ten million points of 25 characters, which no chapter draws from faster than from fewer.
+const LONGEST: u64 = 256 << 20;
+const REMEDY: &str = "write one point a line, its two numbers separated by a comma";
 
 // ANCHOR: read_points
 /// Reads points from a CSV file: two numbers a row, shape (N, 2).
 ///
-/// A first row of text is a header. Empty lines and lines that start with `#` are passed over.
+/// A first row of text is a header. Empty lines and lines that start with `#` are passed over. The columns are separated by
+/// commas, semicolons, tabs or spaces, whichever the file has, or as a first line `sep=;` says; between semicolons or tabs,
+/// or in quotes, a number may have a decimal comma. Lines end as on any system; the text is UTF-8, or UTF-16 with its mark.
 ///
 /// # Errors
 ///
-/// [`Error::File`] where the file cannot be read. [`Error::Content`], with the line, where a row has not two columns
-/// or a column is not a finite number, and without where the file has fewer than two points, or points that are
-/// all equal on an axis: they could not be brought to unit variance.
+/// [`Error::File`] where the file cannot be read. [`Error::Content`] where it is no text, with the line where a row has not
+/// two columns or a column is not a finite number, and without where the file has fewer than two points, points that are all
+/// equal on an axis (they could not be brought to unit variance), or a column that only counts the rows.
 pub fn read_points(path: impl AsRef<Path>) -> Result<Array2<f64>> {
-    let csv = Csv { path: path.as_ref(), text: read_text(path.as_ref())? };
-    let mut values = Vec::new();
-    let mut header_allowed = true;
-    for row in csv.rows() {
+    let table = Table::read(path.as_ref())?;
+    let (mut values, mut first_name) = (Vec::new(), None);
+    for (place, row) in table.rows().enumerate() {
         let (line, fields) = row?;
-        let is_text = fields.iter().all(|field| field.parse::<f64>().is_err());
-        if !(header_allowed && is_text) {
-            values.extend(csv.point(line, &fields)?);
+        if place == 0 && is_header(&fields) {
+            first_name = Some(fields[0].to_owned());
+        } else {
+            values.extend(table.point(line, &fields)?);
         }
-        header_allowed = false;
     }
     let points = Array2::from_shape_vec((values.len() / 2, 2), values);
     let points = points.expect("every row gives two numbers"); // (N, 2)
-    csv.check_spread(&points)?;
+    if let Some(name) = first_name {
+        table.check_index(&name, &points)?;
+    }
+    table.check_spread(&points)?;
     Ok(points)
 }
 // ANCHOR_END: read_points
 
-fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).map_err(|source| Error::File {
-        path: path.to_path_buf(),
-        action: "read the points",
-        source,
-        remedy: "check the path".into(),
-    })?;
-    String::from_utf8(bytes).map_err(|error| Error::Content {
-        path: path.to_path_buf(),
-        place: Place::Byte(error.utf8_error().valid_up_to() as u64),
-        found: "bytes that are not UTF-8 text".into(),
-        expected: "a CSV file with two columns of numbers".into(),
-        remedy: "save the points as text, one `x,y` a line".into(),
-    })
+/// Whether a first row names the columns: text, and no number that is only written in another way (`1.2.3`).
+fn is_header(fields: &csv::StringRecord) -> bool {
+    let is_name = |field: &str| field.contains(char::is_alphabetic) || !field.contains(char::is_numeric);
+    fields.iter().all(|field| number(field).is_none() && is_name(field))
 }
 
-/// A CSV file's text, and where it came from.
-struct Csv<'a> {
+/// A table's text, and where it came from.
+struct Table<'a> {
     path: &'a Path,
+    /// Every line ends with `\n` alone, and only tabs separate columns that spaces separated.
     text: String,
+    separator: u8,
 }
 
-impl Csv<'_> {
+impl<'a> Table<'a> {
+    fn read(path: &'a Path) -> Result<Self> {
+        let input = Input {
+            action: "read the points",
+            expected: "a CSV file with two columns of numbers",
+            remedy: "check the path",
+        };
+        let bytes = input.read(path, LONGEST)?;
+        let text = match FileKind::of_bytes(&bytes) {
+            FileKind::Empty | FileKind::Table | FileKind::Text | FileKind::Json | FileKind::Unknown => {
+                String::from_utf8(bytes).map_err(|error| Error::Content {
+                    path: path.to_path_buf(),
+                    place: Place::Byte(error.utf8_error().valid_up_to() as u64),
+                    found: "bytes that are not UTF-8 text".into(),
+                    expected: input.expected.into(),
+                    remedy: "save the points as text, one `x,y` a line".into(),
+                })?
+            }
+            FileKind::Utf16 => utf16(&bytes).ok_or_else(|| input.another_kind(path, FileKind::Utf16))?,
+            kind => return Err(input.another_kind(path, kind)),
+        };
+        let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
+        Ok(Self::separated(path, text))
+    }
+
+    /// Finds what separates the columns: what a line `sep=` names, else what no number has in it, else the comma.
+    fn separated(path: &'a Path, mut text: String) -> Self {
+        let first = text.lines().next().unwrap_or_default();
+        let named = first.trim().trim_matches('"').strip_prefix("sep=").map(|rest| rest.trim_matches('"'));
+        if let Some([separator @ (b',' | b';' | b'\t' | b'|')]) = named.map(str::as_bytes) {
+            let separator = *separator;
+            // the line stays, empty: errors count the reader's lines
+            text.replace_range(..first.len(), "");
+            return Self { path, text, separator };
+        }
+        let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        // the first line may be a header, with any character in it
+        let first_is_text = lines().next().is_some_and(|line| line.contains(char::is_alphabetic));
+        let sample = || lines().skip(usize::from(first_is_text)).take(100);
+        let has = |separator: char| sample().any(|line| line.contains(separator));
+        let separator = match () {
+            () if has(';') => b';',
+            () if has('\t') => b'\t',
+            () if has(',') => b',',
+            () if has(' ') => {
+                let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join("\t");
+                let lines = text.lines().map(|line| match line.trim_start().starts_with('#') {
+                    true => line.to_owned(),
+                    false => words(line),
+                });
+                text = lines.collect::<Vec<_>>().join("\n");
+                b'\t'
+            }
+            () => b',',
+        };
+        Self { path, text, separator }
+    }
+
     /// The rows with their line numbers, without comments and empty lines.
     fn rows(&self) -> impl Iterator<Item = Result<(u64, csv::StringRecord)>> {
         let reader = csv::ReaderBuilder::new()
@@ -65,10 +126,12 @@ impl Csv<'_> {
             .flexible(true)
             .trim(csv::Trim::All)
             .comment(Some(b'#'))
-            .from_reader(self.text.trim_start_matches('\u{feff}').as_bytes());
+            .delimiter(self.separator)
+            .from_reader(self.text.as_bytes());
         reader.into_records().filter_map(|row| match row {
-            Ok(fields) if fields.len() == 1 && (fields[0].is_empty() || fields[0].starts_with('#')) => None,
-            Ok(fields) => Some(Ok((self.line(&fields), fields))),
+            Ok(fields) if fields.len() == 1 && fields[0].starts_with('#') => None,
+            Ok(fields) if fields.iter().all(str::is_empty) => None,
+            Ok(fields) => Some(self.unquoted(self.line(&fields), fields)),
             Err(error) => Some(Err(self.content(
                 Place::Whole,
                 format!("text that is not CSV ({error})"),
@@ -80,36 +143,78 @@ impl Csv<'_> {
 
     /// The line on which a row's own text starts; the CSV reader gives the position where its search for the row began.
     fn line(&self, row: &csv::StringRecord) -> u64 {
-        let text = self.text.trim_start_matches('\u{feff}');
         let start = row.position().map_or((0, 1), |position| (position.byte() as usize, position.line()));
-        let ahead = text.get(start.0..).unwrap_or_default().lines();
+        let ahead = self.text.get(start.0..).unwrap_or_default().lines();
         let skipped = ahead.take_while(|line| line.is_empty() || line.starts_with('#')).count();
         start.1 + skipped as u64
     }
 
+    /// Rejects a row that a quote without its other half has drawn together from many lines.
+    fn unquoted(&self, line: u64, fields: csv::StringRecord) -> Result<(u64, csv::StringRecord)> {
+        match fields.iter().find(|field| field.contains('\n')) {
+            None => Ok((line, fields)),
+            Some(field) => {
+                let found = format!("a quote that is not closed on its line, before {}", shown(field));
+                let remedy = "delete the quote, or close it: a row is one line".into();
+                Err(self.content(Place::Line(line), found, "two numbers a row".into(), remedy))
+            }
+        }
+    }
+
     fn point(&self, line: u64, fields: &csv::StringRecord) -> Result<[f64; 2]> {
-        if fields.len() != 2 {
-            let columns = if fields.len() == 1 { "column" } else { "columns" };
+        let written: Vec<&str> = fields.iter().collect();
+        let [x, y] = match written[..] {
+            [x, y] | [x, y, ""] => [x, y],
+            _ => return Err(self.columns(line, &written)),
+        };
+        let leading_zero = |field: &str| {
+            field.len() > 1 && field.starts_with('0') && field.bytes().all(|b| b.is_ascii_digit())
+        };
+        if self.separator == b',' && leading_zero(y) {
             return Err(self.content(
                 Place::Line(line),
-                format!("{} {columns}", fields.len()),
+                format!("“{x},{y}”"),
                 "2 columns, x and y".into(),
-                "write one point a line, its two numbers separated by a comma".into(),
+                "is this one number with a decimal comma? Separate the columns by semicolons".into(),
             ));
         }
-        Ok([self.number(line, &fields[0])?, self.number(line, &fields[1])?])
+        Ok([self.number(line, x)?, self.number(line, y)?])
+    }
+
+    fn columns(&self, line: u64, fields: &[&str]) -> Error {
+        let columns = if fields.len() == 1 { "column" } else { "columns" };
+        let remedy = match (self.separator, fields.len()) {
+            (b',', 4) => format!("{REMEDY}; where numbers have decimal commas, by a semicolon"),
+            (_, 3..) => format!("delete the other columns, also one that counts the rows: {REMEDY}"),
+            _ => REMEDY.into(),
+        };
+        let found = format!("{} {columns}", fields.len());
+        self.content(Place::Line(line), found, "2 columns, x and y".into(), remedy)
     }
 
     fn number(&self, line: u64, field: &str) -> Result<f64> {
-        match field.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(number),
+        match number(field) {
+            Some(number) if number.is_finite() => Ok(number),
             parsed => Err(self.content(
                 Place::Line(line),
-                format!("“{}”", field.chars().take(40).collect::<String>()),
-                if parsed.is_ok() { "a finite number" } else { "a number" }.into(),
+                shown(field),
+                if parsed.is_some() { "a finite number" } else { "a number" }.into(),
                 "correct or delete the row; text may stand in the first row or after a #".into(),
             )),
         }
+    }
+
+    /// Rejects a first column without a name that only counts the rows, as tables are saved by default in Python.
+    fn check_index(&self, name: &str, points: &Array2<f64>) -> Result<()> {
+        let unnamed = ["", "index", "id", "unnamed: 0"].contains(&name.to_lowercase().as_str());
+        let first = points.column(0);
+        let counts = first.len() > 1 && (1..first.len()).all(|i| first[i] == first[i - 1] + 1.0);
+        if !(unnamed && counts) {
+            return Ok(());
+        }
+        let found = format!("a first column named “{name}” that counts the rows from {}", first[0]);
+        let remedy = "save the table without its index, or name the column if it is x".into();
+        Err(self.content(Place::Whole, found, "2 columns, x and y".into(), remedy))
     }
 
     /// Checks that the points can be brought to unit variance on both axes.
@@ -119,8 +224,7 @@ impl Csv<'_> {
                 0 => "no point".into(),
                 count => format!("{count} point"),
             };
-            let remedy = "write one point a line, its two numbers separated by a comma".into();
-            return Err(self.content(Place::Whole, found, "at least 2 points".into(), remedy));
+            return Err(self.content(Place::Whole, found, "at least 2 points".into(), REMEDY.into()));
         }
         for (axis, name) in [(0, "x"), (1, "y")] {
             let column = points.index_axis(Axis(1), axis);
@@ -143,4 +247,35 @@ impl Csv<'_> {
     fn content(&self, place: Place, found: String, expected: String, remedy: String) -> Error {
         Error::Content { path: self.path.to_path_buf(), place, found, expected, remedy }
     }
+}
+
+/// A number as Rust writes it, or with U+2212 for its minus, a decimal comma, or Fortran's D for its E.
+fn number(field: &str) -> Option<f64> {
+    if let Ok(number) = field.parse() {
+        return Some(number);
+    }
+    let plain = field.replace('\u{2212}', "-");
+    let only = |allowed: &str| plain.chars().all(|c| c.is_ascii_digit() || allowed.contains(c));
+    if only("+-,eE") && plain.matches(',').count() == 1 {
+        return plain.replace(',', ".").parse().ok();
+    }
+    if only("+-.dD") {
+        return plain.replace(['d', 'D'], "e").parse().ok();
+    }
+    plain.parse().ok()
+}
+
+/// The beginning of a field, in quotes; its line ends as spaces.
+fn shown(field: &str) -> String {
+    format!("“{}”", field.chars().take(40).map(|c| if c == '\n' { ' ' } else { c }).collect::<String>())
+}
+
+/// The text of UTF-16 with a byte order mark; `None` where it is damaged.
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let (mark, units) = bytes.split_at_checked(2)?;
+    let (pairs, []) = units.as_chunks::<2>() else { return None };
+    let little = mark == [0xff, 0xfe];
+    let units =
+        pairs.iter().map(|pair| if little { u16::from_le_bytes(*pair) } else { u16::from_be_bytes(*pair) });
+    char::decode_utf16(units).collect::<Result<_, _>>().ok()
 }

@@ -72,7 +72,7 @@ fn fewer_than_two_points() {
 #[test]
 fn a_row_with_one_number() {
     assert_points_error("1,2\n3\n", Place::Line(2), ["1 column,", "2 columns", "a comma"]);
-    assert_points_error("1 2\n3 4\n", Place::Line(2), ["1 column,", "2 columns", "a comma"]);
+    assert_points_error("1,2\n3 4\n", Place::Line(2), ["1 column,", "2 columns", "a comma"]);
 }
 
 #[test]
@@ -118,6 +118,231 @@ fn points_that_are_not_text() {
     let case = file("points.csv", [b'1', b',', 0xff, b'\n']);
     let parts = ["not UTF-8", "two columns of numbers", "save the points as text"];
     assert_content(Dataset::points(&case.path).expect_err("binary"), &case, Place::Byte(2), parts);
+}
+
+/// Two points, of which every way to write them must give the same.
+const POINTS: [[f64; 2]; 3] = [[1.5, -2.25], [-0.5, 0.0625], [3.0, 40.0]];
+
+#[test]
+fn tables_as_programs_export_them_are_read() {
+    let utf16 = |text: &str, little: bool| -> Vec<u8> {
+        let units = "\u{feff}".encode_utf16().chain(text.encode_utf16());
+        units.flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() }).collect()
+    };
+    let plain = "x,y\n1.5,-2.25\n-0.5,0.0625\n3,40\n";
+    let cases: [(&str, Vec<u8>); 17] = [
+        ("plain", plain.into()),
+        ("byte order mark", format!("\u{feff}{plain}").into()),
+        ("UTF-16, little endian", utf16(plain, true)),
+        ("UTF-16, big endian", utf16(plain, false)),
+        ("line ends of old Macs", plain.replace('\n', "\r").into()),
+        ("line ends of Windows", plain.replace('\n', "\r\n").into()),
+        ("semicolons", plain.replace(',', ";").into()),
+        ("semicolons and decimal commas", plain.replace(',', ";").replace('.', ",").into()),
+        ("decimal commas in quotes", b"\"1,5\",\"-2,25\"\n\"-0,5\",\"0,0625\"\n3,40\n".into()),
+        ("tabs", plain.replace(',', "\t").into()),
+        ("tabs and decimal commas", plain.replace(',', "\t").replace('.', ",").into()),
+        ("spaces", b"# x y\n  1.5 -2.25\n -0.5   0.0625\n  3 40\n".into()),
+        ("a line sep=", format!("sep=;\r\n{}", plain.replace(',', ";")).into()),
+        ("a line sep= without a header", b"sep=,\n1.5,-2.25\n-0.5,0.0625\n3,40\n".into()),
+        ("U+2212", plain.replace('-', "\u{2212}").into()),
+        ("exponents of Fortran", b"1.5D0,-2.25d+00\n-0.05D+01,6.25D-02\n3,4D1\n".into()),
+        ("commas at the ends, empty rows", b"x,y,\n1.5,-2.25,\n,,\n-0.5,0.0625,\n3,40,\n,\n".into()),
+    ];
+    for (what, bytes) in cases {
+        let case = file("points.csv", bytes);
+        let points = ddpm::data::read_points(&case.path).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(points, ndarray::arr2(&POINTS), "{what}");
+    }
+}
+
+#[test]
+fn tables_that_could_mean_something_else_are_refused_by_their_line() {
+    // One column of numbers with decimal commas is not two columns of whole numbers.
+    assert_points_error("1,2345\n1,0453\n", Place::Line(2), ["“1,0453”", "2 columns", "semicolons"]);
+    assert_points_error(
+        "1,5,2,5\n",
+        Place::Line(1),
+        ["4 columns", "2 columns", "decimal commas, by a semicolon"],
+    );
+    assert_points_error("x;y\n1.234,5;2\n", Place::Line(2), ["“1.234,5”", "a number", "correct or delete"]);
+    assert_points_error("1,2 3,4\n5,6 7,8\n", Place::Line(1), ["3 columns", "2 columns", "a comma"]);
+    // The index that a table is saved with by default in Python.
+    assert_points_error(",x,y\n0,1.5,2\n", Place::Line(2), ["3 columns", "2 columns", "counts the rows"]);
+    let parts = ["a first column named “” that counts the rows from 0", "2 columns", "without its index"];
+    assert_points_error(",v\n0,1.5\n1,2\n2,2.5\n", Place::Whole, parts);
+    // A first row of numbers that are written in another way is no header.
+    assert_points_error(
+        "1.2.3,4.5.6\n1,2\n2,3\n",
+        Place::Line(1),
+        ["“1.2.3”", "a number", "correct or delete"],
+    );
+    // Units, a second header, missing values: the reader's line.
+    assert_points_error("x,y\nmm,mm\n1,2\n", Place::Line(2), ["“mm”", "a number", "correct or delete"]);
+    assert_points_error("x,y\n1.5 mm,2 mm\n", Place::Line(2), ["“1.5 mm”", "a number", "correct or delete"]);
+    assert_points_error("x,y\n1,2\nNA,NA\n", Place::Line(3), ["“NA”", "a number", "correct or delete"]);
+    assert_points_error("x,y\r1,2\roops,1\r", Place::Line(3), ["“oops”", "a number", "correct or delete"]);
+    assert_points_error(
+        "sep=;\nx;y\n1;2\noops;1\n",
+        Place::Line(4),
+        ["“oops”", "a number", "correct or delete"],
+    );
+    // A quote without its other half does not draw the lines below it together.
+    let parts =
+        ["a quote that is not closed on its line, before “2.0 5,6", "two numbers a row", "delete the quote"];
+    assert_points_error("1,2\n3,4\n1.0,\"2.0\n5,6\n7,8\n", Place::Line(3), parts);
+}
+
+#[test]
+fn points_that_are_another_kind_of_file_are_named() {
+    for (name, bytes, kind, step) in [
+        ("table.xlsx", &b"PK\x03\x04"[..], "a zip archive", "unpack it"),
+        ("points.npy", b"\x93NUMPY\x01\0", "an array of NumPy", "numpy.savetxt"),
+        ("page.csv", b"<!DOCTYPE html>", "a page of the web", "fetch the file itself"),
+        ("points.csv", b"version https://git-lfs.github.com/spec/v1\n", "git-lfs", "git lfs pull"),
+    ] {
+        let case = file(name, bytes);
+        let error = Dataset::points(&case.path).expect_err(name);
+        assert_content(error, &case, Place::Whole, [kind, "a CSV file with two columns of numbers", step]);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let error = Dataset::points(folder.path()).expect_err("a folder").to_string();
+    assert!(error.contains("found a folder") && error.ends_with("give a file in it"), "{error}");
+    let case = file("long.csv", "");
+    fs::File::create(&case.path).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
+    let error = Dataset::points(&case.path).expect_err("a terabyte").to_string();
+    assert!(error.contains("1099511627776 bytes") && error.contains("at most 268435456"), "{error}");
+}
+
+#[test]
+fn an_idx_file_that_declares_more_or_less_than_it_holds_is_refused_before_it_is_read() {
+    // A plain file is told by its length: neither a terabyte that is there nor one that is not is read.
+    let case = file("images", images(0x803, 2, 12));
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&case.path)
+        .and_then(|file| file.set_len(1 << 40))
+        .expect("longer");
+    let error = idx::read_images(&case.path).expect_err("longer");
+    assert_content(
+        error,
+        &case,
+        Place::Byte(28),
+        ["1099511627748 more bytes", "the end of the file", "Fetch"],
+    );
+    let header = |numbers: [u32; 4]| -> Vec<u8> { numbers.into_iter().flat_map(u32::to_be_bytes).collect() };
+    let case = file("images", header([0x803, 1 << 20, 1 << 10, 1 << 10]));
+    let whole = 16 + (1 << 40);
+    fs::OpenOptions::new().write(true).open(&case.path).and_then(|file| file.set_len(whole)).expect("longer");
+    let error = idx::read_images(&case.path).expect_err("a terabyte");
+    assert_content(
+        error,
+        &case,
+        Place::Byte(4),
+        ["declares 1099511627776 bytes", "held in memory", "a part"],
+    );
+    // A gzipped one by what deflate can do.
+    let case = file("images.gz", gzipped(&[header([0x803, 1 << 20, 28, 28]), vec![0; 784]].concat()));
+    let error = idx::read_images(&case.path).expect_err("forged");
+    assert_content(
+        error,
+        &case,
+        Place::Byte(4),
+        ["declares 822083584 bytes", "gzipped bytes unpack to", "Fetch"],
+    );
+    let case = file("labels.gz", gzipped(&[0, 0, 8, 1, 255, 255, 255, 255, 1]));
+    let error = idx::read_labels(&case.path).expect_err("forged");
+    assert_content(
+        error,
+        &case,
+        Place::Byte(4),
+        ["declares 4294967295 bytes", "gzipped bytes unpack", "Fetch"],
+    );
+    // What goes on behind its end is counted no further than a little.
+    let bomb = gzipped(&[images(0x803, 2, 12), vec![0; 1 << 20]].concat());
+    let case = file("images.gz", bomb);
+    let error = idx::read_images(&case.path).expect_err("goes on");
+    assert_content(error, &case, Place::Byte(28), ["65536 more bytes, or yet more", "the end", "Fetch"]);
+}
+
+#[test]
+fn what_is_no_idx_file_is_named() {
+    let mut tar = vec![0; 512];
+    tar[257..262].copy_from_slice(b"ustar");
+    for (name, bytes, kind, step) in [
+        ("images.zip", b"PK\x03\x04".to_vec(), "a zip archive", "unpack it"),
+        ("images.gz", gzipped(&tar), "a gzipped tar archive", "tar -xzf"),
+        ("mnist.pkl.gz", gzipped(b"\x80\x04\x95\0\0"), "a gzipped pickle", "Python"),
+        ("mnist.csv", b"5,0,0\n4,0,0\n".to_vec(), "a table of numbers", "--points"),
+    ] {
+        let case = file(name, bytes);
+        let error = Dataset::digit(&case.path, 0).expect_err(name);
+        assert_content(error, &case, Place::Whole, [kind, "an IDX file of images", step]);
+    }
+    let case = file("images", images(0x0d03, 2, 12));
+    let parts = ["numbers of another type than bytes", "0x00000803", "Fetch it again"];
+    assert_content(idx::read_images(&case.path).expect_err("floats"), &case, Place::Byte(0), parts);
+}
+
+#[test]
+fn idx_files_are_found_under_the_names_that_they_come_in() {
+    let bytes = images(0x803, 2, 12);
+    for (train, test) in [
+        ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte"),
+        ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz"),
+        ("train-images.idx3-ubyte", "t10k-images.idx3-ubyte"),
+        ("emnist-letters-train-images-idx3-ubyte.gz", "emnist-letters-test-images-idx3-ubyte.gz"),
+        ("qmnist-train-images-idx3-ubyte", "qmnist-test-images-idx3-ubyte"),
+        ("raw/train-images-idx3-ubyte", "raw/t10k-images-idx3-ubyte"),
+        ("MNIST/raw/train-images-idx3-ubyte", "MNIST/raw/t10k-images-idx3-ubyte"),
+        ("train-images", "test-images"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in [train, test] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, if name.ends_with(".gz") { gzipped(&bytes) } else { bytes.clone() })
+                .expect("written");
+        }
+        let found = idx::find(folder.path()).expect(train).expect(train);
+        assert_eq!((found.train, found.test), (folder.path().join(train), Some(folder.path().join(test))));
+        assert!(Dataset::digit(folder.path(), 1).is_ok(), "{train}");
+        assert!(Dataset::digit(folder.path().join(train), 1).is_ok(), "{train}");
+    }
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str| fs::write(folder.path().join(name), &bytes).expect("written");
+    write("train-images-idx3-ubyte");
+    write("train-images-idx3-ubyte (1)");
+    write("train-labels-idx1-ubyte");
+    let found = idx::find(folder.path()).expect("one set").expect("one set");
+    assert_eq!(
+        found.train,
+        folder.path().join("train-images-idx3-ubyte"),
+        "a second download is no second set"
+    );
+    assert_eq!(idx::labels_beside(&found.train), Some(folder.path().join("train-labels-idx1-ubyte")));
+    write("other-train-images-idx3-ubyte");
+    let error = idx::find(folder.path()).expect_err("two sets").to_string();
+    assert!(
+        error.contains("other-train-images-idx3-ubyte") && error.contains("one set of images"),
+        "{error}"
+    );
+
+    let folder = tempfile::tempdir().expect("a folder");
+    assert_eq!(idx::find(folder.path()).expect("empty"), None);
+    fs::write(folder.path().join("letters.bin"), &bytes).expect("written");
+    assert_eq!(idx::find(folder.path()).expect("one").expect("one").test, None);
+}
+
+#[test]
+fn a_digit_of_emnist_stands_upright() {
+    let (plain, emnist) = (file("letters", images(0x803, 1, 6)), file("emnist-letters", images(0x803, 1, 6)));
+    let shape = |case: &Case| match Dataset::digit(&case.path, 0).expect("a digit").density() {
+        ddpm::data::Density::Pixels(pixels) => pixels.mass().dim(),
+        density => panic!("{density:?}"),
+    };
+    assert_eq!((shape(&plain), shape(&emnist)), ((2, 3), (3, 2)));
 }
 
 /// The bytes of an IDX file of images of 2 × 3 pixels, with ink in the given number of bytes.

@@ -8,7 +8,7 @@ use crate::{
     Result,
     denoiser::{CallCounter, ImageDenoiser, NetworkDenoiser, Recording},
     device::{DeviceChoice, OpenDevice},
-    images::{Collection, grid::ImageGrid},
+    images::{Collection, PictureOptions, grid::ImageGrid},
     operations::threads::one_thread_per_operation,
     sample::{
         Film, Inpainting, Known, Opened, Sampler, SamplingArguments, SamplingPlan, encoding_end,
@@ -102,11 +102,11 @@ pub struct DrawingArguments {
     #[command(flatten)]
     pub network: NetworkArguments,
     /// Images for the tasks that begin with one: IDX files, CIFAR-10, a folder of pictures [default: MNIST]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|FILE")]
     pub data: Option<PathBuf>,
-    /// The side of the square that pictures are cut to
-    #[arg(long, value_name = "PIXELS")]
-    pub size: Option<usize>,
+    /// How pictures are cut.
+    #[command(flatten)]
+    pub pictures: PictureOptions,
     /// The number of images to draw
     #[arg(long, default_value_t = 64, value_parser = whole(1..=Self::MOST).because("a sheet of more is no picture any more"))]
     pub count: usize,
@@ -133,7 +133,8 @@ impl DrawingArguments {
     /// As [`NetworkArguments::open`], or if there are no such images, they do not fit the network, or none are to be drawn.
     pub fn open(&self, common: &Common) -> anyhow::Result<Drawing> {
         let mut network = self.network.open()?;
-        let images = Collection::open_with_progress(self.data.as_deref(), self.size)?;
+        let images = Collection::open_with_progress(self.data.as_deref(), &self.pictures)?;
+        images.remarks().iter().for_each(|remarks| eprintln!("{remarks}"));
         ensure!(
             images.train.shape() == network.denoiser.shape(),
             "{}: images of {:?} do not fit the network, which draws {:?}; choose others with --data",

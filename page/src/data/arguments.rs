@@ -6,6 +6,8 @@ use ddpm::{
 };
 use std::path::PathBuf;
 
+use super::Ground;
+
 /// Which points to use: a built-in data set, the rows of a file, or the ink of a picture.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DataArgs {
@@ -24,13 +26,17 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
-    /// Reads or makes the data set.
+    /// Reads or makes the data set, and says on the error stream what a picture is drawn on, if that is not white.
     ///
     /// # Errors
-    /// As [`Dataset::named`], [`Dataset::points`] and [`picture`](super::picture).
+    /// As [`Dataset::named`], [`Dataset::points`] and [`drawing`](super::drawing).
     pub fn load(&self) -> Result<Dataset> {
         if let Some(path) = &self.picture {
-            return super::picture(path);
+            let (data, ground) = super::drawing(path)?;
+            if ground != Ground::White {
+                eprintln!("{}: {ground}.", path.display());
+            }
+            return Ok(data);
         }
         match &self.points {
             Some(path) => Dataset::points(path),

@@ -6,4 +6,4 @@ mod picture;
 
 #[cfg(feature = "cli")]
 pub use arguments::DataArgs;
-pub use picture::{picture, read_picture};
+pub use picture::{Ground, drawing, picture, read_picture};

@@ -7,6 +7,9 @@ use ndarray_rand::rand::Rng;
 
 use super::Standardization;
 
+/// The most pixels of a picture that becomes a density, 4096 × 4096: each is a term of every posterior mean.
+pub const MOST_PIXELS: usize = 1 << 24;
+
 /// A density on the plane that is constant on every cell of a rectangular grid: p(x) = mass / area of x's cell.
 ///
 /// ```

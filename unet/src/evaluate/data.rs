@@ -3,7 +3,7 @@
 use super::classifier::{CLASSIFIED_SIDE, ClassifierTrainConfig};
 use crate::{
     Error, Result,
-    images::{Collection, ImageSource, Split, fingerprint, mnist_labels},
+    images::{Collection, ImageSource, PictureOptions, Split, fingerprint, mnist_labels},
 };
 use ddpm::{data::idx::read_labels, error::Place};
 use md5::{Digest, Md5};
@@ -52,8 +52,8 @@ impl EvaluationData {
     /// # Errors
     /// As [`Collection::open_with_progress`]; [`ddpm::Error::Content`] if there are several sets of labels, or not one label for each
     /// image.
-    pub fn open(data: Option<&Path>, size: Option<usize>) -> Result<Self> {
-        let images = Collection::open_with_progress(data, size)?;
+    pub fn open(data: Option<&Path>, pictures: &PictureOptions) -> Result<Self> {
+        let images = Collection::open_with_progress(data, pictures)?;
         let Some(data) = data else {
             let labels = Labels { train: mnist_labels(Split::Train)?, test: mnist_labels(Split::Test)? };
             return Ok(EvaluationData { images, labels: Ok(labels), is_course: true });

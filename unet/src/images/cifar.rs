@@ -2,9 +2,9 @@
 
 use super::{ImageSource, Split, content, entries, pixels::from_byte, unreadable};
 use crate::Result;
-use ddpm::error::Place;
+use ddpm::{error::Place, files::Input};
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::Mutex,
@@ -15,6 +15,13 @@ const CHANNELS: usize = 3;
 /// A label, then the red, the green and the blue pixels.
 const RECORD: usize = 1 + SIDE * SIDE * CHANNELS;
 const LABELS: u8 = 10;
+/// A record of CIFAR-100 has two labels.
+const RECORD_OF_100: u64 = RECORD as u64 + 1;
+const INPUT: Input = Input {
+    action: "read the images",
+    expected: "CIFAR-10’s binary version",
+    remedy: "check the path, and that you may read it",
+};
 const REMEDY: &str = "fetch CIFAR-10’s binary version (cifar-10-binary.tar.gz) again and unpack it";
 
 /// CIFAR-10's binary files, read from disk image by image.
@@ -43,22 +50,35 @@ impl Cifar10 {
         let wanted = |path: &PathBuf| is_batch(path, split);
         let files: Vec<Batch> =
             entries(folder)?.into_iter().filter(wanted).map(Batch::open).collect::<Result<_>>()?;
-        let count = files.iter().map(|batch| batch.count).sum();
-        if count == 0 {
+        let set = Self::of(files);
+        if set.count == 0 {
             let expected = match split {
                 Split::Train => "data_batch_1.bin to data_batch_5.bin",
                 Split::Test => "test_batch.bin",
             };
             return Err(content(folder, Place::Whole, "no images", expected, REMEDY));
         }
-        Ok(Self { files, count })
+        Ok(set)
+    }
+
+    /// Opens one batch, whatever its name.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not made of whole records.
+    pub fn open_batch(path: &Path) -> Result<Self> {
+        Ok(Self::of(vec![Batch::open(path.to_owned())?]))
+    }
+
+    fn of(files: Vec<Batch>) -> Self {
+        let count = files.iter().map(|batch| batch.count).sum();
+        Self { files, count }
     }
 }
 
 impl Batch {
     fn open(path: PathBuf) -> Result<Self> {
-        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
-        let (bytes, file) = opened.map_err(|source| unreadable(&path, "read the images", source))?;
+        let file = INPUT.open(&path)?;
+        let bytes = file.metadata().map_err(|source| INPUT.unreadable(&path, source))?.len();
         if bytes == 0 || !bytes.is_multiple_of(RECORD as u64) {
             let expected = format!("a multiple of {RECORD} bytes: whole records of CIFAR-10");
             return Err(content(&path, Place::Whole, format!("{bytes} bytes"), &expected, REMEDY));
@@ -111,6 +131,11 @@ impl ImageSource for Cifar10 {
     }
 }
 
+/// Whether a folder has a batch of this half.
+pub(super) fn has(folder: &Path, split: Split) -> bool {
+    entries(folder).is_ok_and(|files| files.iter().any(|path| is_batch(path, split)))
+}
+
 fn is_batch(path: &Path, split: Split) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beginning = match split {
@@ -120,10 +145,36 @@ fn is_batch(path: &Path, split: Split) -> bool {
     name.starts_with(beginning) && name.ends_with(".bin")
 }
 
+/// Whether a file is made of whole records with labels from 0 to 9, by its length and its first record.
+pub(super) fn is_batch_by_content(path: &Path) -> bool {
+    let records = fs::metadata(path).is_ok_and(|file| file.len() > 0 && file.len() % RECORD as u64 == 0);
+    records && Batch::open(path.to_owned()).is_ok_and(|batch| batch.record(0).is_ok())
+}
+
+/// Refuses CIFAR-100, by name: its records have two labels.
+///
+/// # Errors
+/// If `path` is its file of training images, or a folder that has it.
+pub(super) fn refuse_cifar_100(path: &Path) -> Result<()> {
+    let files = [path.to_owned(), path.join("train.bin"), path.join("cifar-100-binary/train.bin")];
+    let is_set = |path: &&PathBuf| {
+        let named = path.file_name().is_some_and(|name| name == "train.bin" || name == "test.bin");
+        let whole = |file: fs::Metadata| file.is_file() && file.len() > 0 && file.len() % RECORD_OF_100 == 0;
+        named && fs::metadata(path).is_ok_and(whole)
+    };
+    match files.iter().find(is_set) {
+        None => Ok(()),
+        Some(path) => {
+            let found = format!("records of {RECORD_OF_100} bytes, as CIFAR-100 has them");
+            let remedy = "fetch CIFAR-10’s binary version, or save the images as PNG pictures in a folder";
+            Err(content(path, Place::Whole, found, INPUT.expected, remedy))
+        }
+    }
+}
+
 /// The folder with CIFAR-10's binary files: this one, or the one that its archive unpacks to.
 pub(super) fn find(folder: &Path) -> Option<PathBuf> {
-    let holds = |folder: &PathBuf| {
-        entries(folder).is_ok_and(|files| files.iter().any(|path| is_batch(path, Split::Train)))
-    };
-    [folder.to_owned(), folder.join("cifar-10-batches-bin")].into_iter().find(holds)
+    [folder.to_owned(), folder.join("cifar-10-batches-bin")]
+        .into_iter()
+        .find(|folder| has(folder, Split::Train))
 }

@@ -1,29 +1,46 @@
 //! A folder of PNG and JPEG pictures.
 
-use super::{ImageSource, content, entries, pixels::from_byte, unreadable};
-use crate::{Error, Result, operations::threads::in_order};
-use ddpm::error::Place;
-use image::{ImageReader, Rgb, RgbImage, imageops::FilterType};
+use super::{
+    ImageSource, PictureOptions, PictureSize, content,
+    decode::{Decoded, bits_of, decode},
+    entries,
+    pixels::from_byte,
+    walk::Walk,
+};
+use crate::{Result, operations::threads::in_order};
+use ddpm::{error::Place, files::FileKind};
+use image::imageops::grayscale;
 use std::path::{Path, PathBuf};
 
-/// The smallest and the largest side that pictures can be cut to.
-const SIDES: std::ops::RangeInclusive<usize> = 4..=1024;
+/// As many files are looked at to say what a folder without pictures holds.
+const LOOKED_AT: usize = 16;
 
-/// Pictures in a folder and the folders in it, read from disk one at a time: the shorter side is resized to `size`, the
-/// middle square kept, what is transparent laid on white; three channels.
+/// Pictures in a folder and the folders in it, read from disk one at a time: turned as their EXIF data says, what is transparent
+/// laid on white, the middle cut to the shape of the size and resized; one channel or three.
 #[derive(Debug, Clone)]
 pub struct PictureFolder {
     paths: Vec<PathBuf>,
-    size: usize,
+    size: PictureSize,
+    channels: usize,
+    bits: u32,
 }
 
-/// A picture that was left out, and why.
+/// A picture or a folder that was left out, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// Its file.
     pub path: PathBuf,
-    /// The decoder's error.
+    /// The decoder's error, or the system's.
     pub reason: String,
+}
+
+/// What was found beside the pictures that are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// What cannot be read and is left out.
+    pub unreadable: Vec<Unreadable>,
+    /// What a reader should know of the pictures, a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl PictureFolder {
@@ -31,36 +48,69 @@ impl PictureFolder {
     /// be are returned, and left out of the set. A run of days does not stop at the first broken file. `on_progress` gets how many more
     /// pictures have been decoded, first 0, and how many there are.
     ///
+    /// Hidden files and folders are passed over, links followed, each file read once. If all pictures are grey and no number of
+    /// channels is given, they have one. Of pictures of 16 bits the largest value of all says how many of the bits are used.
+    ///
     /// # Errors
-    /// If the folder cannot be listed, holds no picture that can be read, or `size` is missing or out of bounds.
+    /// If the folder cannot be listed, holds no picture that can be read, or the size is missing or out of bounds.
     pub fn open(
         folder: &Path,
-        size: Option<usize>,
+        options: &PictureOptions,
         on_progress: impl FnMut(usize, usize),
-    ) -> Result<(Self, Vec<Unreadable>)> {
-        let mut paths = Vec::new();
-        collect(folder, &mut paths)?;
+    ) -> Result<(Self, Survey)> {
+        let walk = Walk::through(folder)?;
+        let mut notes = walk.notes();
+        let Walk { pictures, mut unreadable, .. } = walk;
+        if pictures.is_empty() && unreadable.is_empty() {
+            return Err(no_pictures(folder));
+        }
+        let (size, channels) = options.checked()?;
+        let seen = decode_all(&pictures, size, on_progress);
+        let (count, paths) = (pictures.len() + unreadable.len(), seen.good);
+        unreadable.extend(seen.bad);
         if paths.is_empty() {
-            let expected = "IDX files, CIFAR-10’s binary files, or pictures named .png, .jpg or .jpeg";
-            return Err(content(folder, Place::Whole, "none", expected, "check the path after --data"));
+            let Unreadable { path, reason } = &unreadable[0];
+            let found = format!("{count} pictures and none that decodes; the first: {reason}");
+            return Err(content(
+                path,
+                Place::Whole,
+                found,
+                "whole PNG or JPEG pictures",
+                "export them again",
+            ));
         }
-        let size = check_size(size)?;
-        let bad = decode_all(&paths, size, on_progress);
-        let count = paths.len();
-        paths.retain(|path| bad.iter().all(|unreadable| unreadable.path != *path));
-        match (paths.is_empty(), bad.first()) {
-            (true, Some(Unreadable { path, reason })) => {
-                let found = format!("{count} pictures and none that decodes; the first: {reason}");
-                Err(content(path, Place::Whole, found, "whole PNG or JPEG pictures", "export them again"))
+        let bits = seen.largest.map_or(16, bits_of);
+        if let (..16, Some(largest)) = (bits, seen.largest) {
+            notes.push(format!(
+                "The pictures of 16 bits have no value above {largest}: they are read as {bits} bits."
+            ));
+        }
+        if seen.turned > 0 {
+            notes.push(format!(
+                "Turned or mirrored as their EXIF data says: {} of {count} pictures.",
+                seen.turned
+            ));
+        }
+        let grey = seen.coloured == 0;
+        match channels {
+            None if grey => {
+                notes.push(
+                    "All pictures are grey: they have one channel (--channels 3 makes it three).".into(),
+                );
             }
-            _ => Ok((Self { paths, size }, bad)),
+            Some(1) if !grey => {
+                notes.push(format!("In colour, and read as grey: {} of {count} pictures.", seen.coloured));
+            }
+            _ => (),
         }
+        let channels = channels.unwrap_or(if grey { 1 } else { 3 });
+        Ok((Self { paths, size, channels, bits }, Survey { unreadable, notes }))
     }
 }
 
 impl ImageSource for PictureFolder {
     fn shape(&self) -> (usize, usize, usize) {
-        (self.size, self.size, 3)
+        (self.size.height, self.size.width, self.channels)
     }
 
     fn len(&self) -> usize {
@@ -69,7 +119,7 @@ impl ImageSource for PictureFolder {
 
     fn image(&self, index: usize, pixels: &mut [f32]) -> Result<()> {
         let path = &self.paths[index];
-        let picture = decode(path, self.size).map_err(|reason| {
+        let Decoded { picture, .. } = decode(path, self.size, self.bits).map_err(|reason| {
             let remedy = "it was whole when training began; restore it and continue with --resume";
             content(
                 path,
@@ -79,77 +129,61 @@ impl ImageSource for PictureFolder {
                 remedy,
             )
         })?;
-        assert_eq!(pixels.len(), picture.as_raw().len(), "numbers of an image");
-        pixels.iter_mut().zip(picture.as_raw()).for_each(|(x, &byte)| *x = from_byte(byte));
+        let bytes = if self.channels == 1 { grayscale(&picture).into_raw() } else { picture.into_raw() };
+        assert_eq!(pixels.len(), bytes.len(), "numbers of an image");
+        pixels.iter_mut().zip(bytes).for_each(|(x, byte)| *x = from_byte(byte));
         Ok(())
     }
 }
 
-fn check_size(size: Option<usize>) -> Result<usize> {
-    let reject = |value: String| {
-        Error::Course(ddpm::Error::Parameter {
-            name: "--size",
-            value,
-            bound: "be the side of the square that pictures are cut to, 4 to 1024",
-            remedy: "try --size 32 first: time and memory grow with its square".into(),
-        })
-    };
-    let size = size.ok_or_else(|| reject("missing".into()))?;
-    if SIDES.contains(&size) { Ok(size) } else { Err(reject(size.to_string())) }
+/// What was seen of pictures that were all decoded once.
+#[derive(Default)]
+struct Seen {
+    good: Vec<PathBuf>,
+    bad: Vec<Unreadable>,
+    coloured: usize,
+    turned: usize,
+    largest: Option<u16>,
 }
 
-/// All pictures of a folder and of those in it, sorted by path.
-fn collect(folder: &Path, pictures: &mut Vec<PathBuf>) -> Result<()> {
-    for path in entries(folder)? {
-        // A link to a folder is not followed: it may lead back up.
-        let kind = path.symlink_metadata().map_err(|source| unreadable(&path, "look at the file", source))?;
-        if kind.is_dir() {
-            collect(&path, pictures)?;
-        } else if is_picture(&path) && path.is_file() {
-            pictures.push(path);
+impl Seen {
+    fn add(&mut self, path: &Path, picture: Result<Decoded, String>) {
+        match picture {
+            Ok(Decoded { grey, turned, largest, .. }) => {
+                self.good.push(path.to_owned());
+                self.coloured += usize::from(!grey);
+                self.turned += usize::from(turned);
+                self.largest = self.largest.max(largest);
+            }
+            Err(reason) => self.bad.push(Unreadable { path: path.to_owned(), reason }),
         }
     }
-    Ok(())
 }
 
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    ["png", "jpg", "jpeg"].contains(&extension.as_str())
-}
-
-/// Those that do not decode, in their order.
-fn decode_all(paths: &[PathBuf], size: usize, mut on_progress: impl FnMut(usize, usize)) -> Vec<Unreadable> {
-    let check = |path: &PathBuf| Some(Unreadable { path: path.clone(), reason: decode(path, size).err()? });
+/// Decodes all, in their order.
+fn decode_all(paths: &[PathBuf], size: PictureSize, mut on_progress: impl FnMut(usize, usize)) -> Seen {
     on_progress(0, paths.len());
-    let mut bad = Vec::new();
+    let mut seen = Seen::default();
     for part in paths.chunks(256) {
-        bad.extend(in_order(part.iter().collect(), check).into_iter().flatten());
+        let pictures = in_order(part.iter().collect(), |path: &PathBuf| decode(path, size, 16));
+        part.iter().zip(pictures).for_each(|(path, picture)| seen.add(path, picture));
         on_progress(part.len(), paths.len());
     }
-    bad
+    seen
 }
 
-/// A picture as a square of `size` pixels, by its content and not by its name.
-fn decode(path: &Path, size: usize) -> Result<RgbImage, String> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let picture = reader.map_err(|error| error.to_string())?.decode().map_err(|error| error.to_string())?;
-    let side = size as u32;
-    let picture = if picture.color().has_alpha() { on_white(&picture) } else { picture.into_rgb8() };
-    if picture.dimensions() == (side, side) {
-        return Ok(picture);
+/// The error of a folder without pictures, which names a file in it that is of another kind.
+fn no_pictures(folder: &Path) -> crate::Error {
+    let expected = "IDX files, CIFAR-10’s binary files, or pictures named .png, .jpg or .jpeg";
+    let files = entries(folder).unwrap_or_default();
+    let known = files.iter().filter(|path| path.is_file()).take(LOOKED_AT).find_map(|path| {
+        let kind = FileKind::of(path).ok()?;
+        let telling =
+            !matches!(kind, FileKind::Unknown | FileKind::Text | FileKind::Empty | FileKind::Idx(1));
+        telling.then_some((path, kind))
+    });
+    match known {
+        None => content(folder, Place::Whole, "none", expected, "check the path after --data"),
+        Some((path, kind)) => content(path, Place::Whole, kind.to_string(), expected, kind.next_step()),
     }
-    // Cut the middle square first, then resize: the same result for less work.
-    let (width, height) = picture.dimensions();
-    let square = width.min(height);
-    let middle =
-        image::imageops::crop_imm(&picture, (width - square) / 2, (height - square) / 2, square, square);
-    Ok(image::imageops::resize(&middle.to_image(), side, side, FilterType::Triangle))
-}
-
-fn on_white(picture: &image::DynamicImage) -> RgbImage {
-    let picture = picture.to_rgba8();
-    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
-        let [r, g, b, alpha] = picture.get_pixel(x, y).0.map(u32::from);
-        Rgb([r, g, b].map(|color| ((color * alpha + 255 * (255 - alpha) + 127) / 255) as u8))
-    })
 }

@@ -1,10 +1,10 @@
 //! IDX files: MNIST, Fashion-MNIST and their kin.
 
-use super::{ImageSource, Split, content, entries, hexadecimal, pixels::from_byte};
+use super::{ImageSource, Split, content, hexadecimal, pixels::from_byte, table};
 use crate::Result;
 use ddpm::{
     course,
-    data::idx::{read_images, read_labels},
+    data::idx::{is_transposed, read_images, read_labels},
     error::Place,
 };
 use md5::{Digest, Md5};
@@ -18,17 +18,29 @@ pub struct IdxImages {
 }
 
 impl IdxImages {
-    /// Reads the images of an IDX file, plain or gzipped.
+    /// Reads the images of an IDX file, plain or gzipped. Those of EMNIST, which lie transposed, are turned upright.
     ///
     /// # Errors
     /// As [`read_images`], and if the file holds no image.
     pub fn open(path: &Path) -> Result<Self> {
-        let images = read_images(path)?;
+        let mut images = read_images(path)?;
+        if is_transposed(path) {
+            images = images.permuted_axes([0, 2, 1]).as_standard_layout().into_owned(); // (N, H, W)
+        }
         if images.is_empty() {
             let remedy = "is this the right file, and complete? Fetch it again";
             return Err(content(path, Place::Byte(4), "0 images", "at least one", remedy));
         }
         Ok(Self { images })
+    }
+
+    /// Reads the images of a CSV table: one a row, a label and the pixels of a square, 0…255, row by row. A first row of names may
+    /// say that the label stands last, and the label may be missing.
+    ///
+    /// # Errors
+    /// If the file cannot be read, a row has not as many columns as the first, or a pixel is not a whole number from 0 to 255.
+    pub fn open_table(path: &Path) -> Result<Self> {
+        Ok(Self { images: table::read(path)? })
     }
 }
 
@@ -98,43 +110,4 @@ fn check_digest(path: &Path, header: &[u32], bytes: &[u8], expected: &str) -> Re
     }
     let found = format!("other content than was published (MD5 {found})");
     Err(content(path, Place::Whole, found, &format!("MD5 {expected}"), "restore it from the repository"))
-}
-
-/// The IDX files of a folder: those to train on, and those kept back, by their names. `None` if there is none.
-///
-/// # Errors
-/// If the folder cannot be listed, or holds several sets.
-pub(super) fn find(folder: &Path) -> Result<Option<(PathBuf, Option<PathBuf>)>> {
-    let named = |path: &PathBuf, words: &[&str]| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        name.contains("idx3-ubyte") && words.iter().any(|word| name.contains(word))
-    };
-    let files = entries(folder)?;
-    let one = |words: &[&str]| {
-        let mut found: Vec<PathBuf> = files.iter().filter(|path| named(path, words)).cloned().collect();
-        // a file beside its own gzipped form is one set, not two
-        found.dedup_by(|gzipped, plain| gzipped.with_extension("") == *plain);
-        match found.as_slice() {
-            [] => Ok(None),
-            [path] => Ok(Some(path.clone())),
-            [first, second, ..] => Err(content(
-                folder,
-                Place::Whole,
-                format!("both {} and {}", first.display(), second.display()),
-                "one set of images",
-                "give the file to train on, or a folder with one set",
-            )),
-        }
-    };
-    match (one(&["train"])?, one(&["t10k", "test"])?) {
-        (Some(train), test) => Ok(Some((train, test))),
-        (None, Some(test)) => Err(content(
-            folder,
-            Place::Whole,
-            format!("only {}", test.display()),
-            "a file with “train” in its name beside it",
-            "fetch the training images, or give the file itself with --data",
-        )),
-        (None, None) => Ok(None),
-    }
 }

@@ -5,21 +5,30 @@
 //! has single numbers of many pixels.
 
 mod cifar;
+mod decode;
 mod fingerprint;
 mod folder;
 pub mod grid;
 mod idx;
+mod options;
 pub mod pixels;
 pub mod statistics;
+mod table;
+mod walk;
 
 pub use cifar::Cifar10;
 pub use fingerprint::{fingerprint, fingerprint_of_sixteen};
-pub use folder::{PictureFolder, Unreadable};
+pub use folder::{PictureFolder, Survey, Unreadable};
 pub use idx::{IdxImages, mnist, mnist_labels};
+pub use options::{PictureOptions, PictureSize};
 
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
-use ddpm::error::Place;
+use ddpm::{
+    data::idx::{find, is_transposed},
+    error::Place,
+    files::{FileKind, Input},
+};
 use ddpm_page::report::Progress;
 use ndarray_rand::rand::{Rng, seq::index};
 use std::{fs, path::Path};
@@ -66,27 +75,37 @@ pub struct Collection {
     pub test: Option<Box<dyn ImageSource>>,
     /// The pictures that could not be read and are left out.
     pub unreadable: Vec<Unreadable>,
+    /// What a reader should know of the set, a sentence each: what was passed over, what was scaled or turned.
+    pub notes: Vec<String>,
 }
 
+/// What `--data` takes, in the words of an error.
+const INPUT: Input = Input {
+    action: "read the images",
+    expected: "an IDX file of images, a batch of CIFAR-10, a CSV table of images, or a folder of these or of pictures",
+    remedy: "check the path after --data",
+};
+
 impl Collection {
-    /// Opens the images at `data`: MNIST where that is `None`; IDX files, CIFAR-10's binary files or a folder of pictures, by
-    /// what is found there. `size` is the side of the square that pictures are cut to; other sets have a size already.
+    /// Opens the images at `data`: MNIST where that is `None`; IDX files, CIFAR-10's binary files, CSV tables or a folder of
+    /// pictures, by what is found there, or one such file. `size` is the side of the square that pictures are cut to; other sets
+    /// have a size already.
     ///
     /// A folder's pictures are all decoded once: those that cannot be are named and left out.
     ///
     /// # Errors
     /// If there are no images at `data`, a file is damaged, or `size` is missing or not wanted.
     pub fn open(data: Option<&Path>, size: Option<usize>) -> Result<Self> {
-        Self::open_reporting(data, size, |_, _| ())
+        Self::open_reporting(data, &PictureOptions::square(size), |_, _| ())
     }
 
-    /// As [`open`](Self::open), with a progress bar while the pictures of a folder are decoded.
+    /// As [`open`](Self::open), with all that pictures can be cut to, and a progress bar while those of a folder are decoded.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_with_progress(data: Option<&Path>, size: Option<usize>) -> Result<Self> {
+    pub fn open_with_progress(data: Option<&Path>, options: &PictureOptions) -> Result<Self> {
         let mut bar = None;
-        Self::open_reporting(data, size, |more, all| {
+        Self::open_reporting(data, options, |more, all| {
             bar.get_or_insert_with(|| Progress::new("looking at the pictures", all)).advance(more);
         })
     }
@@ -96,13 +115,24 @@ impl Collection {
         self.test.as_ref().unwrap_or(&self.train).as_ref()
     }
 
+    /// What a reader should know of the set, if there is something: its notes, and the pictures that cannot be read: how many, the
+    /// first few names, and what is wrong with the first.
+    pub fn remarks(&self) -> Option<String> {
+        let sentences: Vec<String> = self.notes.iter().cloned().chain(self.left_out()).collect();
+        (!sentences.is_empty()).then(|| sentences.join(" "))
+    }
+
     /// A sentence about the pictures that cannot be read, if there are any: how many, the first few names, and what is wrong with the
     /// first.
     pub fn left_out(&self) -> Option<String> {
         let first = self.unreadable.first()?;
         let names = self.unreadable.iter().take(5).map(|bad| bad.path.display().to_string());
+        let (pictures, are) = match self.unreadable.len() {
+            1 => ("picture", "is"),
+            _ => ("pictures", "are"),
+        };
         Some(format!(
-            "{} pictures cannot be read and are left out: {}{}. The first: {}.",
+            "{} {pictures} cannot be read and {are} left out: {}{}. The first: {}.",
             self.unreadable.len(),
             names.collect::<Vec<_>>().join(", "),
             if self.unreadable.len() > 5 { ", …" } else { "" },
@@ -117,31 +147,70 @@ impl Collection {
     /// As [`open`](Self::open).
     pub fn open_reporting(
         data: Option<&Path>,
-        size: Option<usize>,
+        options: &PictureOptions,
         on_progress: impl FnMut(usize, usize),
     ) -> Result<Self> {
         let Some(data) = data else {
-            reject_size(size)?;
+            options.not_wanted()?;
             return Ok(Self::new("MNIST", mnist(Split::Train)?, Some(mnist(Split::Test)?)));
         };
         let name =
             data.file_name().map_or_else(|| data.display().to_string(), |n| n.to_string_lossy().into());
-        if data.is_file() {
-            reject_size(size)?;
-            return Ok(Self::new(&name, IdxImages::open(data)?, None));
+        let kind = FileKind::of(data).map_err(|source| INPUT.unreadable(data, source))?;
+        let set = match kind {
+            FileKind::Folder => Self::in_folder(data, &name)?,
+            kind => Some(Self::in_file(data, &name, kind)?),
+        };
+        if let Some(set) = set {
+            options.not_wanted()?;
+            return Ok(set);
         }
-        if let Some((train, test)) = idx::find(data)? {
-            reject_size(size)?;
-            let test = test.map(|path| IdxImages::open(&path)).transpose()?;
-            return Ok(Self::new(&name, IdxImages::open(&train)?, test));
+        let (pictures, Survey { unreadable, notes }) = PictureFolder::open(data, options, on_progress)?;
+        Ok(Self { unreadable, notes, ..Self::new(&name, pictures, None) })
+    }
+
+    /// The set in one file, told by its content.
+    fn in_file(path: &Path, name: &str, kind: FileKind) -> Result<Self> {
+        cifar::refuse_cifar_100(path)?;
+        match kind {
+            FileKind::Idx(_) | FileKind::GzippedIdx(_) => Self::of_idx(path, None, name),
+            FileKind::Table | FileKind::Text => Ok(Self::new(name, IdxImages::open_table(path)?, None)),
+            FileKind::Png | FileKind::Jpeg => {
+                let remedy = "put it into a folder with others, and give the folder with --data and --size";
+                Err(content(path, Place::Whole, kind.to_string(), INPUT.expected, remedy))
+            }
+            FileKind::Unknown if cifar::is_batch_by_content(path) => {
+                Ok(Self::new("CIFAR-10", Cifar10::open_batch(path)?, None))
+            }
+            FileKind::Unknown | FileKind::Gzip | FileKind::Empty => Self::of_idx(path, None, name),
+            kind => Err(INPUT.another_kind(path, kind).into()),
         }
-        if let Some(folder) = cifar::find(data) {
-            reject_size(size)?;
-            let test = Cifar10::open(&folder, Split::Test)?;
-            return Ok(Self::new("CIFAR-10", Cifar10::open(&folder, Split::Train)?, Some(test)));
+    }
+
+    /// The set in a folder, if it is none of pictures.
+    fn in_folder(folder: &Path, name: &str) -> Result<Option<Self>> {
+        if let Some(found) = find(folder)? {
+            return Self::of_idx(&found.train, found.test.as_deref(), name).map(Some);
         }
-        let (pictures, unreadable) = PictureFolder::open(data, size, on_progress)?;
-        Ok(Self { unreadable, ..Self::new(&name, pictures, None) })
+        if let Some(folder) = cifar::find(folder) {
+            let test = cifar::has(&folder, Split::Test).then(|| Cifar10::open(&folder, Split::Test));
+            return Ok(Some(Self::new("CIFAR-10", Cifar10::open(&folder, Split::Train)?, test.transpose()?)));
+        }
+        cifar::refuse_cifar_100(folder)?;
+        if let Some((train, test)) = table::find(folder)? {
+            let test = test.map(|path| IdxImages::open_table(&path)).transpose()?;
+            return Ok(Some(Self::new(name, IdxImages::open_table(&train)?, test)));
+        }
+        Ok(None)
+    }
+
+    fn of_idx(train: &Path, test: Option<&Path>, name: &str) -> Result<Self> {
+        let test = test.map(IdxImages::open).transpose()?;
+        let mut set = Self::new(name, IdxImages::open(train)?, test);
+        if is_transposed(train) {
+            set.notes.push("EMNIST’s images lie transposed in its files: they are turned upright.".into());
+        }
+        Ok(set)
     }
 
     /// The first images that are kept back, or of those to train on if none are, but no more than there are: (B, H, W, C).
@@ -160,19 +229,8 @@ impl Collection {
             train: Box::new(train),
             test: test.map(|test| Box::new(test) as Box<dyn ImageSource>),
             unreadable: Vec::new(),
+            notes: Vec::new(),
         }
-    }
-}
-
-fn reject_size(size: Option<usize>) -> Result<()> {
-    match size {
-        None => Ok(()),
-        Some(size) => Err(Error::Course(ddpm::Error::Parameter {
-            name: "--size",
-            value: size.to_string(),
-            bound: "stand beside a folder of PNG or JPEG pictures",
-            remedy: "these images have a size of their own: leave it out".into(),
-        })),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
         EvaluationData,
         neighbours::{Neighbour, distances, nearest_images},
     },
-    images::{batch, some_of},
+    images::{PictureOptions, batch, some_of},
     sample::Compared,
 };
 use anyhow::{Result, bail, ensure};
@@ -29,9 +29,9 @@ pub struct EvaluationArguments {
     /// Images to judge by, with their labels where there are some: IDX files, CIFAR-10, a folder of pictures [default: MNIST]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// The side of the square that pictures are cut to
-    #[arg(long, value_name = "PIXELS")]
-    pub size: Option<usize>,
+    /// How pictures are cut.
+    #[command(flatten)]
+    pub pictures: PictureOptions,
     /// The number of images to draw [default: 500; with --full 2000]
     #[arg(long, value_name = "N", value_parser = whole(EvaluationData::LEAST..=COUNT).because("the default is 500"))]
     pub samples: Option<usize>,
@@ -101,7 +101,8 @@ impl EvaluationArguments {
     /// judged, or flags need labels that are not there.
     pub fn open(&self, common: &Common) -> Result<Evaluation> {
         let pick = |most, usual, quick| if self.full { most } else { common.pick(usual, quick) };
-        let data = EvaluationData::open(self.data.as_deref(), self.size)?;
+        let data = EvaluationData::open(self.data.as_deref(), &self.pictures)?;
+        data.images.remarks().iter().for_each(|remarks| eprintln!("{remarks}"));
         let (judges, most) = (data.images.unseen(), data.most());
         let images = self.images.unwrap_or_else(|| pick(1000, 64, 8).min(judges.len()));
         within("--images", images, 1, judges.len())?;

@@ -169,7 +169,8 @@ impl RunOptions {
         )?;
         let (found, held) = (&config.data, &checkpoint.config.data);
         if (found.count, found.shape) != (held.count, held.shape) {
-            let remedy = format!("it was trained on {}: give these with --data and --size", held.name);
+            let remedy =
+                format!("it was trained on {}: give these with --data, --size and --channels", held.name);
             return Err(reject("--data", found.name.clone(), remedy));
         }
         let digest = match is_of_sixteen(held) {
@@ -180,7 +181,7 @@ impl RunOptions {
             let value = format!("{}, of the digest {}…", found.name, &digest[..16.min(digest.len())]);
             let remedy = format!(
                 "it was trained on {}, of the digest {}: images have changed, been added or been taken away since; give those \
-                 with --data and --size, or leave --resume out to begin a new run",
+                 with --data, --size and --channels, or leave --resume out to begin a new run",
                 held.name, held.fingerprint
             );
             return Err(reject("--data", value, remedy));

@@ -5,10 +5,11 @@
 //! magic number 0x00000801, the count, then the labels.
 //!
 //! A file is taken as gzipped by its first two bytes, 1f 8b, not by its name. Byte offsets in errors count the
-//! *unpacked* content from 0.
+//! *unpacked* content from 0. What the header declares is compared with what the file holds before it is taken into memory.
+
+mod find;
 
 use std::{
-    fs::File,
     io::{self, BufRead, BufReader, Read},
     path::Path,
 };
@@ -16,11 +17,26 @@ use std::{
 use flate2::bufread::MultiGzDecoder;
 use ndarray::{Array1, Array2, Array3};
 
-use crate::{Error, Result, error::Place};
+use super::pixels::MOST_PIXELS;
+use crate::{
+    Error, Result,
+    error::Place,
+    files::{FileKind, Input},
+};
+
+pub use find::{Found, find, is_transposed, labels_beside};
 
 const IMAGES: u32 = 0x0000_0803;
 const LABELS: u32 = 0x0000_0801;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// The most that is taken into memory: the largest set of this format, 8,100,000 digits of 28 × 28, has 6.4 · 10⁹ bytes.
+const MOST_BYTES: u64 = 8 << 30;
+/// No gzip file unpacks to more than so many times its own length: deflate's longest match, 258 bytes, takes two bits.
+const MOST_UNPACKED: u64 = 1032;
+/// From so many bytes on, a gzipped file is unpacked twice: once to count, once to keep.
+const COUNTED_FIRST: u64 = 256 << 20;
+/// So many bytes behind the end are counted, no more.
+const MOST_BEHIND: u64 = 1 << 16;
 const DOWNLOAD: &str = "is this the right file, and complete? Fetch it again";
 
 /// Reads all images of an IDX file: shape (N, H, W), row 0 at the top, 255 is ink.
@@ -30,9 +46,18 @@ const DOWNLOAD: &str = "is this the right file, and complete? Fetch it again";
 /// [`Error::File`] where the file cannot be read, [`Error::Content`] where it is not an IDX file of images, is cut
 /// off, or goes on after its last image.
 pub fn read_images(path: impl AsRef<Path>) -> Result<Array3<u8>> {
-    let mut idx = Idx::open(path.as_ref())?;
+    let path = path.as_ref();
+    let mut idx = Idx::open(path, "an IDX file of images")?;
     let (count, rows, columns) = idx.image_header()?;
-    let pixels = idx.take(image_bytes(count, rows, columns))?;
+    let bytes = image_bytes(count, rows, columns);
+    idx.declared(bytes)?;
+    if idx.gzipped && bytes > COUNTED_FIRST {
+        idx.skip(bytes)?;
+        idx.end()?;
+        idx = Idx::open(path, "an IDX file of images")?;
+        idx.image_header()?;
+    }
+    let pixels = idx.take(bytes)?;
     idx.end()?;
     Ok(shaped(Array3::from_shape_vec((count, rows, columns), pixels))) // (N, H, W)
 }
@@ -44,8 +69,13 @@ pub fn read_images(path: impl AsRef<Path>) -> Result<Array3<u8>> {
 ///
 /// As [`read_images`], and [`Error::Content`] where the file has no image of this index, counted from 0.
 pub fn read_image(path: impl AsRef<Path>, index: usize) -> Result<Array2<u8>> {
-    let mut idx = Idx::open(path.as_ref())?;
+    let mut idx = Idx::open(path.as_ref(), "an IDX file of images")?;
     let (count, rows, columns) = idx.image_header()?;
+    if rows.saturating_mul(columns) > MOST_PIXELS {
+        let expected = format!("at most {MOST_PIXELS} pixels an image");
+        let found = format!("images of {rows} × {columns} pixels");
+        return Err(idx.content(8, found, expected, DOWNLOAD.into()));
+    }
     if index >= count {
         return Err(idx.content(
             4,
@@ -67,9 +97,10 @@ pub fn read_image(path: impl AsRef<Path>, index: usize) -> Result<Array2<u8>> {
 /// [`Error::File`] where the file cannot be read, [`Error::Content`] where it is not an IDX file of labels, is cut
 /// off, or goes on after its last label.
 pub fn read_labels(path: impl AsRef<Path>) -> Result<Array1<u8>> {
-    let mut idx = Idx::open(path.as_ref())?;
+    let mut idx = Idx::open(path.as_ref(), "an IDX file of labels")?;
     idx.magic(LABELS, "labels")?;
     let count = idx.number()?;
+    idx.declared(u64::from(count))?;
     let labels = idx.take(u64::from(count))?;
     idx.end()?;
     Ok(Array1::from_vec(labels)) // (N)
@@ -80,23 +111,60 @@ struct Idx<'a> {
     path: &'a Path,
     content: Box<dyn Read>,
     gzipped: bool,
+    /// The length of the file as it lies on the disk.
+    length: u64,
     /// The bytes of unpacked content read so far.
     offset: u64,
 }
 
 impl<'a> Idx<'a> {
-    fn open(path: &'a Path) -> Result<Self> {
-        let file_error = |source| Error::File {
-            path: path.to_path_buf(),
+    fn open(path: &'a Path, expected: &str) -> Result<Self> {
+        let input = Input {
             action: "read the IDX file",
-            source,
-            remedy: "check the path; MNIST's files belong in data/mnist".into(),
+            expected,
+            remedy: "check the path; MNIST's files belong in data/mnist",
         };
-        let mut file = BufReader::new(File::open(path).map_err(file_error)?);
-        let gzipped = file.fill_buf().map_err(file_error)?.starts_with(&GZIP);
+        let file = input.open(path)?;
+        let length = file.metadata().map_err(|source| input.unreadable(path, source))?.len();
+        let mut file = BufReader::new(file);
+        let head = file.fill_buf().map_err(|source| input.unreadable(path, source))?;
+        match FileKind::of_bytes(head) {
+            FileKind::Empty | FileKind::Idx(_) | FileKind::GzippedIdx(_) | FileKind::Gzip => (),
+            FileKind::Unknown | FileKind::Text => (),
+            kind => return Err(input.another_kind(path, kind)),
+        }
+        let gzipped = head.starts_with(&GZIP);
         let content: Box<dyn Read> =
             if gzipped { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) };
-        Ok(Self { path, content, gzipped, offset: 0 })
+        Ok(Self { path, content, gzipped, length, offset: 0 })
+    }
+
+    /// Compares the bytes that the header declares with what the file holds, or can at most unpack to.
+    fn declared(&self, bytes: u64) -> Result<()> {
+        let end = self.offset.saturating_add(bytes);
+        if self.gzipped {
+            let most = self.length.saturating_mul(MOST_UNPACKED);
+            if end > most {
+                let expected = format!("at most {most}, which {} gzipped bytes unpack to", self.length);
+                return Err(self.content(
+                    4,
+                    format!("a header that declares {bytes} bytes"),
+                    expected,
+                    DOWNLOAD.into(),
+                ));
+            }
+        } else if end > self.length {
+            let expected = format!("{} more bytes", end - self.length);
+            return Err(self.content(self.length, "the end of the file".into(), expected, DOWNLOAD.into()));
+        } else if end < self.length {
+            return Err(self.behind(end, format!("{} more bytes", self.length - end)));
+        }
+        if bytes > MOST_BYTES {
+            let remedy = "train on a part of it".into();
+            let expected = format!("at most {MOST_BYTES} bytes, which are held in memory");
+            return Err(self.content(4, format!("a header that declares {bytes} bytes"), expected, remedy));
+        }
+        Ok(())
     }
 
     /// Count, rows and columns of a file of images.
@@ -118,6 +186,7 @@ impl<'a> Idx<'a> {
         let hint = match found {
             IMAGES => " (a file of images)",
             LABELS => " (a file of labels)",
+            0x0900..0x0f00 => " (numbers of another type than bytes)",
             _ => "",
         };
         Err(self.content(
@@ -161,12 +230,17 @@ impl<'a> Idx<'a> {
 
     /// Checks that nothing is left.
     fn end(&mut self) -> Result<()> {
-        let left = io::copy(&mut self.content, &mut io::sink()).map_err(|source| self.read_error(source))?;
-        if left == 0 {
-            return Ok(());
+        let mut behind = self.content.by_ref().take(MOST_BEHIND);
+        match io::copy(&mut behind, &mut io::sink()).map_err(|source| self.read_error(source))? {
+            0 => Ok(()),
+            MOST_BEHIND => Err(self.behind(self.offset, format!("{MOST_BEHIND} more bytes, or yet more"))),
+            left => Err(self.behind(self.offset, format!("{left} more bytes"))),
         }
+    }
+
+    fn behind(&self, end: u64, found: String) -> Error {
         let expected = "the end of the file, by the counts in its header".into();
-        Err(self.content(self.offset, format!("{left} more bytes"), expected, DOWNLOAD.into()))
+        self.content(end, found, expected, DOWNLOAD.into())
     }
 
     fn read_error(&self, source: io::Error) -> Error {
