@@ -747,7 +747,7 @@ fn a_checkpoint_of_format_3_goes_on_and_says_what_is_not_known_of_it() {
         begin(Collection { train: Box::new(Changed(0)), ..collection(30) }).err().unwrap().to_string();
     assert!(error.contains("--data") && error.contains(&sixteen), "{error}");
     let mut trainer = begin(Collection { train: Box::new(Changed(29)), ..collection(30) }).unwrap();
-    assert!(said[1].contains("has no digest") && said[3].contains("sixteen of its images only"), "{said:?}");
+    assert!(said[0].contains("has no digest") && said[2].contains("sixteen of its images only"), "{said:?}");
     train(&mut trainer, &folder, 12);
     let digest = folder.newest().unwrap().checkpoint.config.data.fingerprint;
     assert_eq!(digest, fingerprint(&Changed(29)).unwrap(), "from here on of all images");
