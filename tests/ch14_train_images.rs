@@ -768,6 +768,15 @@ fn a_checkpoint_is_found_by_its_file_by_its_folder_and_by_its_run() {
     assert!(error.contains("nowhere") && error.contains("cannot read the checkpoint"), "{error}");
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_no_checkpoint_and_is_not_read() {
+    let error = Checkpoint::load(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert!(error.contains("/dev/zero") && error.contains("expected a checkpoint"), "{error}");
+    let error = Found::at(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert!(error.contains("/dev/zero"), "{error}");
+}
+
 /// The names of the files in a folder, sorted.
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();

@@ -8,14 +8,16 @@ use crate::{
     Error, Result,
     digest::{self, Intact, Kind},
     error::Place,
-    files::write_whole,
+    files::{Input, write_whole},
 };
 use safetensors::{SafeTensors, tensor::TensorView};
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{collections::HashMap, io, path::Path};
 
 /// The metadata's key that holds the shape of the network that the tensors belong to.
 pub const CONFIG_KEY: &str = "ddpm.mlp";
 
+/// A longer file is none of these networks, which have thousands of parameters.
+const LONGEST: u64 = 1 << 30;
 const WEIGHTS: Kind = Kind {
     key: CONFIG_KEY,
     damaged: DAMAGED,
@@ -67,12 +69,12 @@ impl<F: Float> Mlp<F> {
     /// tensor is missing, left over or of another shape or precision, or if a parameter is not finite.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|source| Error::File {
-            path: path.to_owned(),
+        let input = Input {
             action: "read the weights",
-            source,
-            remedy: "check the path; a training run writes this file".to_owned(),
-        })?;
+            expected: "a safetensors file of a network",
+            remedy: "check the path; a training run writes this file",
+        };
+        let bytes = input.read(path, LONGEST)?;
         let Intact { text, tensors: file, .. } = digest::open(path, &bytes, &WEIGHTS)?;
         let config = parse(path, &text)?;
 

@@ -6,14 +6,16 @@ use candle_core::{DType, Device, Tensor};
 use ddpm::{
     digest::{self, Intact, Kind},
     error::Place,
-    files::write_whole,
+    files::{Input, write_whole},
 };
 use safetensors::tensor::TensorView;
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::HashMap, path::Path};
 
 /// The key of the metadata under which the shape of the images and the number of classes stand.
 const SHAPE: &str = "images";
 
+/// A longer file is no classifier of images that fit into memory.
+const LONGEST: u64 = 1 << 32;
 const REMEDY: &str = "delete it, and the chapter trains a new one";
 const CLASSIFIER: Kind = Kind { key: SHAPE, damaged: REMEDY, other: REMEDY };
 
@@ -56,15 +58,12 @@ impl Classifier {
                 remedy: REMEDY.into(),
             })
         };
-        let bytes = fs::read(path).map_err(|source| {
-            let remedy = "check the path, and that you may read it".into();
-            Error::Course(ddpm::Error::File {
-                path: path.into(),
-                action: "read the classifier",
-                source,
-                remedy,
-            })
-        })?;
+        let input = Input {
+            action: "read the classifier",
+            expected: "a classifier that ch16_evaluate_images wrote",
+            remedy: "check the path, and that you may read it",
+        };
+        let bytes = input.read(path, LONGEST)?;
         let Intact { text: images, tensors: file, .. } = digest::open(path, &bytes, &CLASSIFIER)?;
         let numbers: Vec<usize> = images.split(' ').filter_map(|number| number.parse().ok()).collect();
         let &[h, w, c, classes] = numbers.as_slice() else {

@@ -27,11 +27,11 @@ use candle_core::{Device, Tensor};
 use ddpm::{
     digest::{self, Intact, Kind},
     error::Place,
-    files::write_whole,
+    files::{Input, write_whole},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::HashMap, path::Path};
 
 /// Where the file's metadata holds the JSON.
 pub const KEY: &str = "ddpm.checkpoint";
@@ -41,6 +41,8 @@ pub const FORMAT: u32 = 4;
 pub const OLDEST_FORMAT: u32 = 2;
 /// Files from this version of the format on have a digest.
 const FIRST_WITH_DIGEST: u32 = 4;
+/// A longer file is no checkpoint: Ho et al.'s largest network takes a ninth of it.
+const LONGEST: u64 = 1 << 34;
 const HISTORY: &str = "history";
 const DAMAGED: &str = "the file is damaged: use an older checkpoint beside it, or a copy";
 const CHECKPOINT: Kind = Kind {
@@ -290,15 +292,12 @@ impl Checkpoint {
     /// If the file cannot be read, is cut off or damaged, by its digest, is none of a training run or of another version of the format, if
     /// a tensor is missing, left over or of another shape than its network's, or if a number is not finite.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|source| {
-            let remedy = "check the path; ch14_train_images writes checkpoints".into();
-            Error::Course(ddpm::Error::File {
-                path: path.into(),
-                action: "read the checkpoint",
-                source,
-                remedy,
-            })
-        })?;
+        let input = Input {
+            action: "read the checkpoint",
+            expected: "a checkpoint",
+            remedy: "check the path; ch14_train_images writes checkpoints",
+        };
+        let bytes = input.read(path, LONGEST)?;
         Self::from_bytes(path, &bytes)
     }
 
