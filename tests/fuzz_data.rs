@@ -20,15 +20,13 @@ fn images() -> Vec<Seed> {
 
 #[test]
 fn idx_images() {
-    let reader =
-        Reader { name: "idx images", file: "images", seeds: images(), beside: Vec::new(), inputs: 6000 };
+    let reader = Reader::new("idx images", "images", images(), 6000);
     fuzz(&reader, |folder| idx::read_images(folder.join("images")));
 }
 
 #[test]
 fn idx_image() {
-    let reader =
-        Reader { name: "idx image", file: "images", seeds: images(), beside: Vec::new(), inputs: 6000 };
+    let reader = Reader::new("idx image", "images", images(), 6000);
     fuzz(&reader, |folder| Dataset::digit(folder.join("images"), 2));
 }
 
@@ -36,7 +34,7 @@ fn idx_image() {
 fn idx_labels() {
     let plain = Seed::idx(&[0x801, 9], &[5, 0, 4, 1, 9, 2, 1, 3, 1]);
     let seeds = vec![plain.clone(), plain.gzipped()];
-    let reader = Reader { name: "idx labels", file: "labels", seeds, beside: Vec::new(), inputs: 6000 };
+    let reader = Reader::new("idx labels", "labels", seeds, 6000);
     fuzz(&reader, |folder| idx::read_labels(folder.join("labels")));
 }
 
@@ -48,8 +46,8 @@ fn points() {
         "\u{feff}x,y\n# by hand\n1 , 2\n\n3,4e2\n",
         "\"x, in mm\",\"y\"\n\"1\",\"2\"\n3,4\n",
     ];
-    let seeds = texts.map(Seed::whole).to_vec();
-    let reader = Reader { name: "points", file: "points.csv", seeds, beside: Vec::new(), inputs: 6000 };
+    let seeds = texts.map(Seed::whole);
+    let reader = Reader::new("points", "points.csv", seeds, 6000);
     fuzz(&reader, |folder| Dataset::points(folder.join("points.csv")));
 }
 
@@ -64,12 +62,6 @@ fn weights() {
         network.save(&path).expect("saved");
         Seed::safetensors(&fs::read(&path).expect("bytes"))
     });
-    let reader = Reader {
-        name: "weights",
-        file: "weights.safetensors",
-        seeds: seeds.to_vec(),
-        beside: Vec::new(),
-        inputs: 6000,
-    };
+    let reader = Reader::new("weights", "weights.safetensors", seeds, 6000);
     fuzz(&reader, |folder| Mlp::<f32>::load(folder.join("weights.safetensors")));
 }

@@ -27,13 +27,8 @@ fn records() -> Vec<u8> {
 
 #[test]
 fn cifar() {
-    let reader = Reader {
-        name: "cifar",
-        file: "data_batch_1.bin",
-        seeds: vec![Seed::whole(records())],
-        beside: vec![("test_batch.bin", records())],
-        inputs: 2000,
-    };
+    let reader = Reader::new("cifar", "data_batch_1.bin", vec![Seed::whole(records())], 2000)
+        .beside(vec![("test_batch.bin", records())]);
     fuzz(&reader, |folder| open(folder, None));
 }
 
@@ -42,8 +37,7 @@ fn idx_set() {
     let pixels: Vec<u8> = (0..128).collect();
     let plain = Seed::idx(&[0x803, 2, 8, 8], &pixels);
     let seeds = vec![plain.clone(), plain.gzipped()];
-    let reader =
-        Reader { name: "idx set", file: "train-images-idx3-ubyte", seeds, beside: Vec::new(), inputs: 4000 };
+    let reader = Reader::new("idx set", "train-images-idx3-ubyte", seeds, 4000);
     fuzz(&reader, |folder| open(folder, None));
 }
 
@@ -56,7 +50,7 @@ fn picture(format: ImageFormat, convert: fn(DynamicImage) -> DynamicImage) -> Ve
 }
 
 fn pictures(name: &str, seeds: Vec<Seed>) {
-    let reader = Reader { name, file: "picture.png", seeds, beside: Vec::new(), inputs: 2000 };
+    let reader = Reader::new(name, "picture.png", seeds, 2000);
     fuzz(&reader, |folder| open(folder, Some(8)));
 }
 
@@ -69,7 +63,7 @@ fn png_folder() {
         |picture| picture.to_luma_alpha8().into(),
     ];
     let seeds = kinds.map(|kind| Seed::png(&picture(ImageFormat::Png, kind)));
-    pictures("png folder", seeds.to_vec());
+    pictures("png folder", seeds);
 }
 
 #[test]
@@ -77,5 +71,5 @@ fn jpeg_folder() {
     let kinds: [fn(DynamicImage) -> DynamicImage; 2] =
         [|picture| picture, |picture| picture.to_luma8().into()];
     let seeds = kinds.map(|kind| Seed::whole(picture(ImageFormat::Jpeg, kind)));
-    pictures("jpeg folder", seeds.to_vec());
+    pictures("jpeg folder", seeds);
 }

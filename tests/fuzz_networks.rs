@@ -75,14 +75,8 @@ fn written<E: std::fmt::Debug>(write: impl FnOnce(&Path) -> Result<(), E>) -> Ve
 fn checkpoint() {
     let whole = trained();
     let files = [&whole, &whole.for_sampling()].map(|checkpoint| written(|path| checkpoint.save(path)));
-    let seeds = files.map(|file| Seed::safetensors(&file)).to_vec();
-    let reader = Reader {
-        name: "checkpoint",
-        file: "step-00000002.safetensors",
-        seeds,
-        beside: Vec::new(),
-        inputs: 1500,
-    };
+    let seeds = files.map(|file| Seed::safetensors(&file));
+    let reader = Reader::new("checkpoint", "step-00000002.safetensors", seeds, 1500);
     fuzz(&reader, |folder| {
         let path = folder.join("step-00000002.safetensors");
         Opened::at(&path, CPU)?;
@@ -99,13 +93,7 @@ fn checkpoint() {
 fn classifier() {
     let classifier = Classifier::fresh((8, 4, 1), 2, &mut rng(1), CPU).expect("a classifier");
     let seeds = vec![Seed::safetensors(&written(|path| classifier.save(path)))];
-    let reader = Reader {
-        name: "classifier",
-        file: "classifier.safetensors",
-        seeds,
-        beside: Vec::new(),
-        inputs: 1500,
-    };
+    let reader = Reader::new("classifier", "classifier.safetensors", seeds, 1500);
     fuzz(&reader, |folder| Classifier::load(&folder.join("classifier.safetensors"), CPU));
 }
 
@@ -124,8 +112,7 @@ fn network_settings() {
         UNetConfig { attention_head_dim: Some(4), ..UNetConfig::levels((8, 8), 1, &[8, 16], &[1]) };
     let more = serde_json::to_vec(&UNetConfig { norm_num_groups: 4, ..attention }).expect("JSON");
     let seeds = vec![Seed::whole(of_folder("config.json")), Seed::whole(more)];
-    let reader =
-        Reader { name: "network settings", file: "config.json", seeds, beside: Vec::new(), inputs: 4000 };
+    let reader = Reader::new("network settings", "config.json", seeds, 4000);
     fuzz(&reader, |folder| {
         let config = UNetConfig::read(&folder.join("config.json"))?;
         let count = config.summary()?.count();
@@ -142,8 +129,7 @@ fn scheduler() {
     let cosine = r#"{"num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2"}"#;
     let mut seeds = vec![Seed::whole(of_folder("scheduler_config.json"))];
     seeds.extend([listed, cosine].map(Seed::whole));
-    let reader =
-        Reader { name: "scheduler", file: "scheduler_config.json", seeds, beside: Vec::new(), inputs: 4000 };
+    let reader = Reader::new("scheduler", "scheduler_config.json", seeds, 4000);
     fuzz(&reader, |folder| Scheduler::read(&folder.join("scheduler_config.json"))?.schedule());
 }
 
@@ -151,7 +137,7 @@ fn scheduler() {
 fn diffusers_weights() {
     const FILE: &str = "diffusion_pytorch_model.safetensors";
     let seeds = vec![Seed::safetensors(&of_folder(FILE))];
-    let beside = ["config.json", "scheduler_config.json"].map(|name| (name, of_folder(name))).to_vec();
-    let reader = Reader { name: "diffusers weights", file: FILE, seeds, beside, inputs: 1500 };
+    let beside = ["config.json", "scheduler_config.json"].map(|name| (name, of_folder(name)));
+    let reader = Reader::new("diffusers weights", FILE, seeds, 1500).beside(beside);
     fuzz(&reader, |folder| read_folder(folder, CPU));
 }

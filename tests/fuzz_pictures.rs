@@ -34,7 +34,7 @@ fn pictures() {
         (ColorType::Rgba, Eight),
         (ColorType::Indexed, Eight),
     ];
-    let seeds = kinds.map(|(kind, depth)| Seed::png(&png(kind, depth))).to_vec();
-    let reader = Reader { name: "pictures", file: "ink.png", seeds, beside: Vec::new(), inputs: 4000 };
+    let seeds = kinds.map(|(kind, depth)| Seed::png(&png(kind, depth)));
+    let reader = Reader::new("pictures", "ink.png", seeds, 4000);
     fuzz(&reader, |folder| picture(folder.join("ink.png")));
 }

@@ -37,18 +37,27 @@ const SMALLER: usize = 400;
 /// After so many different faults the search ends.
 const FAULTS: usize = 20;
 
-/// A reader, the good files that it gets changed copies of, and how many of these `cargo test` makes.
+/// A reader of files, and what it is tried on.
 pub struct Reader<'a> {
-    /// The name in reports, and of the folder with what is found.
-    pub name: &'a str,
-    /// The file that is changed, in the folder that the reader gets.
-    pub file: &'a str,
-    /// The good files.
-    pub seeds: Vec<Seed>,
-    /// Other files of the folder, which stay as they are.
-    pub beside: Vec<(&'a str, Vec<u8>)>,
-    /// How many changed copies `cargo test` reads.
-    pub inputs: u64,
+    name: &'a str,
+    file: &'a str,
+    seeds: Vec<Seed>,
+    beside: Vec<(&'a str, Vec<u8>)>,
+    inputs: u64,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader's name, the file in its folder that is changed, the good files, and how many changed copies of them `cargo test`
+    /// makes.
+    pub fn new(name: &'a str, file: &'a str, seeds: impl Into<Vec<Seed>>, inputs: u64) -> Self {
+        Self { name, file, seeds: seeds.into(), beside: Vec::new(), inputs }
+    }
+
+    /// The same with other files in the folder, which stay as they are.
+    #[allow(dead_code, reason = "each test file uses its own part")]
+    pub fn beside(self, files: impl Into<Vec<(&'a str, Vec<u8>)>>) -> Self {
+        Self { beside: files.into(), ..self }
+    }
 }
 
 /// Gives a reader many changed copies of its good files; `read` gets the folder in which the file lies.

@@ -40,16 +40,23 @@ impl Seed {
     /// # Panics
     /// If the metadata does not hold one text.
     #[track_caller]
-    pub fn safetensors(parts: &[Vec<u8>]) -> Vec<u8> {
-        let escaped = parts[1].iter().flat_map(|byte| match byte {
-            b'"' => b"\\\"".to_vec(),
-            byte => vec![*byte],
-        });
-        let header = [&parts[0][..], &escaped.collect::<Vec<u8>>(), &parts[2]].concat();
-        [&(header.len() as u64).to_le_bytes()[..], &header, &parts[3]].concat()
+    pub fn safetensors(file: &[u8]) -> Self {
+        let (length, rest) = file.split_first_chunk().expect("a length of 8 bytes");
+        let (header, numbers) = rest.split_at(u64::from_le_bytes(*length) as usize);
+        let header = str::from_utf8(header).expect("text");
+        let (_, metadata) = header.split_once(r#"{"__metadata__":{""#).expect("metadata first");
+        let (_, text) = metadata.split_once(r#"":""#).expect("a key with a text");
+        let end = text.replace(r#"\""#, "__").find(r#""}"#).expect("one text");
+        let (text, after) = text.split_at(end);
+        let before = &header[..header.len() - text.len() - after.len()];
+        let text = text.replace(r#"\""#, r#"""#);
+        let parts = vec![before.into(), text.into_bytes(), after.into(), numbers.into()];
+        Self { parts, assemble: safetensors }
     }
 
-    fn png(file: &[u8]) -> Self {
+    /// A PNG picture: the name and the content of each chunk, with the image data unpacked; lengths and checksums stand around
+    /// them.
+    pub fn png(file: &[u8]) -> Self {
         let (mut parts, mut packed, mut rest) = (Vec::new(), Vec::new(), &file[PNG.len()..]);
         while let Some((length, after)) = rest.split_first_chunk::<4>() {
             let (chunk, after) = after.split_at(4 + u32::from_be_bytes(*length) as usize);
@@ -86,8 +93,12 @@ fn gzip(parts: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn safetensors(parts: &[Vec<u8>]) -> Vec<u8> {
-    let length = (parts[0].len() as u64).to_le_bytes();
-    [&length[..], &parts[0], &parts[1]].concat()
+    let escape = |byte: &u8| match byte {
+        b'"' => b"\\\"".to_vec(),
+        byte => vec![*byte],
+    };
+    let header = [&parts[0][..], &parts[1].iter().flat_map(escape).collect::<Vec<u8>>(), &parts[2]].concat();
+    [&(header.len() as u64).to_le_bytes()[..], &header, &parts[3]].concat()
 }
 
 fn png(parts: &[Vec<u8>]) -> Vec<u8> {
