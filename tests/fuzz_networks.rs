@@ -16,6 +16,7 @@ use ddpm_unet::{
     train::{RunConfig, TrainConfig, Trainer, checkpoint::Checkpoint},
 };
 use fuzz::{Reader, Seed, fuzz};
+use safetensors::SafeTensors;
 use std::{fs, path::Path};
 use tempfile::tempdir;
 
@@ -71,29 +72,55 @@ fn written<E: std::fmt::Debug>(write: impl FnOnce(&Path) -> Result<(), E>) -> Ve
     fs::read(path).expect("bytes")
 }
 
+/// Two checkpoints: to go on from, and to draw with.
+fn checkpoints() -> [Vec<u8>; 2] {
+    let whole = trained();
+    [&whole, &whole.for_sampling()].map(|checkpoint| written(|path| checkpoint.save(path)))
+}
+
+/// Reads a checkpoint as the programs do, to draw with and to go on from.
+fn open_checkpoint(folder: &Path) -> Result<()> {
+    let path = folder.join("step-00000002.safetensors");
+    Opened::at(&path, CPU)?;
+    let checkpoint = Checkpoint::load(&path)?;
+    checkpoint.history.smoothed();
+    if checkpoint.is_whole() {
+        Trainer::resume(checkpoint, CPU)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn checkpoint() {
-    let whole = trained();
-    let files = [&whole, &whole.for_sampling()].map(|checkpoint| written(|path| checkpoint.save(path)));
-    let seeds = files.map(|file| Seed::safetensors(&file));
-    let reader = Reader::new("checkpoint", "step-00000002.safetensors", seeds, 1500);
-    fuzz(&reader, |folder| {
-        let path = folder.join("step-00000002.safetensors");
-        Opened::at(&path, CPU)?;
-        let checkpoint = Checkpoint::load(&path)?;
-        checkpoint.history.smoothed();
-        match checkpoint.is_whole() {
-            true => Trainer::resume(checkpoint, CPU).map(drop),
-            false => Ok(()),
-        }
-    });
+    let seeds = checkpoints().map(Seed::whole);
+    let reader = Reader::new("checkpoint", "step-00000002.safetensors", seeds, 1000).sealed();
+    fuzz(&reader, open_checkpoint);
+}
+
+#[test]
+fn checkpoint_without_a_digest() {
+    let seeds = checkpoints().map(|file| Seed::safetensors(&file));
+    let reader = Reader::new("checkpoint without a digest", "step-00000002.safetensors", seeds, 2000);
+    fuzz(&reader, open_checkpoint);
+}
+
+/// The file of a small classifier.
+fn classifier_file() -> Vec<u8> {
+    let classifier = Classifier::fresh((8, 4, 1), 2, &mut rng(1), CPU).expect("a classifier");
+    written(|path| classifier.save(path))
 }
 
 #[test]
 fn classifier() {
-    let classifier = Classifier::fresh((8, 4, 1), 2, &mut rng(1), CPU).expect("a classifier");
-    let seeds = vec![Seed::safetensors(&written(|path| classifier.save(path)))];
-    let reader = Reader::new("classifier", "classifier.safetensors", seeds, 1500);
+    let seeds = [Seed::whole(classifier_file())];
+    let reader = Reader::new("classifier", "classifier.safetensors", seeds, 1000).sealed();
+    fuzz(&reader, |folder| Classifier::load(&folder.join("classifier.safetensors"), CPU));
+}
+
+#[test]
+fn classifier_without_a_digest() {
+    let seeds = [Seed::safetensors(&classifier_file())];
+    let reader = Reader::new("classifier without a digest", "classifier.safetensors", seeds, 1000);
     fuzz(&reader, |folder| Classifier::load(&folder.join("classifier.safetensors"), CPU));
 }
 
@@ -139,5 +166,28 @@ fn diffusers_weights() {
     let seeds = vec![Seed::safetensors(&of_folder(FILE))];
     let beside = ["config.json", "scheduler_config.json"].map(|name| (name, of_folder(name)));
     let reader = Reader::new("diffusers weights", FILE, seeds, 1500).beside(beside);
+    fuzz(&reader, |folder| read_folder(folder, CPU));
+}
+
+#[test]
+fn diffusers_list_of_parts() {
+    const PARTS: [&str; 2] = [
+        "diffusion_pytorch_model-00001-of-00002.safetensors",
+        "diffusion_pytorch_model-00002-of-00002.safetensors",
+    ];
+    let weights = of_folder("diffusion_pytorch_model.safetensors");
+    let tensors = SafeTensors::deserialize(&weights).expect("tensors").tensors();
+    let mut beside = ["config.json", "scheduler_config.json"].map(|name| (name, of_folder(name))).to_vec();
+    let (first, second) = tensors.split_at(tensors.len() / 2);
+    let mut places = serde_json::Map::new();
+    for (file, part) in PARTS.into_iter().zip([first, second]) {
+        places.extend(part.iter().map(|(name, _)| (name.clone(), file.into())));
+        let part = part.iter().map(|(name, view)| (name, view));
+        beside.push((file, safetensors::serialize(part, None).expect("a part")));
+    }
+    let list = serde_json::json!({"metadata": {"total_size": weights.len()}, "weight_map": places});
+    let list = serde_json::to_vec_pretty(&list).expect("JSON");
+    let name = "diffusion_pytorch_model.safetensors.index.json";
+    let reader = Reader::new("diffusers list of parts", name, [Seed::whole(list)], 1000).beside(beside);
     fuzz(&reader, |folder| read_folder(folder, CPU));
 }

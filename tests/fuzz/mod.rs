@@ -44,19 +44,26 @@ pub struct Reader<'a> {
     seeds: Vec<Seed>,
     beside: Vec<(&'a str, Vec<u8>)>,
     inputs: u64,
+    sealed: bool,
 }
 
 impl<'a> Reader<'a> {
     /// A reader's name, the file in its folder that is changed, the good files, and how many changed copies of them `cargo test`
     /// makes.
     pub fn new(name: &'a str, file: &'a str, seeds: impl Into<Vec<Seed>>, inputs: u64) -> Self {
-        Self { name, file, seeds: seeds.into(), beside: Vec::new(), inputs }
+        Self { name, file, seeds: seeds.into(), beside: Vec::new(), inputs, sealed: false }
     }
 
     /// The same with other files in the folder, which stay as they are.
     #[allow(dead_code, reason = "each test file uses its own part")]
     pub fn beside(self, files: impl Into<Vec<(&'a str, Vec<u8>)>>) -> Self {
         Self { beside: files.into(), ..self }
+    }
+
+    /// The same for files that hold a digest of themselves: whatever is changed must be refused.
+    #[allow(dead_code, reason = "each test file uses its own part")]
+    pub fn sealed(self) -> Self {
+        Self { sealed: true, ..self }
     }
 }
 
@@ -69,14 +76,19 @@ pub fn fuzz<T, E: Display>(reader: &Reader, read: impl Fn(&Path) -> Result<T, E>
     let _alone = watch::alone();
     let by_hand = number("FUZZ_INPUTS");
     let place = Place::new(reader);
-    let attempt = |bytes: &[u8]| {
-        place.write(bytes).expect("the input can be written");
-        watch::watch(&place.file, by_hand.is_some(), || {
-            read(&place.folder).map(drop).map_err(|e| e.to_string())
-        })
+    let originals: Vec<Vec<u8>> = reader.seeds.iter().map(Seed::bytes).collect();
+    let attempt = |bytes: Vec<u8>| {
+        place.write(&bytes).expect("the input can be written");
+        let read = || read(&place.folder).map(drop).map_err(|error| error.to_string());
+        let mut outcome = watch::watch(&place.file, by_hand.is_some(), read);
+        let accepted = outcome.refusal.is_none() && outcome.fault.is_none();
+        if reader.sealed && accepted && !originals.contains(&bytes) {
+            outcome.fault = Some("a change that is not noticed".into());
+        }
+        outcome
     };
-    for seed in &reader.seeds {
-        let good = attempt(&seed.bytes());
+    for original in &originals {
+        let good = attempt(original.clone());
         assert!(good.refusal.is_none() && good.fault.is_none(), "{}: a good file: {good:?}", reader.name);
     }
 
@@ -88,14 +100,14 @@ pub fn fuzz<T, E: Display>(reader: &Reader, read: impl Fn(&Path) -> Result<T, E>
     let (mut faults, mut report) = (Vec::<(String, PathBuf)>::new(), Report::default());
     for _ in 0..by_hand.unwrap_or(reader.inputs) {
         let mut tree = strategy.new_tree(&mut runner).expect("every mutation is allowed");
-        let outcome = attempt(&tree.current().apply(&reader.seeds));
+        let outcome = attempt(tree.current().apply(&reader.seeds));
         report.add(&outcome);
         let Some(kind) = outcome.fault else { continue };
         if faults.iter().any(|(known, _)| *known == kind) {
             continue;
         }
-        let fails = |bytes: &[u8]| attempt(bytes).fault.as_ref() == Some(&kind);
-        let smallest = smallest(&mut tree, |mutation| fails(&mutation.apply(&reader.seeds)));
+        let fails = |bytes| attempt(bytes).fault.as_ref() == Some(&kind);
+        let smallest = smallest(&mut tree, |mutation| fails(mutation.apply(&reader.seeds)));
         let path = place.keep(faults.len(), &smallest.apply(&reader.seeds));
         faults.push((kind, path));
         if faults.len() == FAULTS {

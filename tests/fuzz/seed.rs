@@ -34,23 +34,27 @@ impl Seed {
         Self { assemble: gzip, ..self }
     }
 
-    /// A safetensors file: the text in its metadata without its escapes, what stands around it in the header, and the numbers. The
-    /// header's length stands before them.
+    /// A safetensors file without its digest, as older programs wrote it: the text in its metadata without its escapes, what stands
+    /// around it in the header, and the numbers. The header's length stands before them.
     ///
     /// # Panics
-    /// If the metadata does not hold one text.
+    /// If the metadata does not hold one text, beside the digest.
     #[track_caller]
     pub fn safetensors(file: &[u8]) -> Self {
         let (length, rest) = file.split_first_chunk().expect("a length of 8 bytes");
         let (header, numbers) = rest.split_at(u64::from_le_bytes(*length) as usize);
         let header = str::from_utf8(header).expect("text");
-        let (_, metadata) = header.split_once(r#"{"__metadata__":{""#).expect("metadata first");
-        let (_, text) = metadata.split_once(r#"":""#).expect("a key with a text");
-        let end = text.replace(r#"\""#, "__").find(r#""}"#).expect("one text");
-        let (text, after) = text.split_at(end);
-        let before = &header[..header.len() - text.len() - after.len()];
-        let text = text.replace(r#"\""#, r#"""#);
-        let parts = vec![before.into(), text.into_bytes(), after.into(), numbers.into()];
+        let metadata = header.strip_prefix(METADATA).expect("metadata first");
+        let (digest, key) = (format!("\"{}\":\"", ddpm::digest::KEY), "\":\"");
+        let metadata = match metadata.strip_prefix(&digest) {
+            Some(digest) => digest.split_once("\",").expect("another key").1,
+            None => metadata,
+        };
+        let start = metadata.find(key).expect("a key with a text") + key.len();
+        let end = metadata.replace(r#"\""#, "__").find(r#""}"#).expect("one text");
+        let before = [METADATA, &metadata[..start]].concat();
+        let text = metadata[start..end].replace(r#"\""#, r#"""#);
+        let parts = vec![before.into(), text.into(), metadata[end..].into(), numbers.into()];
         Self { parts, assemble: safetensors }
     }
 
@@ -83,6 +87,8 @@ impl Seed {
     }
 }
 
+/// What the header of a safetensors file begins with.
+const METADATA: &str = r#"{"__metadata__":{"#;
 /// What a PNG picture begins with.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 const IMAGE_DATA: &[u8] = b"IDAT";
