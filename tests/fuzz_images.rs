@@ -1,0 +1,75 @@
+//! The readers of image sets on damaged and hostile files: CIFAR-10, folders of pictures, IDX.
+
+mod fuzz;
+
+use ddpm_unet::{
+    Result,
+    images::{Collection, fingerprint},
+};
+use fuzz::{Reader, Seed, fuzz};
+use image::{DynamicImage, ImageFormat};
+use std::{io::Cursor, path::Path};
+
+/// Opens what lies in a folder, and reads images of it, as a run does.
+fn open(folder: &Path, size: Option<usize>) -> Result<()> {
+    let collection = Collection::open(Some(folder), size)?;
+    fingerprint(collection.train.as_ref())?;
+    if let Some(test) = &collection.test {
+        fingerprint(test.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Two records of CIFAR-10.
+fn records() -> Vec<u8> {
+    (0..2 * 3073).map(|byte| (byte % 3073 % 251 % 10) as u8).collect()
+}
+
+#[test]
+fn cifar() {
+    let reader = Reader::new("cifar", "data_batch_1.bin", vec![Seed::whole(records())], 2000)
+        .beside(vec![("test_batch.bin", records())]);
+    fuzz(&reader, |folder| open(folder, None));
+}
+
+#[test]
+fn idx_set() {
+    let pixels: Vec<u8> = (0..128).collect();
+    let plain = Seed::idx(&[0x803, 2, 8, 8], &pixels);
+    let seeds = vec![plain.clone(), plain.gzipped()];
+    let reader = Reader::new("idx set", "train-images-idx3-ubyte", seeds, 4000);
+    fuzz(&reader, |folder| open(folder, None));
+}
+
+/// A picture of 9 × 7 pixels as a file.
+fn picture(format: ImageFormat, convert: fn(DynamicImage) -> DynamicImage) -> Vec<u8> {
+    let pixels = image::RgbImage::from_fn(9, 7, |x, y| image::Rgb([x as u8 * 20, y as u8 * 30, 128]));
+    let mut file = Cursor::new(Vec::new());
+    convert(pixels.into()).write_to(&mut file, format).expect("encoded");
+    file.into_inner()
+}
+
+fn pictures(name: &str, seeds: Vec<Seed>) {
+    let reader = Reader::new(name, "picture.png", seeds, 2000);
+    fuzz(&reader, |folder| open(folder, Some(8)));
+}
+
+#[test]
+fn png_folder() {
+    let kinds: [fn(DynamicImage) -> DynamicImage; 4] = [
+        |picture| picture,
+        |picture| picture.to_luma16().into(),
+        |picture| picture.to_rgba8().into(),
+        |picture| picture.to_luma_alpha8().into(),
+    ];
+    let seeds = kinds.map(|kind| Seed::png(&picture(ImageFormat::Png, kind)));
+    pictures("png folder", seeds);
+}
+
+#[test]
+fn jpeg_folder() {
+    let kinds: [fn(DynamicImage) -> DynamicImage; 2] =
+        [|picture| picture, |picture| picture.to_luma8().into()];
+    let seeds = kinds.map(|kind| Seed::whole(picture(ImageFormat::Jpeg, kind)));
+    pictures("jpeg folder", seeds);
+}
