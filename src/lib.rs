@@ -96,6 +96,9 @@
 //! | [`network`] | the network ε_θ by hand: layers, gradients, AdamW, weights on disk |
 //! | [`train`] | Algorithm 1 |
 //! | [`continuous`] | the score, SDEs, the probability-flow ODE and its likelihood |
+//! | [`path`] | paths from data to noise in continuous time, α_t and σ_t |
+//! | [`target`] | what a network predicts: ε, x_0, v, the score, μ̃, a velocity, each from each other |
+//! | [`weighting`] | how errors count, as weights on ‖x_0 − x̂_0‖² per unit of log-SNR |
 //! | [`baselines`] | a VAE and a GAN on the same points |
 //! | [`bugs`] | the bugs of public code, each a switch on a copied formula; nothing else may use it |
 //!
@@ -123,10 +126,13 @@ pub mod gaussian;
 pub mod metrics;
 pub mod network;
 pub mod objective;
+pub mod path;
 pub mod posterior;
 pub mod reverse;
 pub mod sampler;
 pub mod schedule;
+pub mod target;
 pub mod train;
+pub mod weighting;
 
 pub use error::{Error, Result};
