@@ -231,7 +231,7 @@ fn last_term(chapter: &mut Chapter, comparison: &Comparison, networks: [&Evaluat
         (name, [term, term - gap, gap].map(|nats| bits_per_dim(nats, 2)))
     });
     let title = "The last step in bits/dim, σ_1² = β̃_2 unless learned";
-    let table = Table::new(title, "asked at t = 1", ["L_0", "information in it", "its gap"]).rows(rows);
+    let table = Table::new(title, "denoiser at t = 1", ["L_0", "information in it", "its gap"]).rows(rows);
     let Evaluation { bound: MeasuredBound { parts, entropy, .. }, distance, .. } = networks[0];
     let ([sum, _, gap], last, steps) = (parts.sums(0..=schedule.steps()), parts.terms[0], schedule.steps());
     let width = (1.0 - schedule.alpha_bar(1)).sqrt() / BINS.width();

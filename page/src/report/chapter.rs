@@ -263,7 +263,7 @@ impl Chapter {
         write_whole(&page, self.page.whole().as_bytes(), "write the page")?;
         print(&format!("\n{}", leads_on(self.entry, &page)));
         if self.open {
-            opener::open(&page).map_err(|error| Error::Browser { path: page, reason: error.to_string() })?;
+            open::that(&page).map_err(|error| Error::Browser { path: page, reason: error.to_string() })?;
         }
         match self.first_failure {
             None => Ok(()),
