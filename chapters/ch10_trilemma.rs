@@ -239,7 +239,7 @@ fn seconds(chapter: &mut Chapter, experiment: &Experiment) -> Result<()> {
     let paces = experiment.paces(20.min(experiment.schedule.steps()), &mut chapter.rng)?;
     let row = |Pace { calls, seconds }| decimals([0, 2, 0], [calls as f64, 1e6 * seconds, 1.0 / seconds]);
     let title = format!("Drawing {} points at once on this machine, the median of 5", experiment.count);
-    chapter.table(
+    chapter.times(
         Table::new(title, "", ["network calls", "microseconds a point", "points a second"])
             .rows(["VAE", "GAN", "DDIM", "DDPM"].into_iter().zip(paces.map(row)))
             .note("untrained networks of the same shapes, whose cost is the same; the other networks are narrower than ε_θ"),

@@ -29,7 +29,7 @@ fn every_number_of_the_chapters_on_images_has_bounds() {
         ("ema", Real(0.0, 0.999_999)),
         ("save-every", STEPS),
         ("threads", Whole(1, 1024)),
-        ("keep", Whole(1, 1_000_000)),
+        ("keep", Whole(1, 1000)),
     ];
     every_flag_has_bounds(env!("CARGO_BIN_EXE_ch14_train_images"), &[&COMMON, &names, &training]);
     let drawing = [

@@ -579,3 +579,48 @@ fn a_plot_is_a_figure_of_one_panel() {
     let [one, two] = ["one.svg", "two.svg"].map(|file| fs::read(folder.path().join(file)).unwrap());
     assert_eq!(one, two);
 }
+
+#[test]
+fn a_chapter_removes_what_a_killed_run_left_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = ["chain.svg.4711-0.tmp", "table.txt.1-12.tmp"];
+    let kept = ["notes.tmp", "data.csv", "mine.1-x.tmp", "mine.-.tmp"];
+    left.iter().chain(&kept).for_each(|name| fs::write(folder.path().join(name), "…").unwrap());
+    fs::create_dir(folder.path().join("folder.1-2.tmp.d")).unwrap();
+    Chapter::start("ch01_forward", &common(folder.path())).unwrap();
+    let is_there = |name: &&str| folder.path().join(name).exists();
+    assert!(!left.iter().any(is_there) && kept.iter().all(is_there));
+}
+
+#[test]
+fn times_stand_in_a_file_of_their_own() {
+    let runs = [1.5, 2.5].map(|seconds| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut chapter = Chapter::start("ch10_trilemma", &common(folder.path())).unwrap();
+        chapter.section("Seconds");
+        chapter.times(Table::new("Drawing", "", ["seconds"]).row("VAE", [seconds]));
+        chapter.finish().unwrap();
+        ["table.txt", "index.html", "times.txt"]
+            .map(|name| fs::read_to_string(folder.path().join(name)).unwrap())
+    });
+    let [[table, page, times], [other_table, other_page, other_times]] = runs;
+    assert!(table == other_table && page == other_page && times != other_times);
+    assert!(
+        table.contains("Seconds\n═══════\n\nThe times that this machine took are in times.txt."),
+        "{table}"
+    );
+    assert!(times.starts_with("Seconds\n═══════\n\nDrawing\n") && times.contains("1.50"), "{times}");
+}
+
+#[test]
+fn a_row_without_a_verdict_is_shown_and_fails_nothing() {
+    let checks =
+        Checks::new("").at_most("a", 1.0, 2.0).judged_if(false).at_most("b", 1.0, 2.0).judged_if(true);
+    assert!(checks.verdict().unwrap_err().to_string().starts_with("1 of 2 rows is not ok"));
+    let shown = checks.to_string();
+    let row = |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap().trim_end().to_owned();
+    assert!(row("a").ends_with('2') && row("b").ends_with("✗ NO"), "{shown}");
+    let statistical = Checks::new("").within("c", 0.0, 9.0, 1.0).judged_if(false);
+    assert_eq!(statistical.statistical_rows(), 0);
+    statistical.verdict().unwrap();
+}

@@ -32,7 +32,7 @@ const VALUES: [&str; 12] = [
     "2.5",
     "NaN",
     "inf",
-    "-inf",
+    "-2.5",
     "",
     "text",
 ];

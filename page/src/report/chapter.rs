@@ -95,6 +95,10 @@ pub struct Chapter {
     quick: bool,
     open: bool,
     text: String,
+    /// The heading of the section, as it is printed.
+    heading: String,
+    /// The tables of times, with the headings of their sections.
+    times: String,
     page: Page,
     rows: usize,
     statistical: usize,
@@ -106,6 +110,8 @@ pub struct Chapter {
 
 /// The file that the book includes.
 const TABLE: &str = "table.txt";
+/// The file of the tables that differ from run to run.
+const TIMES: &str = "times.txt";
 /// The page with all tables and plots.
 const PAGE: &str = "index.html";
 
@@ -131,6 +137,8 @@ impl Chapter {
             quick: common.quick,
             open: common.open,
             text: format!("{command}\n{}\n", entry.question),
+            heading: String::new(),
+            times: String::new(),
             page: Page::new(name, entry.question, &command),
             rows: 0,
             statistical: 0,
@@ -138,6 +146,8 @@ impl Chapter {
             first_failure: None,
             certain: false,
         };
+        remove_unfinished(&chapter.out)?;
+        remove_if_there(&chapter.out.join(TIMES))?;
         remove_if_there(&chapter.out.join(TABLE))?;
         remove_if_there(&chapter.out.join(PAGE))?;
         print(chapter.text.trim_end());
@@ -173,7 +183,8 @@ impl Chapter {
     pub fn section(&mut self, title: impl AsRef<str>) {
         let title = title.as_ref();
         self.page.heading(title);
-        self.emit(&format!("{title}\n{}", "═".repeat(width(title).min(WIDTH))));
+        self.heading = format!("{title}\n{}", "═".repeat(width(title).min(WIDTH)));
+        self.emit(&self.heading.clone());
     }
 
     /// Says a sentence or a few, broken into lines between words; line breaks stay.
@@ -209,6 +220,17 @@ impl Chapter {
     pub fn table(&mut self, table: Table) {
         self.page.table(&table.to_string());
         self.emit(&table.to_string());
+    }
+
+    /// Shows a table of times that this machine took: on the terminal, and in `times.txt`, so that the same seed gives the same bytes in all
+    /// other files.
+    pub fn times(&mut self, table: Table) {
+        let shown = table.to_string();
+        print(&format!("\n{}", paint(&shown)));
+        self.times.push_str(&format!("{}\n\n{shown}\n\n", self.heading));
+        let where_they_are = "The times that this machine took are in times.txt.";
+        self.page.paragraph(where_they_are);
+        self.text.push_str(&format!("\n{where_they_are}\n"));
     }
 
     /// Draws a figure to `stem.svg` and `stem.png` in the chapter's folder.
@@ -259,6 +281,9 @@ impl Chapter {
     /// - [`Error::Disagreement`] if a row of a table was not ok.
     pub fn finish(self) -> Result<()> {
         write_whole(&self.out.join(TABLE), self.text.as_bytes(), "write the table")?;
+        if !self.times.is_empty() {
+            write_whole(&self.out.join(TIMES), self.times.as_bytes(), "write the times")?;
+        }
         let page = self.out.join(PAGE);
         write_whole(&page, self.page.whole().as_bytes(), "write the page")?;
         print(&format!("\n{}", leads_on(self.entry, &page)));
@@ -334,14 +359,14 @@ fn command(name: &str, common: &Common, arguments: impl Iterator<Item = OsString
     words.join(" ")
 }
 
-/// Removes the table of an earlier run, which would stand beside the new plots if this run did not come to its end.
+/// Removes a file of an earlier run, such as its table, which would stand beside the new plots if this run did not come to its end.
 fn remove_if_there(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             let remedy = "choose another folder with --out".into();
             Err(ddpm::Error::File {
                 path: path.into(),
-                action: "remove the table of an earlier run",
+                action: "remove what an earlier run left",
                 source,
                 remedy,
             }
@@ -349,6 +374,25 @@ fn remove_if_there(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Removes what a killed run left unfinished: files beside those that [`write_whole`] writes, `NAME.PROCESS-NUMBER.tmp`.
+fn remove_unfinished(folder: &Path) -> Result<()> {
+    let unfinished = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let unique =
+            name.strip_suffix(".tmp").and_then(|name| Some(name.rsplit_once('.')?.1.split_once('-')?));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        unique.is_some_and(|(process, number)| is_number(process) && is_number(number))
+    };
+    let entries = fs::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+    let entries = entries.map_err(|source| ddpm::Error::File {
+        path: folder.into(),
+        action: "list the folder",
+        source,
+        remedy: "choose another folder with --out".into(),
+    })?;
+    entries.iter().map(fs::DirEntry::path).filter(unfinished).try_for_each(|path| remove_if_there(&path))
 }
 
 /// Finds out whether a folder can be written, by writing to it.

@@ -93,6 +93,17 @@ pub(super) fn rasterise(text: &str, size: f64, mut paint: impl FnMut(i32, i32, f
     }
 }
 
+/// A reader's own words, such as the name of a file, as a plot can show them: a letter that the vendored font has not is a question mark.
+///
+/// ```
+/// use ddpm_page::plot::legible;
+///
+/// assert_eq!((legible("moons"), legible("点 2")), ("moons".into(), "? 2".into()));
+/// ```
+pub fn legible(name: &str) -> String {
+    name.chars().map(|letter| if FONT.glyph_id(letter).0 == 0 { '?' } else { letter }).collect()
+}
+
 /// Checks that the font has every letter of a label.
 ///
 /// # Errors

@@ -1,0 +1,167 @@
+//! Part II on a reader's own images: sets of a few, chains of a few steps, with labels and without.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+const TRAIN: &str = env!("CARGO_BIN_EXE_ch14_train_images");
+const SAMPLE: &str = env!("CARGO_BIN_EXE_ch15_sample_images");
+const EVALUATE: &str = env!("CARGO_BIN_EXE_ch16_evaluate_images");
+
+/// A network of a few parameters, for images of 8 × 8.
+const NETWORK: &str = r#"{"_class_name": "UNet2DModel", "in_channels": 1, "out_channels": 1, "block_out_channels": [4, 8],
+    "norm_num_groups": 4, "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
+    "layers_per_block": 1, "add_attention": false}"#;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("tiny.json"), NETWORK).unwrap();
+        Place(place)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// An IDX file of so many images of 8 × 8, each a bar that lies or stands, by turns.
+    fn images(&self, name: &str, count: usize) {
+        let pixel = |image: usize, row: usize, column: usize| {
+            let place = if image % 2 == 0 { row } else { column };
+            if place == image / 2 % 8 { 255 } else { 0 }
+        };
+        let mut bytes = header(0x803, &[count, 8, 8]);
+        for image in 0..count {
+            bytes.extend((0..64).map(|at| pixel(image, at / 8, at % 8)));
+        }
+        self.write(name, &bytes);
+    }
+
+    fn labels(&self, name: &str, labels: impl IntoIterator<Item = u8>) {
+        let labels: Vec<u8> = labels.into_iter().collect();
+        self.write(name, &[header(0x801, &[labels.len()]), labels].concat());
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.at(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    /// Trains on the images in the folder `data` for four steps, with so many diffusion steps, into `run`.
+    fn train(&self, data: &str, diffusion_steps: usize, run: &str) {
+        let mut command = Command::new(TRAIN);
+        command.arg("--data").arg(self.at(data)).arg("--network").arg(self.at("tiny.json"));
+        command.args(["--quick", "--training-steps", "4", "--batch", "4", "--diffusion-steps"]);
+        let command = command.arg(diffusion_steps.to_string()).arg("--out").arg(self.at(run));
+        // Whether four steps learn anything is not the question here.
+        let output = command.output().unwrap();
+        assert!(
+            self.at(run).join("checkpoints").is_dir(),
+            "{data}, T = {diffusion_steps}: {}",
+            text(&output)
+        );
+    }
+
+    /// A program on the network in `run` and the images in `data`, into a folder of its own.
+    fn draw(&self, program: &str, run: &str, data: &str, flags: &[&str]) -> Output {
+        let mut command = Command::new(program);
+        command.arg("--checkpoint").arg(self.at(run)).arg("--data").arg(self.at(data)).args(flags);
+        command.arg("--out").arg(self.at(&format!("{run}-out"))).output().unwrap()
+    }
+}
+
+fn header(magic: u32, sizes: &[usize]) -> Vec<u8> {
+    let sizes = sizes.iter().map(|&size| size as u32);
+    [magic].into_iter().chain(sizes).flat_map(u32::to_be_bytes).collect()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn files(folder: &Path, beginning: &str) -> Vec<String> {
+    let names =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(beginning)).collect()
+}
+
+#[test]
+fn every_section_takes_the_images_and_the_steps_that_are_there() {
+    for (images, diffusion_steps) in [(1, 2), (3, 10), (7, 204)] {
+        let place = Place::new();
+        place.images("data/train-images-idx3-ubyte", images);
+        place.train("data", diffusion_steps, "run");
+        for program in [SAMPLE, EVALUATE] {
+            let output = place.draw(program, "run", "data", &["--quick"]);
+            let said = text(&output);
+            assert!(output.status.success(), "{program}, {images} images, T = {diffusion_steps}: {said}");
+            assert!(!said.contains("NaN ±"), "{said}");
+        }
+        assert!(
+            place.at("run-out/interpolation.png").is_file()
+                && place.at("run-out/rate_distortion.svg").is_file()
+        );
+    }
+}
+
+#[test]
+fn labels_beside_the_images_train_a_classifier_of_their_own() {
+    let place = Place::new();
+    for (half, count) in [("train", 40), ("t10k", 12)] {
+        place.images(&format!("data/{half}-images-idx3-ubyte"), count);
+        place.labels(&format!("data/{half}-labels-idx1-ubyte"), (0..count).map(|image| (image % 2) as u8));
+    }
+    place.train("data", 20, "run");
+    let judged = || {
+        let output = place.draw(EVALUATE, "run", "data", &["--quick"]);
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    };
+    let said = judged();
+    assert!(
+        said.contains("The classifier on the 12 test images") && said.contains("12 images against"),
+        "{said}"
+    );
+    assert!(
+        said.contains("samples in all 2 classes together") && said.contains("of the 40 training images"),
+        "{said}"
+    );
+    let first = files(&place.at("run-out"), "classifier-");
+    assert_eq!(first.len(), 1, "{first:?}");
+    judged(); // with the same one
+    assert_eq!(files(&place.at("run-out"), "classifier-"), first);
+    place.labels("data/train-labels-idx1-ubyte", (0..40).map(|image| (image / 2 % 2) as u8));
+    judged();
+    assert_eq!(files(&place.at("run-out"), "classifier-").len(), 2, "other labels, another classifier");
+}
+
+#[test]
+fn what_needs_labels_is_left_out_or_refused_by_name() {
+    let place = Place::new();
+    place.images("data/train-images-idx3-ubyte", 12);
+    place.images("data/t10k-images-idx3-ubyte", 12);
+    place.train("data", 20, "run");
+    let output = place.draw(EVALUATE, "run", "data", &["--quick"]);
+    let said = text(&output);
+    assert!(output.status.success() && said.contains("There is none: no IDX files of labels"), "{said}");
+    assert!(said.contains("Bits per dimension") && !said.contains("FID:"), "{said}");
+    let refused = |flags: &[&str], expected: &str| {
+        let output = place.draw(EVALUATE, "run", "data", flags);
+        let said = text(&output);
+        assert!(!output.status.success() && said.contains(expected), "{flags:?}: {said}");
+        assert!(!said.contains("panicked") && !said.contains("Bits per"), "{flags:?}: {said}");
+    };
+    refused(
+        &["--samplers", "cost"],
+        "there is none: no IDX files of labels lie beside these images; leave them out",
+    );
+    refused(&["--images", "13"], "--images is 13; it must lie in 1…12");
+    place.labels("data/train-labels-idx1-ubyte", [0, 1, 0]);
+    place.labels("data/t10k-labels-idx1-ubyte", (0..12).map(|image| image % 2));
+    refused(&["--quick"], "found 3 labels, expected one for each of the 12 images");
+}
