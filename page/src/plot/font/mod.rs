@@ -93,6 +93,18 @@ pub(super) fn rasterise(text: &str, size: f64, mut paint: impl FnMut(i32, i32, f
     }
 }
 
+/// A text whose letters the plots' font has: those that it has not are question marks.
+///
+/// ```
+/// use ddpm_page::plot::drawable;
+///
+/// assert_eq!(drawable("Größe 7"), "Größe 7");
+/// assert_eq!(drawable("点 7"), "? 7");
+/// ```
+pub fn drawable(text: &str) -> String {
+    text.chars().map(|letter| if FONT.glyph_id(letter).0 == 0 { '?' } else { letter }).collect()
+}
+
 /// Checks that the font has every letter of a label.
 ///
 /// # Errors
