@@ -16,7 +16,7 @@ use ddpm::{
 use ddpm_page::{
     bounds::{self, COUNT, DIFFUSION_STEPS, whole},
     data::DataArgs,
-    plot::{Figure, Panel, at_each, film_frame, film_strip, legible},
+    plot::{Figure, Panel, at_each, film_frame, film_strip},
     report::{Chapter, Checks, Common, Progress, Sweep, catalogue},
 };
 use ndarray::{Array1, Array2, Axis, Slice, arr1};
@@ -96,7 +96,7 @@ fn pictures(chapter: &mut Chapter, data: &Dataset, walk: &[Array2<f64>]) -> Resu
     let shown = walk[0].nrows().min(2500);
     let at = |t: usize| (format!("t = {t}"), walk[t].slice_axis(Axis(0), Slice::from(..shown)).to_owned());
     let strip = [0, steps / 20, steps / 10, steps / 4, steps / 2, steps].map(at);
-    let title = format!("The forward chain of “{}”", legible(data.name()));
+    let title = format!("The forward chain of “{}”", data.name());
     chapter.figure(&film_strip(&title, &strip, 3.0), "chain")?;
     // slowly at first: the picture dissolves early
     let frames = (0..=40).map(|frame| at(steps * frame * frame / 1600));

@@ -18,7 +18,7 @@ use ddpm::{
 use ddpm_page::{
     bounds::{self, COUNT, whole},
     data::DataArgs,
-    plot::{Figure, Panel, at_each, legible, points_panel},
+    plot::{Figure, Panel, at_each, points_panel},
     report::{Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ndarray::{Array1, Array2, arr1};
@@ -180,7 +180,7 @@ fn irreducible(chapter: &mut Chapter, schedule: &Schedule, data: Dataset, count:
                 at_the_end.extend((t == 1000).then(|| format!("{:.3e}", error.mean)));
             }
         }
-        panel = panel.line(legible(data.name()), points);
+        panel = panel.line(data.name(), points);
     }
     chapter.checks(checks.note(format!(
         "predicted: 1 − E‖E[ε|x_t]‖²/D, measured: E‖ε − E[ε|x_t]‖²/D, on other points. The plot takes, at each t, the route \

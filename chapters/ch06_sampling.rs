@@ -19,7 +19,7 @@ use ddpm_page::{
     bounds::{self, COUNT, DIFFUSION_STEPS, TRAINING_STEPS, whole},
     data::DataArgs,
     experiment::{Experiment, load_network},
-    plot::{Figure, Panel, Series, at_each, film_frame, film_strip, legible, pairs},
+    plot::{Figure, Panel, Series, at_each, film_frame, film_strip, pairs},
     report::{Chapter, Checks, Common, Sweep, Table, catalogue},
 };
 use ndarray::{Array2, array};
@@ -98,7 +98,7 @@ fn reverse_chain(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
             strip.push((title, x.clone()));
         }
     });
-    let title = format!("The reverse chain: from noise to “{}”", legible(data.name()));
+    let title = format!("The reverse chain: from noise to “{}”", data.name());
     chapter.figure(&film_strip(&title, &strip, 3.0), "reverse_chain")?;
     chapter.gif(&frames, 100, "reverse_chain")?;
 
@@ -113,7 +113,7 @@ fn reverse_chain(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
             .y_range(corners[(0, 1)], corners[(1, 1)])
             .equal()
     });
-    let title = format!("“{}” in its own units", legible(data.name()));
+    let title = format!("“{}” in its own units", data.name());
     Ok(chapter.figure(&Figure::new(title).panels(panels).columns(2).panel_size(360, 360), "samples")?)
 }
 

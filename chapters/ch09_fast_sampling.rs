@@ -10,7 +10,7 @@ use ddpm::sampler::{self, Sampler, Spacing, Step, ddim, interpolate_noise, sampl
 use ddpm::schedule::Schedule;
 use ddpm::{forward::standard_normal, objective::Objective, reverse::FixedVariance, train::TrainConfig};
 use ddpm_page::bounds::{self, COUNT, DIFFUSION_STEPS, TRAINING_STEPS, whole};
-use ddpm_page::plot::{Figure, Panel, Paths, legible, points_over, points_panel};
+use ddpm_page::plot::{Figure, Panel, Paths, points_over, points_panel};
 use ddpm_page::report::{Chapter, Checks, Common, Sweep, Table, catalogue};
 use ddpm_page::{Experiment, data::DataArgs};
 use ndarray::{Array2, array};
@@ -174,7 +174,7 @@ fn roundtrip(chapter: &mut Chapter, run: &Experiment, known: &GaussianMixture, o
     let (x_0, data) = (known.sample(count, rng), run.data.sample(count, rng));
     let steps = [10, 20, 50, 100, 200, 500, 1000].into_iter().filter(|steps| *steps <= most);
     let names =
-        ["exact, “mixture”", "times N", &format!("network, “{}”", legible(run.data.name())), "times N"];
+        ["exact, “mixture”", "times N", &format!("network, “{}”", run.data.name()), "times N"];
     let errors = Sweep::over("N", Vec::from_iter(steps), names, |steps| -> Result<_> {
         let of_exact = sampler::round_trip_error(schedule, steps, &exact, &x_0, rng)?;
         let of_network = sampler::round_trip_error(schedule, steps, own, &data, rng)?;
@@ -234,7 +234,7 @@ fn quality(chapter: &mut Chapter, run: &Experiment, count: usize, network: &Netw
     if run.judged {
         chapter.checks(checks);
     }
-    let (name, floor) = (legible(data.name()), evaluator.floor().mean);
+    let (name, floor) = (data.name(), evaluator.floor().mean);
     chapter.say(format!("{count} points of “{name}”; data against data: {floor:.4}, precision {of_data:.3}"));
     let figure = Figure::new(format!("Drawn from “{name}”")).panels(panels).columns(2).panel_size(420, 320);
     chapter.figure(&figure, "quality")?;

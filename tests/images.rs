@@ -73,11 +73,7 @@ fn with_exif(picture: &[u8], orientation: u8) -> Vec<u8> {
         let length = (data.len() as u16 + 8).to_be_bytes();
         return [&picture[..2], b"\xff\xe1", &length, b"Exif\0\0", &data, &picture[2..]].concat();
     }
-    let chunk = [b"eXIf", &data[..]].concat();
-    let mut crc = Crc::new();
-    crc.update(&chunk);
-    let (length, sum) = ((data.len() as u32).to_be_bytes(), crc.sum().to_be_bytes());
-    [&picture[..33], &length, &chunk, &sum, &picture[33..]].concat()
+    with_chunk(picture, b"eXIf", &data)
 }
 
 #[test]
@@ -291,6 +287,46 @@ fn pictures_of_16_bits_are_scaled_by_the_bits_that_they_use() {
         assert_eq!(remarks.contains("bits"), words.is_some(), "{remarks}");
         assert!(remarks.contains(words.unwrap_or_default()), "{remarks}");
     }
+}
+
+/// Puts a chunk behind a PNG's header.
+fn with_chunk(picture: &[u8], kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let chunk = [&kind[..], data].concat();
+    let mut crc = Crc::new();
+    crc.update(&chunk);
+    let (length, sum) = ((data.len() as u32).to_be_bytes(), crc.sum().to_be_bytes());
+    [&picture[..33], &length, &chunk, &sum, &picture[33..]].concat()
+}
+
+#[test]
+fn a_file_that_says_how_many_bits_it_uses_is_believed_where_they_suffice() {
+    // Twelve bits, none of them bright: by the values alone these would be ten.
+    for (value, expected, words) in [(1000, 62, "read as 12 bits"), (65_535, 255, "")] {
+        let place = Place::new();
+        ImageBuffer::from_pixel(8, 8, Luma([value as u16])).save(place.at("a.png")).unwrap();
+        let said = with_chunk(&fs::read(place.at("a.png")).unwrap(), b"sBIT", &[12]);
+        place.write("a.png", said);
+        let images = place.squares();
+        assert_eq!(bytes(&images, 0)[0], expected, "{value}");
+        assert!(images.remarks().unwrap().contains(words), "{:?}", images.remarks());
+    }
+}
+
+#[test]
+fn a_palette_of_broken_colours_is_left_out() {
+    let place = Place::new();
+    place.colour("good.png", [9, 0, 0]);
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 1, 1);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_palette(&[255; 6][..]);
+    encoder.write_header().unwrap().write_image_data(&[0]).unwrap();
+    // The palette of six bytes is the chunk behind the header: it is made one of five.
+    let broken = with_chunk(&[&bytes[..33], &bytes[33 + 18..]].concat(), b"PLTE", &[255; 5]);
+    place.write("broken.png", broken);
+    let images = place.squares();
+    assert_eq!((images.train.len(), images.unreadable.len()), (1, 1));
+    assert!(images.remarks().unwrap().contains("a palette of 5 bytes"), "{:?}", images.remarks());
 }
 
 #[test]

@@ -144,6 +144,48 @@ fn a_picture_of_many_pixels_is_refused_by_its_size() {
 }
 
 #[test]
+fn a_palette_of_broken_colours_is_refused() {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 1, 1);
+    encoder.set_color(ColorType::Indexed);
+    encoder.set_palette(&[255; 6][..]);
+    encoder.write_header().expect("a header").write_image_data(&[0]).expect("data");
+    // The palette of six bytes is the chunk behind the header; five of them, with their own checksum.
+    let broken =
+        [&bytes[..33], b"\0\0\0\x05PLTE\xff\xff\xff\xff\xff", b"\x76\xb9\x33\x6e", &bytes[51..]].concat();
+    let parts = ["a palette of 5 bytes", "a complete PNG picture", "Convert or export it again"];
+    assert_refused("palette.png", broken, parts);
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn a_file_may_be_named_in_any_script() {
+    use clap::Parser;
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        data: ddpm_page::data::DataArgs,
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, drawn) in [
+        ("点", "?"),
+        ("données", "données"),
+        ("δεδομένα", "δεδομένα"),
+        ("tab\tx", "tab?x"),
+        ("R&D <1>", "R&D <1>"),
+    ] {
+        let path = folder.path().join(format!("{name}.csv"));
+        fs::write(&path, "1,2\n2,3\n").expect("written");
+        let arguments = Arguments::parse_from(["test".as_ref(), "--points".as_ref(), path.as_os_str()]);
+        let data = arguments.data.load().expect(name);
+        assert_eq!(data.name(), drawn, "{name}");
+        let title = format!("The forward chain of “{}”", data.name());
+        let panel = ddpm_page::plot::Panel::new("").line("x", [(0.0, 0.0), (1.0, 1.0)]);
+        ddpm_page::plot::Figure::new(&title).panel(panel).save(folder.path(), "plot").expect(&title);
+    }
+}
+
+#[test]
 fn the_ground_of_a_drawing_is_told_by_its_border() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("drawing.png");

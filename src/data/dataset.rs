@@ -111,6 +111,11 @@ impl Dataset {
         &self.name
     }
 
+    /// The same data set under another name.
+    pub fn with_name(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
     /// The standardised density.
     pub fn density(&self) -> &Density {
         &self.density

@@ -7,6 +7,7 @@ use ddpm::{
 use std::path::PathBuf;
 
 use super::Ground;
+use crate::plot::legible;
 
 /// Which points to use: a built-in data set, the rows of a file, or the ink of a picture.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,7 +27,8 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
-    /// Reads or makes the data set, and says on the error stream what a picture is drawn on, if that is not white.
+    /// Reads or makes the data set, and says on the error stream what a picture is drawn on, if that is not white, and what plots
+    /// call a file whose name has letters that their font has not.
     ///
     /// # Errors
     /// As [`Dataset::named`], [`Dataset::points`] and [`drawing`](super::drawing).
@@ -36,10 +38,10 @@ impl DataArgs {
             if ground != Ground::White {
                 eprintln!("{}: {ground}.", path.display());
             }
-            return Ok(data);
+            return Ok(with_legible_name(data));
         }
         match &self.points {
-            Some(path) => Dataset::points(path),
+            Some(path) => Dataset::points(path).map(with_legible_name),
             None => self.named(self.data),
         }
     }
@@ -62,4 +64,13 @@ impl DataArgs {
         }
         self.points.is_none()
     }
+}
+
+/// Plots have the data set's name in their titles; a file may be named in any script.
+fn with_legible_name(data: Dataset) -> Dataset {
+    let name = legible(data.name());
+    if name != data.name() {
+        eprintln!("“{}” is called “{name}” here: the plots’ font has not all of its letters.", data.name());
+    }
+    data.with_name(name)
 }

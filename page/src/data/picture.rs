@@ -159,12 +159,17 @@ fn read(path: &Path) -> Result<Inked> {
             expected: format!("at most {MOST_PIXELS} pixels, 4096 × 4096"),
             remedy: "scale it down: 500 pixels a side show all that points can".into(),
         },
+        Fault::Palette(bytes) => {
+            INPUT.content(path, format!("a palette of {bytes} bytes, which are no whole colours"), EXPORT)
+        }
         Fault::Decoding(error) => INPUT.content(path, format!("data that does not decode ({error})"), EXPORT),
     })
 }
 
 enum Fault {
     TooLarge(u32, u32),
+    /// A palette whose length is not a multiple of 3, on which the decoder panics.
+    Palette(usize),
     Decoding(DecodingError),
 }
 
@@ -182,6 +187,9 @@ fn decode(file: BufReader<File>) -> Result<Inked, Fault> {
         return Err(Fault::TooLarge(width, height));
     }
     let mut reader = decoder.read_info()?;
+    if let Some(palette) = reader.info().palette.as_ref().filter(|palette| palette.len() % 3 != 0) {
+        return Err(Fault::Palette(palette.len()));
+    }
     let mut bytes = vec![0; reader.output_buffer_size().ok_or(DecodingError::LimitsExceeded)?];
     let info = reader.next_frame(&mut bytes)?;
     bytes.truncate(info.buffer_size());

@@ -53,15 +53,6 @@ pub fn is_transposed(path: &Path) -> bool {
     name(path).contains("emnist")
 }
 
-/// The file of labels beside a file of images, by its name: `train-labels-idx1-ubyte` for `train-images-idx3-ubyte`, either plain
-/// or gzipped.
-pub fn labels_beside(images: &Path) -> Option<PathBuf> {
-    let name = images.file_name()?.to_str()?;
-    let plain = name.strip_suffix(".gz").unwrap_or(name).replace("images", "labels").replace("idx3", "idx1");
-    let labels = [plain.clone(), plain + ".gz"].map(|name| images.with_file_name(name));
-    labels.into_iter().find(|path| path != images && path.is_file())
-}
-
 fn in_folder(folder: &Path) -> Result<Option<Found>> {
     let files: Vec<PathBuf> = entries(folder)?.into_iter().filter(|path| path.is_file()).collect();
     let mut images: Vec<PathBuf> = files.iter().filter(|path| name(path).contains("idx3")).cloned().collect();

@@ -3,7 +3,8 @@
 use super::PictureSize;
 use ddpm::files::{FileKind, Input};
 use image::{
-    DynamicImage, ImageDecoder, ImageReader, Rgb, RgbImage, imageops::FilterType, metadata::Orientation,
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage, imageops::FilterType,
+    metadata::Orientation,
 };
 use std::{
     io::BufReader,
@@ -28,6 +29,8 @@ pub(super) struct Decoded {
     pub grey: bool,
     /// The largest value, if the file has 16 bits a value.
     pub largest: Option<u16>,
+    /// How many of 16 bits a value has by the file's own word, PNG's chunk sBIT.
+    pub significant: Option<u8>,
     /// Whether it is turned or mirrored, as its EXIF data says.
     pub turned: bool,
 }
@@ -46,6 +49,10 @@ pub(super) fn decode(path: &Path, size: PictureSize, bits: u32) -> Result<Decode
         let kind = FileKind::of(path).map_err(|error| error.to_string())?;
         return Err(format!("{kind} and no picture: {}", kind.next_step()));
     }
+    let significant = match reader.format() {
+        Some(ImageFormat::Png) => png_header(path)?,
+        _ => None,
+    };
     let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
@@ -67,7 +74,23 @@ pub(super) fn decode(path: &Path, size: PictureSize, bits: u32) -> Result<Decode
     let picture = if picture.color().has_alpha() { on_white(&picture) } else { picture.into_rgb8() };
     let picture = cut(picture, size);
     let grey = picture.pixels().all(|Rgb([r, g, b])| r == g && g == b);
-    Ok(Decoded { picture, grey, largest, turned: orientation != Orientation::NoTransforms })
+    Ok(Decoded { picture, grey, largest, significant, turned: orientation != Orientation::NoTransforms })
+}
+
+/// The most significant bits that a PNG says its colours have, if it does.
+///
+/// # Errors
+/// If its header is damaged, or its palette is not made of whole colours, on which the decoder panics.
+fn png_header(path: &Path) -> Result<Option<u8>, String> {
+    let file = BufReader::new(INPUT.open(path).map_err(|error| error.to_string())?);
+    let reader = png::Decoder::new(file).read_info().map_err(|error| error.to_string())?;
+    let info = reader.info();
+    match &info.palette {
+        Some(palette) if palette.len() % 3 != 0 => {
+            Err(format!("a palette of {} bytes, which are no whole colours", palette.len()))
+        }
+        _ => Ok(info.sbit.as_ref().and_then(|bits| bits.iter().max().copied())),
+    }
 }
 
 /// Cuts the largest part of the shape of `size` out of the middle first, then resizes: the same result for less work.
@@ -124,9 +147,12 @@ fn scale_up(picture: &mut DynamicImage, bits: u32) {
     }
 }
 
-/// How many bits values up to `largest` have, of those that cameras and sensors give.
-pub(super) fn bits_of(largest: u16) -> u32 {
-    [8, 10, 12, 14].into_iter().find(|bits| u32::from(largest) < 1 << bits).unwrap_or(16)
+/// How many bits values up to `largest` have: as many as the files say, if they fit in them, else the fewest of those that cameras
+/// and sensors give.
+pub(super) fn bits_of(largest: u16, significant: Option<u8>) -> u32 {
+    let said = significant.map(u32::from).filter(|bits| (1..=16).contains(bits));
+    let fits = |bits: &u32| u32::from(largest) < 1 << bits;
+    said.filter(fits).or_else(|| [8, 10, 12, 14].into_iter().find(fits)).unwrap_or(16)
 }
 
 fn on_white(picture: &DynamicImage) -> RgbImage {

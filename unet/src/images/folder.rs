@@ -49,7 +49,8 @@ impl PictureFolder {
     /// pictures have been decoded, first 0, and how many there are.
     ///
     /// Hidden files and folders are passed over, links followed, each file read once. If all pictures are grey and no number of
-    /// channels is given, they have one. Of pictures of 16 bits the largest value of all says how many of the bits are used.
+    /// channels is given, they have one. Of pictures of 16 bits their chunk sBIT, or else the largest value
+    /// of all, says how many of the bits are used.
     ///
     /// # Errors
     /// If the folder cannot be listed, holds no picture that can be read, or the size is missing or out of bounds.
@@ -79,7 +80,7 @@ impl PictureFolder {
                 "export them again",
             ));
         }
-        let bits = seen.largest.map_or(16, bits_of);
+        let bits = seen.largest.map_or(16, |largest| bits_of(largest, seen.significant));
         if let (..16, Some(largest)) = (bits, seen.largest) {
             notes.push(format!(
                 "The pictures of 16 bits have no value above {largest}: they are read as {bits} bits."
@@ -144,16 +145,18 @@ struct Seen {
     coloured: usize,
     turned: usize,
     largest: Option<u16>,
+    significant: Option<u8>,
 }
 
 impl Seen {
     fn add(&mut self, path: &Path, picture: Result<Decoded, String>) {
         match picture {
-            Ok(Decoded { grey, turned, largest, .. }) => {
+            Ok(Decoded { grey, turned, largest, significant, .. }) => {
                 self.good.push(path.to_owned());
                 self.coloured += usize::from(!grey);
                 self.turned += usize::from(turned);
                 self.largest = self.largest.max(largest);
+                self.significant = self.significant.max(significant.filter(|_| largest.is_some()));
             }
             Err(reason) => self.bad.push(Unreadable { path: path.to_owned(), reason }),
         }
