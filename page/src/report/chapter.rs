@@ -380,8 +380,7 @@ fn remove_if_there(path: &Path) -> Result<()> {
 fn remove_unfinished(folder: &Path) -> Result<()> {
     let unfinished = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let unique =
-            name.strip_suffix(".tmp").and_then(|name| Some(name.rsplit_once('.')?.1.split_once('-')?));
+        let unique = name.strip_suffix(".tmp").and_then(|name| name.rsplit_once('.')?.1.split_once('-'));
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         unique.is_some_and(|(process, number)| is_number(process) && is_number(number))
     };
