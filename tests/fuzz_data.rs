@@ -45,8 +45,13 @@ fn points() {
         "x,y\r\n1,2\r\n3,4\r\n\r\n5,7\r\n",
         "\u{feff}x,y\n# by hand\n1 , 2\n\n3,4e2\n",
         "\"x, in mm\",\"y\"\n\"1\",\"2\"\n3,4\n",
+        "sep=;\rx;y\r1,5;2\r-3,25;4e1\r",
+        "x\ty\n1\t2\n3\t4\n",
+        "  1.0e+00  2.0e+00\n  3.0e+00  4.5e+00\n",
     ];
-    let seeds = texts.map(Seed::whole);
+    let utf_16 = "x,y\n1,2\n3,4\n".encode_utf16().flat_map(u16::to_be_bytes);
+    let utf_16: Vec<u8> = [0xfe, 0xff].into_iter().chain(utf_16).collect();
+    let seeds: Vec<Seed> = texts.map(Seed::whole).into_iter().chain([Seed::whole(utf_16)]).collect();
     let reader = Reader::new("points", "points.csv", seeds, 6000);
     fuzz(&reader, |folder| Dataset::points(folder.join("points.csv")));
 }

@@ -27,18 +27,38 @@ fn records() -> Vec<u8> {
 
 #[test]
 fn cifar() {
-    let reader = Reader::new("cifar", "data_batch_1.bin", vec![Seed::whole(records())], 2000)
-        .beside(vec![("test_batch.bin", records())]);
+    let reader = Reader::new("cifar", "data_batch_1.bin", [Seed::whole(records())], 1500)
+        .beside([("test_batch.bin", records())]);
     fuzz(&reader, |folder| open(folder, None));
+}
+
+#[test]
+fn cifar_batch() {
+    let reader = Reader::new("cifar batch", "batch.bin", [Seed::whole(records())], 1500);
+    fuzz(&reader, |folder| open(&folder.join("batch.bin"), None));
 }
 
 #[test]
 fn idx_set() {
     let pixels: Vec<u8> = (0..128).collect();
     let plain = Seed::idx(&[0x803, 2, 8, 8], &pixels);
-    let seeds = vec![plain.clone(), plain.gzipped()];
-    let reader = Reader::new("idx set", "train-images-idx3-ubyte", seeds, 4000);
+    let reader = Reader::new("idx set", "train-images-idx3-ubyte", [plain.clone(), plain.gzipped()], 4000);
     fuzz(&reader, |folder| open(folder, None));
+}
+
+#[test]
+fn table() {
+    let row = |label: &str, first: usize| {
+        let pixels = (first..first + 16).map(|pixel| pixel.to_string());
+        [label.to_owned()].into_iter().chain(pixels).collect::<Vec<_>>().join(",")
+    };
+    let header = (0..16).map(|pixel| format!(",pixel{pixel}")).collect::<String>();
+    let tables = [
+        format!("label{header}\n{}\n{}\n", row("5", 0), row("0", 239)),
+        format!("{}\r\n{}\r\n", row("5", 0), row("0", 239)),
+    ];
+    let reader = Reader::new("table", "mnist_train.csv", tables.map(Seed::whole), 4000);
+    fuzz(&reader, |folder| open(&folder.join("mnist_train.csv"), None));
 }
 
 /// A picture of 9 × 7 pixels as a file.
@@ -54,6 +74,9 @@ fn pictures(name: &str, seeds: impl Into<Vec<Seed>>) {
     fuzz(&reader, |folder| open(folder, Some(8)));
 }
 
+/// EXIF data of one entry: the picture is to be turned by a right angle.
+const TURNED: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+
 #[test]
 fn png_folder() {
     let kinds: [fn(DynamicImage) -> DynamicImage; 4] = [
@@ -62,14 +85,22 @@ fn png_folder() {
         |picture| picture.to_rgba8().into(),
         |picture| picture.to_luma_alpha8().into(),
     ];
-    let seeds = kinds.map(|kind| Seed::png(&picture(ImageFormat::Png, kind)));
-    pictures("png folder", seeds);
+    let seeds = kinds.map(|kind| {
+        let mut seed = Seed::png(&picture(ImageFormat::Png, kind));
+        seed.parts.insert(1, [b"eXIf", TURNED].concat());
+        seed
+    });
+    pictures("png folder", seeds.to_vec());
 }
 
 #[test]
 fn jpeg_folder() {
     let kinds: [fn(DynamicImage) -> DynamicImage; 2] =
         [|picture| picture, |picture| picture.to_luma8().into()];
-    let seeds = kinds.map(|kind| Seed::whole(picture(ImageFormat::Jpeg, kind)));
-    pictures("jpeg folder", seeds);
+    let seeds = kinds.map(|kind| {
+        let file = picture(ImageFormat::Jpeg, kind);
+        let segment = [b"\xff\xe1\0\x22Exif\0\0", TURNED].concat();
+        Seed::whole([&file[..2], &segment, &file[2..]].concat())
+    });
+    pictures("jpeg folder", seeds.to_vec());
 }

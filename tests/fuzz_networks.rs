@@ -52,8 +52,13 @@ fn small() -> UNetConfig {
 
 /// A run's checkpoint after two steps, with all that is needed to go on.
 fn trained() -> Checkpoint {
-    let images =
-        Collection { name: "grey".into(), train: Box::new(Grey), test: None, unreadable: Vec::new() };
+    let images = Collection {
+        name: "grey".into(),
+        train: Box::new(Grey),
+        test: None,
+        unreadable: vec![],
+        notes: vec![],
+    };
     let training = TrainConfig { steps: 3, batch: 2, warm_up: 1, ..TrainConfig::default() };
     let config = RunConfig::new(small(), (ScheduleName::Linear, 10), training, &images).expect("a setting");
     let schedule = config.schedule().expect("a schedule");
