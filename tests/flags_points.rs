@@ -4,7 +4,7 @@
 mod flags;
 
 use flags::{
-    COMMON, POINTS,
+    COMMON,
     Takes::{Real, Text, Whole},
     every_flag_has_bounds,
 };
@@ -12,6 +12,9 @@ use flags::{
 const T: flags::Takes = Whole(21, 10_000);
 const STEPS: flags::Takes = Whole(1, 10_000_000);
 const MOST: u64 = 1_000_000;
+/// The flags of a data set of points.
+const POINTS: [(&str, flags::Takes); 4] =
+    [("data", Text), ("points", Text), ("picture", Text), ("digits", Text)];
 
 macro_rules! program {
     ($name:literal) => {

@@ -40,10 +40,6 @@ const VALUES: [&str; 12] = [
 /// The flags that every chapter takes.
 pub const COMMON: [(&str, Takes); 2] = [("seed", Whole(0, u64::MAX)), ("out", Text)];
 
-/// The flags of a data set of points.
-pub const POINTS: [(&str, Takes); 4] =
-    [("data", Text), ("points", Text), ("picture", Text), ("digits", Text)];
-
 impl Takes {
     fn accepts(self, value: &str) -> bool {
         match self {

@@ -86,7 +86,11 @@ fn note_panics() {
         Some(now) => {
             let place =
                 panic.location().map_or_else(String::new, |at| format!("{}:{}", at.file(), at.line()));
-            let message = panic.payload_as_str().unwrap_or_default().lines().next().unwrap_or_default();
+            let words = panic.payload();
+            let message = words.downcast_ref::<&str>().copied();
+            let message =
+                message.or_else(|| words.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+            let message = message.lines().next().unwrap_or_default();
             now.panic.get_or_insert(format!("panic at {place}, {}", without_numbers(message)));
         }
     }));

@@ -159,7 +159,8 @@ pub(super) fn refuse_cifar_100(path: &Path) -> Result<()> {
     let files = [path.to_owned(), path.join("train.bin"), path.join("cifar-100-binary/train.bin")];
     let is_set = |path: &&PathBuf| {
         let named = path.file_name().is_some_and(|name| name == "train.bin" || name == "test.bin");
-        let whole = |file: fs::Metadata| file.is_file() && file.len() > 0 && file.len() % RECORD_OF_100 == 0;
+        let whole =
+            |file: fs::Metadata| file.is_file() && file.len() > 0 && file.len().is_multiple_of(RECORD_OF_100);
         named && fs::metadata(path).is_ok_and(whole)
     };
     match files.iter().find(is_set) {
