@@ -26,7 +26,7 @@ impl RunOptions {
     /// anything is computed or moved.
     ///
     /// # Errors
-    /// As [`fresh`](Self::fresh) or [`continued`](Self::continued).
+    /// As [`fresh`](Self::fresh) or [`continued`](Self::continued), or if the network does not fit into what memory is left.
     pub fn prepare(
         &self,
         found: Option<Found>,
@@ -37,6 +37,12 @@ impl RunOptions {
             None => self.fresh(default, collection)?,
             Some(found) => self.continued(&found.checkpoint, collection)?,
         };
+        #[cfg(feature = "cli")]
+        {
+            // the weights, their average, the optimizer's two rows and the gradient
+            let bytes = 5 * size_of::<f32>() * config.network.summary()?.count();
+            ddpm_page::bounds::must_fit("the network’s training", bytes, "--network")?;
+        }
         Ok(Prepared { config, found, minutes: self.minutes })
     }
 
