@@ -173,8 +173,7 @@ fn roundtrip(chapter: &mut Chapter, run: &Experiment, known: &GaussianMixture, o
     let (exact, most, rng) = (ExactDenoiser::new(schedule, known), chapter.pick(last, 100), &mut chapter.rng);
     let (x_0, data) = (known.sample(count, rng), run.data.sample(count, rng));
     let steps = [10, 20, 50, 100, 200, 500, 1000].into_iter().filter(|steps| *steps <= most);
-    let names =
-        ["exact, “mixture”", "times N", &format!("network, “{}”", run.data.name()), "times N"];
+    let names = ["exact, “mixture”", "times N", &format!("network, “{}”", run.data.name()), "times N"];
     let errors = Sweep::over("N", Vec::from_iter(steps), names, |steps| -> Result<_> {
         let of_exact = sampler::round_trip_error(schedule, steps, &exact, &x_0, rng)?;
         let of_network = sampler::round_trip_error(schedule, steps, own, &data, rng)?;
