@@ -17,7 +17,8 @@ fn every_number_of_the_chapters_on_images_has_bounds() {
     every_flag_has_bounds(env!("CARGO_BIN_EXE_ch12_convolution"), &[&COMMON, &rounds]);
     let network = [("network", Text), ("load", Text), ("save", Text)];
     every_flag_has_bounds(env!("CARGO_BIN_EXE_ch13_unet"), &[&COMMON, &network]);
-    let names = ["data", "size", "network", "schedule", "resume", "device"].map(|flag| (flag, Text));
+    let names =
+        ["data", "size", "channels", "network", "schedule", "resume", "device"].map(|flag| (flag, Text));
     let training = [
         ("diffusion-steps", Whole(2, 10_000)),
         ("dropout", Real(0.0, 0.99)),
@@ -42,6 +43,7 @@ fn every_number_of_the_chapters_on_images_has_bounds() {
         ("device", Text),
         ("data", Text),
         ("size", Text),
+        ("channels", Text),
     ];
     let count = [("count", Whole(1, 10_000))];
     every_flag_has_bounds(env!("CARGO_BIN_EXE_ch15_sample_images"), &[&COMMON, &drawing, &count]);
