@@ -31,7 +31,7 @@ impl Place {
     /// An IDX file of so many images of 8 × 8, each a bar that lies or stands, by turns.
     fn images(&self, name: &str, count: usize) {
         let pixel = |image: usize, row: usize, column: usize| {
-            let place = if image % 2 == 0 { row } else { column };
+            let place = if image.is_multiple_of(2) { row } else { column };
             if place == image / 2 % 8 { 255 } else { 0 }
         };
         let mut bytes = header(0x803, &[count, 8, 8]);
