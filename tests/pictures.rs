@@ -137,7 +137,8 @@ fn a_picture_of_many_pixels_is_refused_by_its_size() {
     // The header of 20,000 × 20,000 pixels, in few bytes: nothing is allocated for them.
     let mut header = Vec::new();
     let mut encoder = png::Encoder::new(&mut header, 20_000, 20_000);
-    (encoder.set_color(ColorType::Rgba), encoder.set_depth(BitDepth::Sixteen));
+    encoder.set_color(ColorType::Rgba);
+    encoder.set_depth(BitDepth::Sixteen);
     drop(encoder.write_header().expect("a header"));
     let parts = ["a picture of 20000 × 20000 pixels", "at most 16777216 pixels", "scale it down"];
     assert_refused("large.png", header, parts);
