@@ -133,7 +133,7 @@ fn classifier_without_a_digest() {
 fn of_folder(file: &str) -> Vec<u8> {
     let folder = tempdir().expect("a folder");
     let network = UNet::fresh(small(), &mut rng(2), CPU).expect("a network");
-    let scheduler = Scheduler::of(&Schedule::linear(10, 1e-4, 0.02).expect("a schedule"), true);
+    let scheduler = Scheduler::of(&Schedule::linear(10, 1e-4, 0.02).expect("a schedule"), Some(1.0));
     write_folder(folder.path(), &network, &scheduler).expect("written");
     fs::read(folder.path().join(file)).expect("bytes")
 }
