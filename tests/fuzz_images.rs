@@ -90,7 +90,15 @@ fn png_folder() {
         seed.parts.insert(1, [b"eXIf", TURNED].concat());
         seed
     });
-    pictures("png folder", seeds.to_vec());
+    let rows = (0..7).flat_map(|row| [[0].as_slice(), &[row % 4; 9]].concat());
+    let indexed = Seed::png_chunks(vec![
+        [&b"IHDR"[..], &9_u32.to_be_bytes(), &7_u32.to_be_bytes(), &[8, 3, 0, 0, 0]].concat(),
+        b"PLTE\0\0\0\xff\xff\xff\xff\0\0\0\0\xff".to_vec(),
+        b"tRNS\xff\x80".to_vec(),
+        b"IDAT".iter().copied().chain(rows).collect(),
+        b"IEND".to_vec(),
+    ]);
+    pictures("png folder", seeds.into_iter().chain([indexed]).collect());
 }
 
 #[test]

@@ -73,6 +73,11 @@ impl Seed {
         let mut image = IMAGE_DATA.to_vec();
         ZlibDecoder::new(packed.as_slice()).read_to_end(&mut image).expect("image data");
         parts.insert(parts.len() - 1, image); // before the end
+        Self::png_chunks(parts)
+    }
+
+    /// A PNG picture of these chunks.
+    pub fn png_chunks(parts: Vec<Vec<u8>>) -> Self {
         Self { parts, assemble: png }
     }
 
