@@ -69,8 +69,8 @@ fn picture(format: ImageFormat, convert: fn(DynamicImage) -> DynamicImage) -> Ve
     file.into_inner()
 }
 
-fn pictures(name: &str, seeds: impl Into<Vec<Seed>>) {
-    let reader = Reader::new(name, "picture.png", seeds.into(), 2000);
+fn pictures(name: &str, seeds: Vec<Seed>) {
+    let reader = Reader::new(name, "picture.png", seeds, 2000);
     fuzz(&reader, |folder| open(folder, Some(8)));
 }
 
