@@ -104,7 +104,14 @@ fn checkpoint() {
 
 #[test]
 fn checkpoint_without_a_digest() {
-    let seeds = checkpoints().map(|file| Seed::safetensors(&file));
+    let seeds = checkpoints().map(|file| {
+        let mut seed = Seed::safetensors(&file);
+        // Files of the newest format have a digest; those of the one before are alike but for that.
+        let (head, newest) = (String::from_utf8(seed.parts[1].clone()).expect("JSON"), "\"format\":4,");
+        assert!(head.contains(newest), "{head}");
+        seed.parts[1] = head.replace(newest, "\"format\":3,").into_bytes();
+        seed
+    });
     let reader = Reader::new("checkpoint without a digest", "step-00000002.safetensors", seeds, 2000);
     fuzz(&reader, open_checkpoint);
 }

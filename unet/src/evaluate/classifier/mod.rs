@@ -23,6 +23,13 @@ pub const FEATURES: usize = 128;
 /// The channels of the two convolutions.
 const CHANNELS: [usize; 2] = [32, 64];
 
+/// The largest side of images: there the layer of features has 128 · 256² · 64 weights.
+const LARGEST_SIDE: usize = 1024;
+/// The most channels of images: more than any picture has.
+const MOST_CHANNELS: usize = 64;
+/// The most classes: a label is a byte.
+const MOST_CLASSES: usize = 256;
+
 /// Side of the convolutions' kernels.
 const KERNEL: usize = 3;
 
@@ -130,6 +137,19 @@ fn specifications((h, w, c): (usize, usize, usize), classes: usize) -> Result<Ve
             "have sides that can be halved twice",
             "crop or pad them",
         );
+    }
+    if h > LARGEST_SIDE || w > LARGEST_SIDE || c > MOST_CHANNELS {
+        let value = format!("{h} × {w} × {c}");
+        return fault(
+            "the shape of the images",
+            value,
+            "have sides of at most 1024 pixels, and at most 64 channels",
+            "scale them down: at that size the classifier has half a billion weights",
+        );
+    }
+    if classes > MOST_CLASSES {
+        let remedy = "labels are single bytes";
+        return fault("the number of classes", classes.to_string(), "be at most 256", remedy);
     }
     if classes < 2 {
         return fault(
