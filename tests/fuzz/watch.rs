@@ -17,7 +17,7 @@ const MEMORY: usize = 512 << 20;
 /// The most that the process may hold. Then the allocator refuses, and the process aborts before the machine suffers.
 const MEMORY_OF_ALL: usize = 3 << 30;
 /// The longest that a reader may take where inputs are timed.
-const SECONDS: f64 = 2.0;
+pub const SECONDS: f64 = 2.0;
 /// After so long a reader is in an endless loop.
 const ENDLESS: Duration = Duration::from_secs(300);
 
