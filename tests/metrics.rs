@@ -508,3 +508,33 @@ fn the_largest_rise_is_negative_where_all_falls_and_hides_no_nan() {
         assert!(largest_rise(values).is_nan(), "{values:?}");
     }
 }
+
+/// The chance that Student's t with ν degrees of freedom lies outside of ±t: with x = √ν tan θ its density is cos^(ν−1) θ.
+fn outside_of(t: f64, degrees: f64) -> f64 {
+    let integral = |from: f64| {
+        let (steps, to) = (200_000, std::f64::consts::FRAC_PI_2);
+        let width = (to - from) / steps as f64;
+        (0..steps).map(|i| (from + (i as f64 + 0.5) * width).cos().powf(degrees - 1.0)).sum::<f64>() * width
+    };
+    integral((t / degrees.sqrt()).atan()) / integral(0.0)
+}
+
+#[test]
+fn limits_leave_the_chance_of_five_standard_errors() {
+    for count in [10, 20, 100, 1000] {
+        let chance = outside_of(StandardError::from(0.1).drawn(count).limit(), count as f64 - 1.0);
+        let ratio = chance / StandardError::CHANCE;
+        // Wallace’s approximation is 14 % short of the chance at 9 degrees of freedom, and 4 % at 19.
+        assert!((0.85..1.01).contains(&ratio), "known from {count} draws: a chance of {chance:e}");
+    }
+    for count in [1, 10, 1000] {
+        let limit = StandardError::from(0.1).largest_of(count).limit();
+        // As good as normal: Student's t with very many degrees of freedom.
+        let chance = count as f64 * outside_of(limit, 1e6);
+        let ratio = chance / StandardError::CHANCE;
+        assert!((0.7..1.01).contains(&ratio), "the largest of {count}: a chance of {chance:e}");
+    }
+    let (error, bias) = (StandardError::from(0.1).largest_of(3), 0.25);
+    assert_eq!(error.besides(bias).tolerance(), error.tolerance() + bias);
+    assert_eq!(error.besides(bias).bias(), bias);
+}
