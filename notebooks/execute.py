@@ -246,6 +246,8 @@ def run_all(command, sources):
         os.environ["EVCXR_TMPDIR"] = build
         # The kernel keeps what it compiled for other notebooks, too. Of two builds of one crate it may take the wrong one.
         os.environ["XDG_CACHE_HOME"] = f"{build}/cache"
+        # A kernel has threads of its own, so the library leaves the number of the tensor library's threads as it is.
+        os.environ.setdefault("CANDLE_NUM_THREADS", "1")
         for source in sources:
             try:
                 one(command, source)

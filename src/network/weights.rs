@@ -1,7 +1,7 @@
 //! A network as a safetensors file, and back.
 //!
 //! The file holds one tensor for each of [`MlpConfig::tensors`], in the network's own precision, and the shape as text
-//! under the key [`CONFIG_KEY`], with a [digest](crate::digest) of the file before it. What is read is checked before any network exists: a file is loaded whole or rejected.
+//! under the key [`CONFIG_KEY`], with a [digest](crate::digest::seal) of the file before it. What is read is checked before any network exists: a file is loaded whole or rejected.
 
 use super::{Float, Mlp, MlpConfig, Tensor};
 use crate::{

@@ -1,4 +1,4 @@
-//! A classifier on disk: one safetensors file, with a [digest](ddpm::digest) of itself.
+//! A classifier on disk: one safetensors file, with a [digest](ddpm::digest::seal) of itself.
 
 use super::{Classifier, specifications};
 use crate::{Error, Result, network::parameters::Parameters};

@@ -1,7 +1,7 @@
 //! Checkpoints: a whole training run in one safetensors file.
 //!
 //! The tensors are `weights.NAME`, `average.NAME`, `mean.NAME` and `mean_square.NAME` for every parameter of the network, and
-//! `history`; everything else stands as JSON in the file's metadata under [`KEY`], beside a [digest](ddpm::digest) of the whole
+//! `history`; everything else stands as JSON in the file's metadata under [`KEY`], beside a [digest](ddpm::digest::seal) of the whole
 //! file. A file for sampling alone holds `average` and `history`; those of format 2 hold `weights`, too. What is read is checked
 //! before anything is done with it.
 
