@@ -1094,7 +1094,7 @@ fn a_checkpoint_that_could_not_be_written_is_followed_by_one_that_can() {
             Event::NotSaved(_) => {
                 events.push((trainer.steps_taken(), false));
                 if trainer.steps_taken() == 12 {
-                    fs::remove_file(&blocked).unwrap(); // room before the last try
+                    fs::remove_file(&blocked).unwrap(); // so that the last try can write
                 }
             }
             Event::Saved(_) => events.push((trainer.steps_taken(), true)),

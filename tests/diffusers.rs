@@ -182,7 +182,7 @@ fn a_network_that_no_machine_holds_is_refused_with_what_it_takes() {
         *config = UNetConfig { norm_num_groups: 8, ..UNetConfig::levels((8, 8), 1, &[32; 16], &[]) };
     });
     assert_says(&sixteen.unwrap_err(), &["8 × 8", "halve"]);
-    // The same checks for a size, whatever is asked about a network that nobody has checked.
+    // The same checks where the sizes of an unchecked network are computed.
     let mut unchecked = UNetConfig::preset(Preset::Laptop);
     unchecked.block_out_channels = vec![32; 80];
     assert!(unchecked.check_size(28, 28).is_err() && unchecked.specifications().is_err());

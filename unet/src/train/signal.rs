@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-/// A signal that asks a program to end.
+/// A signal that ends a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signal {
     number: i32,
