@@ -105,13 +105,10 @@ pub fn not_utf8(folder: &std::path::Path) -> std::path::PathBuf {
 #[cfg(unix)]
 pub fn paths_need_not_be_utf8(program: &str, flags: &[&str]) {
     let place = tempfile::tempdir().unwrap();
+    let course = ddpm::course::root().unwrap();
     for flag in flags {
         let mut command = Command::new(program);
-        command
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .arg("--quick")
-            .arg("--out")
-            .arg(place.path().join("out"));
+        command.current_dir(&course).arg("--quick").arg("--out").arg(place.path().join("out"));
         let output = command.arg(format!("--{flag}")).arg(not_utf8(place.path())).output().unwrap();
         let said = said(&output);
         assert!(!said.contains("panicked") && !output.status.success(), "{program} --{flag}: {said}");
