@@ -94,11 +94,11 @@
 //! | [`sampler`] | Algorithm 2, DDIM, DPM-Solver++: a step as a few scalars |
 //! | [`bound`] | the variational bound, its terms and its derivation; on known data exactly |
 //! | [`network`] | the network ε_θ by hand: layers, gradients, AdamW, weights on disk |
-//! | [`train`] | Algorithm 1 |
 //! | [`continuous`] | the score, SDEs, the probability-flow ODE and its likelihood |
 //! | [`path`] | paths from data to noise in continuous time, α_t and σ_t |
 //! | [`target`] | what a network predicts: ε, x_0, v, the score, μ̃, a velocity, each from each other |
 //! | [`weighting`] | how errors count, as weights on ‖x_0 − x̂_0‖² per unit of log-SNR |
+//! | [`train`] | Algorithm 1; [`train::regression`] on any target |
 //! | [`baselines`] | a VAE and a GAN on the same points |
 //! | [`bugs`] | the bugs of public code, each a switch on a copied formula; nothing else may use it |
 //!

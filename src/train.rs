@@ -1,4 +1,6 @@
-//! Algorithm 1: training the hand-written network.
+//! Algorithm 1: training the hand-written network; [`regression`] on any other target.
+
+pub mod regression;
 
 use crate::{
     Error, Result,
@@ -58,7 +60,7 @@ impl TrainConfig {
     }
 
     /// What of it any learner needs.
-    fn learner(&self) -> LearnerConfig {
+    pub(crate) fn learner(&self) -> LearnerConfig {
         LearnerConfig {
             steps: self.steps,
             learning_rate: self.learning_rate,

@@ -5,6 +5,7 @@
 
 mod training;
 
+pub(crate) use training::squared_error;
 pub use training::{Batch, HYBRID_WEIGHT, Objective, TrainingLoss, gaussian_term};
 
 use crate::{

@@ -220,7 +220,7 @@ impl<'a> TrainingLoss<'a> {
 
 // ANCHOR: squared_error
 /// `weight` · ‖target − output‖²; leaves its gradient in `output`.
-fn squared_error(weight: f64, target: ArrayView1<f64>, output: &mut ArrayViewMut1<f64>) -> f64 {
+pub(crate) fn squared_error(weight: f64, target: ArrayView1<f64>, output: &mut ArrayViewMut1<f64>) -> f64 {
     let mut sum = 0.0;
     Zip::from(output).and(target).for_each(|output, &target| {
         let error = *output - target;
