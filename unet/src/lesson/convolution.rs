@@ -54,6 +54,7 @@ pub fn convolve_by_definition<F: NdFloat>(
 }
 // ANCHOR_END: convolve_by_definition
 
+// ANCHOR: padded
 /// The image with its zeros around it. Shapes: (H, W, C) to (before + H + after, before + W + after, C).
 pub fn padded<F: NdFloat>(x: ArrayView3<F>, geometry: Geometry) -> Array3<F> {
     let ((h, w, c), Geometry { before, after, .. }) = (x.dim(), geometry);
@@ -61,6 +62,7 @@ pub fn padded<F: NdFloat>(x: ArrayView3<F>, geometry: Geometry) -> Array3<F> {
     padded.slice_mut(s![before..before + h, before..before + w, ..]).assign(&x);
     padded
 }
+// ANCHOR_END: padded
 
 // ANCHOR: im2col
 /// The windows of an image, one in a row: what each output sees, copied side by side.
@@ -179,6 +181,7 @@ pub fn convolve<F: NdFloat>(
 }
 // ANCHOR_END: convolve
 
+// ANCHOR: Gradients
 /// The gradients of a scalar L by what went into a convolution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gradients<F> {
@@ -189,6 +192,7 @@ pub struct Gradients<F> {
     /// ∂L/∂bias, (O).
     pub bias: Array1<F>,
 }
+// ANCHOR_END: Gradients
 
 // ANCHOR: convolve_backward
 /// The gradients of a convolution, from G = ∂L/∂y, as two matrix products and a sum.

@@ -8,6 +8,7 @@ use crate::{
     operations::{Activation, Geometry, GroupNormConfig},
 };
 
+// ANCHOR: Interpreter
 /// An interpreter of the network's definition, layer by layer.
 ///
 /// Images are (H, W, C) and vectors (C), each with a batch in front where there are numbers. `name` is the name of the layer,
@@ -89,6 +90,7 @@ pub trait Interpreter {
     /// As [`convolve`](Self::convolve).
     fn dropout(&mut self, x: &Self::Value, share: f64) -> Result<Self::Value>;
 }
+// ANCHOR_END: Interpreter
 
 /// A convolution.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -66,6 +66,7 @@ pub fn convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor, geometry: Geometry) 
     }
 }
 
+// ANCHOR: Geometry
 /// How a convolution walks: its stride, and how many rows and columns of zeros it sees around the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
@@ -76,6 +77,7 @@ pub struct Geometry {
     /// Rows of zeros below and columns to the right.
     pub after: usize,
 }
+// ANCHOR_END: Geometry
 
 impl Geometry {
     /// Stride 1 and (K − 1)/2 zeros on each side: the output is as large as the image, for odd K.
