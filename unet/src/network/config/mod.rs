@@ -230,6 +230,7 @@ impl UNetConfig {
         Settings::read(path, input)?.try_into().map_err(|fault: settings::Fault| fault.at(path))
     }
 
+    // ANCHOR: preset
     /// The settings of a network that has a name.
     ///
     /// Source: for `Cifar10` and `Lsun256`, Ho et al. 2020, Appendix B, and their code: one attention head,
@@ -254,6 +255,7 @@ impl UNetConfig {
             Preset::Lsun256 => Self::of_the_paper((256, 256), &[128, 128, 256, 256, 512, 512], &[4]),
         }
     }
+    // ANCHOR_END: preset
 
     /// A network for images of `size` and `channels` with as many levels as `block_out_channels`, and attention at the
     /// levels `attention` counted from 0; everything else as diffusers has it.
