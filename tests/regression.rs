@@ -73,13 +73,10 @@ fn on_eps_at_whole_steps_it_is_algorithm_1() {
 /// The first loss, point by point, as its formula reads.
 #[test]
 fn the_loss_is_the_weighted_error_of_the_target() {
-    let (x_0, eps) = (array![[1.0, -2.0], [0.5, 0.0], [3.0, 1.0]], array![[0.1, 0.2], [-1.0, 2.0], [0.0, 1.5]]);
-    let level = |signal: f64, variance: f64, time: f64, input_scale: f64, target: Target, weight: f64| Level {
-        at: TransitionKernel { signal, variance },
-        time,
-        input_scale,
-        target,
-        weight,
+    let (x_0, eps) =
+        (array![[1.0, -2.0], [0.5, 0.0], [3.0, 1.0]], array![[0.1, 0.2], [-1.0, 2.0], [0.0, 1.5]]);
+    let level = |signal: f64, variance: f64, time: f64, input_scale: f64, target: Target, weight: f64| {
+        Level { at: TransitionKernel { signal, variance }, time, input_scale, target, weight }
     };
     let levels = [
         level(0.8, 0.36, 3.0, 1.0, Target::X_0, 1.0),
@@ -90,9 +87,8 @@ fn the_loss_is_the_weighted_error_of_the_target() {
     let network: Mlp<f64> = learner.network().clone();
     let mut expected = 0.0;
     for (n, level) in levels.iter().enumerate() {
-        let x: Vec<f64> = (0..2)
-            .map(|d| level.at.signal * x_0[(n, d)] + level.at.variance.sqrt() * eps[(n, d)])
-            .collect();
+        let x: Vec<f64> =
+            (0..2).map(|d| level.at.signal * x_0[(n, d)] + level.at.variance.sqrt() * eps[(n, d)]).collect();
         let seen = Array2::from_shape_vec((1, 2), x.iter().map(|x| level.input_scale * x).collect()).unwrap();
         let output = network.forward(seen.view(), &[level.time]);
         let own = predict(&network, level, Array2::from_shape_vec((1, 2), x).unwrap().view());
@@ -105,7 +101,8 @@ fn the_loss_is_the_weighted_error_of_the_target() {
     let report = learner.step(Examples { x_0: &x_0, eps: &eps, levels: &levels });
     assert_close("loss", report.loss, expected, 1e-12 * expected);
     assert_eq!(report.step, 1);
-    let moved = network.parameters().iter().zip(learner.network().parameters()).filter(|(a, b)| a != b).count();
+    let moved =
+        network.parameters().iter().zip(learner.network().parameters()).filter(|(a, b)| a != b).count();
     assert!(moved * 10 > network.parameters().len() * 9, "{moved} parameters moved");
 }
 
@@ -121,11 +118,16 @@ fn a_level_of_another_scale_gives_the_same_noise() {
         let ratio = variance.sqrt() / signal;
         // the same network on the same input at three scales: x_t, x_t/√ᾱ and the straight path's
         let straight = Path::Straight.kernel(ratio / (1.0 + ratio));
-        let kernels =
-            [TransitionKernel { signal, variance }, TransitionKernel { signal: 1.0, variance: ratio * ratio }, straight];
+        let kernels = [
+            TransitionKernel { signal, variance },
+            TransitionKernel { signal: 1.0, variance: ratio * ratio },
+            straight,
+        ];
         let noise = kernels.map(|at| {
             let level = Level { input_scale: signal / at.signal, ..Level::new(at, t, Target::v(at)) };
-            LevelDenoiser { schedule: &schedule, network: &network, level: |_| level }.predict(x_t.view(), t).eps
+            LevelDenoiser { schedule: &schedule, network: &network, level: |_| level }
+                .predict(x_t.view(), t)
+                .eps
         });
         // ε of v, by hand at each scale: v = α ε − σ x_0 and x = α x_0 + σ ε give ε = (σ x + α v)/(α² + σ²)
         let v = network.forward(x_t.view(), &[t; 6]);
@@ -143,11 +145,16 @@ fn a_level_of_another_scale_gives_the_same_noise() {
 #[test]
 fn a_loss_that_is_no_number_is_an_error() {
     let levels = |batch, _: &mut StdRng| {
-        vec![Level::new(TransitionKernel { signal: 1.0, variance: 1.0 }, 1.0, Target::EPS).weighted(f64::NAN); batch]
+        vec![
+            Level::new(TransitionKernel { signal: 1.0, variance: 1.0 }, 1.0, Target::EPS).weighted(f64::NAN);
+            batch
+        ]
     };
     let config = TrainConfig { steps: 5, batch: 4, ..TrainConfig::default() };
-    let error =
-        Regression::<f32>::new(&config, &mut rng(7)).unwrap().run(&mut rng(8), spiral, levels, |_| ()).unwrap_err();
+    let error = Regression::<f32>::new(&config, &mut rng(7))
+        .unwrap()
+        .run(&mut rng(8), spiral, levels, |_| ())
+        .unwrap_err();
     assert!(matches!(error, ddpm::Error::Diverged { step: 1, .. }), "{error}");
     assert!(Regression::<f32>::new(&TrainConfig { batch: 0, ..config }, &mut rng(9)).is_err());
 }

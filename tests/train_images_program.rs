@@ -149,11 +149,24 @@ fn send(signal: &str, child: &Child) {
     assert!(sent.success());
 }
 
+/// The same run with every signal at its default: what the tests' own parent ignores, as `nohup` has it, its children ignore, too.
+fn listening(run: &Command) -> Command {
+    let mut command = if cfg!(target_os = "linux") {
+        let mut env = Command::new("env");
+        env.arg("--default-signal=HUP,INT,TERM").arg(PROGRAM);
+        env
+    } else {
+        Command::new(PROGRAM)
+    };
+    command.args(run.get_args());
+    command
+}
+
 #[test]
 fn a_signal_has_the_run_saved_and_is_told_by_the_exit_code() {
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let place = Place::new();
-        let child = running(&mut place.new_run("out", 100_000), &place.at("out"));
+        let child = running(&mut listening(&place.new_run("out", 100_000)), &place.at("out"));
         send(signal, &child);
         let output = child.wait_with_output().unwrap();
         let said = text(&output.stdout);
