@@ -6,7 +6,7 @@ use ddpm_exercise_runner::{
     course,
     libtest::{self, Panic, Test},
     message::{number, readable},
-    page::{self, Style},
+    page::{self, Columns, Style},
     source::{self, Function, anchored, functions, has_hints, with_bodies},
     verdict::{Failure, Status, Verdict, tests_of},
 };
@@ -301,7 +301,9 @@ fn a_page_shows_hints_numbers_and_places_and_no_colour_unless_asked() {
     }
     assert!(!plain.contains('\x1b'));
     assert!(page::chapter(&chapter, &verdict, Style { colour: true }).contains("\x1b[31mwrong"));
-    assert!(page::progress(&chapter, &verdict, Style { colour: false }).contains("■×·"));
+    let columns = Columns { name: 20, exercises: 5 };
+    let line = page::progress(&chapter, &verdict, columns, Style { colour: false });
+    assert!(line.contains("■×·") && line.starts_with("  ch03_posterior        ■×·    1 of 3 done"), "{line}");
 }
 
 #[test]
