@@ -93,20 +93,25 @@ impl Tests<'_> {
         arguments.extend((!names.is_empty()).then(|| "--exact".to_owned()));
         arguments.extend(["--test-threads".to_owned(), threads().to_string()]);
         let mut command = run::test_program(self.root, self.chapter, self.program, &arguments);
-        let mut allowed: Option<Duration> = None;
-        process::run(&mut command, self.stopped, &mut |silent, output| {
-            if silent <= self.timeout {
+        let (mut ended, mut last, mut allowed) = (0, Instant::now(), None);
+        process::run(&mut command, self.stopped, &mut |output| {
+            let now = libtest::ended(output).len();
+            if now > ended {
+                (ended, last) = (now, Instant::now());
+            }
+            if last.elapsed() <= self.timeout {
                 return Ok(true);
             }
+            let silent = last.elapsed(); // before the solution takes its time
             if allowed.is_none() {
-                allowed = Some(self.timeout + self.with_the_reference(names, output)?);
+                allowed = Some(self.timeout + self.with_the_solution(names, output)?);
             }
             Ok(allowed.is_some_and(|allowed| silent <= allowed))
         })
     }
 
-    /// How long the tests that have not ended take on this machine with the reference's answers; zero where there are none.
-    fn with_the_reference(&self, names: &[String], output: &str) -> io::Result<Duration> {
+    /// How long the tests that have not ended take on this machine with the solution; zero where it does not build.
+    fn with_the_solution(&self, names: &[String], output: &str) -> io::Result<Duration> {
         let names = if names.is_empty() { self.list()? } else { names.to_vec() };
         let mut arguments = self.running(&names, output);
         let (tests, seconds) = (arguments.join(" and "), self.timeout.as_secs());

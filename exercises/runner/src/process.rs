@@ -28,20 +28,20 @@ pub struct Finished {
     pub stderr: String,
     /// How it ended.
     pub status: ExitStatus,
-    /// Whether it was killed because it printed no line for too long.
+    /// Whether it was killed because patience had run out.
     pub stalled: bool,
 }
 
 /// Runs a program to its end and keeps its output; kills its group when it is to stop.
 ///
-/// `patience` is called with the time since the program's last line and with its output so far, and says whether to wait on.
+/// `patience` is called with its output so far, and says whether to wait on.
 ///
 /// # Errors
 /// If the program cannot be started; [`interrupted`] if it was stopped.
 pub fn run(
     command: &mut Command,
     stopped: Stopped,
-    patience: &mut dyn FnMut(Duration, &str) -> io::Result<bool>,
+    patience: &mut dyn FnMut(&str) -> io::Result<bool>,
 ) -> io::Result<Finished> {
     let mut group = Group::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let (sender, lines) = mpsc::channel();
@@ -64,23 +64,24 @@ pub fn run(
             String::from_utf8_lossy(&text).into_owned()
         })
     });
-    let (mut stdout, mut stalled, mut last) = (String::new(), false, Instant::now());
+    let (mut stdout, mut stalled, mut looked) = (String::new(), false, Instant::now());
     let status = loop {
         match lines.recv_timeout(TICK) {
-            Ok(line) => {
-                stdout.push_str(&line);
-                last = Instant::now();
-            }
+            Ok(line) => stdout.push_str(&line),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => match group.0.try_wait()? {
                 Some(status) => break status,
                 None => thread::sleep(TICK),
             },
         }
+        if looked.elapsed() < TICK {
+            continue; // many lines at once
+        }
+        looked = Instant::now();
         if stopped() {
             return Err(interrupted());
         }
-        if !stalled && !patience(last.elapsed(), &stdout)? {
+        if !stalled && !patience(&stdout)? {
             stalled = true;
             group.kill();
         }
@@ -90,7 +91,7 @@ pub fn run(
 }
 
 /// As long as it takes.
-pub fn patient(_: Duration, _: &str) -> io::Result<bool> {
+pub fn patient(_: &str) -> io::Result<bool> {
     Ok(true)
 }
 

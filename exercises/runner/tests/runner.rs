@@ -180,6 +180,12 @@ test result: FAILED. 2 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; 
     assert_eq!(panic.place, "tests/ch03_posterior.rs:48");
     assert_eq!(readable(&panic.message), "shape: got 1, expected 2");
     assert_eq!(refuses.panic.as_ref().unwrap().place, "tests/ch03_posterior.rs:9");
+    assert_eq!(libtest::ended(output), ["good", "bad", "refuses", "panics"]);
+    assert_eq!(
+        libtest::ended("test slow has been running for over 60 seconds\ntest open ... "),
+        [""; 0],
+        "it has not ended"
+    );
     assert_eq!(libtest::parse("\nrunning 1 test\ntest good ... ok\n"), [], "cut short");
     // another panic than the one that was expected
     let another = |said: &str| {

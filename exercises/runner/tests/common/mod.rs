@@ -9,7 +9,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -232,9 +232,16 @@ pub fn copies(course: &Course, chapter: &str) -> Vec<String> {
 
 /// Waits until a file holds something.
 pub fn appears(file: &Path) {
-    let begun = std::time::Instant::now();
-    while !fs::read(file).is_ok_and(|bytes| !bytes.is_empty()) {
-        assert!(begun.elapsed() < PATIENCE, "{} does not appear", file.display());
+    let holds = || fs::read(file).is_ok_and(|bytes| !bytes.is_empty());
+    comes_true(&format!("{} appears", file.display()), holds);
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn comes_true(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "this does not come true: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
