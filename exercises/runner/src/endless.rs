@@ -1,7 +1,8 @@
 //! Answers that never end: their tests are stopped and named, and the others are judged all the same.
 //!
-//! All tests run at once, in one program. It is stopped when none of them has ended for the time allowed: then each that was
-//! running has had that time to itself. The program runs again without the functions that hang, until it comes to its end.
+//! The tests of all functions run at once, in one program. It is stopped when none of them has ended for the time allowed: then each
+//! that was running has had that time to itself. The program runs again without the functions that hang, until it comes to its end.
+//! The tests of how the functions fit together run when every function is right.
 
 use crate::{
     chapter::Chapter,
@@ -20,6 +21,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How many times as long as an answer the solution may take, where a test itself never ends.
+const SOLUTION: u32 = 10;
+
 /// Runs the program of a chapter's tests.
 ///
 /// # Errors
@@ -32,44 +36,36 @@ pub fn tests(
     stopped: Stopped,
 ) -> io::Result<Run> {
     let tests = Tests { root, chapter, program, timeout, stopped };
-    let mut finished = tests.run(&[])?;
-    if !finished.stalled {
-        return Ok(read(finished));
-    }
     let exercises = chapter.exercises(root)?;
-    let (mut names, mut endless) = (tests.list()?, Vec::new());
-    while finished.stalled {
-        let running = tests.running(&names, &finished.stdout);
-        if running.is_empty() {
-            return Ok(Run::CutShort(finished.stdout + &finished.stderr));
+    let all = tests.list()?;
+    let (answered, to_do): (Vec<Function>, Vec<Function>) =
+        exercises.iter().cloned().partition(|exercise| !exercise.is_to_do());
+    let mut ended = match tests.judging(&answered, &exercises, &all)? {
+        Run::Tests(ended) => ended,
+        other => return Ok(other),
+    };
+    if to_do.is_empty() && ended.iter().all(|test| test.passed) {
+        let own = judging(&exercises, &exercises, &all);
+        let together: Vec<String> = all.into_iter().filter(|name| !own.contains(name)).collect();
+        match tests.to_the_end(&together)? {
+            Run::Tests(more) => ended.extend(more),
+            other => return Ok(other),
         }
-        endless.extend(running.iter().map(|name| tests.endless(name)));
-        names = judging_others(&exercises, &names, &endless);
-        if names.is_empty() {
-            return Ok(Run::Tests(endless));
-        }
-        finished = tests.run(&names)?;
     }
-    Ok(match read(finished) {
-        Run::Tests(ended) => Run::Tests(ended.into_iter().chain(endless).collect()),
-        other => other,
-    })
+    Ok(Run::Tests(ended))
 }
 
-/// Of the tests of these names, those that judge a function none of whose tests is endless. Those of all functions together are
-/// left out: they count when nothing else is wrong.
-fn judging_others(exercises: &[Function], names: &[String], endless: &[Test]) -> Vec<String> {
+/// Of the tests of these names, those that judge one of `functions` alone; `of` are all exercises.
+fn judging(functions: &[Function], of: &[Function], names: &[String]) -> Vec<String> {
     let tests: Vec<Test> =
         names.iter().map(|name| Test { name: name.clone(), passed: false, panic: None }).collect();
-    let ends = |exercise: &&Function| tests_of(&exercise.name, exercises, endless).is_empty();
-    let mut others: Vec<String> = exercises
+    let mut own: Vec<String> = functions
         .iter()
-        .filter(ends)
-        .flat_map(|exercise| tests_of(&exercise.name, exercises, &tests))
+        .flat_map(|function| tests_of(&function.name, of, &tests))
         .map(|test| test.name.clone())
         .collect();
-    others.sort();
-    others
+    own.sort();
+    own
 }
 
 fn read(finished: Finished) -> Run {
@@ -87,11 +83,44 @@ struct Tests<'a> {
 }
 
 impl Tests<'_> {
-    /// Runs the tests of these names, or all, and stops them when none has ended for too long.
+    /// Runs the tests that judge one of `functions` alone; a function of which one never ends is left out of what follows.
+    fn judging(&self, functions: &[Function], of: &[Function], all: &[String]) -> io::Result<Run> {
+        let mut endless: Vec<Test> = Vec::new();
+        loop {
+            let ends = |function: &&Function| tests_of(&function.name, of, &endless).is_empty();
+            let others: Vec<Function> = functions.iter().filter(ends).cloned().collect();
+            let names = judging(&others, of, all);
+            if names.is_empty() {
+                return Ok(Run::Tests(endless));
+            }
+            let finished = self.run(&names)?;
+            let running = self.running(&names, &finished.stdout);
+            if !finished.stalled || running.is_empty() {
+                return Ok(match read(finished) {
+                    Run::Tests(ended) => Run::Tests(ended.into_iter().chain(endless).collect()),
+                    other => other,
+                });
+            }
+            endless.extend(running.iter().map(|name| self.endless(name)));
+        }
+    }
+
+    /// Runs the tests of these names until all have ended or been stopped.
+    fn to_the_end(&self, names: &[String]) -> io::Result<Run> {
+        if names.is_empty() {
+            return Ok(Run::Tests(Vec::new()));
+        }
+        let finished = self.run(names)?;
+        if !finished.stalled {
+            return Ok(read(finished));
+        }
+        Ok(Run::Tests(self.running(names, &finished.stdout).iter().map(|name| self.endless(name)).collect()))
+    }
+
+    /// Runs the tests of these names, and stops them when none has ended for too long.
     fn run(&self, names: &[String]) -> io::Result<Finished> {
         let mut arguments = names.to_vec();
-        arguments.extend((!names.is_empty()).then(|| "--exact".to_owned()));
-        arguments.extend(["--test-threads".to_owned(), threads().to_string()]);
+        arguments.extend(["--exact".to_owned(), "--test-threads".to_owned(), threads().to_string()]);
         let mut command = run::test_program(self.root, self.chapter, self.program, &arguments);
         let (mut ended, mut last, mut allowed) = (0, Instant::now(), None);
         process::run(&mut command, self.stopped, &mut |output| {
@@ -112,8 +141,7 @@ impl Tests<'_> {
 
     /// How long the tests that have not ended take on this machine with the solution; zero where it does not build.
     fn with_the_solution(&self, names: &[String], output: &str) -> io::Result<Duration> {
-        let names = if names.is_empty() { self.list()? } else { names.to_vec() };
-        let mut arguments = self.running(&names, output);
+        let mut arguments = self.running(names, output);
         let (tests, seconds) = (arguments.join(" and "), self.timeout.as_secs());
         eprintln!("{tests}: no end after {seconds} s; timing the same with the solution");
         let Some(program) = check::solved_program(self.root, self.chapter, self.stopped)? else {
@@ -122,7 +150,8 @@ impl Tests<'_> {
         arguments.push("--exact".into());
         let begun = Instant::now();
         let mut command = run::test_program(self.root, self.chapter, &program, &arguments);
-        process::run(&mut command, self.stopped, &mut process::patient)?;
+        let long = SOLUTION * self.timeout;
+        process::run(&mut command, self.stopped, &mut |_| Ok(begun.elapsed() <= long))?;
         Ok(begun.elapsed())
     }
 

@@ -141,6 +141,7 @@ fn an_answer_that_never_ends_is_named_and_the_others_are_judged() {
     let endless_tests: String = (0..20)
         .map(|number| format!("#[test]\nfn one_once_more_{number}() {{\n    ddpm_exercises::one();\n}}\n"))
         .collect();
+    // sorted first, and left out as long as a function is wrong: it hangs where `one` does
     let together = "#[test]\nfn all_of_them() {\n    ddpm_exercises::one();\n}\n";
     course.write("tests/ch01_one.rs", &(endless_tests + together + &tests));
     course.answer("ch01_one", &[("one", &endless(&course)), ("two_of_them", "2.0")]);
@@ -159,6 +160,36 @@ fn an_answer_that_never_ends_is_named_and_the_others_are_judged() {
     assert_has(&said, &["0 of 2 done", "it never ends", "wrong  two_of_them", "got 2.5, expected 2.0"]);
     #[cfg(unix)]
     assert_gone(&course);
+}
+
+#[test]
+fn functions_that_are_right_are_tried_together() {
+    let course = Course::new();
+    course.answer("ch01_one", &[("one", "1.0"), ("two_of_them", "2.0")]);
+    let tests = course.read("tests/ch01_one.rs");
+    let with = |body: &str| {
+        course.write("tests/ch01_one.rs", &format!("{tests}#[test]\nfn all_fit() {{\n    {body}\n}}\n"))
+    };
+    with("assert_eq!(ddpm_exercises::one(), 1.5, \"all\");");
+    let (code, said) = course.exercise(&["ch01_one"]);
+    assert_eq!(code, 1, "{said}");
+    assert_has(
+        &said,
+        &["2 of 2 done", "each by itself is right, but not together", "all: got 1.0, expected 1.5"],
+    );
+    assert!(!said.contains("Next: cargo exercise"), "{said}");
+    assert_has(
+        &course.exercise(&["next"]).1,
+        &["right one by one, but not together", "got 1.0, expected 1.5"],
+    );
+    with("loop {}");
+    let (code, said) = course.exercise(&["ch01_one", "--timeout", "1"]);
+    assert_eq!(code, 1, "{said}");
+    assert_has(&said, &["2 of 2 done", "it never ends", "all_fit"]);
+    // as long as a function is wrong, they say nothing
+    course.answer("ch01_one", &[("one", "1.0"), ("two_of_them", "2.5")]);
+    let (_, said) = course.exercise(&["ch01_one"]);
+    assert!(said.contains("1 of 2 done") && !said.contains("all_fit"), "{said}");
 }
 
 #[test]
