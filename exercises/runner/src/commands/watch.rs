@@ -12,7 +12,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     io::{self, BufRead, IsTerminal},
     sync::mpsc::{self, Receiver},
     thread,
@@ -46,6 +46,7 @@ pub fn watch(session: &Session, name: Option<&str>, poll: bool, judging: Judging
         changes: RefCell::new(changes),
         typed: typed(),
         waiting: RefCell::default(),
+        green: RefCell::default(),
     };
     let end = watch.run();
     match end {
@@ -90,6 +91,8 @@ struct Watch<'s> {
     polls: Cell<bool>,
     typed: Receiver<String>,
     waiting: RefCell<VecDeque<Event>>,
+    /// The chapters that were complete when they were last judged: their pictures have been opened.
+    green: RefCell<BTreeSet<String>>,
 }
 
 impl Watch<'_> {
@@ -167,13 +170,18 @@ impl Watch<'_> {
         let Session { root, chapters, .. } = self.session;
         self.changes.borrow_mut().take_up(&current.chapter);
         let stopped = || self.overtaken(&current.chapter);
-        let verdict = match judge::judge_until(self.session, current, self.judging, &stopped) {
+        let was_green = self.green.borrow_mut().remove(&current.chapter.name);
+        let judging = Judging { open: self.judging.open && !was_green, ..self.judging };
+        let verdict = match judge::judge_until(self.session, current, judging, &stopped) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 say(&format!("{}: judging was stopped", current.chapter.name));
                 return Ok(None); // the loop knows why, and goes on
             }
             verdict => verdict?,
         };
+        if verdict.as_ref().is_some_and(Verdict::complete) {
+            self.green.borrow_mut().insert(current.chapter.name.clone());
+        }
         if self.one.is_none()
             && verdict.as_ref().is_some_and(Verdict::complete)
             && let Some(chapter) = reward::following(root, chapters, &current.chapter)?
