@@ -81,12 +81,17 @@ pub fn run(
         if stopped() {
             return Err(interrupted());
         }
-        if !stalled && !patience(&stdout)? {
+        if stalled {
+            // its output may be held open by a process that has left the group
+            if let Some(status) = group.0.try_wait()? {
+                break status;
+            }
+        } else if !patience(&stdout)? {
             stalled = true;
             group.kill();
         }
     };
-    let stderr = errors.and_then(|errors| errors.join().ok()).unwrap_or_default();
+    let stderr = errors.filter(|_| !stalled).and_then(|errors| errors.join().ok()).unwrap_or_default();
     Ok(Finished { stdout, stderr, status, stalled })
 }
 
