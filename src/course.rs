@@ -1,8 +1,8 @@
 //! The course's own folder, which has the data, the networks and the exercises: found while a program runs.
 //!
 //! No path is compiled in. Two clones may build into one folder (`CARGO_TARGET_DIR`), where cargo runs in the second what it
-//! has built in the first; and a clone may be moved. The file needs the standard library alone: `cargo exercise`, which has no
-//! dependencies, includes it, too.
+//! has built in the first; and a clone may be moved. The file needs the standard library alone: `cargo exercise`, which does
+//! not depend on this library, includes it, too.
 
 use std::{
     env, fmt,

@@ -1,6 +1,9 @@
 //! The chapters that have exercises, found by their files.
 
-use crate::source::{self, Function};
+use crate::{
+    session::from_here,
+    source::{self, Function},
+};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -53,7 +56,17 @@ impl Chapter {
 
     /// The file with the hints, from the root.
     pub fn hints(&self) -> PathBuf {
-        Path::new("exercises/hints").join(format!("{}.md", self.name))
+        self.folder.with_file_name("hints").join(format!("{}.md", self.name))
+    }
+
+    /// How long its first build takes, in words.
+    pub fn time_to_compile(&self) -> &'static str {
+        if self.solution == Path::new("src") { "a minute" } else { "a few minutes" }
+    }
+
+    /// The chapter with its paths as a terminal opens them from the current folder.
+    pub fn seen(&self, root: &Path) -> Chapter {
+        Chapter { folder: from_here(root, &self.folder).into(), ..self.clone() }
     }
 
     /// Its exercises as they stand in the file of answers, in the order of the derivation.

@@ -24,11 +24,27 @@ pub struct Panic {
 const EXPECTS_A_PANIC: &str = "the test expects a panic";
 /// What the message of a `todo!` begins with.
 const TO_DO: &str = "not yet implemented";
+/// What the message of a test begins with that was stopped.
+const NEVER_ENDS: &str = "it never ends";
 
 impl Panic {
     /// Whether its test expects a panic, and this one is not it. Such a test has no numbers to show.
     pub fn is_another_one(&self) -> bool {
         self.message.starts_with(EXPECTS_A_PANIC)
+    }
+
+    /// That of a test that was stopped `seconds` after the time that it takes with the reference.
+    pub fn never_ends(seconds: u64) -> Panic {
+        let message = format!(
+            "{NEVER_ENDS}: its test was stopped after {seconds} s. Look for a loop without an end; if it is only slow, \
+             --timeout SECONDS waits longer"
+        );
+        Panic { place: String::new(), message }
+    }
+
+    /// Whether it is that of a test that was stopped.
+    pub fn is_endless(&self) -> bool {
+        self.message.starts_with(NEVER_ENDS)
     }
 
     /// The line in its file, 0 where it has none.
@@ -50,6 +66,22 @@ pub fn parse(output: &str) -> Vec<Test> {
     let mut tests: Vec<Test> = output.lines().filter_map(|line| result(line, output)).collect();
     tests.sort_by(|a, b| a.name.cmp(&b.name));
     tests
+}
+
+/// The names of the tests that have ended, in the output so far.
+pub fn ended(output: &str) -> Vec<&str> {
+    output.lines().filter_map(ended_test).collect()
+}
+
+fn ended_test(line: &str) -> Option<&str> {
+    let (name, end) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    let over = end == "ok" || end == "FAILED" || end.starts_with("ignored");
+    over.then(|| name.strip_suffix(" - should panic").unwrap_or(name))
+}
+
+/// The names of all tests, in a test program's answer to `--list`, in the order in which it runs them.
+pub fn listed(output: &str) -> Vec<String> {
+    output.lines().filter_map(|line| line.strip_suffix(": test").map(str::to_owned)).collect()
 }
 
 /// `test NAME ... ok`, perhaps with `- should panic` in between.

@@ -3,6 +3,7 @@
 use crate::{
     chapter::Chapter,
     message::readable,
+    source::Function,
     verdict::{Failure, Status, Verdict},
 };
 use std::{
@@ -52,27 +53,9 @@ impl Style {
 
 /// A chapter's exercises, one by one, and what to do next.
 pub fn chapter(chapter: &Chapter, verdict: &Verdict, style: Style) -> String {
-    let answers = chapter.answers().display().to_string();
-    let width = verdict.exercises.iter().map(|(exercise, _)| exercise.name.len()).max().unwrap_or(0);
     let mut page = format!("\n{}: {}\n\n", chapter.name, summary(verdict));
     for (exercise, status) in &verdict.exercises {
-        let name = format!("{:width$}", exercise.name);
-        let place = style.dim(&format!("{answers}:{}", exercise.line()));
-        match status {
-            Status::Done => line(&mut page, &style.good("done "), exercise.name.as_str(), ""),
-            Status::Wrong(failure) => {
-                line(&mut page, &style.bad("wrong"), &name, &place);
-                write_failure(&mut page, failure, style);
-            }
-            Status::ToDo(hint) => {
-                line(&mut page, &style.open("to do"), &name, &place);
-                let _ = writeln!(page, "         {hint}");
-            }
-            Status::Waits(other) => {
-                line(&mut page, &style.open("waits"), &name, &place);
-                let _ = writeln!(page, "         its tests need `{other}`, which is still to do");
-            }
-        }
+        write_exercise(&mut page, chapter, verdict, exercise, status, style);
     }
     for failure in &verdict.together {
         line(&mut page, &style.bad("wrong"), "each by itself is right, but not together", "");
@@ -81,18 +64,73 @@ pub fn chapter(chapter: &Chapter, verdict: &Verdict, style: Style) -> String {
     page + "\n" + &next(chapter, verdict)
 }
 
+/// One of a chapter's exercises, and what to do next.
+pub fn function(chapter: &Chapter, verdict: &Verdict, name: &str, style: Style) -> String {
+    let mut page = format!("\n{}\n\n", chapter.name);
+    for (exercise, status) in verdict.exercises.iter().filter(|(exercise, _)| exercise.name == name) {
+        write_exercise(&mut page, chapter, verdict, exercise, status, style);
+    }
+    page + "\n" + &next(chapter, verdict)
+}
+
+fn write_exercise(
+    page: &mut String,
+    chapter: &Chapter,
+    verdict: &Verdict,
+    exercise: &Function,
+    status: &Status,
+    style: Style,
+) {
+    let width = verdict.exercises.iter().map(|(exercise, _)| exercise.name.len()).max().unwrap_or(0);
+    let name = format!("{:width$}", exercise.name);
+    let place = style.dim(&place(chapter, exercise));
+    match status {
+        Status::Done => line(page, &word(status, style), exercise.name.as_str(), ""),
+        _ => line(page, &word(status, style), &name, &place),
+    }
+    match status {
+        Status::Done => {}
+        Status::Wrong(failure) => write_failure(page, failure, style),
+        Status::ToDo(hint) => {
+            let _ = writeln!(page, "         {hint}");
+        }
+        Status::Waits(other) => {
+            let _ = writeln!(page, "         its tests need `{other}`, which is still to do");
+        }
+    }
+}
+
+/// A status in one word of five letters, coloured.
+pub fn word(status: &Status, style: Style) -> String {
+    match status {
+        Status::Done => style.good("done "),
+        Status::Wrong(_) => style.bad("wrong"),
+        Status::ToDo(_) => style.open("to do"),
+        Status::Waits(_) => style.open("waits"),
+    }
+}
+
+/// Where an answer stands, as `file:line`.
+pub fn place(chapter: &Chapter, exercise: &Function) -> String {
+    format!("{}:{}", chapter.answers().display(), exercise.line())
+}
+
 fn line(page: &mut String, status: &str, name: &str, place: &str) {
     let _ = writeln!(page, "{}", format!("  {status}  {name}  {place}").trim_end());
 }
 
 /// The message of a failed test, in numbers, and where it stands.
-fn write_failure(page: &mut String, failure: &Failure, style: Style) {
+pub fn write_failure(page: &mut String, failure: &Failure, style: Style) {
     let _ = writeln!(page, "         {}", readable(&failure.panic.message));
-    let whence = format!("{}, {}", failure.panic.place, failure.test);
+    let whence = match failure.panic.place.as_str() {
+        "" => failure.test.clone(),
+        place => format!("{place}, {}", failure.test),
+    };
     let _ = writeln!(page, "         {}", style.dim(&whence));
 }
 
-fn summary(verdict: &Verdict) -> String {
+/// How many of how many are done.
+pub fn summary(verdict: &Verdict) -> String {
     format!("{} of {} done", verdict.done(), verdict.exercises.len())
 }
 
@@ -106,7 +144,7 @@ fn next(chapter: &Chapter, verdict: &Verdict) -> String {
     };
     match verdict.next() {
         Some(exercise) => format!(
-            "{order}Next: `{}`. More hints: {}\nThe plain command: cargo {}\n",
+            "{order}Next: `{0}`. More hints: {1}, or cargo exercise hint {0}\nThe plain command: cargo {2}\n",
             exercise.name,
             chapter.hints().display(),
             chapter.test_arguments().join(" ")
@@ -116,8 +154,17 @@ fn next(chapter: &Chapter, verdict: &Verdict) -> String {
     }
 }
 
+/// The widths of the table of all chapters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Columns {
+    /// That of the longest name.
+    pub name: usize,
+    /// The most exercises.
+    pub exercises: usize,
+}
+
 /// A chapter's line in the table of all of them.
-pub fn progress(chapter: &Chapter, verdict: &Verdict, style: Style) -> String {
+pub fn progress(chapter: &Chapter, verdict: &Verdict, columns: Columns, style: Style) -> String {
     let bar: String = verdict
         .exercises
         .iter()
@@ -127,11 +174,11 @@ pub fn progress(chapter: &Chapter, verdict: &Verdict, style: Style) -> String {
             Status::ToDo(_) | Status::Waits(_) => style.dim("·"),
         })
         .collect();
-    let gap = " ".repeat(8usize.saturating_sub(verdict.exercises.len()));
+    let gap = " ".repeat(columns.exercises.saturating_sub(verdict.exercises.len()));
     let next = match verdict.next() {
         Some(exercise) => format!("next: {}", exercise.name),
         None if verdict.complete() => style.good("complete"),
         None => style.bad("not right together"),
     };
-    format!("  {:16}{bar}{gap}{}   {next}", chapter.name, summary(verdict))
+    format!("  {:width$}  {bar}{gap}  {}   {next}", chapter.name, summary(verdict), width = columns.name)
 }

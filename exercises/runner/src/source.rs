@@ -56,6 +56,16 @@ pub fn function_named(text: &str, name: &str) -> Option<Function> {
     functions(text).into_iter().find(|function| function.name == name)
 }
 
+/// The line of a function's `pub fn`, counted from 1; 1 where it has none.
+pub fn line_of(text: &str, name: &str) -> usize {
+    let begins = |line: &str| {
+        line.strip_prefix("pub fn ")
+            .and_then(|rest| rest.strip_prefix(name))
+            .is_some_and(|rest| rest.starts_with(['(', '<']))
+    };
+    text.lines().position(begins).unwrap_or(0) + 1
+}
+
 /// The sections of the library's documentation that give an answer away: a stub has neither.
 pub const ANSWERS: [&str; 2] = ["# Formula", "# Example"];
 
@@ -124,6 +134,21 @@ pub fn with_bodies(text: &str, body: impl Fn(&str) -> Option<Vec<String>>) -> St
     lines.join("\n") + "\n"
 }
 
+/// The text of a file with a function, its documentation included, in the place of the one of its name.
+pub fn with_function(text: &str, new: &Function) -> String {
+    let Some(old) = function_named(text, &new.name) else { return text.to_owned() };
+    let lines: Vec<&str> = text.lines().collect();
+    let first = old.lines.start - old.head.lines().count();
+    let inserted = new.head.lines().chain(new.body.iter().map(String::as_str));
+    let all: Vec<&str> = lines[..first]
+        .iter()
+        .copied()
+        .chain(inserted)
+        .chain(lines[old.lines.end..].iter().copied())
+        .collect();
+    all.join("\n") + "\n"
+}
+
 /// What stands between the marks `// ANCHOR: name` and `// ANCHOR_END: name`.
 pub fn anchored<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("// ANCHOR: {name}\n"))?;
@@ -143,4 +168,9 @@ pub fn has_hints(text: &str, name: &str) -> bool {
         section.matches("<details>").count() == 3
             && (section.contains(&linked) || section.contains(&included))
     })
+}
+
+/// The names of the functions that a file of hints has sections for.
+pub fn hinted(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_prefix("<!-- ANCHOR: ")?.strip_suffix(" -->"))
 }

@@ -2,8 +2,10 @@
 
 use crate::{
     libtest::{Panic, Test},
+    session::from_here,
     source::Function,
 };
+use std::path::Path;
 
 /// How an exercise stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +63,37 @@ impl Verdict {
         self.exercises.iter().filter(|(_, status)| matches!(status, Status::Wrong(_))).count()
     }
 
-    /// The first exercise that is not done.
+    /// The exercise to turn to: the first wrong one, then the first to do, then one that waits.
     pub fn next(&self) -> Option<&Function> {
-        self.exercises.iter().find(|(_, status)| *status != Status::Done).map(|(exercise, _)| exercise)
+        let urgency = |status: &Status| match status {
+            Status::Wrong(_) => 0,
+            Status::ToDo(_) => 1,
+            Status::Waits(_) => 2,
+            Status::Done => 3,
+        };
+        let open = self.exercises.iter().filter(|(_, status)| *status != Status::Done);
+        open.min_by_key(|(_, status)| urgency(status)).map(|(exercise, _)| exercise)
+    }
+
+    /// The verdict with the tests' places as a terminal opens them from the current folder.
+    pub fn seen(mut self, root: &Path) -> Verdict {
+        let of_exercises = self.exercises.iter_mut().filter_map(|(_, status)| match status {
+            Status::Wrong(failure) => Some(failure),
+            _ => None,
+        });
+        for failure in of_exercises.chain(&mut self.together) {
+            let place = &mut failure.panic.place;
+            let file = place.rsplit_once(':').map_or("", |(file, _)| file);
+            if root.join(file).is_file() {
+                *place = from_here(root, Path::new(place.as_str()));
+            }
+        }
+        self
+    }
+
+    /// The status of the exercise of that name.
+    pub fn of(&self, name: &str) -> Option<&Status> {
+        self.exercises.iter().find(|(exercise, _)| exercise.name == name).map(|(_, status)| status)
     }
 }
 
@@ -89,7 +119,8 @@ fn status(exercise: &Function, of: &[Function], tests: &[Test]) -> Status {
     let failed: Vec<Failure> =
         tests_of(&exercise.name, of, tests).into_iter().filter(|test| !test.passed).map(failure).collect();
     let wrong = failed.iter().filter(|failure| failure.panic.hint().is_none());
-    if let Some(wrong) = wrong.min_by_key(|failure| (failure.panic.is_another_one(), failure.panic.line())) {
+    let without_numbers = |panic: &Panic| panic.is_another_one() || panic.is_endless();
+    if let Some(wrong) = wrong.min_by_key(|failure| (without_numbers(&failure.panic), failure.panic.line())) {
         return Status::Wrong(wrong.clone()); // the first in the tests' file with numbers to show
     }
     match failed.first().and_then(|failure| failure.panic.hint()) {

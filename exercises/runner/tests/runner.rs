@@ -6,7 +6,7 @@ use ddpm_exercise_runner::{
     course,
     libtest::{self, Panic, Test},
     message::{number, readable},
-    page::{self, Style},
+    page::{self, Columns, Style},
     source::{self, Function, anchored, functions, has_hints, with_bodies},
     verdict::{Failure, Status, Verdict, tests_of},
 };
@@ -180,6 +180,12 @@ test result: FAILED. 2 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; 
     assert_eq!(panic.place, "tests/ch03_posterior.rs:48");
     assert_eq!(readable(&panic.message), "shape: got 1, expected 2");
     assert_eq!(refuses.panic.as_ref().unwrap().place, "tests/ch03_posterior.rs:9");
+    assert_eq!(libtest::ended(output), ["good", "bad", "refuses", "panics"]);
+    assert_eq!(
+        libtest::ended("test slow has been running for over 60 seconds\ntest open ... "),
+        [""; 0],
+        "it has not ended"
+    );
     assert_eq!(libtest::parse("\nrunning 1 test\ntest good ... ok\n"), [], "cut short");
     // another panic than the one that was expected
     let another = |said: &str| {
@@ -301,7 +307,9 @@ fn a_page_shows_hints_numbers_and_places_and_no_colour_unless_asked() {
     }
     assert!(!plain.contains('\x1b'));
     assert!(page::chapter(&chapter, &verdict, Style { colour: true }).contains("\x1b[31mwrong"));
-    assert!(page::progress(&chapter, &verdict, Style { colour: false }).contains("■×·"));
+    let columns = Columns { name: 20, exercises: 5 };
+    let line = page::progress(&chapter, &verdict, columns, Style { colour: false });
+    assert!(line.contains("■×·") && line.starts_with("  ch03_posterior        ■×·    1 of 3 done"), "{line}");
 }
 
 #[test]

@@ -11,8 +11,17 @@ mod stubs;
 pub mod texts;
 mod wrong;
 
-use crate::chapter::Chapter;
-use std::{fs, io, path::Path, time::Instant};
+use crate::{
+    chapter::Chapter,
+    process::{self, Stopped},
+    run,
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Instant,
+};
 
 /// What a gate found wrong, a line each.
 pub type Complaints = Vec<String>;
@@ -43,8 +52,33 @@ pub fn all(root: &Path, chapters: &[Chapter]) -> io::Result<bool> {
     Ok(right)
 }
 
+/// The program of a chapter's tests with the solution in the stubs' place; `None` where that cannot be built.
+///
+/// # Errors
+/// If cargo cannot be started; [`process::interrupted`] if it was stopped.
+pub fn solved_program(root: &Path, chapter: &Chapter, stopped: Stopped) -> io::Result<Option<String>> {
+    solved::write_answers(root)?;
+    let mut command = run::build_command(root, chapter, "solved")?;
+    let built = process::run(command.stderr(Stdio::null()), stopped, &mut process::patient)?;
+    Ok(run::Build::of(built.stdout, String::new()).program(&chapter.name))
+}
+
+/// The library's text of a function, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// What stands between its anchors.
+    pub text: String,
+    /// The file, from the root.
+    pub file: PathBuf,
+    /// The line of its `pub fn`, counted from 1.
+    pub line: usize,
+}
+
 /// The library's text of a function: its anchor, wherever in the solution's sources it stands; Part II shows some of Part I's.
-fn reference(root: &Path, chapter: &Chapter, name: &str) -> io::Result<Option<String>> {
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn reference(root: &Path, chapter: &Chapter, name: &str) -> io::Result<Option<Reference>> {
     let mut folders = vec![root.join("src"), root.join(&chapter.solution)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {
@@ -52,9 +86,11 @@ fn reference(root: &Path, chapter: &Chapter, name: &str) -> io::Result<Option<St
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(path)?;
+                let text = fs::read_to_string(&path)?;
                 if let Some(anchored) = crate::source::anchored(&text, name) {
-                    return Ok(Some(anchored.to_owned()));
+                    let file = path.strip_prefix(root).unwrap_or(&path).to_owned();
+                    let line = crate::source::line_of(&text, name);
+                    return Ok(Some(Reference { text: anchored.to_owned(), file, line }));
                 }
             }
         }

@@ -34,14 +34,14 @@ pub(super) fn complaints(root: &Path, chapters: &[Chapter]) -> io::Result<Compla
 
 /// Writes the answers of all chapters, solved, below `target/exercises`, into a folder named as their package's own, where its
 /// feature `solved` finds them.
-fn write_answers(root: &Path) -> io::Result<()> {
+pub(super) fn write_answers(root: &Path) -> io::Result<()> {
     for chapter in Chapter::all(root)? {
         let package = chapter.folder.file_name().unwrap_or_default();
         let folder: PathBuf = root.join("target/exercises").join(package);
         fs::create_dir_all(&folder)?;
         let answers = root.join(chapter.answers());
         let bodies = |name: &str| {
-            let text = reference(root, &chapter, name).ok().flatten()?;
+            let text = reference(root, &chapter, name).ok().flatten()?.text;
             function_named(&text, name).map(|function| function.body)
         };
         let solved = with_bodies(&fs::read_to_string(&answers)?, bodies);

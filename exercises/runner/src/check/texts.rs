@@ -16,7 +16,7 @@ pub fn complaints(root: &Path, chapters: &[Chapter]) -> io::Result<Complaints> {
             let name = &stub.name;
             let mut complain = |what: &str| complaints.push(format!("{}, {name}: {what}", chapter.name));
             let reference = reference(root, chapter, name)?;
-            match reference.and_then(|text| source::function_named(&text, name)) {
+            match reference.and_then(|reference| source::function_named(&reference.text, name)) {
                 None => complain("the library has no anchor of that name with the function in it"),
                 Some(reference) => {
                     let expected = source::without_answers(&reference.head);
