@@ -469,7 +469,7 @@ pub const BUGS: &[Bug] = &[
         number: 18,
         name: "the weight of another target",
         what: "Min-SNR weighs the squared error of v by min(SNR, γ)/SNR, which is what belongs to the error of ε.",
-        seen: "kohya’s sd-scripts #673; diffusers #5096, mended in #5238, #5654 and #6307",
+        seen: "kohya_ss #1555, sd-scripts #673; diffusers #5096, #5238 and #5654, right since #6307",
         right: "w(‖v − v̂‖²) = min(SNR, γ)/(SNR + 1)",
         wrong: "w(‖v − v̂‖²) = min(SNR, γ)/SNR",
         measures: &[
@@ -513,7 +513,10 @@ pub const BUGS: &[Bug] = &[
                 wrong: Bound::Close(0.00468, 5e-5),
             },
         ],
-        tests: &[("ch01_forward", "linear_schedule_gives_the_paper_s_numbers")],
+        tests: &[
+            ("ch01_forward", "linear_schedule_gives_the_paper_s_numbers"),
+            ("bugs", "a_chain_that_ends_in_signal_draws_grey_pictures"),
+        ],
         measure: numbers::signal_at_the_end,
     },
     Bug {
