@@ -432,6 +432,7 @@ fn a_right_weight_of_v_is_min_snr_s_and_a_wrong_one_that_of_eps() {
     }
 }
 
+// ANCHOR: a_chain_that_ends_in_signal_draws_grey_pictures
 /// The chain as it is, by the library's own sampler; the moments, by the flow's closed form, off by the size of a step.
 #[test]
 fn a_chain_that_ends_in_signal_draws_grey_pictures() {
@@ -466,7 +467,9 @@ fn a_chain_that_ends_in_signal_draws_grey_pictures() {
         assert_close(&format!("B19: its spread, {code:?}"), drawn.std(1.0), expected, 0.01);
     }
 }
+// ANCHOR_END: a_chain_that_ends_in_signal_draws_grey_pictures
 
+// ANCHOR: dropped_labels_train_the_row_of_the_null_label
 /// Labels are dropped as often as they should be, and only a row that is shown is moved.
 #[test]
 fn dropped_labels_train_the_row_of_the_null_label() {
@@ -507,7 +510,9 @@ fn dropped_labels_train_the_row_of_the_null_label() {
         assert!(2.0 * gaps[label] < gaps[(label + 4) % 8], "B20: label {label}, errors {gaps:.3?}");
     }
 }
+// ANCHOR_END: dropped_labels_train_the_row_of_the_null_label
 
+// ANCHOR: guidance_of_scale_1_is_the_labelled_prediction
 /// The paper's w is s − 1; with s = 1 and s = 0 one of the two predictions comes back, and s = 1 draws what the label's denoiser draws.
 #[test]
 fn guidance_of_scale_1_is_the_labelled_prediction() {
@@ -533,7 +538,9 @@ fn guidance_of_scale_1_is_the_labelled_prediction() {
     let wrong = guidance::by_scale_1(&world, Variant::Wrong, 200, &mut rng(14));
     assert!(largest_difference(&wrong, &by_label) > 0.1, "B21: with the bug another thing is drawn");
 }
+// ANCHOR_END: guidance_of_scale_1_is_the_labelled_prediction
 
+// ANCHOR: steps_of_a_flow_lead_to_the_data
 /// One Gaussian's flow is a stretch in closed form; Euler's 50 steps are near it, and Heun's are nearer.
 #[test]
 fn steps_of_a_flow_lead_to_the_data() {
@@ -555,6 +562,7 @@ fn steps_of_a_flow_lead_to_the_data() {
     let far = flow::size(&drawn(Variant::Wrong));
     assert!(far > 2.0, "B22: the other way lies nothing: root mean square {far}");
 }
+// ANCHOR_END: steps_of_a_flow_lead_to_the_data
 
 /// What is shown is the path's own point; what is best where it is shown cannot be improved by moving it along x or by a constant.
 #[test]

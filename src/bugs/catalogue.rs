@@ -514,7 +514,7 @@ pub const BUGS: &[Bug] = &[
             },
         ],
         tests: &[
-            ("ch01_forward", "linear_schedule_gives_the_paper_s_numbers"),
+            ("ch01_forward", "named_schedules_have_their_sources_parameters"),
             ("bugs", "a_chain_that_ends_in_signal_draws_grey_pictures"),
         ],
         measure: numbers::signal_at_the_end,
