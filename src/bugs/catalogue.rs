@@ -559,6 +559,12 @@ pub const BUGS: &[Bug] = &[
                 right: Bound::Close(3.0, 1e-9),
                 wrong: Bound::Close(4.0, 1e-9),
             },
+            Measure {
+                name: "share of the middle one of three Gaussians, scale 1",
+                // of 1000 points
+                right: Bound::Within(0.3333, 0.0149),
+                wrong: Bound::AtLeast(0.37),
+            },
         ],
         tests: &[("bugs", "guidance_of_scale_1_is_the_labelled_prediction")],
         measure: numbers::scale_off_by_one,

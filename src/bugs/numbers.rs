@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Result,
-    baselines::modes::ModeReport,
+    baselines::modes::{ModeReport, mode_counts},
     bound::{bits_per_dim, prior_bits_per_dim},
     data::{Dataset, DatasetName, Density, GaussianMixture, Standardization},
     denoiser::{CallCounter, Denoiser, ExactDenoiser},
@@ -294,7 +294,8 @@ pub(super) fn untrained_null(fixture: &BugFixture, variant: Variant, rng: &mut S
     Ok(vec![unmoved as f64, error])
 }
 
-/// What a scale of 1 changes of the labelled prediction, and which scale is at work where 3 is asked for.
+/// What a scale of 1 changes of the labelled prediction, which scale is at work where 3 is asked for, and what share of the points of a
+/// scale of 1 the middle one of the label's three Gaussians has.
 pub(super) fn scale_off_by_one(fixture: &BugFixture, variant: Variant, rng: &mut StdRng) -> Result<Vec<f64>> {
     let (schedule, t) = (&fixture.schedule, fixture.schedule.steps() / 2);
     let half = guidance::right_half(&fixture.ring);
@@ -304,7 +305,9 @@ pub(super) fn scale_off_by_one(fixture: &BugFixture, variant: Variant, rng: &mut
     let guided = |scale| guidance::guided(&labelled, &unlabelled, scale, variant);
     let (away, towards) = (guided(3.0) - &unlabelled, &labelled - &unlabelled);
     let scale = (away * &towards).sum() / (&towards * &towards).sum();
-    Ok(vec![largest_difference(&guided(1.0), &labelled), scale])
+    let counts = mode_counts(&half, &guidance::by_scale_1(fixture, variant, 1000, rng), 6.0);
+    let share = counts[0] as f64 / counts.sum() as f64; // the first lies at angle 0
+    Ok(vec![largest_difference(&guided(1.0), &labelled), scale, share])
 }
 
 /// How large a coordinate of what is drawn is, and the share of it that lies on the ring's Gaussians.

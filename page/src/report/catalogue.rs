@@ -89,7 +89,7 @@ pub const CHAPTERS: &[Entry] = &[
         name: "ch11_bugs",
         question: "Your samples look wrong: which of twenty-three bugs is it, and what gives it away?",
         part: Part::Points,
-        seconds: (10, 3),
+        seconds: (17, 4),
     },
     Entry {
         name: "ch12_convolution",
