@@ -498,7 +498,7 @@ fn dropped_labels_train_the_row_of_the_null_label() {
     let (schedule, ring) = (&world.schedule, &world.ring);
     let x_t = standard_normal(200, 2, &mut rng(11));
     for label in [0, 5] {
-        let eps = trained.with_label(schedule, label).predict(x_t.view(), 60.0).eps;
+        let eps = trained.with_label(label).predict(x_t.view(), 60.0).eps;
         let gaps: Vec<f64> = (0..8)
             .map(|k| {
                 let (mean, variance) = (ring.means.row(k).to_owned(), ring.variances[(k, 0)]);

@@ -13,7 +13,7 @@ use ndarray_rand::rand::{Rng, rngs::StdRng};
 /// The steps of a flow.
 pub const FLOW_STEPS: usize = 50;
 
-/// The velocity E[ε − x_0 | x_t] of the data at time t in (0, 1], for `x_t` of shape (N, D): the least that any loss leaves.
+/// The velocity E[ε − x_0 | x_t] of the data at time t in (0, 1], for `x_t` of shape (N, D): no velocity has less loss.
 pub fn exact_velocity(data: &GaussianMixture, x_t: &Array2<f64>, t: f64) -> Array2<f64> {
     let (at, velocity) = (Path::Straight.kernel(t), Target::velocity(Path::Straight.rates(t)));
     let mut x_0 = x_t.clone();

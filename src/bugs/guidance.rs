@@ -11,7 +11,6 @@ use crate::{
     forward::{diffuse, diffuse_each, standard_normal},
     network::{AdamW, AdamWConfig, Mlp, MlpConfig, Pass, cosine_learning_rate},
     objective::{Batch, Objective, TrainingLoss},
-    schedule::Schedule,
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice, concatenate};
 use ndarray_rand::rand::{Rng, rngs::StdRng};
@@ -59,22 +58,20 @@ impl LabelledNetwork {
     }
 
     /// The denoiser of one label.
-    pub fn with_label<'a>(&'a self, schedule: &'a Schedule, label: usize) -> LabelledDenoiser<'a> {
-        LabelledDenoiser { schedule, model: self, label }
+    pub fn with_label(&self, label: usize) -> LabelledDenoiser<'_> {
+        LabelledDenoiser { model: self, label }
     }
 }
 
 /// A [`LabelledNetwork`] that is shown one and the same label.
 #[derive(Debug, Clone, Copy)]
 pub struct LabelledDenoiser<'a> {
-    schedule: &'a Schedule,
     model: &'a LabelledNetwork,
     label: usize,
 }
 
 impl Denoiser for LabelledDenoiser<'_> {
     fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
-        debug_assert!(t <= self.schedule.steps() as f64);
         let input = self.model.input(x_t, &vec![self.label; x_t.nrows()]);
         let eps = self.model.network.forward(input.view(), &vec![t; x_t.nrows()]).mapv(f64::from);
         Prediction { eps, variance: None }
@@ -132,7 +129,7 @@ pub fn train_labelled(
 /// B20. ‖ε* − ε_θ(x_t, t, ∅)‖² a coordinate, with ε* the exact denoiser of the whole ring: a mean over 100 points at each of ten times.
 pub fn error_without_label(fixture: &BugFixture, model: &LabelledNetwork, rng: &mut impl Rng) -> f64 {
     let BugFixture { ring, schedule } = fixture;
-    let (exact, mine) = (ExactDenoiser::new(schedule, ring), model.with_label(schedule, NULL));
+    let (exact, mine) = (ExactDenoiser::new(schedule, ring), model.with_label(NULL));
     let errors = (1..=10).map(|k| {
         let t = k * schedule.steps() / 10;
         let x_t = diffuse(&ring.sample(100, rng), schedule.alpha_bar(t), &standard_normal(100, 2, rng));
@@ -154,7 +151,7 @@ pub fn by_null_label(
     rng: &mut StdRng,
 ) -> Result<[Array2<f64>; 2]> {
     let model = train_labelled(fixture, training_steps, variant, rng)?;
-    let [labelled, unlabelled] = [1, NULL].map(|label| model.with_label(&fixture.schedule, label));
+    let [labelled, unlabelled] = [1, NULL].map(|label| model.with_label(label));
     let guided = Guided { labelled, unlabelled, scale: 3.0, variant: Variant::Right };
     let steps = fixture.all_steps();
     Ok([fixture.draw_by(&unlabelled, &steps, count, rng), fixture.draw_by(&guided, &steps, count, rng)])

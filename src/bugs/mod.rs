@@ -12,7 +12,7 @@
 //! | [`training`] | B10, B18: Algorithm 1 with four switches; a weight of the loss |
 //! | [`guidance`] | B20, B21: labels, and how strongly they are followed |
 //! | [`flow`] | B22, B23: flow matching |
-//! | [`samples`] | B1, B4, B6, B10, B15, B19: what is drawn with either code |
+//! | [`samples`] | B1, B3, B4, B6, B10, B15, B19: what is drawn with either code |
 //! | [`comparison`] | B13, B14: a divergence, and how two results are compared |
 //! | [`detect`] | the detectors: functions that check *your* code |
 //! | [`numbers`] | the numbers of the catalogue, measured |
