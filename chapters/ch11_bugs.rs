@@ -1,18 +1,15 @@
-//! ch11_bugs: your samples look wrong: which of seventeen bugs is it, and what gives it away?
+//! ch11_bugs: your samples look wrong: which of twenty-three bugs is it, and what gives it away?
 
 use anyhow::{Result, bail};
 use clap::Parser;
 use ddpm::{
     bugs::{
-        BUGS, Bound, Bug, BugFixture, SYMPTOMS, Variant, comparison,
-        points::WithoutData,
-        samples, schedules,
+        BUGS, Bound, Bug, BugFixture, SYMPTOMS, Variant, comparison, flow, guidance, samples, schedules,
         steps::{self, Sampler},
-        training::Slips,
+        training::{self, Slips},
     },
     data::GaussianMixture,
     gaussian::kl_divergence,
-    metrics::largest,
     sampler::{Spacing, Step, ddim, time_grid},
     schedule::linear_betas,
 };
@@ -20,6 +17,7 @@ use ddpm_page::{
     bounds::{self, COUNT, TRAINING_STEPS, whole},
     plot::{Figure, Panel, Series, curve, pairs, piecewise_means, points_panel},
     report::{Chapter, Checks, Common, Progress, Table, catalogue},
+    side_by_side::{cloud, clouds, curves},
 };
 use ndarray::{Array1, Array2};
 use ndarray_rand::rand::rngs::StdRng;
@@ -31,7 +29,7 @@ const BOTH: [(Variant, &str); 2] = [(Variant::Right, "right"), (Variant::Wrong, 
 struct Arguments {
     #[command(flatten)]
     common: Common,
-    /// Show one bug only: B1 … B17
+    /// Show one bug only: B1 … B23
     #[arg(long, value_name = "NUMBER", value_parser = Bug::find)]
     bug: Option<&'static Bug>,
     /// The number of training steps of each of the small networks
@@ -113,64 +111,69 @@ fn row(checks: Checks, quantity: String, bound: Bound, measured: f64) -> Checks 
     }
 }
 
-/// A cloud of points between ±`limit`, or on a scale of its own if most of it lies outside.
-fn cloud(label: &str, points: &Array2<f64>, limit: f64) -> Panel {
-    let inside = points.rows().into_iter().filter(|point| point.iter().all(|x| x.abs() <= limit)).count();
-    if 2 * inside > points.nrows() {
-        return points_panel(label, points, limit);
-    }
-    let edge = 1.05 * largest(points.iter().map(|x| x.abs()));
-    points_panel(&format!("{label}: up to ±{edge:.0}"), points, edge)
-}
-
-/// Clouds side by side.
-fn clouds<const N: usize>(title: &str, labels: [&str; N], points: [Array2<f64>; N], limit: f64) -> Figure {
-    let panels = labels.into_iter().zip(&points).map(|(label, points)| cloud(label, points, limit));
-    let side = if N == 4 { 180 } else { 300 };
-    Figure::new(title).panels(panels).columns(N).panel_size(side, side)
-}
-
-/// Numbers of T = 1000 by t, from t = `from` on: a line for the right code, a dashed one for the wrong.
-fn curves(title: &str, panel: Panel, from: usize, values: fn(usize, Variant) -> Array1<f64>) -> Figure {
-    let [right, wrong] = BOTH.map(|(code, _)| values(1000, code));
-    let points = |values: Array1<f64>| (from..=1000).map(move |t| (t as f64, values[t]));
-    Figure::new(title).panel(panel.line("right", points(right)).dashed("wrong", points(wrong)))
-}
-
 impl Setting {
     fn picture(&self, bug: &Bug) -> Result<Figure> {
         let (ring, sharp) = (&self.world.ring, &self.world.sharp());
-        let by_t = |label| Panel::new("").axes("t", label);
-        let (signal, left) = (by_t("signal that is left, √ᾱₜ").log_y(), by_t("ᾱₜ"));
-        let error = by_t("error of the predicted x₀").log_y();
+        let by_t = |values: fn(usize, Variant) -> Array1<f64>| BOTH.map(|(code, _)| values(1000, code));
+        let along_t = |label| Panel::new("").axes("t", label);
+        let (signal, left) = (along_t("signal that is left, √ᾱₜ").log_y(), along_t("ᾱₜ"));
+        let error = along_t("error of the predicted x₀").log_y();
+        let weight = along_t("weight of the error of x₀").log_y();
         let divided = "B5: the cosine schedule with t/T as fractions or as integers";
         let last = "B12: what an error of 0.001 in ε does to x₀";
+        let ends = ["x_T", "drawn"];
         Ok(match bug.number {
-            1 => self.uniform_noise()?,
-            2 => curves("B2: linear, β₁ = 10⁻⁴ or 10⁻¹", signal, 0, schedules::linear_signal),
-            3 => self.loss_without_data(),
-            4 => self.squares_at_the_ends()?,
-            5 => curves(divided, left, 0, schedules::cosine_left),
+            1 => {
+                self.pairs("B1: where the chain ends, and what a network draws", ends, samples::with_noise)?
+            }
+            2 => curves("B2: linear, β₁ = 10⁻⁴ or 10⁻¹", signal, 0, by_t(schedules::linear_signal)),
+            3 => self.both("B3: drawn by the best denoiser there is", samples::by_the_best),
+            4 => self.pairs("B4: where the chain ends, and what is drawn", ends, samples::quad)?,
+            5 => curves(divided, left, 0, by_t(schedules::cosine_left)),
             6 => self.root_of_a_logarithm(),
             7 => self.drawn("B7: drawn, where the data is eight points", sharp, 2.0, steps::by_noise_factors),
             8 => self.off_by_one()?,
             9 => self.drawn("B9: what is drawn", ring, 2.5, steps::by_loop_times),
             10 => self.nothing_connected()?,
             11 => beta_above_one()?,
-            12 => curves(last, error, 970, schedules::cosine_errors),
+            12 => curves(last, error, 970, by_t(schedules::cosine_errors)),
             13 => logarithm_for_variance(),
             14 => signed_sum(),
             15 => self.grey_shift(),
             16 => self.drawn("B16: what is drawn with √Σ z and with Σ z", ring, 2.5, steps::by_variances),
             17 => self.drawn("B17: what is drawn", ring, 2.5, steps::by_reverse_steps),
+            18 => curves("B18: min-SNR, v predicted", weight, 1, by_t(training::min_snr_weights_of_x_0)),
+            19 => self.signal_at_the_end(),
+            20 => self.pairs("B20: what a network draws", ["no label", "guided"], guidance::by_null_label)?,
+            21 => self.both("B21: the right half of the ring, asked for with scale 1", guidance::by_scale_1),
+            22 => self.both("B22: what the exact velocity draws", flow::by_sign),
+            23 => self.both("B23: what the best velocity draws", flow::by_shown_point),
             other => bail!("B{other} has no picture"),
         })
     }
 
+    /// What either code draws from the same random numbers.
+    fn both(&self, title: &str, draw: samples::Draw) -> Figure {
+        let drawn = |code| draw(&self.world, code, self.count, &mut self.rng.clone());
+        clouds(title, BOTH.map(|(code, label)| (label, drawn(code))), 2.5)
+    }
+
+    /// Two sets of points of either code, of which one may be drawn by a network.
+    fn pairs(&self, title: &str, labels: [&str; 2], draw: samples::DrawTwo) -> Result<Figure> {
+        let mut all = Vec::new();
+        for (code, name) in BOTH {
+            let points = draw(&self.world, self.training_steps, code, self.count, &mut self.rng.clone())?;
+            all.extend(
+                labels.into_iter().zip(points).map(|(label, points)| (format!("{label}, {name}"), points)),
+            );
+        }
+        Ok(clouds(title, all, 3.0))
+    }
+
     /// Points drawn by the exact denoiser of the data, with the steps of either code.
     fn drawn(&self, title: &str, data: &GaussianMixture, limit: f64, sampler: Sampler) -> Figure {
-        let draw = |code| self.draw(data, &sampler(&self.world.schedule, code));
-        clouds(title, BOTH.map(|(_, label)| label), BOTH.map(|(code, _)| draw(code)), limit)
+        let drawn = |code| self.draw(data, &sampler(&self.world.schedule, code));
+        clouds(title, BOTH.map(|(code, label)| (label, drawn(code))), limit)
     }
 
     fn draw(&self, data: &GaussianMixture, steps: &[Step]) -> Array2<f64> {
@@ -180,33 +183,6 @@ impl Setting {
     /// What a network draws that was trained with some slips.
     fn learned(&self, slips: Slips, on_step: impl FnMut(f64)) -> Result<Array2<f64>> {
         Ok(samples::learned(&self.world, self.training_steps, slips, self.count, &self.rng, on_step)?)
-    }
-
-    fn uniform_noise(&self) -> Result<Figure> {
-        let mut rng = self.rng.clone();
-        let x_0 = self.world.ring.sample(self.count, &mut rng);
-        let mut end = |code| samples::chain_end(&self.world, &x_0, code, &mut rng);
-        let labels = ["x_T, right noise", "x_T, wrong noise", "drawn, right", "drawn, wrong"];
-        let [right, wrong] =
-            [Variant::Right, Variant::Wrong].map(|noise| Slips { noise, ..Slips::default() });
-        let drawn = |slips| self.learned(slips, |_| ());
-        let points = [end(Variant::Right), end(Variant::Wrong), drawn(right)?, drawn(wrong)?];
-        Ok(clouds("B1: where the chain ends, and what a network draws", labels, points, 3.0))
-    }
-
-    fn loss_without_data(&self) -> Figure {
-        let (BugFixture { ring, schedule }, steps) = (&self.world, self.world.all_steps());
-        let by = |denoiser| self.world.draw_by(denoiser, &steps, self.count, &mut self.rng.clone());
-        let points = [self.draw(ring, &steps), by(&WithoutData { schedule })];
-        clouds("B3: drawn by the best denoiser there is", ["right", "wrong: all at (1, 1)"], points, 2.5)
-    }
-
-    fn squares_at_the_ends(&self) -> Result<Figure> {
-        let of = |code| samples::quad(&self.world, code, self.count.min(500), &mut self.rng.clone());
-        let ([right_end, right], [wrong_end, wrong]) = (of(Variant::Right)?, of(Variant::Wrong)?);
-        let labels = ["x_T, right", "drawn, right", "x_T, wrong", "drawn, wrong"];
-        let points = [right_end, right, wrong_end, wrong];
-        Ok(clouds("B4: where the chain ends, and what is drawn", labels, points, 3.0))
     }
 
     fn root_of_a_logarithm(&self) -> Figure {
@@ -256,6 +232,15 @@ impl Setting {
         }
         let figure = Figure::new("B10: the loss, and what is drawn").panel(losses).panels(panels);
         Ok(figure.columns(2).panel_size(340, 300))
+    }
+
+    fn signal_at_the_end(&self) -> Figure {
+        let panels = BOTH.map(|(code, label)| {
+            let drawn = samples::brightness(code, self.count, &mut self.rng.clone());
+            let panel = Panel::new(label).axes("brightness of a picture", "density");
+            panel.histogram("", drawn, 40, (-1.5, 1.0)).vertical("mean of the data", samples::BRIGHTNESS.0)
+        });
+        Figure::new("B19: dark pictures, drawn").panels(panels).columns(2).panel_size(330, 280)
     }
 
     fn grey_shift(&self) -> Figure {

@@ -70,6 +70,7 @@ fn on_eps_at_whole_steps_it_is_algorithm_1() {
     }
 }
 
+// ANCHOR: the_loss_is_the_weighted_error_of_the_target
 /// The first loss, point by point, as its formula reads.
 #[test]
 fn the_loss_is_the_weighted_error_of_the_target() {
@@ -105,6 +106,7 @@ fn the_loss_is_the_weighted_error_of_the_target() {
         network.parameters().iter().zip(learner.network().parameters()).filter(|(a, b)| a != b).count();
     assert!(moved * 10 > network.parameters().len() * 9, "{moved} parameters moved");
 }
+// ANCHOR_END: the_loss_is_the_weighted_error_of_the_target
 
 /// A denoiser read off a level of another scale gives the same ε: one whose network computes what any target is of known x_0 and ε.
 #[test]

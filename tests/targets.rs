@@ -204,6 +204,7 @@ fn same_log_snr_takes_points_of_one_path_to_the_other() {
     }
 }
 
+// ANCHOR: weights_on_targets_are_those_of_the_papers
 /// Each weighting on each target, from the formulas of its own paper.
 #[test]
 fn weights_on_targets_are_those_of_the_papers() {
@@ -230,6 +231,7 @@ fn weights_on_targets_are_those_of_the_papers() {
         }
     }
 }
+// ANCHOR_END: weights_on_targets_are_those_of_the_papers
 
 /// Eq. (12) of Ho et al. 2020 with σ² = β̃, as a weight on x_0, is half the fall of the SNR.
 #[test]

@@ -10,6 +10,7 @@
 //! | [`report`] | checks of predicted against measured, tables of numbers, progress, the running of a chapter |
 //! | [`error`] | what can go wrong where results are shown |
 //! | [`data`] | the data set as a reader names it, and pictures as a source of points |
+//! | [`side_by_side`] | clouds and curves of two codes, side by side |
 //! | [`bounds`] | the numbers of a command line, within their bounds and this machine's memory |
 //! | [`experiment`] | data, a chain, a training: what chapters on points share |
 
@@ -21,6 +22,7 @@ pub mod error;
 pub mod experiment;
 pub mod plot;
 pub mod report;
+pub mod side_by_side;
 
 pub use error::{Error, Result};
 #[cfg(feature = "cli")]

@@ -67,8 +67,8 @@ impl Bug {
     ///
     /// ```
     /// assert_eq!(ddpm::bugs::Bug::find("B7").unwrap().name, "noise in the last step");
-    /// let error = ddpm::bugs::Bug::find("B18").unwrap_err().to_string();
-    /// assert!(error.contains("B17: forward step for posterior"));
+    /// let error = ddpm::bugs::Bug::find("B24").unwrap_err().to_string();
+    /// assert!(error.contains("B23: the end for the point"));
     /// ```
     ///
     /// # Errors
@@ -104,8 +104,10 @@ impl Bug {
 
 /// The self-check: what one sees, and the bugs that it may be, the likeliest first.
 pub const SYMPTOMS: &[(&str, &[usize])] = &[
-    ("pure noise, however long you train", &[9, 4, 17]),
+    ("pure noise, however long you train", &[9, 4, 17, 23]),
     ("points hundreds of units away, and the loss stands still", &[10]),
+    ("far from the data, and farther with every step of the flow", &[22]),
+    ("noise, wider than it came, and the loss is 1 at every t", &[23]),
     ("one shapeless cloud, and the loss is a little high", &[10]),
     ("NaN after a step or two", &[6, 5]),
     ("NaN, but only with few steps T", &[11]),
@@ -115,6 +117,10 @@ pub const SYMPTOMS: &[(&str, &[usize])] = &[
     ("the right picture under a coarse grain, with few steps", &[8]),
     ("the right shapes without their width: no variety", &[16]),
     ("pale: shifted to the bright side", &[15]),
+    ("never dark and never bright, and always grey on average", &[19]),
+    ("too strong at every scale of guidance, and at scale 1, too", &[21]),
+    ("good with a label, and worse with every bit of guidance", &[20]),
+    ("v is predicted, and the noisiest steps make up the loss", &[18]),
     ("far too wide, and x_T is not centred on 0", &[1]),
     ("the first step of the chain goes astray", &[8, 12]),
     ("good samples, absurd likelihood", &[13]),
@@ -458,5 +464,158 @@ pub const BUGS: &[Bug] = &[
             ("ch04_objective", "equation_11_is_the_posterior_mean_at_the_predicted_x_0"),
         ],
         measure: numbers::forward_for_posterior,
+    },
+    Bug {
+        number: 18,
+        name: "the weight of another target",
+        what: "Min-SNR weighs the squared error of v by min(SNR, γ)/SNR, which is what belongs to the error of ε.",
+        seen: "kohya_ss #1555, sd-scripts #673; diffusers #5096, #5238 and #5654, right since #6307",
+        right: "w(‖v − v̂‖²) = min(SNR, γ)/(SNR + 1)",
+        wrong: "w(‖v − v̂‖²) = min(SNR, γ)/SNR",
+        measures: &[
+            Measure {
+                name: "weight on ‖x_0 − x̂_0‖² over min(SNR, 5), the largest",
+                right: Bound::Close(1.0, 1e-9),
+                wrong: Bound::AtLeast(2e4),
+            },
+            Measure {
+                name: "weight on ‖v − v̂‖² at t = T = 1000",
+                right: Bound::AtMost(5e-5),
+                wrong: Bound::Close(1.0, 1e-9),
+            },
+        ],
+        tests: &[("targets", "weights_on_targets_are_those_of_the_papers")],
+        measure: numbers::min_snr_of_v,
+    },
+    Bug {
+        number: 19,
+        name: "signal at the end",
+        what: "x_T still has some of x_0 in it, and sampling begins with a noise that has none. It is taken for grey pictures.",
+        seen: "Stable Diffusion’s schedule; k-diffusion #64, StableTuner #100",
+        right: "√ᾱ_t moved and stretched, so that SNR_T = 0",
+        wrong: "√β from √0.00085 to √0.012, SNR_T = 0.0047",
+        measures: &[
+            Measure {
+                name: "mean brightness drawn, of pictures with −0.5",
+                // 2000 pictures of deviation 0.25; with the bug m (1 − √(ᾱ_T v/(ᾱ_T v + 1 − ᾱ_T))), v = 4096 · 0.25²
+                right: Bound::Within(-0.5, 0.0056),
+                wrong: Bound::Within(-0.1308, 0.0038),
+            },
+            Measure {
+                name: "spread of brightness over the pictures’",
+                // with the bug 1/√(ᾱ_T v + 1 − ᾱ_T)
+                right: Bound::Within(1.0, 0.0158),
+                wrong: Bound::Within(0.6760, 0.0107),
+            },
+            Measure {
+                name: "SNR at t = T",
+                right: Bound::Close(0.0, 0.0),
+                wrong: Bound::Close(0.00468, 5e-5),
+            },
+        ],
+        tests: &[
+            ("ch01_forward", "named_schedules_have_their_sources_parameters"),
+            ("bugs", "a_chain_that_ends_in_signal_draws_grey_pictures"),
+        ],
+        measure: numbers::signal_at_the_end,
+    },
+    Bug {
+        number: 20,
+        name: "a null label that nobody trained",
+        what: "The table has a row for “no label”, but no label is ever dropped: guidance leads away from the row’s first, random numbers.",
+        seen: "DALLE2-pytorch #235, Sana #188, open-diffusion #6; asked in zoubohao #30, latent-diffusion #171",
+        right: "y ← ∅ with probability 0.1",
+        wrong: "y ← y",
+        measures: &[
+            Measure {
+                name: "numbers of the null label’s row that training leaves alone",
+                right: Bound::Close(0.0, 0.0),
+                wrong: Bound::Close(4.0, 0.0),
+            },
+            Measure {
+                name: "error of the prediction without a label, squared",
+                right: Bound::AtMost(0.15),
+                wrong: Bound::AtLeast(0.15),
+            },
+        ],
+        tests: &[("bugs", "dropped_labels_train_the_row_of_the_null_label")],
+        measure: numbers::untrained_null,
+    },
+    Bug {
+        number: 21,
+        name: "two scales of guidance",
+        what: "The paper’s formula, where w = 0 means “as labelled”, is given the scale of other code, where s = 1 means that.",
+        seen: "threestudio #127, FastVideo #1155; asked in diffusers #5882, lucidrains #155 and #207",
+        right: "ε + s (ε_y − ε)",
+        wrong: "(1 + s) ε_y − s ε",
+        measures: &[
+            Measure {
+                name: "largest change of the labelled prediction at scale 1",
+                right: Bound::AtMost(1e-12),
+                wrong: Bound::AtLeast(0.3),
+            },
+            Measure {
+                name: "scale at work, for 3",
+                right: Bound::Close(3.0, 1e-9),
+                wrong: Bound::Close(4.0, 1e-9),
+            },
+            Measure {
+                name: "share of the middle one of three Gaussians, scale 1",
+                // of 1000 points
+                right: Bound::Within(0.3333, 0.0149),
+                wrong: Bound::AtLeast(0.37),
+            },
+        ],
+        tests: &[("bugs", "guidance_of_scale_1_is_the_labelled_prediction")],
+        measure: numbers::scale_off_by_one,
+    },
+    Bug {
+        number: 22,
+        name: "the sign of the velocity",
+        what: "The velocity is that of a t from the data to the noise, the sampler’s sign that of a t from the noise to the data.",
+        seen: "rectified-flow-pytorch #14, splitmeanflow #2; asked in friendly-stable-audio-tools #9",
+        right: "x_{t−h} = x_t − h v",
+        wrong: "x_{t−h} = x_t + h v",
+        measures: &[
+            Measure {
+                name: "root mean square of what is drawn, for 1",
+                right: Bound::Close(1.0, 0.03),
+                wrong: Bound::AtLeast(3.5),
+            },
+            Measure {
+                name: "share of it within 4 deviations of a Gaussian",
+                right: Bound::AtLeast(0.98),
+                wrong: Bound::AtMost(0.05),
+            },
+        ],
+        tests: &[
+            ("targets", "velocity_of_gaussian_data_is_the_flows"),
+            ("bugs", "steps_of_a_flow_lead_to_the_data"),
+        ],
+        measure: numbers::sign_of_velocity,
+    },
+    Bug {
+        number: 23,
+        name: "the end for the point",
+        what: "In training, flow matching’s network is shown the end of the way in place of the point on it.",
+        seen: "conditional-flow-matching #126",
+        right: "‖(ε − x_0) − v_θ(x_t, t)‖²",
+        wrong: "‖(ε − x_0) − v_θ(x_0, t)‖²",
+        measures: &[
+            Measure {
+                name: "least loss of any network, per coordinate",
+                // with the bug Var ε, of 40,000 numbers
+                right: Bound::AtLeast(1.2),
+                wrong: Bound::Within(1.0, 0.0071),
+            },
+            Measure {
+                name: "root mean square of what the best network draws, for 1",
+                // with the bug (1 + 1/50)⁵⁰, of 2000 numbers
+                right: Bound::Close(1.0, 0.03),
+                wrong: Bound::Within(2.6916, 0.0426),
+            },
+        ],
+        tests: &[("regression", "the_loss_is_the_weighted_error_of_the_target")],
+        measure: numbers::end_for_point,
     },
 ];

@@ -6,11 +6,13 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`catalogue`] | the bugs by number: what went wrong, the number that shows it, the test that goes red |
-//! | [`schedules`] | B2, B4, B5, B11, B12: β_t and ᾱ_t |
+//! | [`schedules`] | B2, B4, B5, B11, B12, B19: β_t and ᾱ_t |
 //! | [`points`] | B1, B3, B15: noise, the network's input, the data's range |
 //! | [`steps`] | B6, B7, B8, B9, B16, B17: the loop of a sampler and what a step adds |
-//! | [`training`] | B10: Algorithm 1 with four switches |
-//! | [`samples`] | B1, B4, B6, B10, B15: what is drawn with either code |
+//! | [`training`] | B10, B18: Algorithm 1 with four switches; a weight of the loss |
+//! | [`guidance`] | B20, B21: labels, and how strongly they are followed |
+//! | [`flow`] | B22, B23: flow matching |
+//! | [`samples`] | B1, B3, B4, B6, B10, B15, B19: what is drawn with either code |
 //! | [`comparison`] | B13, B14: a divergence, and how two results are compared |
 //! | [`detect`] | the detectors: functions that check *your* code |
 //! | [`numbers`] | the numbers of the catalogue, measured |
@@ -18,6 +20,8 @@
 pub mod catalogue;
 pub mod comparison;
 pub mod detect;
+pub mod flow;
+pub mod guidance;
 pub mod numbers;
 pub mod points;
 pub mod samples;

@@ -3,20 +3,22 @@
 //! Each function measures what its bug's [`Measure`](super::Measure)s name, in their order, with one of the two codes.
 
 use super::{
-    Variant, comparison, first_bad_beta, normality_scores, points, reseed_change, samples, schedules,
-    standard_errors_off, step_audit,
+    Variant, comparison, first_bad_beta, flow,
+    guidance::{self, LabelledNetwork, NULL, ROW, train_labelled},
+    normality_scores, points, reseed_change, samples, schedules, standard_errors_off, step_audit,
     steps::{self, along},
-    training::{Slips, fresh_network, train},
+    training::{GAMMA, Slips, fresh_network, min_snr_weight_of_v, min_snr_weights_of_x_0, train},
     unmoved_parameters,
 };
 use crate::{
     Result,
+    baselines::modes::{ModeReport, mode_counts},
     bound::{bits_per_dim, prior_bits_per_dim},
     data::{Dataset, DatasetName, Density, GaussianMixture, Standardization},
     denoiser::{CallCounter, Denoiser, ExactDenoiser},
-    forward::{diffuse, standard_normal},
+    forward::{TransitionKernel, diffuse, standard_normal},
     gaussian::log_density,
-    metrics::{largest, largest_difference},
+    metrics::{largest, largest_difference, mean},
     objective::{mean_matching, simple_loss},
     sampler::{Step, sample},
     schedule::{BETA_END, BETA_START, Schedule, linear_betas},
@@ -255,3 +257,67 @@ pub(super) fn forward_for_posterior(
     Ok(vec![bits_per_dim((1..=schedule.steps()).map(gap).sum(), 2)])
 }
 // ANCHOR_END: posterior_gap
+
+/// How often the weight on ‖x_0 − x̂_0‖² is min(SNR, γ), at the t where it is most often; the weight on v at t = T.
+pub(super) fn min_snr_of_v(_: &BugFixture, variant: Variant, _: &mut StdRng) -> Result<Vec<f64>> {
+    let (schedule, weights) =
+        (Schedule::linear(T, BETA_START, BETA_END)?, min_snr_weights_of_x_0(T, variant));
+    let snr = |t| TransitionKernel::from_start(&schedule, t).signal_to_noise().powi(2);
+    let times = largest((1..=T).map(|t| weights[t] / snr(t).min(GAMMA)));
+    Ok(vec![times, min_snr_weight_of_v(snr(T), GAMMA, variant)])
+}
+
+/// Mean and spread of the brightness of what is drawn, the spread over that of the data; and the SNR at t = T.
+pub(super) fn signal_at_the_end(_: &BugFixture, variant: Variant, rng: &mut StdRng) -> Result<Vec<f64>> {
+    let drawn = samples::brightness(variant, 2000, rng);
+    let alpha_bar = schedules::scaled_linear_signal(T, variant)[T].powi(2);
+    let (_, deviation) = samples::BRIGHTNESS;
+    Ok(vec![mean(drawn.view()), drawn.std(1.0) / deviation, alpha_bar / (1.0 - alpha_bar)])
+}
+
+/// How many numbers of the null label’s row stay as they were, and how far the prediction without a label is from the best one.
+///
+/// A row that no step has moved is as random as any other: a mean over 20 of them.
+pub(super) fn untrained_null(fixture: &BugFixture, variant: Variant, rng: &mut StdRng) -> Result<Vec<f64>> {
+    let before = LabelledNetwork::new(&mut rng.clone())?; // the network that `train_labelled` begins with
+    let mut after = train_labelled(fixture, 300, variant, rng)?;
+    let [first, last] = [&before, &after].map(|network| network.table.row(NULL).to_vec());
+    let unmoved = unmoved_parameters(&first, &last);
+    let draws = if unmoved == ROW { 20 } else { 1 };
+    let mut error = 0.0;
+    for draw in 0..draws {
+        if draw > 0 {
+            after.table.row_mut(NULL).assign(&standard_normal(1, ROW, rng).row(0));
+        }
+        error += guidance::error_without_label(fixture, &after, rng) / f64::from(draws);
+    }
+    Ok(vec![unmoved as f64, error])
+}
+
+/// What a scale of 1 changes of the labelled prediction, which scale is at work where 3 is asked for, and what share of the points of a
+/// scale of 1 the middle one of the label's three Gaussians has.
+pub(super) fn scale_off_by_one(fixture: &BugFixture, variant: Variant, rng: &mut StdRng) -> Result<Vec<f64>> {
+    let (schedule, t) = (&fixture.schedule, fixture.schedule.steps() / 2);
+    let half = guidance::right_half(&fixture.ring);
+    let x_t = diffuse(&half.sample(100, rng), schedule.alpha_bar(t), &standard_normal(100, 2, rng));
+    let eps = |data| ExactDenoiser::new(schedule, data).predict(x_t.view(), t as f64).eps;
+    let (labelled, unlabelled) = (eps(&half), eps(&fixture.ring));
+    let guided = |scale| guidance::guided(&labelled, &unlabelled, scale, variant);
+    let (away, towards) = (guided(3.0) - &unlabelled, &labelled - &unlabelled);
+    let scale = (away * &towards).sum() / (&towards * &towards).sum();
+    let counts = mode_counts(&half, &guidance::by_scale_1(fixture, variant, 1000, rng), 6.0);
+    let share = counts[0] as f64 / counts.sum() as f64; // the first lies at angle 0
+    Ok(vec![largest_difference(&guided(1.0), &labelled), scale, share])
+}
+
+/// How large a coordinate of what is drawn is, and the share of it that lies on the ring's Gaussians.
+pub(super) fn sign_of_velocity(fixture: &BugFixture, variant: Variant, rng: &mut StdRng) -> Result<Vec<f64>> {
+    let drawn = flow::by_sign(fixture, variant, 1000, rng);
+    Ok(vec![flow::size(&drawn), ModeReport::of(&fixture.ring, &drawn, 4.0).high_quality])
+}
+
+/// The least loss that a network can have, and how large a coordinate of what the best one draws is.
+pub(super) fn end_for_point(fixture: &BugFixture, variant: Variant, rng: &mut StdRng) -> Result<Vec<f64>> {
+    let loss = flow::least_loss(fixture, variant, 400, rng);
+    Ok(vec![loss, flow::size(&flow::by_shown_point(fixture, variant, 1000, rng))])
+}

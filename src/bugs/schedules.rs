@@ -3,7 +3,7 @@
 use super::{Variant, first_bad_beta};
 use crate::{
     Error, Result,
-    schedule::{BETA_END, BETA_START, COSINE_MAX_BETA, COSINE_OFFSET, alpha_bars, progress, table},
+    schedule::{self, BETA_END, BETA_START, COSINE_MAX_BETA, COSINE_OFFSET, alpha_bars, progress, table},
 };
 use ndarray::Array1;
 use std::f64::consts::FRAC_PI_2;
@@ -93,3 +93,21 @@ pub fn cosine_alpha_bars(steps: usize, variant: Variant) -> Array1<f64> {
 pub fn cosine_errors(steps: usize, variant: Variant) -> Array1<f64> {
     cosine_alpha_bars(steps, variant).mapv(|alpha_bar| 1e-3 * ((1.0 - alpha_bar) / alpha_bar).sqrt())
 }
+
+/// B19. β_1 and β_T of latent diffusion’s “scaled linear” schedule, which is linear in √β; source: Rombach et al. 2022, their configurations.
+pub const SCALED_LINEAR: (f64, f64) = (0.000_85, 0.012);
+
+// ANCHOR: bug_19
+/// B19. The signal √ᾱ_t of latent diffusion’s schedule: moved and stretched so that nothing is left of x_0 at t = T, or as it is.
+///
+/// Source of the stretching: Lin et al. 2024, Algorithm 1. It leaves √ᾱ_1 where it was.
+pub fn scaled_linear_signal(steps: usize, variant: Variant) -> Array1<f64> {
+    let (start, end) = SCALED_LINEAR;
+    let signal = alpha_bars(&schedule::quad_betas(steps, start, end)).mapv(f64::sqrt);
+    let (first, last) = (signal[1], signal[steps]);
+    match variant {
+        Variant::Right => signal.mapv(|signal| (first * (signal - last) / (first - last)).min(1.0)),
+        Variant::Wrong => signal,
+    }
+}
+// ANCHOR_END: bug_19

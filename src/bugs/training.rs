@@ -3,16 +3,21 @@
 use super::{BugFixture, Variant, points::noise, steps::draw_time};
 use crate::{
     Result,
-    forward::diffuse_each,
+    forward::{TransitionKernel, diffuse_each},
     network::{AdamW, AdamWConfig, Mlp, MlpConfig, Pass, cosine_learning_rate},
     objective::{Batch, Objective, TrainingLoss},
+    schedule::{BETA_END, BETA_START, alpha_bars, linear_betas},
+    target::{Target, error_factor},
 };
+use ndarray::Array1;
 use ndarray_rand::rand::Rng;
 
 /// Points a training step.
-const BATCH: usize = 128;
+pub(super) const BATCH: usize = 128;
 /// The first learning rate; it falls to 0 along half a cosine.
-const LEARNING_RATE: f64 = 2e-3;
+pub(super) const LEARNING_RATE: f64 = 2e-3;
+/// γ of the min-SNR weight; source: Hang et al. 2023, §4.
+pub const GAMMA: f64 = 5.0;
 
 // ANCHOR: Slips
 /// Which slips a training run makes; the default makes none.
@@ -73,3 +78,26 @@ pub fn train(
     Ok(network)
 }
 // ANCHOR_END: bug_10
+
+// ANCHOR: bug_18
+/// B18. The min-SNR weight of ‖v − v̂‖²: min(SNR, γ)/(SNR + 1), or the weight that belongs to ‖ε − ε̂‖².
+pub fn min_snr_weight_of_v(snr: f64, gamma: f64, variant: Variant) -> f64 {
+    match variant {
+        Variant::Right => snr.min(gamma) / (snr + 1.0),
+        Variant::Wrong => snr.min(gamma) / snr,
+    }
+}
+// ANCHOR_END: bug_18
+
+/// B18. How [`min_snr_weight_of_v`] counts ‖x_0 − x̂_0‖² at each t of the linear schedule. At t = 0 there is no noise to divide by: γ.
+pub fn min_snr_weights_of_x_0(steps: usize, variant: Variant) -> Array1<f64> {
+    let bars = alpha_bars(&linear_betas(steps, BETA_START, BETA_END));
+    bars.mapv(|bar| {
+        let at = TransitionKernel { signal: bar.sqrt(), variance: 1.0 - bar };
+        if at.variance == 0.0 {
+            return GAMMA;
+        }
+        let of_v = min_snr_weight_of_v(bar / at.variance, GAMMA, variant);
+        of_v * error_factor(Target::X_0, Target::v(at), at).powi(2)
+    })
+}

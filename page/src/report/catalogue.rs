@@ -87,9 +87,9 @@ pub const CHAPTERS: &[Entry] = &[
     },
     Entry {
         name: "ch11_bugs",
-        question: "Your samples look wrong: which of seventeen bugs is it, and what gives it away?",
+        question: "Your samples look wrong: which of twenty-three bugs is it, and what gives it away?",
         part: Part::Points,
-        seconds: (10, 3),
+        seconds: (17, 4),
     },
     Entry {
         name: "ch12_convolution",
