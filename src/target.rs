@@ -13,7 +13,11 @@
 //! | velocity | α′ | σ′ | α σ′ − σ α′ | nowhere, on the straight path: it is 1 |
 
 use crate::{
-    forward::TransitionKernel, path::Rates, posterior::posterior_mean_coefficients, schedule::Schedule,
+    forward::TransitionKernel,
+    metrics::{largest, largest_difference},
+    path::Rates,
+    posterior::posterior_mean_coefficients,
+    schedule::Schedule,
 };
 use ndarray::Array2;
 
@@ -231,6 +235,34 @@ pub fn convert(
 }
 // ANCHOR_END: convert
 
+/// How exactly the target `to` of points comes from x_t and the target `from`: the largest error, over the size of the terms that are added.
+///
+/// # Example
+/// ```
+/// use ddpm::{forward::TransitionKernel, target::{Target, conversion_error}};
+/// use ndarray::array;
+///
+/// let at = TransitionKernel { signal: 0.8, variance: 0.36 };
+/// assert!(conversion_error(Target::EPS, Target::v(at), at, &array![[1.0]], &array![[2.0]]) < 1e-15);
+/// ```
+///
+/// # Panics
+/// As [`conversion`].
+#[track_caller]
+pub fn conversion_error(
+    from: Target,
+    to: Target,
+    at: TransitionKernel,
+    x_0: &Array2<f64>,
+    eps: &Array2<f64>,
+) -> f64 {
+    let (x_t, y) = (at.signal * x_0 + at.deviation() * eps, from.of(x_0, eps));
+    let (of_x_t, of_y) = conversion(from, to, at);
+    let size = |values: &Array2<f64>| largest(values.iter().map(|value| value.abs()));
+    let error = largest_difference(&convert(from, to, at, &x_t, &y), &to.of(x_0, eps));
+    error / (of_x_t.abs() * size(&x_t) + of_y.abs() * size(&y))
+}
+
 // ANCHOR: error_factor
 /// What an error of one of `from` is as an error of `to`: without bound where `from` says nothing of x_0.
 ///
@@ -251,3 +283,76 @@ pub fn error_factor(from: Target, to: Target, at: TransitionKernel) -> f64 {
     (to.determinant(at) / from.determinant(at)).abs()
 }
 // ANCHOR_END: error_factor
+
+// ANCHOR: angle
+/// The angle φ of a kernel with α² + σ² = 1: 0 at the data, a right angle at pure noise.
+///
+/// Source: Salimans & Ho 2022 (Progressive Distillation), App. D.
+///
+/// With it (x_t, v) is (x_0, ε) turned by φ: x_t = cos φ x_0 + sin φ ε and v = −sin φ x_0 + cos φ ε = dx_t/dφ.
+///
+/// # Formula
+/// φ = arctan(σ/α)
+///
+/// # Example
+/// ```
+/// use ddpm::{path::Path, target::angle};
+///
+/// let at = Path::Cosine.kernel(0.5); // half of the way from the data to noise, on a quarter of a circle
+/// assert!((angle(at) - std::f64::consts::FRAC_PI_4).abs() < 1e-12);
+/// ```
+pub fn angle(at: TransitionKernel) -> f64 {
+    at.deviation().atan2(at.signal)
+}
+// ANCHOR_END: angle
+
+// ANCHOR: rotation
+/// The factors of x_t and of v in the x at another level: both kernels with α² + σ² = 1. It is DDIM's jump with η = 0.
+///
+/// Source: Salimans & Ho 2022, App. D.
+///
+/// Nothing is divided: the jump is finite from pure noise, where α = 0, and to the data, where σ = 0.
+///
+/// # Formula
+/// x_s = cos(φ_t − φ_s) x_t − sin(φ_t − φ_s) v
+///
+/// # Example
+/// ```
+/// use ddpm::{forward::TransitionKernel, target::rotation};
+///
+/// let noise = TransitionKernel { signal: 0.0, variance: 1.0 };
+/// let (of_x_t, of_v) = rotation(noise, TransitionKernel::IDENTITY);
+/// assert!(of_x_t.abs() < 1e-12 && (of_v + 1.0).abs() < 1e-12); // at pure noise v is −x_0
+/// ```
+pub fn rotation(from: TransitionKernel, to: TransitionKernel) -> (f64, f64) {
+    let (sine, cosine) = (angle(from) - angle(to)).sin_cos();
+    (cosine, -sine)
+}
+// ANCHOR_END: rotation
+
+// ANCHOR: follow_v
+/// Draws with a network that predicts v, along kernels from noise to data: DDIM with η = 0, from SNR 0 if need be. `x` is (N, D).
+///
+/// # Formula
+/// x ← cos δ x − sin δ v̂, δ = φ_t − φ_s, by [`rotation`], from each level to the next
+///
+/// # Example
+/// ```
+/// use ddpm::{forward::TransitionKernel, target::follow_v};
+/// use ndarray::array;
+///
+/// let levels = [TransitionKernel { signal: 0.0, variance: 1.0 }, TransitionKernel::IDENTITY];
+/// let drawn = follow_v(&levels, |_, _| array![[-3.0]], array![[0.7]]); // the data are the point 3
+/// assert!((drawn[(0, 0)] - 3.0).abs() < 1e-12);
+/// ```
+pub fn follow_v(
+    levels: &[TransitionKernel],
+    mut predict_v: impl FnMut(TransitionKernel, &Array2<f64>) -> Array2<f64>,
+    x: Array2<f64>,
+) -> Array2<f64> {
+    levels.windows(2).fold(x, |x, pair| {
+        let (of_x, of_v) = rotation(pair[0], pair[1]);
+        of_x * &x + of_v * predict_v(pair[0], &x)
+    })
+}
+// ANCHOR_END: follow_v
