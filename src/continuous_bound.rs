@@ -7,6 +7,7 @@ use crate::{
     denoiser::PosteriorMean,
     forward::{TransitionKernel, standard_normal},
     gaussian,
+    metrics::Estimate,
     path::Path,
     weighting::bound_per_log_snr,
 };
@@ -133,7 +134,8 @@ pub fn bound_draws(
     let eps = standard_normal(x_0.nrows(), x_0.ncols(), rng);
     let draw = |n: usize| {
         let (log_snr, fall) = schedule.between(ends, u[n]);
-        let (at, row) = (kernel_of(log_snr), |points: &Array2<f64>| points.row(n).insert_axis(Axis(0)).to_owned());
+        let (at, row) =
+            (kernel_of(log_snr), |points: &Array2<f64>| points.row(n).insert_axis(Axis(0)).to_owned());
         bound_per_log_snr(at) * fall * denoising_errors(data, at, &row(x_0), &row(&eps))[0]
     };
     (0..u.len()).map(draw).collect()
@@ -256,3 +258,39 @@ pub fn variance_within<R: Rng>(
     (a - b).mapv(|difference| 0.5 * difference * difference)
 }
 // ANCHOR_END: variance_within
+
+/// How batches of the bound scatter with uniform times and with stratified ones.
+#[derive(Debug, Clone)]
+pub struct Scatter {
+    /// The means of batches, with uniform times and with stratified ones; nats.
+    pub means: [Array1<f64>; 2],
+    /// N times the variance of such a mean, for both: the variance of one draw, and what is left of it.
+    pub variances: [Estimate; 2],
+    /// What no choice of times removes: [`variance_within`].
+    pub within: Estimate,
+}
+
+impl Scatter {
+    /// Measures it on so many batches of a size; `exact` is what they estimate.
+    ///
+    /// # Panics
+    /// As [`bound_draws`].
+    #[track_caller]
+    pub fn measure<R: Rng>(
+        data: &(impl PosteriorMean + ?Sized),
+        schedule: LogSnrSchedule,
+        (ends, exact): ((f64, f64), f64),
+        (batches, batch): (usize, usize),
+        mut draw: impl FnMut(usize, &mut R) -> Array2<f64>,
+        rng: &mut R,
+    ) -> Self {
+        let size = (batches, batch);
+        let plain = batch_means(data, schedule, ends, size, &mut draw, uniform_times, rng);
+        let even = batch_means(data, schedule, ends, size, &mut draw, stratified_times, rng);
+        let within = Estimate::of(variance_within(data, schedule, ends, batch * batches, &mut draw, rng));
+        let variance = |means: &Array1<f64>| {
+            Estimate::of(means.iter().map(|mean| batch as f64 * (mean - exact).powi(2)))
+        };
+        Scatter { variances: [variance(&plain), variance(&even)], means: [plain, even], within }
+    }
+}

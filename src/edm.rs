@@ -5,10 +5,11 @@
 
 use crate::{
     Error, Result,
-    continuous::ode::heun_step,
-    denoiser::Denoiser,
+    continuous::{ddim_flow, ddim_velocity, ode::heun_step},
+    denoiser::{Denoiser, PosteriorMean},
     forward::TransitionKernel,
     gaussian,
+    metrics::median_row_distance,
     schedule::{Schedule, noise_to_signal},
     weighting::Weighting,
 };
@@ -89,6 +90,13 @@ pub fn output_scale(skip: f64, sigma: f64, sigma_data: f64) -> f64 {
     ((1.0 - skip) * sigma_data).hypot(skip * sigma)
 }
 // ANCHOR_END: output_scale
+
+/// The c_skip of the smallest [`output_scale`], by trying `count` + 1 of them between 0 and 1, and that scale.
+pub fn least_output_scale(sigma: f64, sigma_data: f64, count: usize) -> (f64, f64) {
+    let tried = (0..=count).map(|i| i as f64 / count as f64);
+    let scaled = tried.map(|skip| (skip, output_scale(skip, sigma, sigma_data)));
+    scaled.min_by(|a, b| a.1.total_cmp(&b.1)).expect("at least one was tried")
+}
 
 /// A noise level for training: ln σ ~ N([`P_MEAN`], [`P_STD`]²).
 ///
@@ -292,4 +300,73 @@ fn velocity(
     mut denoise: impl FnMut(ArrayView2<f64>, f64) -> Array2<f64>,
 ) -> impl FnMut(f64, &Array2<f64>) -> Array2<f64> {
     move |sigma, x| (x - denoise(x.view(), sigma)) / sigma
+}
+
+/// A chain's denoiser as a function of x and σ, for [`edm_heun`] and [`edm_euler`]: exactly that of the chain at its own T levels, and
+/// between them at a time between two steps.
+pub fn chain_denoiser<'a>(
+    schedule: &'a Schedule,
+    denoiser: &'a impl Denoiser,
+) -> impl Fn(ArrayView2<f64>, f64) -> Array2<f64> + Copy + 'a {
+    move |x, sigma| denoised(schedule, denoiser, time_of_sigma(schedule, sigma), x)
+}
+
+/// The step of a chain whose σ is nearest, by ratio, to each level of a grid, down to 0: what a network that knows whole times only
+/// takes. Levels that meet are one.
+///
+/// # Example
+/// ```
+/// use ddpm::{edm::nearest_levels, schedule::{Schedule, noise_to_signal}};
+///
+/// let schedule = Schedule::linear(2, 0.36, 0.4375)?; // σ = 0.75 and 1.33
+/// let grid = nearest_levels(&schedule, &[5.0, 1.2, 0.8, 0.0]);
+/// assert_eq!(grid, [noise_to_signal(schedule.alpha_bar(2)), noise_to_signal(schedule.alpha_bar(1)), 0.0]);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+pub fn nearest_levels(schedule: &Schedule, grid: &[f64]) -> Vec<f64> {
+    let of_step = |t: usize| noise_to_signal(schedule.alpha_bar(t));
+    let nearest = |&sigma: &f64| {
+        if sigma == 0.0 {
+            return 0.0;
+        }
+        let below = (time_of_sigma(schedule, sigma) + 1e-9).floor() as usize;
+        let [low, high] = [below, below + 1].map(|t| of_step(t.clamp(1, schedule.steps())));
+        if sigma * sigma < low * high { low } else { high }
+    };
+    let mut levels: Vec<f64> = grid.iter().map(nearest).collect();
+    levels.dedup();
+    levels
+}
+
+/// How far Euler's and Heun's `steps` steps along a ρ grid from σ = `from` to `to` > 0 end from `truth`, for known data and the same `x`:
+/// the medians over the points.
+///
+/// # Errors
+/// As [`rho_grid`].
+pub fn grid_errors(
+    data: &(impl PosteriorMean + ?Sized),
+    (from, to): (f64, f64),
+    steps: usize,
+    x: &Array2<f64>,
+    truth: &Array2<f64>,
+) -> Result<[f64; 2]> {
+    let grid = rho_grid(to, from, RHO, steps + 1)?;
+    let levels = &grid[..=steps]; // without the step to 0
+    let denoise = |x: ArrayView2<f64>, sigma: f64| &x - sigma * ddim_velocity(data, sigma, x.view());
+    let ends = [edm_euler(denoise, x.clone(), levels), edm_heun(denoise, x.clone(), levels)];
+    Ok(ends.map(|end| median_row_distance(&end, truth)))
+}
+
+/// Where the flow leads from `x` at σ = `from` to σ = `to` > 0, for known data, by [`ddim_flow`].
+///
+/// # Errors
+/// As [`ddim_flow`].
+pub fn edm_flow(
+    data: &(impl PosteriorMean + ?Sized),
+    x: &Array2<f64>,
+    (from, to): (f64, f64),
+    tolerance: f64,
+) -> Result<Array2<f64>> {
+    let [start, end] = [from, to].map(|sigma| 1.0 / (1.0 + sigma * sigma));
+    Ok(ddim_flow(data, &(x * start.sqrt()), (start, end), tolerance)? / end.sqrt())
 }

@@ -71,7 +71,7 @@
 //! [`bound::derivation`] (ch02), [`posterior`] (ch03), [`reverse`] and [`objective`] (ch04), [`network`] and [`train`] (ch05),
 //! [`sampler`] (ch06), [`bound`] and [`bound::exact`] (ch07), [`continuous`] (ch08), the fast steps in [`sampler`] (ch09),
 //! [`baselines`] (ch10), [`bugs`] (ch11). Images come after that, in the package `ddpm_unet`. After the paper: [`target`],
-//! [`weighting`], [`continuous_bound`], [`edm`] and [`train::regression`] (ch17).
+//! [`weighting`], [`continuous_bound`], [`edm`], [`losses`], [`terminal_snr`] and [`train::regression`] (ch17).
 //!
 //! # Modules
 //!
@@ -101,6 +101,8 @@
 //! | [`weighting`] | how errors count, as weights on ‖x_0 − x̂_0‖² per unit of log-SNR |
 //! | [`continuous_bound`] | the bound as an integral over the log-SNR, and how finely a batch tells it |
 //! | [`edm`] | EDM: preconditioning, noise levels, the ρ grid, Heun's method on it |
+//! | [`losses`] | every loss as a weight on one error per unit of log-SNR, and where it is spent |
+//! | [`terminal_snr`] | what a chain that ends with some signal left does to the mean |
 //! | [`train`] | Algorithm 1; [`train::regression`] on any target |
 //! | [`baselines`] | a VAE and a GAN on the same points |
 //! | [`bugs`] | the bugs of public code, each a switch on a copied formula; nothing else may use it |
@@ -128,6 +130,7 @@ pub mod error;
 pub mod files;
 pub mod forward;
 pub mod gaussian;
+pub mod losses;
 pub mod metrics;
 pub mod network;
 pub mod objective;
@@ -137,6 +140,7 @@ pub mod reverse;
 pub mod sampler;
 pub mod schedule;
 pub mod target;
+pub mod terminal_snr;
 pub mod train;
 pub mod weighting;
 

@@ -37,6 +37,9 @@ pub enum Weighting {
 }
 
 impl Weighting {
+    /// Min-SNR with the γ of its paper. Source: Hang et al. 2023, §4.
+    pub const MIN_SNR_5: Weighting = Weighting::MinSnr { gamma: 5.0 };
+
     // ANCHOR: weight_on_x_0
     /// The weight on ‖x_0 − x̂_0‖² at a noise level.
     ///
@@ -143,16 +146,3 @@ pub fn bound_step_weight(before: TransitionKernel, after: TransitionKernel) -> f
     0.5 * (log_snr(before).exp() - log_snr(after).exp())
 }
 // ANCHOR_END: bound_step_weight
-
-/// A curve, divided by the area under it (trapezoids): how a whole is shared out along x.
-///
-/// # Example
-/// ```
-/// use ddpm::weighting::shares;
-///
-/// assert_eq!(shares(&[(0.0, 1.0), (2.0, 3.0)]), [(0.0, 0.25), (2.0, 0.75)]); // the area is 4
-/// ```
-pub fn shares(curve: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let area: f64 = curve.windows(2).map(|pair| 0.5 * (pair[0].1 + pair[1].1) * (pair[1].0 - pair[0].0)).sum();
-    curve.iter().map(|(x, y)| (*x, y / area)).collect()
-}

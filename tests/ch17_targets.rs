@@ -4,27 +4,32 @@ mod common;
 
 use common::{assert_close, assert_relative, rng};
 use ddpm::{
-    continuous::{ddim_flow, sde::Sde},
+    continuous::sde::Sde,
     continuous_bound::{
-        LogSnrSchedule, batch_means, bound_between, bound_draws, denoising_errors, information, kernel_of,
-        stratified_times, uniform_times, variance_within,
+        LogSnrSchedule, Scatter, batch_means, bound_between, bound_draws, denoising_errors, information,
+        kernel_of, stratified_times, uniform_times,
     },
     data::GaussianMixture,
     denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction},
     edm::{
-        P_MEAN, P_STD, denoised, draw_sigma, edm_euler, edm_heun, edm_per_log_snr, edm_scalings, output_scale,
-        rho_grid, time_of_sigma,
+        P_MEAN, P_STD, chain_denoiser, denoised, draw_sigma, edm_euler, edm_flow, edm_heun, edm_per_log_snr,
+        edm_scalings, grid_errors, least_output_scale, nearest_levels, output_scale, rho_grid, time_of_sigma,
     },
     forward::{TransitionKernel, standard_normal},
-    metrics::{StandardError, largest_difference, mean, median_row_distance, standard_error},
+    losses::{Loss, least_errors, quantile_of, spent},
+    metrics::{StandardError, largest_difference, mean, standard_error},
     path::Path,
     posterior::posterior_variance,
     reverse::predict_x_0,
     sampler::{Spacing, ddim, flow_moments, moments_drawn, sample, time_grid},
     schedule::{Schedule, ScheduleName, alpha_bars, noise_to_signal, zero_terminal_snr},
-    target::{Target, angle, conversion, conversion_error, convert, error_factor, follow_v, rotation},
+    target::{
+        Target, angle, conversion, conversion_error, convert, error_factor, follow_v, jump_by_v, rotation,
+        squared_error_excess,
+    },
+    terminal_snr::Brightness,
     train::recipe::{Levels, Output, Recipe, Weights, bound_weight, edm_level, error_from_exact},
-    weighting::{Weighting, bound_step_weight, per_log_snr, shares},
+    weighting::{Weighting, bound_step_weight, per_log_snr},
 };
 use ndarray::{Array1, Array2, ArrayView2, array};
 use ndarray_rand::rand::{Rng, rngs::StdRng};
@@ -199,7 +204,9 @@ fn edm_scalings_give_input_and_target_unit_variance() {
             let eps: Array1<f64> = standard_normal::<f64>(count, 1, &mut rng).column(0).to_owned();
             let x_0 = Array1::from_shape_fn(count, |_| if rng.random() { sigma_data } else { -sigma_data });
             let x = &x_0 + &(sigma * &eps);
-            for (name, values) in [("c_in x", c.input * &x), ("(x_0 − c_skip x)/c_out", (&x_0 - &(c.skip * &x)) / c.output)] {
+            for (name, values) in
+                [("c_in x", c.input * &x), ("(x_0 − c_skip x)/c_out", (&x_0 - &(c.skip * &x)) / c.output)]
+            {
                 let squares = values.mapv(|value| value * value);
                 let error = StandardError::from(standard_error(squares.view())).tolerance();
                 let what = format!("σ = {sigma}, σ_d = {sigma_data}: the variance of {name}");
@@ -221,7 +228,12 @@ fn edm_scalings_amplify_least() {
             let what = format!("σ = {sigma}, σ_d = {sigma_data}");
             assert_close(&format!("{what}: c_skip"), c.skip, best, 5e-5);
             assert_relative(&format!("{what}: c_out"), c.output, variance(best).sqrt(), 1e-4);
-            assert_relative(&format!("{what}: output_scale"), output_scale(0.3, sigma, sigma_data), variance(0.3).sqrt(), 1e-12);
+            assert_relative(
+                &format!("{what}: output_scale"),
+                output_scale(0.3, sigma, sigma_data),
+                variance(0.3).sqrt(),
+                1e-12,
+            );
         }
     }
 }
@@ -269,9 +281,14 @@ fn rho_grid_tends_to_equal_ratios() {
 #[test]
 fn rho_grid_of_one_level_and_none() {
     assert_eq!(rho_grid(0.002, 80.0, 1.0, 1).unwrap(), [80.0, 0.0], "a single level is the largest");
-    for (low, high, rho, count) in
-        [(0.0, 1.0, 7.0, 3), (2.0, 1.0, 7.0, 3), (0.1, f64::INFINITY, 7.0, 3), (0.1, 1.0, 0.0, 3), (0.1, 1.0, f64::NAN, 3), (0.1, 1.0, 7.0, 0)]
-    {
+    for (low, high, rho, count) in [
+        (0.0, 1.0, 7.0, 3),
+        (2.0, 1.0, 7.0, 3),
+        (0.1, f64::INFINITY, 7.0, 3),
+        (0.1, 1.0, 0.0, 3),
+        (0.1, 1.0, f64::NAN, 3),
+        (0.1, 1.0, 7.0, 0),
+    ] {
         assert!(rho_grid(low, high, rho, count).is_err(), "{low} to {high}, ρ = {rho}, {count} levels");
     }
 }
@@ -289,9 +306,15 @@ fn zero_terminal_snr_moves_the_last_root_to_0_and_keeps_the_first() {
         assert!(after.windows(2).into_iter().all(|pair| pair[0] > pair[1]), "{name}: ᾱ falls");
         // an affine map of the roots: their differences all shrink or grow by one factor
         let root = |table: &Array1<f64>, t: usize| table[t].sqrt();
-        let factor = |t: usize| (root(&after, t) - root(&after, t + 1)) / (root(before, t) - root(before, t + 1));
+        let factor =
+            |t: usize| (root(&after, t) - root(&after, t + 1)) / (root(before, t) - root(before, t + 1));
         for t in [2, 10, 500, 998] {
-            assert_relative(&format!("{name}: the step of √ᾱ at t = {t}, over the old one"), factor(t), factor(1), 1e-6);
+            assert_relative(
+                &format!("{name}: the step of √ᾱ at t = {t}, over the old one"),
+                factor(t),
+                factor(1),
+                1e-6,
+            );
         }
     }
 }
@@ -345,10 +368,14 @@ fn follow_v_reaches_the_data_from_pure_noise() {
     // the exact v of a Gaussian along many levels: mean and variance of the data, from SNR 0
     let data = GaussianData { mean: array![2.0], variance: 0.3 };
     let rescaled = zero_terminal_snr(Schedule::linear(1000, 1e-4, 0.02).unwrap().alpha_bars());
-    let levels: Vec<_> =
-        rescaled.iter().rev().map(|&alpha_bar| TransitionKernel { signal: alpha_bar.sqrt(), variance: 1.0 - alpha_bar }).collect();
+    let levels: Vec<_> = rescaled
+        .iter()
+        .rev()
+        .map(|&alpha_bar| TransitionKernel { signal: alpha_bar.sqrt(), variance: 1.0 - alpha_bar })
+        .collect();
     let exact_v = |at: TransitionKernel, x: &Array2<f64>| {
-        let x_0 = Array2::from_shape_fn(x.dim(), |(n, _)| data.posterior_mean(x.row(n), at.signal, at.variance)[0]);
+        let x_0 =
+            Array2::from_shape_fn(x.dim(), |(n, _)| data.posterior_mean(x.row(n), at.signal, at.variance)[0]);
         convert(Target::X_0, Target::v(at), at, x, &x_0)
     };
     let ends = follow_v(&levels, exact_v, array![[0.0], [1.0]]); // an affine map: its shift, and its shift and slope
@@ -388,7 +415,12 @@ fn schedules_have_the_same_ends_and_fall_as_fast_as_they_say() {
         assert_close(&format!("{}: λ(1)", schedule.name()), log_snr(1.0), ENDS.1, 1e-9);
         for u in [0.1, 0.5, 0.9] {
             let fall = (log_snr(u - h) - log_snr(u + h)) / (2.0 * h);
-            assert_relative(&format!("{}: fall at u = {u}", schedule.name()), schedule.between(ENDS, u).1, fall, 1e-6);
+            assert_relative(
+                &format!("{}: fall at u = {u}", schedule.name()),
+                schedule.between(ENDS, u).1,
+                fall,
+                1e-6,
+            );
         }
     }
 }
@@ -414,7 +446,8 @@ fn information_rises_by_half_of_the_squared_error() {
     for log_snr in [-2.0, 0.0, 2.0_f64] {
         let at = |snr: f64| kernel_of(snr.ln());
         let snr = log_snr.exp();
-        let slope = (information(&data, at(snr + h)).unwrap() - information(&data, at(snr - h)).unwrap()) / (2.0 * h);
+        let slope =
+            (information(&data, at(snr + h)).unwrap() - information(&data, at(snr - h)).unwrap()) / (2.0 * h);
         let (x_0, eps) = (data.sample(40_000, &mut rng), standard_normal(40_000, 2, &mut rng));
         let errors = denoising_errors(&data, at(snr), &x_0, &eps);
         let tolerance = 0.5 * StandardError::of_mean(errors.view()).tolerance();
@@ -433,9 +466,19 @@ fn stratified_times_are_uniform_each_and_even_together() {
         }
     }
     let firsts: Array1<f64> = (0..20_000).map(|_| 64.0 * stratified_times(64, &mut rng)[0]).collect();
-    assert_close("the place in the first piece", mean(firsts.view()), 0.5, StandardError::of_mean(firsts.view()).tolerance());
+    assert_close(
+        "the place in the first piece",
+        mean(firsts.view()),
+        0.5,
+        StandardError::of_mean(firsts.view()).tolerance(),
+    );
     let squares = firsts.mapv(|u| u * u);
-    assert_close("its square", mean(squares.view()), 1.0 / 3.0, StandardError::of_mean(squares.view()).tolerance());
+    assert_close(
+        "its square",
+        mean(squares.view()),
+        1.0 / 3.0,
+        StandardError::of_mean(squares.view()).tolerance(),
+    );
     assert_eq!(uniform_times(3, &mut rng).len(), 3);
 }
 
@@ -451,14 +494,41 @@ fn stratified_batches_scatter_less_and_agree() {
         assert_eq!(means.len(), 600, "{name}: batches");
         assert_close(name, mean(means.view()), exact, StandardError::of_mean(means.view()).tolerance());
     }
-    // what is left is what no choice of times removes
-    let within = variance_within(&data, schedule, ENDS, 40_000, draw, &mut rng(16));
-    let left = even.mapv(|mean| 64.0 * (mean - exact).powi(2));
-    let error = standard_error(left.view()).hypot(standard_error(within.view()));
-    let tolerance = StandardError::from(error).tolerance();
-    assert_close("N Var of a stratified mean", mean(left.view()), mean(within.view()), tolerance);
     let saved = (standard_error(even.view()) / standard_error(plain.view())).powi(2);
     assert!(saved < 0.9, "the variance of a stratified batch is {saved} of that of a uniform one");
+}
+
+#[test]
+fn stratified_times_leave_what_no_choice_of_times_removes() {
+    let data = mixture();
+    let exact = bound_between(&data, ENDS).unwrap();
+    let draw = |batch: usize, rng: &mut StdRng| data.sample(batch, rng);
+    for schedule in [LogSnrSchedule::Uniform, LogSnrSchedule::Along(Path::Straight)] {
+        let scatter = Scatter::measure(&data, schedule, (ENDS, exact), (600, 64), draw, &mut rng(16));
+        let [plain, even] = scatter.variances;
+        let off = even - scatter.within;
+        let tolerance = StandardError::from(off.standard_error).tolerance();
+        assert_close(
+            &format!("{}: N Var of a stratified mean", schedule.name()),
+            even.mean,
+            scatter.within.mean,
+            tolerance,
+        );
+        assert!(
+            plain.mean > even.mean,
+            "{}: {} uniform, {} stratified",
+            schedule.name(),
+            plain.mean,
+            even.mean
+        );
+        // of one draw: all of its variance
+        let (x_0, u) = (data.sample(40_000, &mut rng(20)), uniform_times(40_000, &mut rng(21)));
+        let squares =
+            bound_draws(&data, schedule, ENDS, &x_0, &u, &mut rng(22)).mapv(|draw| (draw - exact).powi(2));
+        let error = plain.standard_error.hypot(standard_error(squares.view()));
+        let what = format!("{}: N Var of a uniform mean", schedule.name());
+        assert_close(&what, plain.mean, mean(squares.view()), StandardError::from(error).tolerance());
+    }
 }
 
 // EDM's levels and samplers
@@ -469,13 +539,26 @@ fn log_normal_levels_have_their_moments_and_their_density() {
     let logs: Array1<f64> = (0..50_000).map(|_| draw_sigma(&mut rng).ln()).collect();
     assert_close("mean of ln σ", mean(logs.view()), P_MEAN, StandardError::of_mean(logs.view()).tolerance());
     let squares = logs.mapv(|log| (log - P_MEAN).powi(2));
-    assert_close("its variance", mean(squares.view()), P_STD * P_STD, StandardError::of_mean(squares.view()).tolerance());
+    assert_close(
+        "its variance",
+        mean(squares.view()),
+        P_STD * P_STD,
+        StandardError::of_mean(squares.view()).tolerance(),
+    );
     // E over σ of w f = ∫ w f per λ, with f a bump
     let f = |log_snr: f64| (-0.5 * (log_snr - 1.0).powi(2)).exp();
     let sigma_data = 0.5_f64;
     let values = logs.mapv(|log| ((-2.0 * log).exp() + sigma_data.powi(-2)) * f(-2.0 * log));
-    let integral: f64 = (0..4000).map(|i| -9.0 + 0.005 * (f64::from(i) + 0.5)).map(|log| edm_per_log_snr(log, sigma_data) * f(log)).sum();
-    assert_close("E w f", mean(values.view()), 0.005 * integral, StandardError::of_mean(values.view()).tolerance());
+    let integral: f64 = (0..4000)
+        .map(|i| -9.0 + 0.005 * (f64::from(i) + 0.5))
+        .map(|log| edm_per_log_snr(log, sigma_data) * f(log))
+        .sum();
+    assert_close(
+        "E w f",
+        mean(values.view()),
+        0.005 * integral,
+        StandardError::of_mean(values.view()).tolerance(),
+    );
 }
 
 #[test]
@@ -502,7 +585,10 @@ fn a_chain_s_denoiser_is_edm_s_at_its_levels() {
     for t in [1, 2, 100, 1000] {
         let eps = exact.predict(x_t.view(), t as f64).eps;
         let x = &x_t / schedule.alpha_bar(t).sqrt();
-        let apart = largest_difference(&denoised(&schedule, &exact, t as f64, x.view()), &predict_x_0(&schedule, t, &x_t, &eps));
+        let apart = largest_difference(
+            &denoised(&schedule, &exact, t as f64, x.view()),
+            &predict_x_0(&schedule, t, &x_t, &eps),
+        );
         assert!(apart < 1e-9, "t = {t}: D and x̂_0 are {apart:e} apart");
     }
 }
@@ -515,31 +601,19 @@ fn euler_along_the_chain_s_levels_is_ddim() {
     let x_t = standard_normal(30, 2, &mut rng(8));
     let drawn = sample(&ddim(&schedule, &times, 0.0, None), &exact, x_t.clone(), &mut rng(9), |_, _| ());
     let grid: Vec<f64> = times.iter().map(|&t| noise_to_signal(schedule.alpha_bar(t))).chain([0.0]).collect();
-    let denoise = |x: ArrayView2<f64>, sigma| denoised(&schedule, &exact, time_of_sigma(&schedule, sigma), x);
-    let euler = edm_euler(denoise, &x_t / schedule.alpha_bar(1000).sqrt(), &grid);
+    let euler = edm_euler(chain_denoiser(&schedule, &exact), &x_t / schedule.alpha_bar(1000).sqrt(), &grid);
     let apart = largest_difference(&drawn, &euler);
     assert!(apart < 1e-8, "DDIM and Euler's method in σ are {apart:e} apart");
 }
 
 #[test]
 fn heun_on_the_grid_is_of_second_order() {
-    let data = mixture();
-    let (from, to) = (10.0, 0.05);
-    let x = from * standard_normal::<f64>(60, 2, &mut rng(10));
-    let share = |sigma: f64| 1.0 / (1.0 + sigma * sigma);
-    let truth = ddim_flow(&data, &(&x * share(from).sqrt()), (share(from), share(to)), 1e-10).unwrap() / share(to).sqrt();
-    let denoise = |x: ArrayView2<f64>, sigma: f64| {
-        Array2::from_shape_fn(x.dim(), |(n, d)| data.posterior_mean(x.row(n), 1.0, sigma * sigma)[d])
-    };
-    let error = |steps: usize, heun: bool| {
-        let grid = rho_grid(to, from, 7.0, steps + 1).unwrap();
-        let levels = &grid[..=steps]; // without the step to 0
-        let end = if heun { edm_heun(denoise, x.clone(), levels) } else { edm_euler(denoise, x.clone(), levels) };
-        median_row_distance(&end, &truth)
-    };
-    for (heun, order) in [(true, 2.0), (false, 1.0)] {
-        let measured = (error(80, heun) / error(160, heun)).log2();
-        assert_close(if heun { "Heun’s order" } else { "Euler’s order" }, measured, order, 0.15);
+    let (data, ends) = (mixture(), (10.0, 0.05));
+    let x = ends.0 * standard_normal::<f64>(60, 2, &mut rng(10));
+    let truth = edm_flow(&data, &x, ends, 1e-10).unwrap();
+    let errors = [80, 160].map(|steps| grid_errors(&data, ends, steps, &x, &truth).unwrap());
+    for (i, name, order) in [(0, "Euler", 1.0), (1, "Heun", 2.0)] {
+        assert_close(&format!("{name}’s order"), (errors[0][i] / errors[1][i]).log2(), order, 0.15);
     }
 }
 
@@ -556,15 +630,92 @@ fn the_step_to_0_takes_one_call() {
 }
 
 #[test]
-fn shares_have_area_1_and_conversion_errors_are_rounding() {
-    let curve: Vec<_> = (0..=100).map(|i| 0.1 * f64::from(i)).map(|x| (x, x * x)).collect();
-    let shared = shares(&curve);
-    assert_relative("share at 10", shared[100].1, 100.0 / (1000.0 / 3.0), 1e-3);
+fn shares_of_a_loss_have_area_1_and_their_quantiles() {
+    let errors: Vec<_> =
+        (0..=2000).map(|i| -10.0 + 0.01 * f64::from(i)).map(|l| (l, (-l - 0.5 * l * l).exp())).collect();
+    let bound = spent(Loss::Bound, &errors); // ½ e^λ e^{−λ − λ²/2}: a normal density
+    for (log_snr, share) in bound.iter().step_by(200) {
+        let normal = (-0.5 * log_snr * log_snr).exp() / std::f64::consts::TAU.sqrt();
+        assert_close(&format!("share at λ = {log_snr}"), *share, normal, 1e-6);
+    }
+    assert_close("the median", quantile_of(&bound, 0.5), 0.0, 1e-3);
+    assert_close("Φ(1)", quantile_of(&bound, 0.841_344_75), 1.0, 1e-3);
+    assert_eq!(quantile_of(&bound, 2.0), bound[2000].0, "beyond all of it");
+    let (vp, t) = (Path::Sde(Sde::VP), 0.4);
+    let along = Loss::Along(Weighting::Simple, vp).per_log_snr(vp.log_snr(t));
+    assert_relative("L_simple along VP", along, per_log_snr(Weighting::Simple, vp, t), 1e-9);
+    assert_eq!(Loss::Edm { sigma_data: 0.5 }.per_log_snr(1.0), edm_per_log_snr(1.0, 0.5));
+    let data = GaussianData { mean: array![0.0, 0.0], variance: 1.0 };
+    let [x_0, eps] = [17, 18].map(|seed| standard_normal(20_000, 2, &mut rng(seed)));
+    let error = least_errors(&data, [0.0], &x_0, &eps)[0].1;
+    assert_close("E‖x_0 − E[x_0|x]‖² at λ = 0", error, 1.0, 0.05); // half of a variance of 2; five standard errors are 0.035
+}
+
+#[test]
+fn measured_errors_are_those_of_the_points() {
     let (x_0, eps) = (array![[1.0, -2.0]], array![[0.3, 0.9]]);
     let at = TransitionKernel { signal: 0.8, variance: 0.36 };
-    assert!(conversion_error(Target::EPS, Target::X_0, at, &x_0, &eps) < 1e-15);
-    let wrong = TransitionKernel { signal: 0.8, variance: 0.35 };
-    assert!(conversion_error(Target::v(at), Target::X_0, wrong, &x_0, &eps) < 1e-15, "any target of any kernel");
+    assert!(conversion_error(&[Target::EPS, Target::X_0, Target::v(at)], at, &x_0, &eps) < 1e-15);
+    let (schedule, data) = (ScheduleName::Linear.schedule(1000).unwrap(), mixture());
+    let exact = ExactDenoiser::new(&schedule, &data);
+    for t in [1, 500, 1000] {
+        let kernel = TransitionKernel::from_start(&schedule, t);
+        for (name, target) in targets(kernel) {
+            let excess = squared_error_excess(&schedule, &exact, t, target, &x_0, &eps);
+            assert!(excess < 1e-6, "t = {t}: ‖{name}‖² is off by {excess:e}");
+        }
+        if t > 1 {
+            let jump = ddpm::sampler::ddim_step(&schedule, t, t / 2, 0.0, Some(9.0));
+            let (ours, turned) =
+                (jump_by_v(&jump, kernel), rotation(kernel, TransitionKernel::from_start(&schedule, t / 2)));
+            assert_close(&format!("t = {t}: factor of x_t"), ours.0, turned.0, 1e-9);
+            assert_close(&format!("t = {t}: factor of v"), ours.1, turned.1, 1e-9);
+        }
+    }
+    let (skip, scale) = least_output_scale(2.0, 1.0, 10_000);
+    assert_close("c_skip by search", skip, edm_scalings(2.0, 1.0).skip, 1e-4);
+    assert_relative("c_out by search", scale, edm_scalings(2.0, 1.0).output, 1e-6);
+}
+
+#[test]
+fn nearest_levels_are_levels_of_the_chain() {
+    let schedule = ScheduleName::Linear.schedule(1000).unwrap();
+    let own: Vec<f64> = (1..=1000).map(|t| noise_to_signal(schedule.alpha_bar(t))).collect();
+    let grid = rho_grid(0.002, 200.0, 7.0, 30).unwrap();
+    let taken = nearest_levels(&schedule, &grid);
+    assert!(taken.is_sorted_by(|a, b| a > b) && taken[taken.len() - 1] == 0.0, "falls to 0: {taken:?}");
+    for sigma in &grid[..30] {
+        let ratio = |own: f64| (own / sigma).ln().abs();
+        let best = own.iter().copied().min_by(|a, b| ratio(*a).total_cmp(&ratio(*b))).unwrap();
+        assert!(taken.contains(&best), "σ = {sigma}: {best} of the chain is nearest");
+    }
+    assert_eq!(nearest_levels(&schedule, &[own[99], 0.0]), [own[99], 0.0], "an own level is its own");
+}
+
+#[test]
+fn brightness_is_lost_where_signal_is_left() {
+    let schedule = Schedule::from_betas(ddpm::schedule::quad_betas(1000, 0.000_85, 0.012)).unwrap();
+    let table = schedule.alpha_bars().as_slice().unwrap();
+    let rescaled = zero_terminal_snr(schedule.alpha_bars()).to_vec();
+    for pixels in [1, 100, 12_288] {
+        let pictures = Brightness { pixels, mean: 0.5, deviation: 0.3 };
+        let (mean, deviation) = pictures.measured(table);
+        let (limit, limit_deviation) = pictures.drawn(schedule.alpha_bar(1000));
+        assert_close(&format!("{pixels} pixels: mean"), mean, limit, 5e-3);
+        assert_relative(&format!("{pixels} pixels: deviation"), deviation, limit_deviation, 0.02);
+        let (mean, deviation) = pictures.measured(&rescaled);
+        assert_close(&format!("{pixels} pixels, SNR 0 at T: mean"), mean, 0.5, 5e-3);
+        assert_relative(&format!("{pixels} pixels, SNR 0 at T: deviation"), deviation, 0.3, 0.02);
+        let noise = standard_normal(20_000, 1, &mut rng(19));
+        let drawn = pictures.draw(table, noise).column(0).to_owned();
+        let error = StandardError::of_mean(drawn.view()).tolerance();
+        assert_close(
+            &format!("{pixels} pixels: mean of many"),
+            ddpm::metrics::mean(drawn.view()),
+            limit,
+            error + 5e-3,
+        );
+    }
 }
 
 // recipes
@@ -577,7 +728,9 @@ fn one_loss_has_its_weight_on_every_output() {
     // a wrong guess of x_0, as each output's own wrong guess of the same x_t, costs the same
     let schedule = ScheduleName::Linear.schedule(1000).unwrap();
     for t in [2, 10, 500, 1000] {
-        for weights in [Weights::Bound, Weights::As(Weighting::Simple), Weights::As(Weighting::MinSnr { gamma: 5.0 })] {
+        for weights in
+            [Weights::Bound, Weights::As(Weighting::Simple), Weights::As(Weighting::MinSnr { gamma: 5.0 })]
+        {
             let cost = |output| {
                 let level = Recipe::on_steps(output, weights).level(&schedule, t as f64);
                 // x_0 off by σ, and ε by −α, at the level's own scale: one x_t. In units of x_0's error they are all alike
@@ -593,8 +746,14 @@ fn one_loss_has_its_weight_on_every_output() {
         let of_x_0 = Recipe::on_steps(Output::X0, Weights::Bound).level(&schedule, t as f64).weight;
         let [before, after] = [t - 1, t].map(|t| TransitionKernel::from_start(&schedule, t));
         assert_relative(&format!("t = {t}: the bound"), of_x_0, bound_step_weight(before, after), 1e-7);
-        let of_mean = Recipe::on_steps(Output::PosteriorMean, Weights::Bound).level(&schedule, t as f64).weight;
-        assert_relative(&format!("t = {t}: the bound on μ̃"), of_mean, 0.5 / posterior_variance(&schedule, t), 1e-7);
+        let of_mean =
+            Recipe::on_steps(Output::PosteriorMean, Weights::Bound).level(&schedule, t as f64).weight;
+        assert_relative(
+            &format!("t = {t}: the bound on μ̃"),
+            of_mean,
+            0.5 / posterior_variance(&schedule, t),
+            1e-7,
+        );
         let own = Recipe::on_steps(Output::V, Weights::One).level(&schedule, t as f64);
         assert_eq!((own.weight, own.time, own.input_scale), (1.0, t as f64, 1.0), "t = {t}: v as it is");
     }
@@ -611,7 +770,12 @@ fn sources_draw_the_steps_evenly_and_weigh_1_on_average() {
     assert!(times.iter().all(|t| t.fract() == 0.0 && (1.0..=100.0).contains(t)), "whole times within 1 … T");
     assert_close("mean time", mean(times.view()), 50.5, StandardError::of_mean(times.view()).tolerance());
     let weights: Array1<f64> = levels.iter().map(|level| level.weight).collect();
-    assert_close("mean weight", mean(weights.view()), 1.0, StandardError::of_mean(weights.view()).tolerance());
+    assert_close(
+        "mean weight",
+        mean(weights.view()),
+        1.0,
+        StandardError::of_mean(weights.view()).tolerance(),
+    );
     let ratio = |t: usize| recipe.level(&schedule, t as f64).weight;
     let found = |t: usize| levels.iter().find(|level| level.time == t as f64).unwrap().weight;
     assert_relative("w(10)/w(90)", found(10) / found(90), ratio(10) / ratio(90), 1e-9);
@@ -620,7 +784,8 @@ fn sources_draw_the_steps_evenly_and_weigh_1_on_average() {
 #[test]
 fn edm_s_source_draws_its_own_levels_of_unit_variance() {
     let schedule = ScheduleName::Linear.schedule(100).unwrap();
-    let recipe = Recipe { output: Output::Edm { sigma_data: 0.5 }, weights: Weights::One, levels: Levels::LogNormal };
+    let recipe =
+        Recipe { output: Output::Edm { sigma_data: 0.5 }, weights: Weights::One, levels: Levels::LogNormal };
     let levels = recipe.source(&schedule)(20_000, &mut rng(12));
     let logs: Array1<f64> = levels.iter().map(|level| 0.5 * level.at.variance.ln()).collect();
     assert_close("mean of ln σ", mean(logs.view()), P_MEAN, StandardError::of_mean(logs.view()).tolerance());
@@ -635,10 +800,13 @@ fn edm_s_source_draws_its_own_levels_of_unit_variance() {
     assert_eq!(edm_level(2.0, 0.5).at, TransitionKernel { signal: 1.0, variance: 4.0 });
     let on_steps = Recipe { levels: Levels::Steps, ..recipe }.source(&schedule)(50, &mut rng(13));
     assert!(on_steps.iter().all(|level| time_of_sigma(&schedule, level.at.deviation()).round() >= 1.0));
-    assert!(on_steps.iter().all(|level| {
-        let t = time_of_sigma(&schedule, level.at.deviation());
-        (t - t.round()).abs() < 1e-6
-    }), "EDM on a chain's steps has the chain's levels");
+    assert!(
+        on_steps.iter().all(|level| {
+            let t = time_of_sigma(&schedule, level.at.deviation());
+            (t - t.round()).abs() < 1e-6
+        }),
+        "EDM on a chain's steps has the chain's levels"
+    );
 }
 
 /// The exact denoiser, off by a constant.

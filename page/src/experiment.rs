@@ -15,11 +15,15 @@ use ddpm::{
     objective::Objective,
     sampler::{Step, sample},
     schedule::Schedule,
-    train::{StepReport, TrainConfig, Trained, Trainer},
+    train::{StepReport, TrainConfig, Trained, Trainer, recipe::Recipe},
 };
 use ndarray::Array2;
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
-use std::path::Path;
+use rayon::prelude::*;
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 /// Data, a chain, a training: what a chapter trains on and draws with.
 ///
@@ -116,6 +120,26 @@ impl Experiment {
             progress.advance(1);
             on_step(report);
         })?)
+    }
+
+    /// Trains `seeds` networks by each recipe, all at once, with a progress bar: for each recipe one network a seed, on the same points from the
+    /// same first weights as those of the other recipes with its seed.
+    ///
+    /// # Errors
+    /// As [`Recipe::train`].
+    pub fn train_recipes(&self, recipes: &[Recipe], seeds: u64, seed: u64) -> Result<Vec<Vec<Mlp<f32>>>> {
+        let progress = Mutex::new(Progress::new("training", recipes.len() * seeds as usize * self.training.steps));
+        let advance = || progress.lock().unwrap_or_else(PoisonError::into_inner).advance(1);
+        let train = |recipe: &Recipe, number: u64| {
+            let rng = &mut StdRng::seed_from_u64(seed.wrapping_mul(1000).wrapping_add(number));
+            let draw = |batch, rng: &mut StdRng| self.data.sample(batch, rng);
+            recipe.train(&self.schedule, &self.training, rng, draw, |_| advance())
+        };
+        let runs: Vec<_> = recipes.iter().flat_map(|recipe| (0..seeds).map(move |n| (recipe, n))).collect();
+        let trained: ddpm::Result<Vec<_>> =
+            runs.par_iter().map(|(recipe, number)| train(recipe, *number)).collect();
+        let mut trained = trained?.into_iter();
+        Ok(recipes.iter().map(|_| trained.by_ref().take(seeds as usize).collect()).collect())
     }
 
     /// The network that a chapter draws with: from a file of weights, by [`load_network`], or trained on this data.

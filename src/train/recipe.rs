@@ -1,10 +1,15 @@
 //! What a network predicts, how its errors count and at which levels it is trained: a recipe for [`Regression`](super::regression::Regression).
 
-use super::regression::Level;
+use super::{
+    StepReport, TrainConfig,
+    regression::{Level, LevelDenoiser, Regression},
+};
 use crate::{
+    Result,
     denoiser::Denoiser,
     edm::{draw_sigma, edm_scalings},
     forward::{TransitionKernel, diffuse, standard_normal},
+    network::{Float, Mlp},
     posterior::posterior_mean_coefficients,
     reverse::{FixedVariance, density_variance},
     schedule::{Schedule, noise_to_signal},
@@ -33,6 +38,26 @@ pub enum Output {
         /// σ_d.
         sigma_data: f64,
     },
+}
+
+impl Output {
+    /// All of them by name, EDM's for data of unit variance.
+    pub const ALL: [(&str, Output); 5] = [
+        ("ε", Output::Eps),
+        ("x_0", Output::X0),
+        ("v", Output::V),
+        ("F", Output::Edm { sigma_data: 1.0 }),
+        ("μ̃", Output::PosteriorMean),
+    ];
+
+    /// The target at a time 0 < t ≤ T of a chain.
+    ///
+    /// # Panics
+    /// As [`Recipe::level`].
+    #[track_caller]
+    pub fn target(self, schedule: &Schedule, t: usize) -> Target {
+        Recipe::on_steps(self, Weights::One).level(schedule, t as f64).target
+    }
 }
 
 /// How errors count.
@@ -68,6 +93,41 @@ pub struct Recipe {
 }
 // ANCHOR_END: Recipe
 
+/// The paper's Table 2 and what came after it, by name: what is predicted, and how its errors count.
+///
+/// Source: Ho et al. 2020, Table 2; Salimans & Ho 2022; Hang et al. 2023; Karras et al. 2022.
+pub const PUBLISHED: [(&str, Recipe); 9] = [
+    ("μ̃, L", Recipe::on_steps(Output::PosteriorMean, Weights::Bound)),
+    ("μ̃, 1", Recipe::on_steps(Output::PosteriorMean, Weights::One)),
+    ("ε, L", Recipe::on_steps(Output::Eps, Weights::Bound)),
+    ("ε, 1: L_simple", Recipe::on_steps(Output::Eps, Weights::One)),
+    ("x_0, 1", Recipe::on_steps(Output::X0, Weights::One)),
+    ("v, 1: SNR + 1", Recipe::on_steps(Output::V, Weights::One)),
+    ("v, L_simple", Recipe::on_steps(Output::V, Weights::As(Weighting::Simple))),
+    ("v, min-SNR-5", Recipe::on_steps(Output::V, Weights::As(Weighting::MIN_SNR_5))),
+    (
+        "F, 1: EDM",
+        Recipe { output: Output::Edm { sigma_data: 1.0 }, weights: Weights::One, levels: Levels::LogNormal },
+    ),
+];
+
+/// Every output with every weight, on the steps of a chain, by name; and the [`PUBLISHED`] ones first.
+pub fn every() -> Vec<(String, Recipe)> {
+    let weights = [
+        ("L", Weights::Bound),
+        ("L_simple", Weights::As(Weighting::Simple)),
+        ("SNR + 1", Weights::As(Weighting::SnrPlusOne)),
+        ("P2", Weights::As(Weighting::P2 { k: 1.0, gamma: 1.0 })),
+        ("min-SNR-5", Weights::As(Weighting::MIN_SNR_5)),
+    ];
+    let published = PUBLISHED.map(|(name, recipe)| (name.to_owned(), recipe)).into_iter();
+    let combined = Output::ALL.into_iter().flat_map(|(output, predicted)| {
+        weights.map(|(weight, weights)| (format!("{output}, {weight}"), Recipe::on_steps(predicted, weights)))
+    });
+    let again = ["μ̃, L", "ε, L", "ε, L_simple", "v, L_simple", "v, SNR + 1", "v, min-SNR-5"]; // published, some by another name
+    published.chain(combined.filter(|(name, _)| !again.contains(&name.as_str()))).collect()
+}
+
 impl Recipe {
     /// On the T steps of a chain.
     pub const fn on_steps(output: Output, weights: Weights) -> Self {
@@ -95,9 +155,7 @@ impl Recipe {
         let alpha_bar = schedule.alpha_bar_at(t);
         let at = TransitionKernel { signal: alpha_bar.sqrt(), variance: 1.0 - alpha_bar };
         let level = match self.output {
-            Output::PosteriorMean => {
-                Level::new(at, t, Target::posterior_mean(schedule, schedule.step_at(t)))
-            }
+            Output::PosteriorMean => Level::new(at, t, Target::posterior_mean(schedule, schedule.step_at(t))),
             Output::Eps => Level::new(at, t, Target::EPS),
             Output::X0 => Level::new(at, t, Target::X_0),
             Output::V => Level::new(at, t, Target::v(at)),
@@ -136,6 +194,31 @@ impl Recipe {
             };
             (0..batch).map(draw).collect()
         }
+    }
+
+    /// Trains a network by it, on points from `draw`, and returns its moving average.
+    ///
+    /// # Errors
+    /// As [`Regression::new`] and [`Regression::run`].
+    pub fn train<F: Float, R: Rng>(
+        &self,
+        schedule: &Schedule,
+        config: &TrainConfig,
+        rng: &mut R,
+        draw: impl FnMut(usize, &mut R) -> Array2<f64>,
+        on_step: impl FnMut(StepReport),
+    ) -> Result<Mlp<F>> {
+        Regression::new(config, rng)?.run(rng, draw, self.source(schedule), on_step)
+    }
+
+    /// A network that was trained by it, as a denoiser of the chain.
+    pub fn denoiser<'a, F: Float>(
+        self,
+        schedule: &'a Schedule,
+        network: &'a Mlp<F>,
+    ) -> LevelDenoiser<'a, F, impl Fn(f64) -> Level> {
+        let output = Recipe::on_steps(self.output, Weights::One);
+        LevelDenoiser { schedule, network, level: move |t| output.level(schedule, t) }
     }
 }
 
