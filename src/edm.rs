@@ -9,7 +9,9 @@ use crate::{
     denoiser::{Denoiser, PosteriorMean},
     forward::TransitionKernel,
     gaussian,
-    metrics::median_row_distance,
+    metrics::{largest, largest_difference, median_row_distance},
+    reverse::predict_x_0,
+    sampler::{Spacing, ddim, sample, time_grid},
     schedule::{Schedule, noise_to_signal},
     weighting::Weighting,
 };
@@ -91,11 +93,11 @@ pub fn output_scale(skip: f64, sigma: f64, sigma_data: f64) -> f64 {
 }
 // ANCHOR_END: output_scale
 
-/// The c_skip of the smallest [`output_scale`], by trying `count` + 1 of them between 0 and 1, and that scale.
-pub fn least_output_scale(sigma: f64, sigma_data: f64, count: usize) -> (f64, f64) {
-    let tried = (0..=count).map(|i| i as f64 / count as f64);
-    let scaled = tried.map(|skip| (skip, output_scale(skip, sigma, sigma_data)));
-    scaled.min_by(|a, b| a.1.total_cmp(&b.1)).expect("at least one was tried")
+/// The c_skip of the smallest [`output_scale`], by trying 100,001 of them between 0 and 1.
+pub fn least_amplifying(sigma: f64, sigma_data: f64) -> f64 {
+    let tried = (0..=100_000).map(|i| f64::from(i) / 100_000.0);
+    let scale = |skip: &f64| output_scale(*skip, sigma, sigma_data);
+    tried.min_by(|a, b| scale(a).total_cmp(&scale(b))).expect("many were tried")
 }
 
 /// A noise level for training: ln σ ~ N([`P_MEAN`], [`P_STD`]²).
@@ -369,4 +371,55 @@ pub fn edm_flow(
 ) -> Result<Array2<f64>> {
     let [start, end] = [from, to].map(|sigma| 1.0 / (1.0 + sigma * sigma));
     Ok(ddim_flow(data, &(x * start.sqrt()), (start, end), tolerance)? / end.sqrt())
+}
+
+/// How far a chain's denoiser, read as EDM's at one of the chain's T levels, is from x̂_0 at x_t: the largest difference, over the size
+/// of x.
+///
+/// # Panics
+/// As [`denoised`].
+pub fn reading_error(schedule: &Schedule, denoiser: &impl Denoiser, t: usize, x_t: &Array2<f64>) -> f64 {
+    let (eps, alpha_bar) = (denoiser.predict(x_t.view(), t as f64).eps, schedule.alpha_bar(t));
+    let x = x_t / alpha_bar.sqrt();
+    let read = chain_denoiser(schedule, denoiser)(x.view(), noise_to_signal(alpha_bar));
+    largest_difference(&read, &predict_x_0(schedule, t, x_t, &eps)) / largest(x.iter().map(|x| x.abs()))
+}
+
+/// What a chain's denoiser draws from one noise `z` ~ N(0, I) along the same `times` by DDIM with η = 0 and by Euler's method in σ.
+pub fn ddim_and_euler(
+    schedule: &Schedule,
+    denoiser: &impl Denoiser,
+    times: &[usize],
+    z: &Array2<f64>,
+    rng: &mut impl Rng,
+) -> [Array2<f64>; 2] {
+    let sigma = |&t: &usize| noise_to_signal(schedule.alpha_bar(t));
+    let levels: Vec<f64> = times.iter().map(sigma).chain([0.0]).collect();
+    let by_ddim = sample(&ddim(schedule, times, 0.0, None), denoiser, z.clone(), rng, |_, _| ());
+    let x = z / schedule.alpha_bar(times[0]).sqrt();
+    [by_ddim, edm_euler(chain_denoiser(schedule, denoiser), x, &levels)]
+}
+
+/// What a chain's denoiser draws from one noise `z` ~ N(0, I) in an odd number of calls: by DDIM with η = 0 along trailing times; along a
+/// ρ grid within the chain's σ by Euler's method and by Heun's; and by Heun's along the nearest levels of the chain.
+///
+/// # Errors
+/// As [`rho_grid`] and [`time_grid`].
+pub fn draws_in_calls(
+    schedule: &Schedule,
+    denoiser: &impl Denoiser,
+    calls: usize,
+    z: &Array2<f64>,
+    rng: &mut impl Rng,
+) -> Result<[Array2<f64>; 4]> {
+    let [least, most] = [1, schedule.steps()].map(|t| noise_to_signal(schedule.alpha_bar(t)));
+    let grid = |count| rho_grid(least, SIGMA_MAX.min(most), RHO, count);
+    let times = time_grid(schedule.steps(), calls, Spacing::Trailing)?;
+    let (all, half, denoise) = (grid(calls)?, grid(calls.div_ceil(2))?, chain_denoiser(schedule, denoiser));
+    Ok([
+        sample(&ddim(schedule, &times, 0.0, None), denoiser, z.clone(), rng, |_, _| ()),
+        edm_euler(denoise, all[0] * z, &all),
+        edm_heun(denoise, half[0] * z, &half),
+        edm_heun(denoise, half[0] * z, &nearest_levels(schedule, &half)),
+    ])
 }

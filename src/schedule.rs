@@ -33,6 +33,19 @@ pub fn table(steps: usize, beta: impl Fn(usize) -> f64) -> Array1<f64> {
 }
 // ANCHOR_END: progress_and_table
 
+/// At most `count` whole times from 1 to T, in equal ratios as far as whole numbers allow: each once.
+///
+/// # Example
+/// ```
+/// assert_eq!(ddpm::schedule::log_times(1000, 4), [1, 10, 100, 1000]);
+/// ```
+pub fn log_times(steps: usize, count: usize) -> Vec<usize> {
+    let time = |i: usize| (steps as f64).powf(i as f64 / (count.max(2) - 1) as f64).round() as usize;
+    let mut times: Vec<usize> = (0..count.max(2)).map(time).collect();
+    times.dedup();
+    times
+}
+
 // ANCHOR: linear_betas
 /// The linear schedule: β_t rises in equal steps from `beta_start` to `beta_end`.
 ///

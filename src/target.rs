@@ -16,7 +16,7 @@ use crate::{
     denoiser::Denoiser,
     forward::TransitionKernel,
     metrics::{largest, largest_difference},
-    path::Rates,
+    path::{Path, Rates},
     posterior::posterior_mean_coefficients,
     sampler::Step,
     schedule::Schedule,
@@ -346,6 +346,19 @@ pub fn angle(at: TransitionKernel) -> f64 {
     at.deviation().atan2(at.signal)
 }
 // ANCHOR_END: angle
+
+/// An arrow of v on the circle, for a drawing: from (α, σ) at a share of the quarter turn from the data to noise, v's way, so many units long.
+///
+/// # Example
+/// ```
+/// let [tail, tip] = ddpm::target::circle_arrow(0.0, 0.5); // at the data v is ε
+/// assert_eq!((tail, tip), ((1.0, 0.0), (1.0, 0.5)));
+/// ```
+pub fn circle_arrow(share: f64, length: f64) -> [(f64, f64); 2] {
+    let at = Path::Cosine.kernel(share);
+    let (tail, v) = ((at.signal, at.deviation()), Target::v(at));
+    [tail, (tail.0 + length * v.of_x_0, tail.1 + length * v.of_eps)]
+}
 
 // ANCHOR: rotation
 /// The factors of x_t and of v in the x at another level: both kernels with α² + σ² = 1. It is DDIM's jump with η = 0.

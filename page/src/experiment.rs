@@ -10,10 +10,10 @@ use ddpm::{
     denoiser::Denoiser,
     digest,
     forward::standard_normal,
-    metrics::largest,
+    metrics::{Evaluator, Reference, Spread, largest},
     network::{Mlp, MlpConfig},
     objective::Objective,
-    sampler::{Step, sample},
+    sampler::{Spacing, Step, ddim, sample, time_grid},
     schedule::Schedule,
     train::{StepReport, TrainConfig, Trained, Trainer, recipe::Recipe},
 };
@@ -127,11 +127,18 @@ impl Experiment {
     ///
     /// # Errors
     /// As [`Recipe::train`].
-    pub fn train_recipes(&self, recipes: &[Recipe], seeds: u64, seed: u64) -> Result<Vec<Vec<Mlp<f32>>>> {
-        let progress = Mutex::new(Progress::new("training", recipes.len() * seeds as usize * self.training.steps));
+    pub fn train_recipes(
+        &self,
+        recipes: impl IntoIterator<Item = Recipe>,
+        seeds: u64,
+        seed: u64,
+    ) -> Result<Vec<Vec<Mlp<f32>>>> {
+        let recipes = Vec::from_iter(recipes);
+        let progress =
+            Mutex::new(Progress::new("training", recipes.len() * seeds as usize * self.training.steps));
         let advance = || progress.lock().unwrap_or_else(PoisonError::into_inner).advance(1);
         let train = |recipe: &Recipe, number: u64| {
-            let rng = &mut StdRng::seed_from_u64(seed.wrapping_mul(1000).wrapping_add(number));
+            let rng = &mut StdRng::seed_from_u64(seed.wrapping_mul(1000).wrapping_add(500 + number));
             let draw = |batch, rng: &mut StdRng| self.data.sample(batch, rng);
             recipe.train(&self.schedule, &self.training, rng, draw, |_| advance())
         };
@@ -140,6 +147,29 @@ impl Experiment {
             runs.par_iter().map(|(recipe, number)| train(recipe, *number)).collect();
         let mut trained = trained?.into_iter();
         Ok(recipes.iter().map(|_| trained.by_ref().take(seeds as usize).collect()).collect())
+    }
+
+    /// What networks of one recipe draw by DDIM with η = 0 in so many calls, without clipping: their distances over the floor, means of 3 draws
+    /// each, and their precisions.
+    ///
+    /// # Errors
+    /// As [`time_grid`].
+    pub fn score(
+        &self,
+        (recipe, networks): (Recipe, &[Mlp<f32>]),
+        calls: usize,
+        (evaluator, reference): (&Evaluator, &Reference),
+        rng: &mut StdRng,
+    ) -> Result<[Spread; 2]> {
+        let times = time_grid(self.schedule.steps(), calls, Spacing::Trailing)?;
+        let jumps = ddim(&self.schedule, &times, 0.0, None);
+        let score = |network| {
+            let denoiser = recipe.denoiser(&self.schedule, network);
+            let drawn = [(); 3].map(|()| self.draw(&jumps, &denoiser, evaluator.count(), rng));
+            [evaluator.of(&drawn, rng).mean, reference.precision(&drawn[0])]
+        };
+        let scores: Vec<[f64; 2]> = networks.iter().map(score).collect();
+        Ok([0, 1].map(|which| Spread::of(scores.iter().map(|score| score[which]))))
     }
 
     /// The network that a chapter draws with: from a file of weights, by [`load_network`], or trained on this data.

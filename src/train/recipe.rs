@@ -47,7 +47,7 @@ impl Output {
         ("x_0", Output::X0),
         ("v", Output::V),
         ("F", Output::Edm { sigma_data: 1.0 }),
-        ("μ̃", Output::PosteriorMean),
+        ("posterior mean", Output::PosteriorMean),
     ];
 
     /// The target at a time 0 < t ≤ T of a chain.
@@ -57,6 +57,17 @@ impl Output {
     #[track_caller]
     pub fn target(self, schedule: &Schedule, t: usize) -> Target {
         Recipe::on_steps(self, Weights::One).level(schedule, t as f64).target
+    }
+
+    /// What an error of 1 in this output is as an error of another target, at some steps of a chain: points (t, factor).
+    ///
+    /// # Panics
+    /// As [`Recipe::level`].
+    #[track_caller]
+    pub fn error_factors(self, to: Target, schedule: &Schedule, times: &[usize]) -> Vec<(f64, f64)> {
+        let factor =
+            |t| error_factor(self.target(schedule, t), to, TransitionKernel::from_start(schedule, t));
+        times.iter().map(|&t| (t as f64, factor(t))).collect()
     }
 }
 
@@ -97,8 +108,8 @@ pub struct Recipe {
 ///
 /// Source: Ho et al. 2020, Table 2; Salimans & Ho 2022; Hang et al. 2023; Karras et al. 2022.
 pub const PUBLISHED: [(&str, Recipe); 9] = [
-    ("μ̃, L", Recipe::on_steps(Output::PosteriorMean, Weights::Bound)),
-    ("μ̃, 1", Recipe::on_steps(Output::PosteriorMean, Weights::One)),
+    ("posterior mean, L", Recipe::on_steps(Output::PosteriorMean, Weights::Bound)),
+    ("posterior mean, 1", Recipe::on_steps(Output::PosteriorMean, Weights::One)),
     ("ε, L", Recipe::on_steps(Output::Eps, Weights::Bound)),
     ("ε, 1: L_simple", Recipe::on_steps(Output::Eps, Weights::One)),
     ("x_0, 1", Recipe::on_steps(Output::X0, Weights::One)),
@@ -124,7 +135,7 @@ pub fn every() -> Vec<(String, Recipe)> {
     let combined = Output::ALL.into_iter().flat_map(|(output, predicted)| {
         weights.map(|(weight, weights)| (format!("{output}, {weight}"), Recipe::on_steps(predicted, weights)))
     });
-    let again = ["μ̃, L", "ε, L", "ε, L_simple", "v, L_simple", "v, SNR + 1", "v, min-SNR-5"]; // published, some by another name
+    let again = ["posterior mean, L", "ε, L", "ε, L_simple", "v, L_simple", "v, SNR + 1", "v, min-SNR-5"]; // published, some by another name
     published.chain(combined.filter(|(name, _)| !again.contains(&name.as_str()))).collect()
 }
 
@@ -301,3 +312,16 @@ pub fn error_from_exact(
     mean_square.sqrt() * error_factor(Target::EPS, Target::v(at), at)
 }
 // ANCHOR_END: error_from_exact
+
+/// [`error_from_exact`] at some steps of a chain: points (t, error).
+pub fn errors_from_exact(
+    schedule: &Schedule,
+    denoiser: &impl Denoiser,
+    exact: &impl Denoiser,
+    times: &[usize],
+    x_0: &Array2<f64>,
+    rng: &mut impl Rng,
+) -> Vec<(f64, f64)> {
+    let mut error = |t| error_from_exact(schedule, denoiser, exact, t, x_0, rng);
+    times.iter().map(|&t| (t as f64, error(t))).collect()
+}
