@@ -149,8 +149,8 @@ impl Experiment {
         Ok(recipes.iter().map(|_| trained.by_ref().take(seeds as usize).collect()).collect())
     }
 
-    /// What networks of one recipe draw by DDIM with η = 0 in so many calls, without clipping: their distances over the floor, means of 3 draws
-    /// each, and their precisions.
+    /// What networks of one recipe draw by DDIM with η = 0 in so many calls: their distances over the floor, means of 3 draws each, without
+    /// clipping and with x̂_0 clipped to the data's edge; and their precisions, unclipped. As cells, mean \[least most\].
     ///
     /// # Errors
     /// As [`time_grid`].
@@ -160,16 +160,26 @@ impl Experiment {
         calls: usize,
         (evaluator, reference): (&Evaluator, &Reference),
         rng: &mut StdRng,
-    ) -> Result<[Spread; 2]> {
+    ) -> Result<[String; 3]> {
         let times = time_grid(self.schedule.steps(), calls, Spacing::Trailing)?;
-        let jumps = ddim(&self.schedule, &times, 0.0, None);
-        let score = |network| {
+        let mut scores: [Vec<f64>; 3] = Default::default();
+        for network in networks {
             let denoiser = recipe.denoiser(&self.schedule, network);
-            let drawn = [(); 3].map(|()| self.draw(&jumps, &denoiser, evaluator.count(), rng));
-            [evaluator.of(&drawn, rng).mean, reference.precision(&drawn[0])]
+            for (which, clip) in [None, Some(self.edge)].into_iter().enumerate() {
+                let jumps = ddim(&self.schedule, &times, 0.0, clip);
+                let drawn = [(); 3].map(|()| self.draw(&jumps, &denoiser, evaluator.count(), rng));
+                scores[which].push(evaluator.of(&drawn, rng).mean);
+                if which == 0 {
+                    scores[2].push(reference.precision(&drawn[0]));
+                }
+            }
+        }
+        let [free, clipped, precise] = scores.map(Spread::of);
+        let distance = |spread: Spread| match spread.mean.is_finite() {
+            true => format!("{spread:.2}"),
+            false => "not finite".into(),
         };
-        let scores: Vec<[f64; 2]> = networks.iter().map(score).collect();
-        Ok([0, 1].map(|which| Spread::of(scores.iter().map(|score| score[which]))))
+        Ok([distance(free), distance(clipped), format!("{precise:.3}")])
     }
 
     /// The network that a chapter draws with: from a file of weights, by [`load_network`], or trained on this data.
