@@ -70,7 +70,8 @@
 //! As the chapters do; `cargo run --bin ch01_forward` is the first. [`schedule`] and [`forward`] (ch01), [`gaussian`] and
 //! [`bound::derivation`] (ch02), [`posterior`] (ch03), [`reverse`] and [`objective`] (ch04), [`network`] and [`train`] (ch05),
 //! [`sampler`] (ch06), [`bound`] and [`bound::exact`] (ch07), [`continuous`] (ch08), the fast steps in [`sampler`] (ch09),
-//! [`baselines`] (ch10), [`bugs`] (ch11). Images come after that, in the package `ddpm_unet`.
+//! [`baselines`] (ch10), [`bugs`] (ch11). Images come after that, in the package `ddpm_unet`. After the paper: [`target`],
+//! [`weighting`], [`continuous_bound`], [`edm`], [`losses`], [`terminal_snr`] and [`train::regression`] (ch17).
 //!
 //! # Modules
 //!
@@ -98,6 +99,10 @@
 //! | [`path`] | paths from data to noise in continuous time, α_t and σ_t |
 //! | [`target`] | what a network predicts: ε, x_0, v, the score, μ̃, a velocity, each from each other |
 //! | [`weighting`] | how errors count, as weights on ‖x_0 − x̂_0‖² per unit of log-SNR |
+//! | [`continuous_bound`] | the bound as an integral over the log-SNR, and how finely a batch tells it |
+//! | [`edm`] | EDM: preconditioning, noise levels, the ρ grid, Heun's method on it |
+//! | [`losses`] | every loss as a weight on one error per unit of log-SNR, and where it is spent |
+//! | [`terminal_snr`] | what a chain that ends with some signal left does to the mean |
 //! | [`train`] | Algorithm 1; [`train::regression`] on any target |
 //! | [`baselines`] | a VAE and a GAN on the same points |
 //! | [`bugs`] | the bugs of public code, each a switch on a copied formula; nothing else may use it |
@@ -115,14 +120,17 @@ pub mod baselines;
 pub mod bound;
 pub mod bugs;
 pub mod continuous;
+pub mod continuous_bound;
 pub mod course;
 pub mod data;
 pub mod denoiser;
 pub mod digest;
+pub mod edm;
 pub mod error;
 pub mod files;
 pub mod forward;
 pub mod gaussian;
+pub mod losses;
 pub mod metrics;
 pub mod network;
 pub mod objective;
@@ -132,6 +140,7 @@ pub mod reverse;
 pub mod sampler;
 pub mod schedule;
 pub mod target;
+pub mod terminal_snr;
 pub mod train;
 pub mod weighting;
 

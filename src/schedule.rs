@@ -33,6 +33,19 @@ pub fn table(steps: usize, beta: impl Fn(usize) -> f64) -> Array1<f64> {
 }
 // ANCHOR_END: progress_and_table
 
+/// At most `count` whole times from 1 to T, in equal ratios as far as whole numbers allow: each once.
+///
+/// # Example
+/// ```
+/// assert_eq!(ddpm::schedule::log_times(1000, 4), [1, 10, 100, 1000]);
+/// ```
+pub fn log_times(steps: usize, count: usize) -> Vec<usize> {
+    let time = |i: usize| (steps as f64).powf(i as f64 / (count.max(2) - 1) as f64).round() as usize;
+    let mut times: Vec<usize> = (0..count.max(2)).map(time).collect();
+    times.dedup();
+    times
+}
+
 // ANCHOR: linear_betas
 /// The linear schedule: β_t rises in equal steps from `beta_start` to `beta_end`.
 ///
@@ -183,6 +196,40 @@ pub fn alpha_bars(betas: &Array1<f64>) -> Array1<f64> {
     })
 }
 // ANCHOR_END: alpha_bars
+
+// ANCHOR: zero_terminal_snr
+/// A table of ᾱ_t, rescaled so that nothing of the signal is left at t = T: √ᾱ_T is shifted to 0, and √ᾱ_1 stays.
+///
+/// Source: Lin et al. 2024 (Common Diffusion Noise Schedules and Sample Steps Are Flawed), Algorithm 1.
+///
+/// `alpha_bars` has T + 1 entries with ᾱ_0 = 1, and so has the result. Its ᾱ_T is 0, which no [`Schedule`] has: β_T would be 1. Take it with
+/// a network that predicts v or x_0; ε says nothing at t = T.
+///
+/// # Formula
+/// √ᾱ_t′ = (√ᾱ_t − √ᾱ_T) √ᾱ_1/(√ᾱ_1 − √ᾱ_T), for t = 1 … T
+///
+/// # Example
+/// ```
+/// use ddpm::schedule::zero_terminal_snr;
+/// use ndarray::array;
+///
+/// let rescaled = zero_terminal_snr(&array![1.0, 0.81, 0.36, 0.09]); // roots 1, 0.9, 0.6, 0.3
+/// assert!((rescaled[2] - (0.3_f64 * 0.9 / 0.6).powi(2)).abs() < 1e-12);
+/// assert!((rescaled[1] - 0.81).abs() < 1e-12 && rescaled[3] == 0.0);
+/// ```
+///
+/// # Panics
+/// If the table has fewer than three entries: at T = 1 there is nothing between both ends.
+#[track_caller]
+pub fn zero_terminal_snr(alpha_bars: &Array1<f64>) -> Array1<f64> {
+    assert!(alpha_bars.len() > 2, "a chain of one step has no first and last level");
+    let roots = alpha_bars.mapv(f64::sqrt);
+    let (first, last) = (roots[1], roots[roots.len() - 1]);
+    let mut rescaled = roots.mapv(|root| ((root - last) * first / (first - last)).powi(2));
+    rescaled[0] = 1.0;
+    rescaled
+}
+// ANCHOR_END: zero_terminal_snr
 
 // ANCHOR: noise_to_signal
 /// The noise beside a signal of size 1, σ, at the share `alpha_bar` of signal.
@@ -352,6 +399,11 @@ impl Schedule {
     #[track_caller]
     pub fn alpha_bar(&self, t: usize) -> f64 {
         self.look_up(&self.alpha_bars, t)
+    }
+
+    /// The table of ᾱ_t, t = 0 … T.
+    pub fn alpha_bars(&self) -> &Array1<f64> {
+        &self.alpha_bars
     }
 
     // ANCHOR: alpha_bar_at

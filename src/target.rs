@@ -13,9 +13,15 @@
 //! | velocity | α′ | σ′ | α σ′ − σ α′ | nowhere, on the straight path: it is 1 |
 
 use crate::{
-    forward::TransitionKernel, path::Rates, posterior::posterior_mean_coefficients, schedule::Schedule,
+    denoiser::Denoiser,
+    forward::TransitionKernel,
+    metrics::{largest, largest_difference},
+    path::{Path, Rates},
+    posterior::posterior_mean_coefficients,
+    sampler::Step,
+    schedule::Schedule,
 };
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 // ANCHOR: Target
 /// A target y = a x_0 + b ε at one noise level.
@@ -231,6 +237,73 @@ pub fn convert(
 }
 // ANCHOR_END: convert
 
+/// How exactly each of some targets of points comes from each other and x_t: of all pairs the largest error, over the size of the terms
+/// that are added.
+///
+/// # Example
+/// ```
+/// use ddpm::{forward::TransitionKernel, target::{Target, conversion_error}};
+/// use ndarray::array;
+///
+/// let at = TransitionKernel { signal: 0.8, variance: 0.36 };
+/// assert!(conversion_error(&[Target::EPS, Target::X_0, Target::v(at)], at, &array![[1.0]], &array![[2.0]]) < 1e-15);
+/// ```
+///
+/// # Panics
+/// As [`conversion`].
+#[track_caller]
+pub fn conversion_error(
+    targets: &[Target],
+    at: TransitionKernel,
+    x_0: &Array2<f64>,
+    eps: &Array2<f64>,
+) -> f64 {
+    let x_t = at.signal * x_0 + at.deviation() * eps;
+    let size = |values: &Array2<f64>| largest(values.iter().map(|value| value.abs()));
+    let error = |from: Target, to: Target| {
+        let (y, (of_x_t, of_y)) = (from.of(x_0, eps), conversion(from, to, at));
+        let error = largest_difference(&convert(from, to, at, &x_t, &y), &to.of(x_0, eps));
+        error / (of_x_t.abs() * size(&x_t) + of_y.abs() * size(&y))
+    };
+    largest(targets.iter().flat_map(|&from| targets.iter().map(move |&to| error(from, to))))
+}
+
+/// How far ‖y − ŷ‖² is from factor² · ‖x_0 − x̂_0‖², relative to it, for a denoiser's guesses of points at step t: the largest of all
+/// points.
+///
+/// # Formula
+/// ‖y − ŷ‖² = (Δ_y/Δ_{x_0})² ‖x_0 − x̂_0‖², point by point; for ε the factor squared is the SNR, for v it is SNR + 1
+///
+/// # Example
+/// ```
+/// use ddpm::{denoiser::{ExactDenoiser, GaussianData}, schedule::Schedule, target::{Target, squared_error_excess}};
+/// use ndarray::array;
+///
+/// let (schedule, data) = (Schedule::linear(2, 0.36, 0.4375)?, GaussianData { mean: array![0.0], variance: 1.0 });
+/// let exact = ExactDenoiser::new(&schedule, &data);
+/// let excess = squared_error_excess(&schedule, &exact, 2, Target::EPS, &array![[1.0]], &array![[0.5]]);
+/// assert!(excess < 1e-12);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+pub fn squared_error_excess(
+    schedule: &Schedule,
+    denoiser: &impl Denoiser,
+    t: usize,
+    target: Target,
+    x_0: &Array2<f64>,
+    eps: &Array2<f64>,
+) -> f64 {
+    let at = TransitionKernel::from_start(schedule, t);
+    let x_t = at.signal * x_0 + at.deviation() * eps;
+    let guess = denoiser.predict(x_t.view(), t as f64).eps;
+    let squares = |target: Target| {
+        let error = convert(Target::EPS, target, at, &x_t, &guess) - target.of(x_0, eps);
+        error.mapv(|error| error * error).sum_axis(Axis(1))
+    };
+    let ratios = squares(target) / squares(Target::X_0) / error_factor(Target::X_0, target, at).powi(2);
+    largest(ratios.iter().map(|ratio| (ratio - 1.0).abs()))
+}
+
 // ANCHOR: error_factor
 /// What an error of one of `from` is as an error of `to`: without bound where `from` says nothing of x_0.
 ///
@@ -251,3 +324,110 @@ pub fn error_factor(from: Target, to: Target, at: TransitionKernel) -> f64 {
     (to.determinant(at) / from.determinant(at)).abs()
 }
 // ANCHOR_END: error_factor
+
+// ANCHOR: angle
+/// The angle φ of a kernel with α² + σ² = 1: 0 at the data, a right angle at pure noise.
+///
+/// Source: Salimans & Ho 2022 (Progressive Distillation), App. D.
+///
+/// With it (x_t, v) is (x_0, ε) turned by φ: x_t = cos φ x_0 + sin φ ε and v = −sin φ x_0 + cos φ ε = dx_t/dφ.
+///
+/// # Formula
+/// φ = arctan(σ/α)
+///
+/// # Example
+/// ```
+/// use ddpm::{path::Path, target::angle};
+///
+/// let at = Path::Cosine.kernel(0.5); // half of the way from the data to noise, on a quarter of a circle
+/// assert!((angle(at) - std::f64::consts::FRAC_PI_4).abs() < 1e-12);
+/// ```
+pub fn angle(at: TransitionKernel) -> f64 {
+    at.deviation().atan2(at.signal)
+}
+// ANCHOR_END: angle
+
+/// An arrow of v on the circle, for a drawing: from (α, σ) at a share of the quarter turn from the data to noise, v's way, so many units long.
+///
+/// # Example
+/// ```
+/// let [tail, tip] = ddpm::target::circle_arrow(0.0, 0.5); // at the data v is ε
+/// assert_eq!((tail, tip), ((1.0, 0.0), (1.0, 0.5)));
+/// ```
+pub fn circle_arrow(share: f64, length: f64) -> [(f64, f64); 2] {
+    let at = Path::Cosine.kernel(share);
+    let (tail, v) = ((at.signal, at.deviation()), Target::v(at));
+    [tail, (tail.0 + length * v.of_x_0, tail.1 + length * v.of_eps)]
+}
+
+// ANCHOR: rotation
+/// The factors of x_t and of v in the x at another level: both kernels with α² + σ² = 1. It is DDIM's jump with η = 0.
+///
+/// Source: Salimans & Ho 2022, App. D.
+///
+/// Nothing is divided: the jump is finite from pure noise, where α = 0, and to the data, where σ = 0.
+///
+/// # Formula
+/// x_s = cos(φ_t − φ_s) x_t − sin(φ_t − φ_s) v
+///
+/// # Example
+/// ```
+/// use ddpm::{forward::TransitionKernel, target::rotation};
+///
+/// let noise = TransitionKernel { signal: 0.0, variance: 1.0 };
+/// let (of_x_t, of_v) = rotation(noise, TransitionKernel::IDENTITY);
+/// assert!(of_x_t.abs() < 1e-12 && (of_v + 1.0).abs() < 1e-12); // at pure noise v is −x_0
+/// ```
+pub fn rotation(from: TransitionKernel, to: TransitionKernel) -> (f64, f64) {
+    let (sine, cosine) = (angle(from) - angle(to)).sin_cos();
+    (cosine, -sine)
+}
+// ANCHOR_END: rotation
+
+/// The factors of x_t and of v of a sampler's jump from a level with α² + σ² = 1, where the jump has those of x_t and of ε.
+///
+/// # Formula
+/// a x_t + b ε = (a + b σ) x_t + b α v, from ε = σ x_t + α v
+///
+/// # Example
+/// ```
+/// use ddpm::{forward::TransitionKernel, sampler::ddim_step, schedule::Schedule, target::{jump_by_v, rotation}};
+///
+/// let schedule = Schedule::linear(2, 0.36, 0.4375)?;
+/// let at = [1, 2].map(|t| TransitionKernel::from_start(&schedule, t));
+/// let (by_ddim, turned) = (jump_by_v(&ddim_step(&schedule, 2, 1, 0.0, None), at[1]), rotation(at[1], at[0]));
+/// assert!((by_ddim.0 - turned.0).abs() < 1e-12 && (by_ddim.1 - turned.1).abs() < 1e-12);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+pub fn jump_by_v(jump: &Step, at: TransitionKernel) -> (f64, f64) {
+    let of_x_t = jump.x_t + jump.x_0 * jump.x_0_from_x_t;
+    let of_eps = jump.eps + jump.x_0 * jump.x_0_from_eps;
+    (of_x_t + of_eps * at.deviation(), of_eps * at.signal)
+}
+
+// ANCHOR: follow_v
+/// Draws with a network that predicts v, along kernels from noise to data: DDIM with η = 0, from SNR 0 if need be. `x` is (N, D).
+///
+/// # Formula
+/// x ← cos δ x − sin δ v̂, δ = φ_t − φ_s, by [`rotation`], from each level to the next
+///
+/// # Example
+/// ```
+/// use ddpm::{forward::TransitionKernel, target::follow_v};
+/// use ndarray::array;
+///
+/// let levels = [TransitionKernel { signal: 0.0, variance: 1.0 }, TransitionKernel::IDENTITY];
+/// let drawn = follow_v(&levels, |_, _| array![[-3.0]], array![[0.7]]); // the data are the point 3
+/// assert!((drawn[(0, 0)] - 3.0).abs() < 1e-12);
+/// ```
+pub fn follow_v(
+    levels: &[TransitionKernel],
+    mut predict_v: impl FnMut(TransitionKernel, &Array2<f64>) -> Array2<f64>,
+    x: Array2<f64>,
+) -> Array2<f64> {
+    levels.windows(2).fold(x, |x, pair| {
+        let (of_x, of_v) = rotation(pair[0], pair[1]);
+        of_x * &x + of_v * predict_v(pair[0], &x)
+    })
+}
+// ANCHOR_END: follow_v

@@ -1,5 +1,6 @@
-//! Algorithm 1: training the hand-written network; [`regression`] on any other target.
+//! Algorithm 1: training the hand-written network; [`regression`] on any other target, by a [`recipe`].
 
+pub mod recipe;
 pub mod regression;
 
 use crate::{

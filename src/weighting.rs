@@ -37,6 +37,9 @@ pub enum Weighting {
 }
 
 impl Weighting {
+    /// Min-SNR with the γ of its paper. Source: Hang et al. 2023, §4.
+    pub const MIN_SNR_5: Weighting = Weighting::MinSnr { gamma: 5.0 };
+
     // ANCHOR: weight_on_x_0
     /// The weight on ‖x_0 − x̂_0‖² at a noise level.
     ///

@@ -52,6 +52,7 @@ fn every_number_of_the_later_chapters_has_bounds() {
         program!("ch11_bugs"),
         &[&COMMON, &[("bug", Text), ("training-steps", STEPS), count(1)]],
     );
+    every_flag_has_bounds(program!("ch17_targets"), &[&COMMON, &POINTS, &long, &[count(11)]]);
 }
 
 #[test]

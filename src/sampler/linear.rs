@@ -35,3 +35,26 @@ pub fn moments_drawn(schedule: &Schedule, steps: &[Step], (m, v): (f64, f64)) ->
     })
 }
 // ANCHOR_END: moments_drawn
+
+// ANCHOR: flow_moments
+/// Mean and variance of what endless DDIM steps with η = 0 draw from N(0, 1) at a last level with ᾱ_T = `alpha_bar`, if the data are
+/// N(m, v) and the denoiser is exact.
+///
+/// The flow takes q(x_T) = N(√ᾱ_T m, ᾱ_T v + 1 − ᾱ_T) to the data by a straight line; what starts elsewhere ends elsewhere.
+///
+/// # Formula
+/// x_0 = m + √(v/(ᾱ_T v + 1 − ᾱ_T)) (x_T − √ᾱ_T m)
+///
+/// # Example
+/// ```
+/// use ddpm::sampler::flow_moments;
+///
+/// assert_eq!(flow_moments(0.0, (3.0, 0.25)), (3.0, 0.25)); // no signal is left at T, and nothing is wrong
+/// let (mean, variance) = flow_moments(0.36, (3.0, 1.0)); // for v = 1 the flow only shifts, by √ᾱ_T m
+/// assert!((mean - (3.0 - 0.6 * 3.0)).abs() < 1e-12 && (variance - 1.0).abs() < 1e-12);
+/// ```
+pub fn flow_moments(alpha_bar: f64, (m, v): (f64, f64)) -> (f64, f64) {
+    let variance = v / (alpha_bar * v + 1.0 - alpha_bar);
+    (m - variance.sqrt() * alpha_bar.sqrt() * m, variance)
+}
+// ANCHOR_END: flow_moments

@@ -92,6 +92,12 @@ pub mod continuous {
     }
 }
 
+pub mod edm {
+    #[cfg(feature = "ch17")]
+    pub use crate::answers::ch17_targets::{edm_scalings, rho_grid};
+    pub use solution::edm::*;
+}
+
 pub mod forward {
     #[cfg(feature = "ch01")]
     pub use crate::answers::ch01_forward::{compose, diffuse, forward_step};
@@ -168,5 +174,19 @@ pub mod sampler {
 pub mod schedule {
     #[cfg(feature = "ch01")]
     pub use crate::answers::ch01_forward::{alpha_bars, cosine_betas, quad_betas};
+    #[cfg(feature = "ch17")]
+    pub use crate::answers::ch17_targets::zero_terminal_snr;
     pub use solution::schedule::*;
+}
+
+pub mod target {
+    #[cfg(feature = "ch17")]
+    pub use crate::answers::ch17_targets::{conversion, error_factor};
+    pub use solution::target::*;
+}
+
+pub mod weighting {
+    #[cfg(feature = "ch17")]
+    pub use crate::answers::ch17_targets::per_log_snr;
+    pub use solution::weighting::*;
 }

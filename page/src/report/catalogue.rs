@@ -121,6 +121,12 @@ pub const CHAPTERS: &[Entry] = &[
         part: Part::Images,
         seconds: (600, 45),
     },
+    Entry {
+        name: "ch17_targets",
+        question: "What should the network predict, and how should its errors count?",
+        part: Part::Points,
+        seconds: (150, 10),
+    },
 ];
 
 impl Entry {
