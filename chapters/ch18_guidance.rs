@@ -1,0 +1,327 @@
+//! ch18_guidance: how do you ask for a 7, and what do you get when you insist?
+
+use anyhow::Result;
+use clap::Parser;
+use ddpm::forward::{TransitionKernel, diffuse, standard_normal};
+use ddpm::guidance::{self, Convention, Interval, experiment::Experiment, gaussian::GaussianClass};
+use ddpm::metrics::{Moments, Spread, StandardError};
+use ddpm::sampler::{Spacing, ancestral, ddim, time_grid};
+use ddpm::{denoiser::ExactDenoiser, reverse::FixedVariance, schedule::Schedule, train::TrainConfig};
+use ddpm_page::bounds::{self, COUNT, DIFFUSION_STEPS, TRAINING_STEPS, real, whole};
+use ddpm_page::plot::{Figure, Panel, Series, curve, points_panel};
+use ddpm_page::report::{Chapter, Checks, Common, Progress, Sweep, Table, catalogue};
+use ndarray::{ArrayView1, Axis};
+
+/// The scales of the sweeps, in diffusers' convention.
+const SCALES: [f64; 9] = [-1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0];
+/// The shares of labels that are dropped in training.
+const DROPPED: [f64; 5] = [0.0, 0.1, 0.2, 0.5, 1.0];
+/// Where samples come from.
+const WAYS: [&str; 3] = ["tilted density", "DDIM, η = 0", "Algorithm 2"];
+
+#[derive(Parser)]
+#[command(about = catalogue::question("ch18_guidance"), after_help = catalogue::running_time("ch18_guidance"))]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    /// The number of diffusion steps T; β runs from 0.1/T to 20/T
+    #[arg(long, default_value_t = 200, value_parser = whole(50..=DIFFUSION_STEPS).because("few steps blur what is compared"))]
+    diffusion_steps: usize,
+    /// The guidance scale of the pictures, in diffusers' convention
+    #[arg(long, default_value_t = 3.0, value_parser = real(-5.0..=20.0).because("0 is without the label, 1 with it"))]
+    scale: f64,
+    /// The number of training steps of each network
+    #[arg(long, default_value_t = 3000, value_parser = whole(1..=TRAINING_STEPS))]
+    training_steps: usize,
+    /// The number of networks for each share of dropped labels
+    #[arg(long, default_value_t = 3, value_parser = whole(2_usize..=100).because("one network has no spread"))]
+    runs: usize,
+    /// The number of points to draw
+    #[arg(long, default_value_t = 1500, value_parser = whole(100..=COUNT).because("a standard error needs 100 points"))]
+    count: usize,
+}
+
+fn main() -> Result<()> {
+    let Arguments { common, diffusion_steps, scale, training_steps, runs, count } = bounds::parse();
+    let world = Experiment::new(diffusion_steps, common.pick(count, 200.min(count)))?;
+    let (judged, steps) = (!common.quick && training_steps >= 3000, common.pick(training_steps, 60));
+    let training = TrainConfig { steps: steps.min(training_steps), batch: 128, ..TrainConfig::default() };
+    let mut chapter = Chapter::start("ch18_guidance", &common)?;
+    labels(&mut chapter, &world)?;
+    conventions(&mut chapter, &world);
+    gaussians(&mut chapter)?;
+    fields(&mut chapter, &world)?;
+    drawn(&mut chapter, &world)?;
+    clouds(&mut chapter, &world, scale)?;
+    interval(&mut chapter, &world, scale);
+    dropout(&mut chapter, &world, &training, (runs, judged, scale))?;
+    Ok(chapter.finish()?)
+}
+
+fn labels(chapter: &mut Chapter, world: &Experiment) -> Result<()> {
+    chapter.section("A label, and the slope of its probability");
+    let (data, last, rng) = (&world.data, world.schedule.steps(), &mut chapter.stream(1));
+    let (x_0, labels) = data.sample(500, rng);
+    let times = [1, last / 10, last / 4, last / 2, last];
+    let names = ["p_t(y|x_t), own label", "probability", "slope", "mean of scores"];
+    let found = Sweep::of("t", times, names, |t| {
+        let x_t = diffuse(&x_0, world.schedule.alpha_bar(t), &standard_normal(500, 2, rng));
+        let at = TransitionKernel::from_start(&world.schedule, t);
+        let errors = guidance::labels::bayes_errors(data, &x_t, &labels, at);
+        [errors.certainty, errors.probability, errors.slope, errors.mean]
+    });
+    let table =
+        found.table(format!("The exact classifier of noised points, T = {last}; errors over 500 points"));
+    chapter.table(table.note("slope and mean of scores: over the largest; pure noise leaves p(y) = ⅓"));
+    let checks = Checks::new("Bayes’ rule, for probabilities and for scores")
+        .largest_error("p_t(y|x_t) from densities", found.labelled(names[1]), 1e-12)
+        .largest_error("∇ ln p_t(y|x_t) from differences", found.labelled(names[2]), 1e-6)
+        .largest_error("Σ_y p_t(y|x_t) ∇ ln p_t(x_t|y) − ∇ ln p_t(x_t)", found.labelled(names[3]), 1e-10);
+    chapter.checks(checks);
+    let panel = |t: usize| {
+        let at = TransitionKernel::from_start(&world.schedule, t);
+        let row = |x: ArrayView1<f64>| x.to_owned().insert_axis(Axis(0));
+        let p = |x: ArrayView1<f64>| guidance::label_probabilities(data, &row(x), at)[(0, world.label)];
+        let slope = |x: ArrayView1<f64>| 0.3 * guidance::classifier_score(data, &row(x), world.label, at);
+        let panel = Panel::new(format!("t = {t}")).square(2.6).density(2.6, "p(y|x)", p);
+        panel.arrows_of(2.6, 13, |x| [slope(x)[(0, 0)], slope(x)[(0, 1)]])
+    };
+    let figure = Figure::new("Where the label is probable, and where the logarithm of that rises");
+    Ok(chapter.figure(&figure.panels([times[1], times[2], times[3]].map(panel)), "classifier")?)
+}
+
+fn conventions(chapter: &mut Chapter, world: &Experiment) {
+    chapter.section("One field, four ways to count");
+    let header = ["diffusers", "Ho & Salimans", "classifier", "classifier on label"];
+    let wanted = [("without the label", 0.0), ("with the label", 1.0), ("guided", 3.0), ("more", 7.5)];
+    let converted =
+        |scale| Convention::ALL.map(|to| guidance::convert_scale(scale, Convention::Diffusers, to));
+    let rows = wanted.map(|(name, scale)| (name, converted(scale)));
+    chapter.table(Table::new("What one and the same field is called", "wanted", header).rows(rows));
+    let (x_t, last) = (standard_normal(300, 2, &mut chapter.stream(2)), world.schedule.steps());
+    let settings =
+        [-1.0, 0.0, 3.0, 7.5].into_iter().flat_map(|scale| [1, last / 4, last].map(|t| (scale, t)));
+    let errors = settings.map(|(scale, t)| {
+        let error = guidance::convention_error(&world.schedule, &world.data, world.label, scale, &x_t, t);
+        (format!("w {scale}, t {t}"), error)
+    });
+    let checks = Checks::new("Exact scores: the paper’s form and both classifiers’, beside diffusers’");
+    chapter.checks(checks.largest_error("relative difference of ε̂", errors, 1e-9));
+    let read = [("diffusers’", 3.0), ("the paper’s", 4.0)];
+    let rows =
+        read.map(|(name, scale)| (name, [scale, CLASS.flow_moments(scale).0, CLASS.flow_moments(scale).1]));
+    let title = "A “3” in two conventions: what the flow draws of N(0, 1) and its class N(0.9, 0.25)";
+    chapter.table(Table::new(title, "read as", ["diffusers’ w", "mean", "variance"]).rows(rows));
+}
+
+/// A class of N(0, 1).
+const CLASS: GaussianClass = GaussianClass { variance: 1.0, class_mean: 0.9, class_variance: 0.25 };
+type Pick = fn((f64, f64)) -> f64;
+const MEAN_AND_VARIANCE: [(&str, Pick); 2] = [("mean", |m| m.0), ("variance", |m| m.1)];
+
+fn gaussians(chapter: &mut Chapter) -> Result<()> {
+    chapter.section("Gaussians: three answers in closed form");
+    let last = chapter.pick(4000, 1000);
+    let (schedule, times) = (Schedule::linear_scaled(last)?, time_grid(last, last, Spacing::Trailing)?);
+    let chains = [ddim(&schedule, &times, 0.0, None), ancestral(&schedule, FixedVariance::Beta, None)];
+    let all = SCALES.map(|scale| {
+        let [tilted, flow, sde] = CLASS.answers(scale);
+        let [ddim, chain] = chains.each_ref().map(|steps| Some(CLASS.drawn(&schedule, steps, scale)));
+        (scale, [tilted, flow, ddim, sde, chain])
+    });
+    let header = ["tilted density", "flow", "DDIM", "reverse SDE", "Algorithm 2"];
+    let mut checks = Checks::new("The chains beside the closed forms, relative to the value or to 0.1");
+    for (name, pick) in MEAN_AND_VARIANCE {
+        let rows = all.map(|(scale, moments)| (scale.to_string(), moments.map(|moments| moments.map(pick))));
+        let table = Table::new(format!("p(x) = N(0, 1), p(x|y) = N(0.9, 0.25): the {name}"), "w", header);
+        chapter.table(table.rows(rows).note("the tilted density has no finite integral for w ≤ −⅓"));
+        for i in [1, 3] {
+            let errors = all.map(|(scale, moments)| {
+                let [exact, drawn] =
+                    [moments[i], moments[i + 1]].map(|moments| moments.map_or(f64::NAN, pick));
+                (format!("w {scale}"), (exact - drawn) / exact.abs().max(0.1))
+            });
+            checks =
+                checks.largest_error(format!("{name}, {}", header[i + 1]), errors, chapter.pick(0.02, 0.06));
+        }
+    }
+    let same = GaussianClass { class_variance: 1.0, ..CLASS };
+    let exception = SCALES.map(|scale| {
+        let [mean, variance] = MEAN_AND_VARIANCE
+            .map(|(_, pick)| same.answers(scale).map(|answer| answer.map_or(f64::NAN, pick)))
+            .map(|of| (of[1] - of[0]).abs().max((of[2] - of[0]).abs()));
+        (format!("w {scale}"), mean.max(variance))
+    });
+    chapter.checks(checks.largest_error("equal variances: all three", exception, 1e-9));
+    let panels = MEAN_AND_VARIANCE.map(|(name, pick)| {
+        let near = |i: usize| {
+            all.iter().filter(|row| row.0 <= 5.0).filter_map(move |row| Some((row.0, pick(row.1[i]?))))
+        };
+        let line =
+            |i: usize, from: f64| curve((from, 5.0), 200, |w| CLASS.answers(w)[i].map_or(f64::NAN, pick));
+        let panel = Panel::new("").axes("w", name).line("tilted density", line(0, -0.2));
+        let panel = panel.line("flow", line(1, -1.0)).line("reverse SDE", line(2, -1.0));
+        let panel = panel.series(Series::points("DDIM", near(2)).size(6.0));
+        let panel = panel.series(Series::points("Algorithm 2", near(4)).size(6.0));
+        if name == "mean" { panel } else { panel.log_y() }
+    });
+    let figure = Figure::new("What is drawn of N(0, 1), guided to N(0.9, 0.25)").panels(panels);
+    Ok(chapter.figure(&figure.panel_size(360, 320), "gaussians")?)
+}
+
+fn fields(chapter: &mut Chapter, world: &Experiment) -> Result<()> {
+    chapter.section("The guided field is another one");
+    let (last, rng) = (world.schedule.steps(), &mut chapter.stream(4));
+    let x_0 = world.class().sample(chapter.pick(200, 40), rng);
+    let scales = [0.0, 0.5, 1.0, 2.0, 3.0, 5.0];
+    let tilted = scales.map(|scale| world.tilted(scale));
+    let times = [last / 10, last / 5, 3 * last / 10, last / 2, 7 * last / 10, last];
+    let apart = Sweep::of("t", times, scales.map(|scale| format!("w = {scale}")), |t| {
+        let at = TransitionKernel::from_start(&world.schedule, t);
+        let x_t = diffuse(&x_0, world.schedule.alpha_bar(t), &standard_normal(x_0.nrows(), 2, rng));
+        std::array::from_fn(|i| tilted[i].field_error(&world.data, (world.label, scales[i]), &x_t, at))
+    });
+    let title = "The guided score less that of the noised tilted density, over the latter’s size";
+    chapter.table(
+        apart.table(title).note("at noised points of the class; at w = 0 and 1 it is the grid’s error"),
+    );
+    let early = times[2].to_string();
+    let checks = Checks::new(format!("At t = {early}")).at_most("w = 0", 0.01, apart.value(&early, "w = 0"));
+    let checks = checks.at_most("w = 1", 0.01, apart.value(&early, "w = 1"));
+    chapter.checks(checks.at_least("w = 3", 0.1, apart.value(&early, "w = 3")));
+    Ok(())
+}
+
+fn drawn(chapter: &mut Chapter, world: &Experiment) -> Result<()> {
+    chapter.section("What is drawn");
+    let (rng, count) = (&mut chapter.stream(5), world.count as f64);
+    let titles = ["mean along y", "variance along y", "share of the outer mode", "precision", "recall"];
+    let mut of_class = None;
+    let sweeps: [Sweep<3>; 5] = Sweep::together("w", SCALES, WAYS, |scale| -> Result<_> {
+        let points = world.three_ways(scale, rng);
+        if scale == 1.0 {
+            of_class = Some(Moments::of(&points[1]));
+        }
+        let scores = points.map(|points| world.scores(&points, rng));
+        Ok([
+            scores.map(|of| of.mean),
+            scores.map(|of| of.variance),
+            scores.map(|of| of.outer),
+            scores.map(|of| of.precision),
+            scores.map(|of| of.recall),
+        ])
+    })?;
+    for (sweep, title) in sweeps.iter().zip(titles) {
+        chapter.table(sweep.table(format!("{title}, {count} points")));
+    }
+    let (class, grid) = (world.class(), world.tilted(3.0));
+    let own = world.draw(&world.flow, &ExactDenoiser::new(&world.schedule, &grid), &mut chapter.stream(6));
+    let share = grid.mode_shares(&world.data)[0];
+    let error = |share: f64| StandardError::from((share * (1.0 - share) / count).sqrt());
+    let mut checks = Checks::new("DDIM, η = 0; the second part of a tolerance is that of T steps");
+    if let Some(found) = of_class {
+        let errors = [found.mean_error[1], found.covariance_error[(1, 1)]].map(StandardError::from);
+        checks = checks.within("w = 1: mean", class.mean()[1], found.mean[1], errors[0].besides(0.02));
+        let variance = found.covariance[(1, 1)];
+        checks = checks.within("w = 1: variance", class.variance()[1], variance, errors[1].besides(0.03));
+    }
+    let [labelled, guided] = ["1", "3"].map(|scale| sweeps[2].value(scale, WAYS[1]));
+    let checks = checks
+        .within("w = 1: outer mode", 0.5, labelled, error(0.5).besides(0.02))
+        .within(
+            "w = 3: outer mode, by the tilted density’s own field",
+            share,
+            world.outer_share(&own),
+            error(share).besides(0.02),
+        )
+        .at_least_within("w = 3: outer mode, by guidance", share + 0.05, guided, error(share));
+    chapter.checks(checks);
+    let panel = |i: usize| sweeps[i].lines(Panel::new("").axes("w", titles[i]));
+    let trade = WAYS.iter().fold(Panel::new("").axes("recall", "precision"), |panel, way| {
+        let both = sweeps[4].curve(way).into_iter().zip(sweeps[3].curve(way));
+        panel.line(*way, both.skip(4).map(|((_, recall), (_, precision))| (recall, precision)))
+    });
+    let figure = Figure::new("One class, by scale; below on the right from w = 1 to 8");
+    let figure = figure.panels([panel(0), panel(1), panel(2), trade]).columns(2);
+    Ok(chapter.figure(&figure.panel_size(360, 280), "drawn")?)
+}
+
+fn clouds(chapter: &mut Chapter, world: &Experiment, scale: f64) -> Result<()> {
+    let rng = &mut chapter.stream(7);
+    let mut figure = Figure::new("The tilted density, and two samplers of the guided field");
+    for scale in [-1.0, 0.0, 1.0, scale] {
+        let points = world.three_ways(scale, rng);
+        let panel = |(way, points)| points_panel(&format!("{way}, w = {scale}"), points, 3.6);
+        figure = figure.panels(WAYS.iter().zip(&points).map(panel));
+    }
+    Ok(chapter.figure(&figure.columns(3).panel_size(240, 240), "clouds")?)
+}
+
+fn interval(chapter: &mut Chapter, world: &Experiment, scale: f64) {
+    chapter.section("Guidance in an interval");
+    let rng = &mut chapter.stream(8);
+    let intervals = [
+        ("nowhere", (0.0, 0.0)),
+        ("in much noise, λ < −2", (f64::NEG_INFINITY, -2.0)),
+        ("between, −2 ≤ λ < 2", (-2.0, 2.0)),
+        ("in little noise, λ ≥ 2", (2.0, f64::INFINITY)),
+        ("but in much noise, λ ≥ −2", (-2.0, f64::INFINITY)),
+        ("everywhere", (f64::NEG_INFINITY, f64::INFINITY)),
+    ];
+    let names = ["outer mode", "variance along y", "precision", "recall", "distance over floor"];
+    let found = Sweep::of("guided", intervals, names, |(_, (from, to))| {
+        let guided = world.guided(scale, Interval { from, to });
+        let points = world.draw(&world.flow, &guided, rng);
+        let scores = world.scores(&points, rng);
+        [scores.outer, scores.variance, scores.precision, scores.recall, world.distance(&points, rng)]
+    });
+    let table = found.table(format!("DDIM, η = 0, w = {scale} in an interval of λ = ln ᾱ_t/(1 − ᾱ_t)"));
+    chapter.table(table.note("elsewhere the label alone, w = 1; distance: from the class, over its own"));
+}
+
+fn dropout(
+    chapter: &mut Chapter,
+    world: &Experiment,
+    training: &TrainConfig,
+    (runs, judged, scale): (usize, bool, f64),
+) -> Result<()> {
+    chapter.section("A network with labels");
+    let mut progress = Progress::new("training", DROPPED.len() * runs * training.steps);
+    let header =
+        ["loss, label", "loss, no label", "w = 1", "w = 0", &format!("w = {scale}")].map(str::to_owned);
+    let mut table = Table::new("By the share of dropped labels: mean [least most]", "dropped", header);
+    let (mut without, mut figure) =
+        (Vec::new(), Figure::new("One network each: no label dropped, one in ten"));
+    for dropped in DROPPED {
+        let mut scores = [const { Vec::new() }; 5];
+        for run in 0..runs as u64 {
+            let network =
+                world.train(training, dropped, &mut chapter.stream(100 + run), |_| progress.advance(1))?;
+            let of = world.network_scores(&network, [1.0, 0.0, scale], &mut chapter.stream(200 + run));
+            let [labelled, unlabelled, guided] = of.distances;
+            let all = [1e3 * of.with_label, 1e3 * of.without_label, labelled, unlabelled, guided];
+            scores.iter_mut().zip(all).for_each(|(scores, score)| scores.push(score));
+            for scale in [0.0, 1.0, scale].into_iter().filter(|_| run == 0 && dropped < 0.15) {
+                let points =
+                    world.draw(&world.flow, &world.guided_network(&network, scale), &mut chapter.stream(300));
+                let title = format!("{:.0} % dropped, w = {scale}", 100.0 * dropped);
+                figure = figure.panel(points_panel(&title, &points, 3.6));
+            }
+        }
+        let spreads = scores.map(Spread::of);
+        without.push(spreads[1].mean);
+        table = table.row(dropped.to_string(), spreads.map(|spread| format!("{spread:.2}")));
+    }
+    let note = format!(
+        "{runs} networks each, {} steps; losses: 10⁻³ over the least; then distances over the floor",
+        training.steps
+    );
+    chapter.table(table.note(note));
+    let checks = Checks::new("A null label that was never trained").at_least(
+        "loss without a label, dropout 0 over dropout 0.1",
+        5.0,
+        without[0] / without[1],
+    );
+    chapter.checks(checks.judged_if(judged));
+    Ok(chapter.figure(&figure.columns(3).panel_size(240, 240), "networks")?)
+}
