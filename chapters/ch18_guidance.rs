@@ -2,21 +2,19 @@
 
 use anyhow::Result;
 use clap::Parser;
-use ddpm::forward::{TransitionKernel, diffuse, standard_normal};
+use ddpm::forward::{diffuse, standard_normal};
 use ddpm::guidance::{self, Convention, Interval, experiment::Experiment, gaussian::GaussianClass};
 use ddpm::metrics::{Moments, Spread, StandardError};
 use ddpm::sampler::{Spacing, ancestral, ddim, time_grid};
 use ddpm::{denoiser::ExactDenoiser, reverse::FixedVariance, schedule::Schedule, train::TrainConfig};
 use ddpm_page::bounds::{self, COUNT, DIFFUSION_STEPS, TRAINING_STEPS, real, whole};
-use ddpm_page::plot::{Figure, Panel, Series, curve, points_panel};
+use ddpm_page::plot::{Figure, Panel, Series, curve, points_over};
 use ddpm_page::report::{Chapter, Checks, Common, Progress, Sweep, Table, catalogue};
-use ndarray::{ArrayView1, Axis};
+use ndarray::{Array2, ArrayView1, Axis};
+use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 
-/// The scales of the sweeps, in diffusers' convention.
 const SCALES: [f64; 9] = [-1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0];
-/// The shares of labels that are dropped in training.
 const DROPPED: [f64; 5] = [0.0, 0.1, 0.2, 0.5, 1.0];
-/// Where samples come from.
 const WAYS: [&str; 3] = ["tilted density", "DDIM, η = 0", "Algorithm 2"];
 
 #[derive(Parser)]
@@ -37,24 +35,24 @@ struct Arguments {
     #[arg(long, default_value_t = 3, value_parser = whole(2_usize..=100).because("one network has no spread"))]
     runs: usize,
     /// The number of points to draw
-    #[arg(long, default_value_t = 1500, value_parser = whole(100..=COUNT).because("a standard error needs 100 points"))]
+    #[arg(long, default_value_t = 1000, value_parser = whole(100..=COUNT).because("a standard error needs 100 points"))]
     count: usize,
 }
 
 fn main() -> Result<()> {
     let Arguments { common, diffusion_steps, scale, training_steps, runs, count } = bounds::parse();
     let world = Experiment::new(diffusion_steps, common.pick(count, 200.min(count)))?;
-    let (judged, steps) = (!common.quick && training_steps >= 3000, common.pick(training_steps, 60));
-    let training = TrainConfig { steps: steps.min(training_steps), batch: 128, ..TrainConfig::default() };
+    let steps = common.pick(training_steps, 50.min(training_steps));
+    let training = TrainConfig { steps, batch: 128, ..TrainConfig::default() };
     let mut chapter = Chapter::start("ch18_guidance", &common)?;
     labels(&mut chapter, &world)?;
     conventions(&mut chapter, &world);
     gaussians(&mut chapter)?;
-    fields(&mut chapter, &world)?;
+    fields(&mut chapter, &world);
     drawn(&mut chapter, &world)?;
     clouds(&mut chapter, &world, scale)?;
     interval(&mut chapter, &world, scale);
-    dropout(&mut chapter, &world, &training, (runs, judged, scale))?;
+    dropout(&mut chapter, &world, scale, (training, common.pick(runs, 2)))?;
     Ok(chapter.finish()?)
 }
 
@@ -66,20 +64,18 @@ fn labels(chapter: &mut Chapter, world: &Experiment) -> Result<()> {
     let names = ["p_t(y|x_t), own label", "probability", "slope", "mean of scores"];
     let found = Sweep::of("t", times, names, |t| {
         let x_t = diffuse(&x_0, world.schedule.alpha_bar(t), &standard_normal(500, 2, rng));
-        let at = TransitionKernel::from_start(&world.schedule, t);
-        let errors = guidance::labels::bayes_errors(data, &x_t, &labels, at);
+        let errors = guidance::labels::bayes_errors(data, &x_t, &labels, world.kernel(t));
         [errors.certainty, errors.probability, errors.slope, errors.mean]
     });
-    let table =
-        found.table(format!("The exact classifier of noised points, T = {last}; errors over 500 points"));
-    chapter.table(table.note("slope and mean of scores: over the largest; pure noise leaves p(y) = ⅓"));
+    let table = found.table(format!("The exact classifier of noised points, T = {last}; 500 points"));
+    chapter.table(table.note("errors of slope and mean over the largest; pure noise leaves p(y) = ⅓"));
     let checks = Checks::new("Bayes’ rule, for probabilities and for scores")
         .largest_error("p_t(y|x_t) from densities", found.labelled(names[1]), 1e-12)
         .largest_error("∇ ln p_t(y|x_t) from differences", found.labelled(names[2]), 1e-6)
         .largest_error("Σ_y p_t(y|x_t) ∇ ln p_t(x_t|y) − ∇ ln p_t(x_t)", found.labelled(names[3]), 1e-10);
     chapter.checks(checks);
     let panel = |t: usize| {
-        let at = TransitionKernel::from_start(&world.schedule, t);
+        let at = world.kernel(t);
         let row = |x: ArrayView1<f64>| x.to_owned().insert_axis(Axis(0));
         let p = |x: ArrayView1<f64>| guidance::label_probabilities(data, &row(x), at)[(0, world.label)];
         let slope = |x: ArrayView1<f64>| 0.3 * guidance::classifier_score(data, &row(x), world.label, at);
@@ -87,29 +83,25 @@ fn labels(chapter: &mut Chapter, world: &Experiment) -> Result<()> {
         panel.arrows_of(2.6, 13, |x| [slope(x)[(0, 0)], slope(x)[(0, 1)]])
     };
     let figure = Figure::new("Where the label is probable, and where the logarithm of that rises");
-    Ok(chapter.figure(&figure.panels([times[1], times[2], times[3]].map(panel)), "classifier")?)
+    let panels = [times[1], times[2], times[3]].map(panel);
+    Ok(chapter.figure(&figure.panels(panels).panel_size(250, 225), "classifier")?)
 }
 
 fn conventions(chapter: &mut Chapter, world: &Experiment) {
     chapter.section("One field, four ways to count");
     let header = ["diffusers", "Ho & Salimans", "classifier", "classifier on label"];
     let wanted = [("without the label", 0.0), ("with the label", 1.0), ("guided", 3.0), ("more", 7.5)];
-    let converted =
-        |scale| Convention::ALL.map(|to| guidance::convert_scale(scale, Convention::Diffusers, to));
-    let rows = wanted.map(|(name, scale)| (name, converted(scale)));
+    let convert = |w| Convention::ALL.map(|to| guidance::convert_scale(w, Convention::Diffusers, to));
+    let rows = wanted.map(|(name, scale)| (name, convert(scale)));
     chapter.table(Table::new("What one and the same field is called", "wanted", header).rows(rows));
     let (x_t, last) = (standard_normal(300, 2, &mut chapter.stream(2)), world.schedule.steps());
-    let settings =
-        [-1.0, 0.0, 3.0, 7.5].into_iter().flat_map(|scale| [1, last / 4, last].map(|t| (scale, t)));
-    let errors = settings.map(|(scale, t)| {
-        let error = guidance::convention_error(&world.schedule, &world.data, world.label, scale, &x_t, t);
-        (format!("w {scale}, t {t}"), error)
-    });
-    let checks = Checks::new("Exact scores: the paper’s form and both classifiers’, beside diffusers’");
+    let settings = [-1.0, 0.0, 3.0, 7.5].into_iter().flat_map(|w| [1, last / 4, last].map(|t| (w, t)));
+    let error = |w, t| guidance::convention_error(&world.schedule, &world.data, world.label, w, &x_t, t);
+    let errors = settings.map(|(w, t)| (format!("w {w}, t {t}"), error(w, t)));
+    let checks = Checks::new("Exact scores: the other three forms beside diffusers’");
     chapter.checks(checks.largest_error("relative difference of ε̂", errors, 1e-9));
-    let read = [("diffusers’", 3.0), ("the paper’s", 4.0)];
-    let rows =
-        read.map(|(name, scale)| (name, [scale, CLASS.flow_moments(scale).0, CLASS.flow_moments(scale).1]));
+    let flow = |w| [w, CLASS.flow_moments(w).0, CLASS.flow_moments(w).1];
+    let rows = [("diffusers’ 3", flow(3.0)), ("the paper’s 3", flow(4.0))];
     let title = "A “3” in two conventions: what the flow draws of N(0, 1) and its class N(0.9, 0.25)";
     chapter.table(Table::new(title, "read as", ["diffusers’ w", "mean", "variance"]).rows(rows));
 }
@@ -137,12 +129,11 @@ fn gaussians(chapter: &mut Chapter) -> Result<()> {
         chapter.table(table.rows(rows).note("the tilted density has no finite integral for w ≤ −⅓"));
         for i in [1, 3] {
             let errors = all.map(|(scale, moments)| {
-                let [exact, drawn] =
-                    [moments[i], moments[i + 1]].map(|moments| moments.map_or(f64::NAN, pick));
+                let [exact, drawn] = [i, i + 1].map(|i| moments[i].map_or(f64::NAN, pick));
                 (format!("w {scale}"), (exact - drawn) / exact.abs().max(0.1))
             });
-            checks =
-                checks.largest_error(format!("{name}, {}", header[i + 1]), errors, chapter.pick(0.02, 0.06));
+            let name = format!("{name}, {}", header[i + 1]);
+            checks = checks.largest_error(name, errors, chapter.pick(0.02, 0.06));
         }
     }
     let same = GaussianClass { class_variance: 1.0, ..CLASS };
@@ -154,11 +145,8 @@ fn gaussians(chapter: &mut Chapter) -> Result<()> {
     });
     chapter.checks(checks.largest_error("equal variances: all three", exception, 1e-9));
     let panels = MEAN_AND_VARIANCE.map(|(name, pick)| {
-        let near = |i: usize| {
-            all.iter().filter(|row| row.0 <= 5.0).filter_map(move |row| Some((row.0, pick(row.1[i]?))))
-        };
-        let line =
-            |i: usize, from: f64| curve((from, 5.0), 200, |w| CLASS.answers(w)[i].map_or(f64::NAN, pick));
+        let near = |i| all[..8].iter().filter_map(move |(w, moments)| Some((*w, pick(moments[i]?))));
+        let line = |i: usize, from| curve((from, 5.0), 200, |w| CLASS.answers(w)[i].map_or(f64::NAN, pick));
         let panel = Panel::new("").axes("w", name).line("tilted density", line(0, -0.2));
         let panel = panel.line("flow", line(1, -1.0)).line("reverse SDE", line(2, -1.0));
         let panel = panel.series(Series::points("DDIM", near(2)).size(6.0));
@@ -169,7 +157,7 @@ fn gaussians(chapter: &mut Chapter) -> Result<()> {
     Ok(chapter.figure(&figure.panel_size(360, 320), "gaussians")?)
 }
 
-fn fields(chapter: &mut Chapter, world: &Experiment) -> Result<()> {
+fn fields(chapter: &mut Chapter, world: &Experiment) {
     chapter.section("The guided field is another one");
     let (last, rng) = (world.schedule.steps(), &mut chapter.stream(4));
     let x_0 = world.class().sample(chapter.pick(200, 40), rng);
@@ -177,63 +165,46 @@ fn fields(chapter: &mut Chapter, world: &Experiment) -> Result<()> {
     let tilted = scales.map(|scale| world.tilted(scale));
     let times = [last / 10, last / 5, 3 * last / 10, last / 2, 7 * last / 10, last];
     let apart = Sweep::of("t", times, scales.map(|scale| format!("w = {scale}")), |t| {
-        let at = TransitionKernel::from_start(&world.schedule, t);
         let x_t = diffuse(&x_0, world.schedule.alpha_bar(t), &standard_normal(x_0.nrows(), 2, rng));
-        std::array::from_fn(|i| tilted[i].field_error(&world.data, (world.label, scales[i]), &x_t, at))
+        let apart =
+            |i: usize| tilted[i].field_error(&world.data, (world.label, scales[i]), &x_t, world.kernel(t));
+        std::array::from_fn(apart)
     });
     let title = "The guided score less that of the noised tilted density, over the latter’s size";
-    chapter.table(
-        apart.table(title).note("at noised points of the class; at w = 0 and 1 it is the grid’s error"),
-    );
-    let early = times[2].to_string();
-    let checks = Checks::new(format!("At t = {early}")).at_most("w = 0", 0.01, apart.value(&early, "w = 0"));
-    let checks = checks.at_most("w = 1", 0.01, apart.value(&early, "w = 1"));
-    chapter.checks(checks.at_least("w = 3", 0.1, apart.value(&early, "w = 3")));
-    Ok(())
+    chapter.table(apart.table(title).note("at noised points of the class; w = 0 and 1: the grid’s error"));
+    let [w_0, w_1, w_3] = ["w = 0", "w = 1", "w = 3"].map(|w| (w, apart.value(&times[2].to_string(), w)));
+    let checks = Checks::new(format!("At t = {}", times[2])).at_most(w_0.0, 0.01, w_0.1);
+    chapter.checks(checks.at_most(w_1.0, 0.01, w_1.1).at_least(w_3.0, 0.1, w_3.1));
 }
 
 fn drawn(chapter: &mut Chapter, world: &Experiment) -> Result<()> {
     chapter.section("What is drawn");
     let (rng, count) = (&mut chapter.stream(5), world.count as f64);
     let titles = ["mean along y", "variance along y", "share of the outer mode", "precision", "recall"];
-    let mut of_class = None;
+    let mut of_class = Moments::of(&world.class().sample(2, rng));
     let sweeps: [Sweep<3>; 5] = Sweep::together("w", SCALES, WAYS, |scale| -> Result<_> {
         let points = world.three_ways(scale, rng);
         if scale == 1.0 {
-            of_class = Some(Moments::of(&points[1]));
+            of_class = Moments::of(&points[1]);
         }
-        let scores = points.map(|points| world.scores(&points, rng));
-        Ok([
-            scores.map(|of| of.mean),
-            scores.map(|of| of.variance),
-            scores.map(|of| of.outer),
-            scores.map(|of| of.precision),
-            scores.map(|of| of.recall),
-        ])
+        let scores = points.map(|points| world.scores(&points, rng).all());
+        Ok(std::array::from_fn(|i| scores.map(|of| of[i])))
     })?;
     for (sweep, title) in sweeps.iter().zip(titles) {
         chapter.table(sweep.table(format!("{title}, {count} points")));
     }
     let (class, grid) = (world.class(), world.tilted(3.0));
-    let own = world.draw(&world.flow, &ExactDenoiser::new(&world.schedule, &grid), &mut chapter.stream(6));
-    let share = grid.mode_shares(&world.data)[0];
+    let (own, share) = (ExactDenoiser::new(&world.schedule, &grid), grid.mode_shares(&world.data)[0]);
+    let own = world.outer_share(&world.draw(&world.flow, &own, &mut chapter.stream(6)));
     let error = |share: f64| StandardError::from((share * (1.0 - share) / count).sqrt());
-    let mut checks = Checks::new("DDIM, η = 0; the second part of a tolerance is that of T steps");
-    if let Some(found) = of_class {
-        let errors = [found.mean_error[1], found.covariance_error[(1, 1)]].map(StandardError::from);
-        checks = checks.within("w = 1: mean", class.mean()[1], found.mean[1], errors[0].besides(0.02));
-        let variance = found.covariance[(1, 1)];
-        checks = checks.within("w = 1: variance", class.variance()[1], variance, errors[1].besides(0.03));
-    }
+    let errors = [of_class.mean_error[1], of_class.covariance_error[(1, 1)]].map(StandardError::from);
+    let [mean, variance] = [of_class.mean[1], of_class.covariance[(1, 1)]];
     let [labelled, guided] = ["1", "3"].map(|scale| sweeps[2].value(scale, WAYS[1]));
-    let checks = checks
+    let checks = Checks::new("DDIM, η = 0; the second part of a tolerance is that of T steps")
+        .within("w = 1: mean", class.mean()[1], mean, errors[0].besides(0.02))
+        .within("w = 1: variance", class.variance()[1], variance, errors[1].besides(0.03))
         .within("w = 1: outer mode", 0.5, labelled, error(0.5).besides(0.02))
-        .within(
-            "w = 3: outer mode, by the tilted density’s own field",
-            share,
-            world.outer_share(&own),
-            error(share).besides(0.02),
-        )
+        .within("w = 3: outer mode, tilted density’s field", share, own, error(share).besides(0.02))
         .at_least_within("w = 3: outer mode, by guidance", share + 0.05, guided, error(share));
     chapter.checks(checks);
     let panel = |i: usize| sweeps[i].lines(Panel::new("").axes("w", titles[i]));
@@ -241,17 +212,21 @@ fn drawn(chapter: &mut Chapter, world: &Experiment) -> Result<()> {
         let both = sweeps[4].curve(way).into_iter().zip(sweeps[3].curve(way));
         panel.line(*way, both.skip(4).map(|((_, recall), (_, precision))| (recall, precision)))
     });
-    let figure = Figure::new("One class, by scale; below on the right from w = 1 to 8");
-    let figure = figure.panels([panel(0), panel(1), panel(2), trade]).columns(2);
+    let figure = Figure::new("One class, by scale").panels([panel(0), panel(1), panel(2), trade]).columns(2);
     Ok(chapter.figure(&figure.panel_size(360, 280), "drawn")?)
 }
 
+/// Points over all data in grey.
+fn cloud(world: &Experiment, title: String, points: &Array2<f64>) -> Panel {
+    let all = world.data.mixture().sample(800, &mut StdRng::seed_from_u64(0));
+    points_over(&title.replace('-', "−"), points, &all, 4.6).bare()
+}
+
 fn clouds(chapter: &mut Chapter, world: &Experiment, scale: f64) -> Result<()> {
-    let rng = &mut chapter.stream(7);
     let mut figure = Figure::new("The tilted density, and two samplers of the guided field");
     for scale in [-1.0, 0.0, 1.0, scale] {
-        let points = world.three_ways(scale, rng);
-        let panel = |(way, points)| points_panel(&format!("{way}, w = {scale}"), points, 3.6);
+        let points = world.three_ways(scale, &mut chapter.stream(7)); // the same noise each time
+        let panel = |(way, points)| cloud(world, format!("{way}, w = {scale}"), points);
         figure = figure.panels(WAYS.iter().zip(&points).map(panel));
     }
     Ok(chapter.figure(&figure.columns(3).panel_size(240, 240), "clouds")?)
@@ -262,10 +237,12 @@ fn interval(chapter: &mut Chapter, world: &Experiment, scale: f64) {
     let rng = &mut chapter.stream(8);
     let intervals = [
         ("nowhere", (0.0, 0.0)),
-        ("in much noise, λ < −2", (f64::NEG_INFINITY, -2.0)),
-        ("between, −2 ≤ λ < 2", (-2.0, 2.0)),
-        ("in little noise, λ ≥ 2", (2.0, f64::INFINITY)),
-        ("but in much noise, λ ≥ −2", (-2.0, f64::INFINITY)),
+        ("in much noise, ln SNR < −2", (f64::NEG_INFINITY, -2.0)),
+        ("−2 ≤ ln SNR < 0", (-2.0, 0.0)),
+        ("0 ≤ ln SNR < 2", (0.0, 2.0)),
+        ("in little noise, ln SNR ≥ 2", (2.0, f64::INFINITY)),
+        ("but in much noise, ln SNR ≥ −2", (-2.0, f64::INFINITY)),
+        ("in the middle, −2 ≤ ln SNR < 2", (-2.0, 2.0)),
         ("everywhere", (f64::NEG_INFINITY, f64::INFINITY)),
     ];
     let names = ["outer mode", "variance along y", "precision", "recall", "distance over floor"];
@@ -275,53 +252,49 @@ fn interval(chapter: &mut Chapter, world: &Experiment, scale: f64) {
         let scores = world.scores(&points, rng);
         [scores.outer, scores.variance, scores.precision, scores.recall, world.distance(&points, rng)]
     });
-    let table = found.table(format!("DDIM, η = 0, w = {scale} in an interval of λ = ln ᾱ_t/(1 − ᾱ_t)"));
+    let table = found.table(format!("DDIM, η = 0, w = {scale} in an interval of ln SNR = ln ᾱ_t/(1 − ᾱ_t)"));
     chapter.table(table.note("elsewhere the label alone, w = 1; distance: from the class, over its own"));
 }
 
-fn dropout(
-    chapter: &mut Chapter,
-    world: &Experiment,
-    training: &TrainConfig,
-    (runs, judged, scale): (usize, bool, f64),
-) -> Result<()> {
+fn dropout(chapter: &mut Chapter, world: &Experiment, scale: f64, with: (TrainConfig, usize)) -> Result<()> {
     chapter.section("A network with labels");
-    let mut progress = Progress::new("training", DROPPED.len() * runs * training.steps);
-    let header =
-        ["loss, label", "loss, no label", "w = 1", "w = 0", &format!("w = {scale}")].map(str::to_owned);
+    let ((training, runs), shares) = (with, chapter.pick(&DROPPED[..], &DROPPED[..2]));
+    let scales = [1.0, 0.0, scale];
+    let exact = scales.map(|scale| world.exact_sample(scale, &mut chapter.stream(9)));
+    let mut progress = Progress::new("training", shares.len() * runs * training.steps);
+    let guided = format!("w = {scale}");
+    let header = ["loss, label", "no label", "w = 1", "w = 0", &guided].map(str::to_owned);
     let mut table = Table::new("By the share of dropped labels: mean [least most]", "dropped", header);
-    let (mut without, mut figure) =
-        (Vec::new(), Figure::new("One network each: no label dropped, one in ten"));
-    for dropped in DROPPED {
-        let mut scores = [const { Vec::new() }; 5];
+    let header = ["precision, w = 1".into(), guided.clone(), "recall, w = 1".into(), guided];
+    let mut other = Table::new("The same networks, beside points of the class", "dropped", header);
+    let (mut without, mut figure) = (Vec::new(), Figure::new("One network each: none dropped, one in ten"));
+    for &dropped in shares {
+        let mut scores = [const { Vec::new() }; 9];
         for run in 0..runs as u64 {
-            let network =
-                world.train(training, dropped, &mut chapter.stream(100 + run), |_| progress.advance(1))?;
-            let of = world.network_scores(&network, [1.0, 0.0, scale], &mut chapter.stream(200 + run));
-            let [labelled, unlabelled, guided] = of.distances;
-            let all = [1e3 * of.with_label, 1e3 * of.without_label, labelled, unlabelled, guided];
+            let rng = &mut chapter.stream(100 + run); // the same points and noise for each share
+            let network = world.train(&training, dropped, rng, |_| progress.advance(1))?;
+            let of = world.network_scores(&network, &exact, &mut chapter.stream(200 + run));
+            let [(one, distance), (_, of_all), (more, guided)] = of.draws;
+            let losses = [1e3 * of.with_label, 1e3 * of.without_label, distance, of_all, guided];
+            let all = losses.into_iter().chain([one.precision, more.precision, one.recall, more.recall]);
             scores.iter_mut().zip(all).for_each(|(scores, score)| scores.push(score));
-            for scale in [0.0, 1.0, scale].into_iter().filter(|_| run == 0 && dropped < 0.15) {
-                let points =
-                    world.draw(&world.flow, &world.guided_network(&network, scale), &mut chapter.stream(300));
+            for scale in scales.into_iter().filter(|_| run == 0 && dropped < 0.15) {
+                let (guided, rng) = (world.guided_network(&network, scale), &mut chapter.stream(300));
+                let points = world.draw(&world.jumps, &guided, rng);
                 let title = format!("{:.0} % dropped, w = {scale}", 100.0 * dropped);
-                figure = figure.panel(points_panel(&title, &points, 3.6));
+                figure = figure.panel(cloud(world, title, &points));
             }
         }
         let spreads = scores.map(Spread::of);
         without.push(spreads[1].mean);
-        table = table.row(dropped.to_string(), spreads.map(|spread| format!("{spread:.2}")));
+        table = table.row(dropped.to_string(), spreads[..5].iter().map(|spread| format!("{spread:.2}")));
+        other = other.row(dropped.to_string(), spreads[5..].iter().map(|spread| format!("{spread:.3}")));
     }
-    let note = format!(
-        "{runs} networks each, {} steps; losses: 10⁻³ over the least; then distances over the floor",
-        training.steps
-    );
-    chapter.table(table.note(note));
-    let checks = Checks::new("A null label that was never trained").at_least(
-        "loss without a label, dropout 0 over dropout 0.1",
-        5.0,
-        without[0] / without[1],
-    );
-    chapter.checks(checks.judged_if(judged));
+    let note = format!("{runs} networks each, {} steps; losses in 10⁻³ over the least", training.steps);
+    chapter.table(table.note(note + "; then distances from exact samples, over their own"));
+    chapter.table(other);
+    let (row, times) = ("loss without a label, over that of dropout 0.1", without[0] / without[1]);
+    let checks = Checks::new("A null label that was never trained").at_least(row, 5.0, times);
+    chapter.checks(checks.judged_if(!chapter.quick() && training.steps >= 3000));
     Ok(chapter.figure(&figure.columns(3).panel_size(240, 240), "networks")?)
 }

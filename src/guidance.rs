@@ -130,7 +130,7 @@ pub fn classifier_guidance(
 
 /// The log-SNRs at which there is guidance; at all others there is only the label, w = 1.
 ///
-/// Source: Kynkäänniemi et al. 2024 (Applying Guidance in a Limited Interval), Eq. (5), for σ = e^{−λ/2}.
+/// Source: Kynkäänniemi et al. 2024 (Applying Guidance in a Limited Interval), there by σ, and ln SNR = −2 ln σ.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
     /// The lowest log-SNR, ln(ᾱ_t/(1 − ᾱ_t)): −∞ from the pure noise on.
@@ -145,19 +145,19 @@ impl Interval {
 }
 
 // ANCHOR: scale_within
-/// The scale at a log-SNR λ, if there is guidance only within an interval.
+/// The scale at a log-SNR, if there is guidance only within an interval.
 ///
-/// Source: Kynkäänniemi et al. 2024 (Applying Guidance in a Limited Interval), Eq. (5).
+/// Source: Kynkäänniemi et al. 2024 (Applying Guidance in a Limited Interval).
 ///
 /// # Formula
-/// w if from ≤ λ < to, else 1
+/// w if from ≤ ln SNR < to, else 1
 ///
 /// # Example
 /// ```
 /// use ddpm::guidance::{Interval, scale_within};
 ///
 /// let middle = Interval { from: -2.0, to: 2.0 };
-/// assert_eq!([-3.0, 0.0, 2.0].map(|lambda| scale_within(3.0, middle, lambda)), [1.0, 3.0, 1.0]);
+/// assert_eq!([-3.0, 0.0, 2.0].map(|log_snr| scale_within(3.0, middle, log_snr)), [1.0, 3.0, 1.0]);
 /// ```
 pub fn scale_within(scale: f64, interval: Interval, log_snr: f64) -> f64 {
     if (interval.from..interval.to).contains(&log_snr) { scale } else { 1.0 }
@@ -165,7 +165,7 @@ pub fn scale_within(scale: f64, interval: Interval, log_snr: f64) -> f64 {
 // ANCHOR_END: scale_within
 
 // ANCHOR: ClassifierFree
-/// A denoiser with classifier-free guidance: two calls of a network for each step.
+/// A denoiser with classifier-free guidance: two calls of a network for each step, or one where w is 0 or 1.
 ///
 /// # Example
 /// ```
@@ -203,11 +203,15 @@ impl<'a, U: Denoiser, L: Denoiser> ClassifierFree<'a, U, L> {
 impl<U: Denoiser, L: Denoiser> Denoiser for ClassifierFree<'_, U, L> {
     fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
         let scale = scale_within(self.scale, self.interval, log_snr(kernel_at(self.schedule, t)));
-        let with_label = self.with_label.predict(x_t, t).eps;
+        // where the other prediction counts for nothing, one call is enough
         if scale == 1.0 {
-            return Prediction { eps: with_label, variance: None }; // one call is enough
+            return Prediction { eps: self.with_label.predict(x_t, t).eps, variance: None };
         }
         let without_label = self.without_label.predict(x_t, t).eps;
+        if scale == 0.0 {
+            return Prediction { eps: without_label, variance: None };
+        }
+        let with_label = self.with_label.predict(x_t, t).eps;
         Prediction { eps: classifier_free_guidance(&without_label, &with_label, scale), variance: None }
     }
 }

@@ -10,9 +10,9 @@ use ddpm::{
     forward::{TransitionKernel, standard_normal},
     guidance::{
         ClassifierFree, ClassifierGuided, Convention, Interval, LabelledMixture, TiltedGrid,
-        classifier_free_guidance, classifier_guidance, classifier_score, convert_scale, drop_labels,
-        excess_loss, experiment::Experiment, gaussian::GaussianClass, guided_score, label_probabilities,
-        scale_within, tilted::mode_shares, tilted_log_density,
+        classifier_free_guidance, classifier_guidance, classifier_score, convention_error, convert_scale,
+        drop_labels, excess_loss, experiment::Experiment, gaussian::GaussianClass, guided_score,
+        label_probabilities, scale_within, tilted::mode_shares, tilted_log_density,
     },
     metrics::{Moments, largest_difference},
     network::Mlp,
@@ -335,6 +335,9 @@ fn guidance_costs_a_second_call_only_where_there_is_some() {
     let labelled = ClassifierFree::new(&schedule, &without, &with, 1.0);
     sample(&steps, &labelled, points(), &mut rng(5), |_, _| ());
     assert_eq!((with.calls(), without.calls()), (200, 40), "w = 1 is one call");
+    let unlabelled = ClassifierFree::new(&schedule, &without, &with, 0.0);
+    sample(&steps, &unlabelled, points(), &mut rng(5), |_, _| ());
+    assert_eq!((with.calls(), without.calls()), (200, 140), "w = 0 is one call");
 }
 
 #[test]
@@ -708,13 +711,13 @@ fn a_trained_network_draws_its_label_and_the_scores_see_it() {
     let config = TrainConfig { steps: 250, batch: 64, ..TrainConfig::default() };
     let fresh = Regression::<f32>::labelled(&config, 3, &mut rng(28)).unwrap().network().clone();
     let trained = world.train(&config, 0.2, &mut rng(28), |_| ()).unwrap();
-    let scales = [1.0, 0.0, 2.0];
+    let exact = [1.0, 0.0, 2.0].map(|scale| world.exact_sample(scale, &mut rng(30)));
     let [before, after] =
-        [&fresh, &trained].map(|network| world.network_scores(network, scales, &mut rng(29)));
+        [&fresh, &trained].map(|network| world.network_scores(network, &exact, &mut rng(29)));
     assert!(after.with_label < 0.3 * before.with_label, "{before:?} {after:?}");
     assert!(after.without_label < 0.3 * before.without_label, "{before:?} {after:?}");
     assert!(
-        (0..3).all(|i| after.distances[i] < before.distances[i] && after.distances[i] > 0.3),
+        (0..3).all(|i| after.draws[i].1 < before.draws[i].1 && after.draws[i].1 > 0.3),
         "{before:?} {after:?}"
     );
 }

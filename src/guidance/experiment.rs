@@ -38,6 +38,8 @@ pub struct Experiment {
     pub schedule: Schedule,
     /// DDIM with η = 0, the probability flow.
     pub flow: Vec<Step>,
+    /// The same in at most 50 jumps: for networks, and for what is compared with them.
+    pub jumps: Vec<Step>,
     /// Algorithm 2 with σ² = β, the reverse SDE.
     pub chain: Vec<Step>,
     /// The number of points in a sample.
@@ -59,6 +61,24 @@ pub struct Scores {
     pub recall: f64,
 }
 
+impl Scores {
+    /// All five in their order.
+    pub fn all(self) -> [f64; 5] {
+        [self.mean, self.variance, self.outer, self.precision, self.recall]
+    }
+}
+
+/// What exact guidance draws, and how far two samples of it are apart.
+#[derive(Debug, Clone)]
+pub struct ExactSample {
+    /// The scale.
+    pub scale: f64,
+    /// The points, (N, 2).
+    pub points: Array2<f64>,
+    /// The mean sliced Wasserstein distance of two other samples from them.
+    pub floor: f64,
+}
+
 /// What a trained network has to do with the exact one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NetworkScores {
@@ -66,8 +86,9 @@ pub struct NetworkScores {
     pub with_label: f64,
     /// The same with the null label, on all data.
     pub without_label: f64,
-    /// The distance of what it draws from what exact guidance draws, over the distance of two exact samples; one a scale.
-    pub distances: [f64; 3],
+    /// What it draws in 50 jumps at three scales: its scores, and its distance from what exact guidance draws, over the distance of two exact
+    /// samples.
+    pub draws: [(Scores, f64); 3],
 }
 
 impl Experiment {
@@ -77,9 +98,21 @@ impl Experiment {
     /// As [`Schedule::linear_scaled`].
     pub fn new(steps: usize, count: usize) -> Result<Self> {
         let schedule = Schedule::linear_scaled(steps)?;
-        let flow = ddim(&schedule, &time_grid(steps, steps, Spacing::Trailing)?, 0.0, None);
+        let all = time_grid(steps, steps, Spacing::Trailing)?;
+        let few = time_grid(steps, steps.min(50), Spacing::Trailing)?;
+        let [flow, jumps] = [all, few].map(|times| ddim(&schedule, &times, 0.0, None));
+        let data = LabelledMixture::three_classes();
         let chain = ancestral(&schedule, FixedVariance::Beta, None);
-        Ok(Experiment { data: LabelledMixture::three_classes(), label: 0, schedule, flow, chain, count })
+        Ok(Experiment { data, label: 0, schedule, flow, jumps, chain, count })
+    }
+
+    /// q(x_t | x_0) at a step of the chain.
+    ///
+    /// # Panics
+    /// If t lies outside of 0…T.
+    #[track_caller]
+    pub fn kernel(&self, t: usize) -> TransitionKernel {
+        TransitionKernel::from_start(&self.schedule, t)
     }
 
     /// p(x|y) of the label that is asked for.
@@ -174,14 +207,27 @@ impl Experiment {
     // ANCHOR_END: train_labelled
 
     /// A network guided everywhere: two calls, one with the label and one with the null label.
-    pub fn guided_network(&self, network: &Mlp<f32>, scale: f64) -> impl Denoiser {
+    pub fn guided_network<'a>(&'a self, network: &'a Mlp<f32>, scale: f64) -> impl Denoiser + 'a {
         let of = LevelDenoiser { schedule: &self.schedule, network, level: |t| self.level(t) };
         let [null, own] = [None, Some(self.label)].map(|label| LabelledDenoiser { of, label });
         ClassifierFree::new(&self.schedule, null, own, scale)
     }
 
-    /// A network's losses at 20 steps of the chain, over the least possible, and how far its samples by the flow lie from exact ones.
-    pub fn network_scores(&self, network: &Mlp<f32>, scales: [f64; 3], rng: &mut StdRng) -> NetworkScores {
+    /// A sample of exact guidance, in the [jumps](Self::jumps) of networks.
+    pub fn exact_sample(&self, scale: f64, rng: &mut StdRng) -> ExactSample {
+        let exact = self.guided(scale, Interval::ALL);
+        let [points, one, other] = [(); 3].map(|()| self.draw(&self.jumps, &exact, rng));
+        let [one, other] = [one, other].map(|other| sliced_wasserstein(&other, &points, DIRECTIONS));
+        ExactSample { scale, points, floor: 0.5 * (one + other) }
+    }
+
+    /// A network's losses at 20 steps of the chain, over the least possible, and what its samples are beside exact ones.
+    pub fn network_scores(
+        &self,
+        network: &Mlp<f32>,
+        exact: &[ExactSample; 3],
+        rng: &mut StdRng,
+    ) -> NetworkScores {
         let last = self.schedule.steps();
         let times: Vec<usize> = (1..=20).map(|i| (i * last).div_ceil(20)).collect();
         let mut excess = |data: &GaussianMixture, scale: f64| {
@@ -189,13 +235,10 @@ impl Experiment {
             excess_loss(&self.schedule, &own, &self.exact(data), &points, &times, rng)
         };
         let (with_label, without_label) = (excess(self.class(), 1.0), excess(self.data.mixture(), 0.0));
-        let distances = scales.map(|scale| {
-            let exact = self.guided(scale, Interval::ALL);
-            let [one, other, third] = [(); 3].map(|()| self.draw(&self.flow, &exact, rng));
-            let own = self.draw(&self.flow, &self.guided_network(network, scale), rng);
-            let distance = |points: &Array2<f64>| sliced_wasserstein(points, &one, DIRECTIONS);
-            distance(&own) / (0.5 * (distance(&other) + distance(&third)))
+        let draws = exact.each_ref().map(|exact| {
+            let own = self.draw(&self.jumps, &self.guided_network(network, exact.scale), rng);
+            (self.scores(&own, rng), sliced_wasserstein(&own, &exact.points, DIRECTIONS) / exact.floor)
         });
-        NetworkScores { with_label, without_label, distances }
+        NetworkScores { with_label, without_label, draws }
     }
 }
