@@ -8,7 +8,7 @@ use ddpm::metrics::{Moments, Spread, StandardError};
 use ddpm::sampler::{Spacing, ancestral, ddim, time_grid};
 use ddpm::{denoiser::ExactDenoiser, reverse::FixedVariance, schedule::Schedule, train::TrainConfig};
 use ddpm_page::bounds::{self, COUNT, DIFFUSION_STEPS, TRAINING_STEPS, real, whole};
-use ddpm_page::plot::{Figure, Panel, Series, curve, points_over};
+use ddpm_page::plot::{Figure, GREY, Panel, Series, VERMILLION, curve, pairs};
 use ddpm_page::report::{Chapter, Checks, Common, Progress, Sweep, Table, catalogue};
 use ndarray::{Array2, ArrayView1, Axis};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
@@ -29,7 +29,7 @@ struct Arguments {
     #[arg(long, default_value_t = 3.0, value_parser = real(-5.0..=20.0).because("0 is without the label, 1 with it"))]
     scale: f64,
     /// The number of training steps of each network
-    #[arg(long, default_value_t = 3000, value_parser = whole(1..=TRAINING_STEPS))]
+    #[arg(long, default_value_t = 2000, value_parser = whole(1..=TRAINING_STEPS))]
     training_steps: usize,
     /// The number of networks for each share of dropped labels
     #[arg(long, default_value_t = 3, value_parser = whole(2_usize..=100).because("one network has no spread"))]
@@ -180,9 +180,9 @@ fn fields(chapter: &mut Chapter, world: &Experiment) {
 fn drawn(chapter: &mut Chapter, world: &Experiment) -> Result<()> {
     chapter.section("What is drawn");
     let (rng, count) = (&mut chapter.stream(5), world.count as f64);
-    let titles = ["mean along y", "variance along y", "share of the outer mode", "precision", "recall"];
+    let titles = ["mean along y", "variance along y", "outer mode", "precision", "recall", "coverage"];
     let mut of_class = Moments::of(&world.class().sample(2, rng));
-    let sweeps: [Sweep<3>; 5] = Sweep::together("w", SCALES, WAYS, |scale| -> Result<_> {
+    let sweeps: [Sweep<3>; 6] = Sweep::together("w", SCALES, WAYS, |scale| -> Result<_> {
         let points = world.three_ways(scale, rng);
         if scale == 1.0 {
             of_class = Moments::of(&points[1]);
@@ -208,26 +208,27 @@ fn drawn(chapter: &mut Chapter, world: &Experiment) -> Result<()> {
         .at_least_within("w = 3: outer mode, by guidance", share + 0.05, guided, error(share));
     chapter.checks(checks);
     let panel = |i: usize| sweeps[i].lines(Panel::new("").axes("w", titles[i]));
-    let trade = WAYS.iter().fold(Panel::new("").axes("recall", "precision"), |panel, way| {
-        let both = sweeps[4].curve(way).into_iter().zip(sweeps[3].curve(way));
-        panel.line(*way, both.skip(4).map(|((_, recall), (_, precision))| (recall, precision)))
+    let trade = WAYS.iter().fold(Panel::new("").axes("coverage", "precision"), |panel, way| {
+        let both = sweeps[5].curve(way).into_iter().zip(sweeps[3].curve(way));
+        panel.line(*way, both.skip(4).map(|((_, coverage), (_, precision))| (coverage, precision)))
     });
     let figure = Figure::new("One class, by scale").panels([panel(0), panel(1), panel(2), trade]).columns(2);
     Ok(chapter.figure(&figure.panel_size(360, 280), "drawn")?)
 }
 
 /// Points over all data in grey.
-fn cloud(world: &Experiment, title: String, points: &Array2<f64>) -> Panel {
-    let all = world.data.mixture().sample(800, &mut StdRng::seed_from_u64(0));
-    points_over(&title.replace('-', "−"), points, &all, 4.6).bare()
+fn cloud(world: &Experiment, way: &str, scale: f64, points: &Array2<f64>) -> Panel {
+    let all = world.data.mixture().sample(1000, &mut StdRng::seed_from_u64(0));
+    let [all, points] = [&all, points].map(|points| Series::points("", pairs(points.view())).size(1.4));
+    let panel = Panel::new(format!("{way}, w = {scale}").replace('-', "−")).square(4.6).bare();
+    panel.series(all.color(GREY)).series(points.color(VERMILLION))
 }
 
 fn clouds(chapter: &mut Chapter, world: &Experiment, scale: f64) -> Result<()> {
     let mut figure = Figure::new("The tilted density, and two samplers of the guided field");
     for scale in [-1.0, 0.0, 1.0, scale] {
         let points = world.three_ways(scale, &mut chapter.stream(7)); // the same noise each time
-        let panel = |(way, points)| cloud(world, format!("{way}, w = {scale}"), points);
-        figure = figure.panels(WAYS.iter().zip(&points).map(panel));
+        figure = figure.panels((0..3).map(|i| cloud(world, WAYS[i], scale, &points[i])));
     }
     Ok(chapter.figure(&figure.columns(3).panel_size(240, 240), "clouds")?)
 }
@@ -245,12 +246,11 @@ fn interval(chapter: &mut Chapter, world: &Experiment, scale: f64) {
         ("in the middle, −2 ≤ ln SNR < 2", (-2.0, 2.0)),
         ("everywhere", (f64::NEG_INFINITY, f64::INFINITY)),
     ];
-    let names = ["outer mode", "variance along y", "precision", "recall", "distance over floor"];
+    let names = ["outer mode", "variance along y", "precision", "coverage", "distance over floor"];
     let found = Sweep::of("guided", intervals, names, |(_, (from, to))| {
-        let guided = world.guided(scale, Interval { from, to });
-        let points = world.draw(&world.flow, &guided, rng);
+        let points = world.draw(&world.flow, &world.guided(scale, Interval { from, to }), rng);
         let scores = world.scores(&points, rng);
-        [scores.outer, scores.variance, scores.precision, scores.recall, world.distance(&points, rng)]
+        [scores.outer, scores.variance, scores.precision, scores.coverage, world.distance(&points, rng)]
     });
     let table = found.table(format!("DDIM, η = 0, w = {scale} in an interval of ln SNR = ln ᾱ_t/(1 − ᾱ_t)"));
     chapter.table(table.note("elsewhere the label alone, w = 1; distance: from the class, over its own"));
@@ -265,7 +265,7 @@ fn dropout(chapter: &mut Chapter, world: &Experiment, scale: f64, with: (TrainCo
     let guided = format!("w = {scale}");
     let header = ["loss, label", "no label", "w = 1", "w = 0", &guided].map(str::to_owned);
     let mut table = Table::new("By the share of dropped labels: mean [least most]", "dropped", header);
-    let header = ["precision, w = 1".into(), guided.clone(), "recall, w = 1".into(), guided];
+    let header = ["precision, w = 1".into(), guided.clone(), "coverage, w = 1".into(), guided];
     let mut other = Table::new("The same networks, beside points of the class", "dropped", header);
     let (mut without, mut figure) = (Vec::new(), Figure::new("One network each: none dropped, one in ten"));
     for &dropped in shares {
@@ -276,13 +276,13 @@ fn dropout(chapter: &mut Chapter, world: &Experiment, scale: f64, with: (TrainCo
             let of = world.network_scores(&network, &exact, &mut chapter.stream(200 + run));
             let [(one, distance), (_, of_all), (more, guided)] = of.draws;
             let losses = [1e3 * of.with_label, 1e3 * of.without_label, distance, of_all, guided];
-            let all = losses.into_iter().chain([one.precision, more.precision, one.recall, more.recall]);
+            let all = losses.into_iter().chain([one.precision, more.precision, one.coverage, more.coverage]);
             scores.iter_mut().zip(all).for_each(|(scores, score)| scores.push(score));
             for scale in scales.into_iter().filter(|_| run == 0 && dropped < 0.15) {
                 let (guided, rng) = (world.guided_network(&network, scale), &mut chapter.stream(300));
                 let points = world.draw(&world.jumps, &guided, rng);
-                let title = format!("{:.0} % dropped, w = {scale}", 100.0 * dropped);
-                figure = figure.panel(cloud(world, title, &points));
+                figure =
+                    figure.panel(cloud(world, &format!("{:.0} % dropped", 100.0 * dropped), scale, &points));
             }
         }
         let spreads = scores.map(Spread::of);
@@ -295,6 +295,6 @@ fn dropout(chapter: &mut Chapter, world: &Experiment, scale: f64, with: (TrainCo
     chapter.table(other);
     let (row, times) = ("loss without a label, over that of dropout 0.1", without[0] / without[1]);
     let checks = Checks::new("A null label that was never trained").at_least(row, 5.0, times);
-    chapter.checks(checks.judged_if(!chapter.quick() && training.steps >= 3000));
+    chapter.checks(checks.judged_if(!chapter.quick() && training.steps >= 2000));
     Ok(chapter.figure(&figure.columns(3).panel_size(240, 240), "networks")?)
 }

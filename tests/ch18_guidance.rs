@@ -12,7 +12,7 @@ use ddpm::{
         ClassifierFree, ClassifierGuided, Convention, Interval, LabelledMixture, TiltedGrid,
         classifier_free_guidance, classifier_guidance, classifier_score, convention_error, convert_scale,
         drop_labels, excess_loss, experiment::Experiment, gaussian::GaussianClass, guided_score,
-        label_probabilities, scale_within, tilted::mode_shares, tilted_log_density,
+        label_probabilities, labels::bayes_errors, scale_within, tilted::mode_shares, tilted_log_density,
     },
     metrics::{Moments, largest_difference},
     network::Mlp,
@@ -493,6 +493,10 @@ fn only_at_0_and_1_is_the_guided_score_that_of_the_noised_tilted_density() {
         let guided = guided_score(&data, &x, 0, scale, at);
         let apart = largest_difference(&noised, &guided);
         assert!(if same { apart < 1e-5 } else { apart > 0.05 }, "w = {scale}: {apart:e} apart");
+        let size = |x: Array2<f64>| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let expected = size(&guided - &noised) / size(noised);
+        let grid = TiltedGrid::new(&data, 0, scale, 6.0, 150);
+        assert_close(&format!("w = {scale}"), grid.field_error(&data, (0, scale), &x, at), expected, 1e-12);
     }
 }
 
@@ -671,7 +675,7 @@ fn an_experiment_scores_its_own_class_as_the_class() {
     let world = Experiment::new(60, 400).unwrap();
     let class = world.class().sample(400, &mut rng(20));
     let scores = world.scores(&class, &mut rng(21));
-    assert!(scores.precision > 0.9 && scores.recall > 0.9, "{scores:?}");
+    assert!(scores.precision > 0.9 && scores.recall > 0.9 && scores.coverage > 0.9, "{scores:?}");
     assert_close("outer mode", scores.outer, 0.5, 0.13); // five standard errors
     assert_close("mean", scores.mean, world.class().mean()[1], 5.0 * (scores.variance / 400.0).sqrt());
     assert_relative("variance", scores.variance, world.class().variance()[1], 0.2);
@@ -684,6 +688,11 @@ fn an_experiment_scores_its_own_class_as_the_class() {
     }
     let recall = world.scores(&class.slice(ndarray::s![..100, ..]).mapv(|x| x * 0.1), &mut rng(26)).recall;
     assert!(recall < 0.3, "points near the middle: recall {recall}");
+    // one stray point beside a point mass: its ball holds all of the class
+    let stray =
+        Array2::from_shape_fn((100, 2), |(row, _)| if row == 0 { 4.0 } else { 0.001 * row as f64 - 4.0 });
+    let of_stray = world.scores(&stray, &mut rng(33));
+    assert!(of_stray.recall > 0.9 && of_stray.coverage == 0.0, "{of_stray:?}");
 }
 
 #[test]
@@ -720,4 +729,19 @@ fn a_trained_network_draws_its_label_and_the_scores_see_it() {
         (0..3).all(|i| after.draws[i].1 < before.draws[i].1 && after.draws[i].1 > 0.3),
         "{before:?} {after:?}"
     );
+}
+
+#[test]
+fn bayes_errors_are_small_and_know_what_the_noise_leaves_of_a_label() {
+    let data = lopsided();
+    let (x_0, labels) = data.sample(400, &mut rng(31));
+    for at in KERNELS {
+        let noise = standard_normal(400, 2, &mut rng(32));
+        let x_t = at.signal * &x_0 + at.deviation() * &noise;
+        let found = bayes_errors(&data, &x_t, &labels, at);
+        assert!(found.probability < 1e-12 && found.slope < 1e-6 && found.mean < 1e-11, "{at:?}: {found:?}");
+        let own = |row: usize| log_label(&data, &x_t, labels[row], at)[row].exp();
+        let certainty = (0..400).map(own).sum::<f64>() / 400.0;
+        assert_close(&format!("α = {}: certainty", at.signal), found.certainty, certainty, 1e-12);
+    }
 }

@@ -8,7 +8,7 @@ use crate::{
     data::GaussianMixture,
     denoiser::{Denoiser, ExactDenoiser},
     forward::{TransitionKernel, standard_normal},
-    metrics::{Moments, precision, sliced_wasserstein},
+    metrics::{Moments, coverage, precision, sliced_wasserstein},
     network::Mlp,
     reverse::FixedVariance,
     sampler::{Spacing, Step, ancestral, ddim, sample, time_grid},
@@ -57,14 +57,16 @@ pub struct Scores {
     pub outer: f64,
     /// The share of them that lie among points of the class.
     pub precision: f64,
-    /// The share of points of the class that lie among them.
+    /// The share of points of the class that lie among them: one stray point has a wide ball, and raises it.
     pub recall: f64,
+    /// The share of points of the class that have one of them near: a stray point changes nothing.
+    pub coverage: f64,
 }
 
 impl Scores {
-    /// All five in their order.
-    pub fn all(self) -> [f64; 5] {
-        [self.mean, self.variance, self.outer, self.precision, self.recall]
+    /// All six in their order.
+    pub fn all(self) -> [f64; 6] {
+        [self.mean, self.variance, self.outer, self.precision, self.recall, self.coverage]
     }
 }
 
@@ -157,6 +159,7 @@ impl Experiment {
             outer: self.outer_share(points),
             precision: precision(&class, points, NEIGHBOURS),
             recall: precision(points, &class, NEIGHBOURS),
+            coverage: coverage(&class, points, NEIGHBOURS),
         }
     }
 
