@@ -294,7 +294,7 @@ fn dropout(chapter: &mut Chapter, world: &Experiment, scale: f64, with: (TrainCo
     chapter.table(table.note(note + "; then distances from exact samples, over their own"));
     chapter.table(other);
     let (row, times) = ("loss without a label, over that of dropout 0.1", without[0] / without[1]);
-    let checks = Checks::new("A null label that was never trained").at_least(row, 5.0, times);
+    let checks = Checks::new("A null label that was never trained").at_least(row, 2.0, times);
     chapter.checks(checks.judged_if(!chapter.quick() && training.steps >= 2000));
     Ok(chapter.figure(&figure.columns(3).panel_size(240, 240), "networks")?)
 }
