@@ -46,14 +46,6 @@ impl Convention {
     /// All of them.
     pub const ALL: [Convention; 4] =
         [Convention::Diffusers, Convention::Paper, Convention::Classifier, Convention::ClassifierOnLabelled];
-
-    /// The number that draws with the label and without guidance.
-    fn of_labelled(self) -> f64 {
-        match self {
-            Convention::Diffusers | Convention::Classifier => 1.0,
-            Convention::Paper | Convention::ClassifierOnLabelled => 0.0,
-        }
-    }
 }
 
 // ANCHOR: convert_scale
@@ -70,7 +62,11 @@ impl Convention {
 /// assert_eq!(convert_scale(1.0, Convention::Diffusers, Convention::ClassifierOnLabelled), 0.0); // no guidance
 /// ```
 pub fn convert_scale(scale: f64, from: Convention, to: Convention) -> f64 {
-    scale - from.of_labelled() + to.of_labelled()
+    let of_labelled = |convention| match convention {
+        Convention::Diffusers | Convention::Classifier => 1.0, // with the label, and no guidance
+        Convention::Paper | Convention::ClassifierOnLabelled => 0.0,
+    };
+    scale - of_labelled(from) + of_labelled(to)
 }
 // ANCHOR_END: convert_scale
 
