@@ -71,7 +71,7 @@
 //! [`bound::derivation`] (ch02), [`posterior`] (ch03), [`reverse`] and [`objective`] (ch04), [`network`] and [`train`] (ch05),
 //! [`sampler`] (ch06), [`bound`] and [`bound::exact`] (ch07), [`continuous`] (ch08), the fast steps in [`sampler`] (ch09),
 //! [`baselines`] (ch10), [`bugs`] (ch11). Images come after that, in the package `ddpm_unet`. After the paper: [`target`],
-//! [`weighting`], [`continuous_bound`], [`edm`], [`losses`], [`terminal_snr`] and [`train::regression`] (ch17).
+//! [`weighting`], [`continuous_bound`], [`edm`], [`losses`], [`terminal_snr`] and [`train::regression`] (ch17), [`guidance`] (ch18).
 //!
 //! # Modules
 //!
@@ -104,6 +104,7 @@
 //! | [`losses`] | every loss as a weight on one error per unit of log-SNR, and where it is spent |
 //! | [`terminal_snr`] | what a chain that ends with some signal left does to the mean |
 //! | [`train`] | Algorithm 1; [`train::regression`] on any target |
+//! | [`guidance`] | labels; guidance by a classifier and without one, and what it draws |
 //! | [`baselines`] | a VAE and a GAN on the same points |
 //! | [`bugs`] | the bugs of public code, each a switch on a copied formula; nothing else may use it |
 //!
@@ -130,6 +131,7 @@ pub mod error;
 pub mod files;
 pub mod forward;
 pub mod gaussian;
+pub mod guidance;
 pub mod losses;
 pub mod metrics;
 pub mod network;

@@ -53,6 +53,9 @@ fn every_number_of_the_later_chapters_has_bounds() {
         &[&COMMON, &[("bug", Text), ("training-steps", STEPS), count(1)]],
     );
     every_flag_has_bounds(program!("ch17_targets"), &[&COMMON, &POINTS, &long, &[count(11)]]);
+    let chain = [("diffusion-steps", Whole(50, 10_000)), ("training-steps", STEPS)];
+    let guided = [("scale", Real(-5.0, 20.0)), ("runs", Whole(2, 100)), count(100)];
+    every_flag_has_bounds(program!("ch18_guidance"), &[&COMMON, &chain, &guided]);
 }
 
 #[test]

@@ -56,13 +56,14 @@ fn points() {
     fuzz(&reader, |folder| Dataset::points(folder.join("points.csv")));
 }
 
-/// The files of two networks.
-fn networks() -> [Vec<u8>; 2] {
+/// The files of three networks, the last one with labels.
+fn networks() -> [Vec<u8>; 3] {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("weights.safetensors");
     let small = MlpConfig { hidden: 4, layers: 1, embedding: 4, ..MlpConfig::default() };
     let without_time = MlpConfig { time_embedding: false, layers: 0, ..small.clone() };
-    [small, without_time].map(|config| {
+    let labelled = MlpConfig { labels: 3, ..small.clone() };
+    [small, without_time, labelled].map(|config| {
         let network = Mlp::<f32>::new(config, &mut StdRng::seed_from_u64(1)).expect("a network");
         network.save(&path).expect("saved");
         fs::read(&path).expect("bytes")

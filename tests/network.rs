@@ -4,6 +4,8 @@
 mod float;
 #[path = "network/gradients.rs"]
 mod gradients;
+#[path = "network/labels.rs"]
+mod labels;
 #[path = "network/layers.rs"]
 mod layers;
 #[path = "network/mlp.rs"]

@@ -99,7 +99,7 @@ fn the_loss_is_the_weighted_error_of_the_target() {
             expected += level.weight * (target - output[(0, d)]).powi(2) / 6.0;
         }
     }
-    let report = learner.step(Examples { x_0: &x_0, eps: &eps, levels: &levels });
+    let report = learner.step(Examples { x_0: &x_0, eps: &eps, levels: &levels, labels: &[] });
     assert_close("loss", report.loss, expected, 1e-12 * expected);
     assert_eq!(report.step, 1);
     let moved =

@@ -10,6 +10,8 @@ pub(super) struct Chunk<F> {
     rows: usize,
     /// The embeddings of the coordinates and of t: (rows, features).
     features: Vec<F>,
+    /// Each row's place in the labels' embedding; empty if the network sees none.
+    labels: Vec<usize>,
     /// h_0 = GELU(z_0), h_l = h_{l−1} + GELU(z_l): (rows, H) each.
     hidden: Vec<Vec<F>>,
     /// z_l without its bias at first, then GELU′(z_l): (rows, H) each.
@@ -28,6 +30,7 @@ impl<F: Float> Chunk<F> {
         Self {
             rows: 0,
             features: vec![F::zero(); capacity * config.features()],
+            labels: Vec::new(),
             hidden: (0..=config.layers).map(|_| buffer()).collect(),
             slopes: (0..=config.layers).map(|_| buffer()).collect(),
             grad_hidden: Vec::new(),
@@ -37,8 +40,20 @@ impl<F: Float> Chunk<F> {
     }
 
     /// Writes the network's output, (rows, outputs); with `KEEP`, keeps what [`backward`](Self::backward) needs.
-    pub fn forward<const KEEP: bool>(&mut self, mlp: &Mlp<F>, x: ArrayView2<F>, t: &[f64], output: &mut [F]) {
+    pub fn forward<const KEEP: bool>(
+        &mut self,
+        mlp: &Mlp<F>,
+        x: ArrayView2<F>,
+        t: &[f64],
+        labels: &[Option<usize>],
+        output: &mut [F],
+    ) {
         self.rows = x.nrows();
+        self.labels.clear();
+        if mlp.config().labels > 0 {
+            let label_of = |row| mlp.label_row(labels.get(row).copied().flatten());
+            self.labels.extend((0..self.rows).map(label_of));
+        }
         self.embed_points(mlp, x);
         self.embed_times(mlp, t);
         self.first_layer::<KEEP>(mlp, t);
@@ -79,7 +94,7 @@ impl<F: Float> Chunk<F> {
         }
     }
 
-    /// h_0 = GELU(W_0 (embeddings) + b_0).
+    /// h_0 = GELU(W_0 (embeddings) + (the label's row) + b_0).
     ///
     /// A sampler gives all its points one t, whose part of the product is then the same for every row.
     fn first_layer<const KEEP: bool>(&mut self, mlp: &Mlp<F>, t: &[f64]) {
@@ -99,6 +114,10 @@ impl<F: Float> Chunk<F> {
         copied.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(&computed[..width]));
         let mut z = matrix_mut(values, width); // (rows, H)
         general_mat_mul(F::one(), &points, &point_weight.t(), F::one(), &mut z);
+        for (&label, z) in self.labels.iter().zip(values.chunks_exact_mut(width)) {
+            let row = &mlp.label_weight()[label * width..(label + 1) * width];
+            z.iter_mut().zip(row).for_each(|(z, &of_label)| *z += of_label);
+        }
 
         for (z, hidden) in values.chunks_exact_mut(width).zip(self.hidden[0].chunks_exact_mut(width)) {
             for ((z, hidden), &bias) in z.iter_mut().zip(hidden).zip(bias) {
@@ -163,6 +182,18 @@ impl<F: Float> Chunk<F> {
             general_mat_mul(F::one(), &grad_z, &weight, F::one(), &mut grad_hidden);
         }
         self.linear_backward(mlp, 0);
+        self.label_backward(mlp);
+    }
+
+    /// ∂L/∂(a label's row) = Σ of ∂L/∂z_0 over the rows with that label.
+    fn label_backward(&mut self, mlp: &Mlp<F>) {
+        let width = mlp.config().hidden;
+        let gradient = &mut self.gradient[mlp.label_range()];
+        gradient.fill(F::zero());
+        for (&label, grad_z) in self.labels.iter().zip(self.grad_z.chunks_exact(width)) {
+            let row = &mut gradient[label * width..(label + 1) * width];
+            row.iter_mut().zip(grad_z).for_each(|(sum, &grad)| *sum += grad);
+        }
     }
 
     /// From ∂L/∂h_l: ∂L/∂z_l = ∂L/∂h_l ⊙ GELU′(z_l), ∂L/∂b_l = Σ_n (∂L/∂z_l)_n and ∂L/∂W_l = (∂L/∂z_l)ᵀ (layer's input).

@@ -20,6 +20,9 @@ pub struct MlpConfig {
     pub input_scale: f64,
     /// Whether the network sees t; without it, it must treat every t alike (an ablation).
     pub time_embedding: bool,
+    /// The number of labels, or 0 for a network that sees none. One more row of the labels' embedding is that of the null label, which
+    /// stands for “no label”.
+    pub labels: usize,
 }
 
 impl Default for MlpConfig {
@@ -32,6 +35,7 @@ impl Default for MlpConfig {
             outputs: 2,
             input_scale: 25.0,
             time_embedding: true,
+            labels: 0,
         }
     }
 }
@@ -57,7 +61,19 @@ impl MlpConfig {
         let fits = size.is_multiple_of(2) && (4..=65_536).contains(&size);
         check("embedding", size, fits, "be even and lie between 4 and 65536", "the default is 128")?;
         let scale = self.input_scale;
-        check("input_scale", scale, scale.is_finite(), "be finite", "the default is 25")
+        check("input_scale", scale, scale.is_finite(), "be finite", "the default is 25")?;
+        check("labels", self.labels, self.labels <= 65_536, "be at most 65536", "the default is 0, no labels")
+    }
+
+    /// The rows of the labels' embedding, each of H numbers: one a label and one for the null label, or none at all.
+    pub fn label_rows(&self) -> usize {
+        if self.labels == 0 { 0 } else { self.labels + 1 }
+    }
+
+    /// Where the labels' embedding lies: behind all layers, row by row.
+    pub(super) fn label_range(&self) -> Range<usize> {
+        let start = self.linears().last().map_or(0, Linear::end);
+        start..start + self.label_rows() * self.hidden
     }
 
     /// The linear layers, first to last, as they lie in the parameters.
@@ -79,6 +95,8 @@ impl MlpConfig {
 
     /// The parameters' names, shapes and places, in their order.
     pub fn tensors(&self) -> Vec<Tensor> {
+        let (shape, range) = (vec![self.label_rows(), self.hidden], self.label_range());
+        let labels = (self.labels > 0).then(|| Tensor { name: "label.weight".to_owned(), shape, range });
         let linears = self.linears();
         let last = linears.len() - 1;
         let name = |index| match index {
@@ -101,6 +119,7 @@ impl MlpConfig {
                     },
                 ]
             })
+            .chain(labels)
             .collect()
     }
 }
@@ -108,9 +127,9 @@ impl MlpConfig {
 /// A named part of the parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {
-    /// `input.weight`, `residual.0.bias`, …, `output.bias`.
+    /// `input.weight`, `residual.0.bias`, …, `output.bias`, and `label.weight` of a network with labels.
     pub name: String,
-    /// (outputs, inputs) of a weight, (outputs) of a bias.
+    /// (outputs, inputs) of a weight, (outputs) of a bias, (labels + 1, H) of the labels' embedding.
     pub shape: Vec<usize>,
     /// Where it lies in [`Mlp::parameters`](super::Mlp::parameters), row by row.
     pub range: Range<usize>,

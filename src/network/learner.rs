@@ -111,9 +111,14 @@ impl<F: Float> Learner<F> {
 
     /// The network's output for a batch, keeping what [`backward`](Self::backward) needs.
     ///
-    /// Shapes: `x` (N, inputs), `t` (N), or empty for a network without t, to (N, outputs).
+    /// Shapes: `x` (N, inputs), `t` (N), or empty for a network without t, to (N, outputs). A network with labels takes the null label.
     pub fn forward(&mut self, x: &Array2<f64>, t: &[f64]) -> Array2<f64> {
-        self.pass.forward(&self.network, x.mapv(F::of).view(), t).mapv(Float::as_f64)
+        self.forward_labelled(x, t, &[])
+    }
+
+    /// The same with labels, as [`Mlp::forward_labelled`] takes them.
+    pub fn forward_labelled(&mut self, x: &Array2<f64>, t: &[f64], labels: &[Option<usize>]) -> Array2<f64> {
+        self.pass.forward_labelled(&self.network, x.mapv(F::of).view(), t, labels).mapv(Float::as_f64)
     }
 
     /// From ∂L/∂(output), of shape (N, outputs), to [`gradient`](Self::gradient) and

@@ -7,6 +7,8 @@
 //! x_t (N, 2), t (N) → embeddings (N, 384) → Linear, GELU (N, 128) → 3 × [h + GELU(Linear h)] → Linear (N, outputs)
 //! ```
 //!
+//! A network with labels adds its label's row of an embedding to the first layer's sum; one more row is that of the null label.
+//!
 //! | module | what it holds |
 //! |---|---|
 //! | [`layers`] | linear, GELU and residual layers, forwards and backwards |

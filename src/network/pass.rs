@@ -53,8 +53,24 @@ impl<F: Float> Pass<F> {
     /// If the network has another shape than the buffers, `x` not D columns, or `t` not N entries.
     #[track_caller]
     pub fn forward(&mut self, mlp: &Mlp<F>, x: ArrayView2<F>, t: &[f64]) -> ArrayView2<'_, F> {
+        self.forward_labelled(mlp, x, t, &[])
+    }
+
+    /// The same with labels, as [`Mlp::forward_labelled`] takes them.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward) and [`Mlp::forward_labelled`].
+    #[track_caller]
+    pub fn forward_labelled(
+        &mut self,
+        mlp: &Mlp<F>,
+        x: ArrayView2<F>,
+        t: &[f64],
+        labels: &[Option<usize>],
+    ) -> ArrayView2<'_, F> {
         assert_eq!(&self.config, mlp.config(), "the buffers belong to a network of another shape");
-        mlp.check_batch(x, t);
+        mlp.check_batch(x, t, labels);
         let (n, outputs) = (x.nrows(), self.config.outputs);
         if self.rows != n {
             self.rows = n;
@@ -63,8 +79,8 @@ impl<F: Float> Pass<F> {
         }
         let output = self.output.chunks_mut(ROWS * outputs);
         for_each(self.chunks.iter_mut().zip(output), |index, (chunk, output)| {
-            let (x, t) = part(x, t, index * ROWS, output.len() / outputs);
-            chunk.forward::<true>(mlp, x, t, output);
+            let (x, t, labels) = part((x, t, labels), index * ROWS, output.len() / outputs);
+            chunk.forward::<true>(mlp, x, t, labels, output);
         });
         matrix(&self.output, outputs)
     }

@@ -136,12 +136,15 @@ fn content(path: &Path, found: impl Into<String>, expected: &str, remedy: &str) 
     }
 }
 
-/// The shape as text: `inputs=2 hidden=128 …`.
+/// The shape as text: `inputs=2 hidden=128 …`. Labels stand at its end, if there are any: a network without them has the text that it had
+/// before there were labels.
 fn describe(config: &MlpConfig) -> String {
-    let MlpConfig { inputs, hidden, layers, embedding, outputs, input_scale, time_embedding } = config;
+    let MlpConfig { inputs, hidden, layers, embedding, outputs, input_scale, time_embedding, labels } =
+        config;
+    let labels = if *labels > 0 { format!(" labels={labels}") } else { String::new() };
     format!(
         "inputs={inputs} hidden={hidden} layers={layers} embedding={embedding} outputs={outputs} \
-         input_scale={input_scale} time_embedding={time_embedding}"
+         input_scale={input_scale} time_embedding={time_embedding}{labels}"
     )
 }
 
@@ -158,6 +161,7 @@ fn parse(path: &Path, text: &str) -> Result<MlpConfig> {
             outputs: fields.remove("outputs")?.parse().ok()?,
             input_scale: fields.remove("input_scale")?.parse().ok()?,
             time_embedding: fields.remove("time_embedding")?.parse().ok()?,
+            labels: fields.remove("labels").map_or(Some(0), |labels| labels.parse().ok())?,
         };
         (fields.is_empty() && config.validate().is_ok()).then_some(config)
     })();

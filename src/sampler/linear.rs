@@ -24,17 +24,37 @@ use crate::schedule::Schedule;
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 pub fn moments_drawn(schedule: &Schedule, steps: &[Step], (m, v): (f64, f64)) -> (f64, f64) {
+    linear_moments(steps, |t| {
+        let alpha_bar = schedule.alpha_bar(t);
+        ((1.0 - alpha_bar).sqrt() / (alpha_bar * v + 1.0 - alpha_bar), alpha_bar.sqrt() * m)
+    })
+}
+// ANCHOR_END: moments_drawn
+
+/// Mean and variance of what a sampler without clipping draws by any linear denoiser: `eps` gives its slope and its zero at step t.
+///
+/// # Formula
+/// ε(x_t, t) = s_t (x_t − z_t), put into the steps as in [`moments_drawn`]
+///
+/// # Example
+/// ```
+/// use ddpm::{reverse::FixedVariance, sampler::{ancestral, linear_moments}, schedule::Schedule};
+///
+/// let steps = ancestral(&Schedule::linear(2, 0.36, 0.4375)?, FixedVariance::Beta, None);
+/// let (mean, variance) = linear_moments(&steps, |_| (0.0, 0.0)); // no noise is predicted: x_t is only stretched
+/// assert!(mean == 0.0 && (variance - (1.0 / 0.5625 + 0.4375) / 0.64).abs() < 1e-12);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+pub fn linear_moments(steps: &[Step], eps: impl Fn(usize) -> (f64, f64)) -> (f64, f64) {
     steps.iter().fold((0.0, 1.0), |(mean, variance), step| {
-        let alpha_bar = schedule.alpha_bar(step.t);
-        let of_surprise = (1.0 - alpha_bar).sqrt() / (alpha_bar * v + 1.0 - alpha_bar); // ε* is this · (x_t − √ᾱ_t m)
+        let (of_surprise, zero) = eps(step.t);
         let of_x_t = step.x_t + step.x_0 * step.x_0_from_x_t;
         let of_eps = step.eps + step.x_0 * step.x_0_from_eps;
-        let eps = of_surprise * (mean - alpha_bar.sqrt() * m);
+        let eps = of_surprise * (mean - zero);
         let slope = of_x_t + of_eps * of_surprise;
         (of_x_t * mean + of_eps * eps, slope * slope * variance + step.noise * step.noise)
     })
 }
-// ANCHOR_END: moments_drawn
 
 // ANCHOR: flow_moments
 /// Mean and variance of what endless DDIM steps with η = 0 draw from N(0, 1) at a last level with ᾱ_T = `alpha_bar`, if the data are

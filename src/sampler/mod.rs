@@ -19,7 +19,7 @@ pub use family::{
 };
 pub use interpolation::{arc, interpolate_noise};
 pub use inversion::{ddim_inversion, ddim_inversion_step, round_trip_error};
-pub use linear::{flow_moments, moments_drawn};
+pub use linear::{flow_moments, linear_moments, moments_drawn};
 pub use multistep::{MultiStep, dpm_solver, dpm_solver_step, last_jump_ratio};
 pub use respaced::{RespacedVariance, respaced_ancestral, respaced_schedule};
 

@@ -46,7 +46,7 @@ impl Level {
     }
 }
 
-/// A batch: rows of x_0 and ε, (N, D) each, and each row's level.
+/// A batch: rows of x_0 and ε, (N, D) each, each row's level, and its label if there are any.
 #[derive(Debug, Clone, Copy)]
 pub struct Examples<'a> {
     /// The data.
@@ -55,6 +55,8 @@ pub struct Examples<'a> {
     pub eps: &'a Array2<f64>,
     /// Each row's level.
     pub levels: &'a [Level],
+    /// Each row's label, where `None` is the null label; empty for a network that sees none.
+    pub labels: &'a [Option<usize>],
 }
 
 /// A network on its way to a target, one step at a time.
@@ -87,8 +89,16 @@ impl<F: Float> Regression<F> {
     /// # Errors
     /// As [`TrainConfig::validate`].
     pub fn new(config: &TrainConfig, rng: &mut impl Rng) -> Result<Self> {
+        Self::labelled(config, 0, rng)
+    }
+
+    /// The same with so many labels, and a null label.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and if there are too many labels.
+    pub fn labelled(config: &TrainConfig, labels: usize, rng: &mut impl Rng) -> Result<Self> {
         config.validate()?;
-        let shape = MlpConfig { time_embedding: config.time_embedding, ..MlpConfig::default() };
+        let shape = MlpConfig { time_embedding: config.time_embedding, labels, ..MlpConfig::default() };
         let learner = Learner::new(config.learner(), shape, rng)?;
         Ok(Regression { steps: config.steps, batch: config.batch, learner })
     }
@@ -97,13 +107,13 @@ impl<F: Float> Regression<F> {
     /// One gradient step on a batch.
     ///
     /// # Formula
-    /// loss = (1/(N D)) Σ_n w_n ‖y_n − f_θ(c_n (α_n x_0 + σ_n ε), t_n)‖² with y_n = a_n x_0 + b_n ε
+    /// loss = (1/(N D)) Σ_n w_n ‖y_n − f_θ(c_n (α_n x_0 + σ_n ε), t_n)‖² with y_n = a_n x_0 + b_n ε; f_θ sees the label, if there is one
     ///
     /// # Panics
     /// If the shapes do not belong together.
     #[track_caller]
     pub fn step(&mut self, examples: Examples<'_>) -> StepReport {
-        let Examples { x_0, eps, levels } = examples;
+        let Examples { x_0, eps, levels, labels } = examples;
         assert_eq!(x_0.dim(), eps.dim(), "shapes of x_0 and ε");
         assert_eq!(x_0.nrows(), levels.len(), "points and levels");
         let row = |x_0, eps, factors: fn(&Level) -> (f64, f64)| mixed(x_0, eps, levels, factors);
@@ -113,7 +123,7 @@ impl<F: Float> Regression<F> {
         let targets = row(x_0, eps, |level| (level.target.of_x_0, level.target.of_eps));
 
         let times: Vec<f64> = levels.iter().map(|level| level.time).collect();
-        let mut gradient = self.learner.forward(&x, &times); // (N, D)
+        let mut gradient = self.learner.forward_labelled(&x, &times, labels); // (N, D)
         let scale = 1.0 / x_0.len() as f64;
         let mut sum = 0.0;
         for ((mut output, target), level) in gradient.rows_mut().into_iter().zip(targets.rows()).zip(levels) {
@@ -152,14 +162,47 @@ impl<F: Float> Regression<F> {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_on<R: Rng>(
-        mut self,
+        self,
         rng: &mut R,
         mut draw: impl FnMut(usize, &mut R) -> (Array2<f64>, Array2<f64>, Vec<Level>),
+        on_step: impl FnMut(StepReport),
+    ) -> Result<Mlp<F>> {
+        let batches = |batch, rng: &mut R| {
+            let (x_0, eps, levels) = draw(batch, rng);
+            (x_0, eps, levels, Vec::new())
+        };
+        self.run_batches(rng, batches, on_step)
+    }
+
+    /// [`run`](Self::run) on points and labels from `draw`.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_labelled<R: Rng>(
+        self,
+        rng: &mut R,
+        mut draw: impl FnMut(usize, &mut R) -> (Array2<f64>, Vec<Option<usize>>),
+        mut levels: impl FnMut(usize, &mut R) -> Vec<Level>,
+        on_step: impl FnMut(StepReport),
+    ) -> Result<Mlp<F>> {
+        let batches = |batch, rng: &mut R| {
+            let (x_0, labels) = draw(batch, rng);
+            let levels = levels(batch, rng);
+            let eps = standard_normal(x_0.nrows(), x_0.ncols(), rng);
+            (x_0, eps, levels, labels)
+        };
+        self.run_batches(rng, batches, on_step)
+    }
+
+    fn run_batches<R: Rng>(
+        mut self,
+        rng: &mut R,
+        mut draw: impl FnMut(usize, &mut R) -> Batch,
         mut on_step: impl FnMut(StepReport),
     ) -> Result<Mlp<F>> {
         while self.learner.steps() < self.steps {
-            let (x_0, eps, levels) = draw(self.batch, rng);
-            let report = self.step(Examples { x_0: &x_0, eps: &eps, levels: &levels });
+            let (x_0, eps, levels, labels) = draw(self.batch, rng);
+            let report = self.step(Examples { x_0: &x_0, eps: &eps, levels: &levels, labels: &labels });
             if !report.loss.is_finite() {
                 return Err(Error::Diverged { step: report.step, loss: report.loss });
             }
@@ -173,6 +216,9 @@ impl<F: Float> Regression<F> {
         self.learner.network()
     }
 }
+
+/// x_0, ε, levels and labels of a batch.
+type Batch = (Array2<f64>, Array2<f64>, Vec<Level>, Vec<Option<usize>>);
 
 /// p x_0 + q ε, row by row, with the factors that each row's level gives.
 fn mixed(
@@ -191,8 +237,19 @@ fn mixed(
 
 /// What a network predicts of its [`target`](Level::target) at one level, for x of that level's own scale. (N, D) to (N, D).
 pub fn predict<F: Float>(network: &Mlp<F>, level: &Level, x: ArrayView2<f64>) -> Array2<f64> {
+    predict_labelled(network, level, x, &[])
+}
+
+/// [`predict`] with labels, as [`Mlp::forward_labelled`] takes them.
+pub fn predict_labelled<F: Float>(
+    network: &Mlp<F>,
+    level: &Level,
+    x: ArrayView2<f64>,
+    labels: &[Option<usize>],
+) -> Array2<f64> {
     let times = vec![level.time; x.nrows()];
-    network.forward(x.mapv(|x| F::of(level.input_scale * x)).view(), &times).mapv(Float::as_f64)
+    let seen = x.mapv(|x| F::of(level.input_scale * x)); // (N, D)
+    network.forward_labelled(seen.view(), &times, labels).mapv(Float::as_f64)
 }
 
 // ANCHOR: LevelDenoiser
@@ -213,10 +270,31 @@ impl<F: Float, L: Fn(f64) -> Level> Denoiser for LevelDenoiser<'_, F, L> {
     /// # Formula
     /// x = (α/√ᾱ_t) x_t has the level's own scale; ε is the same on both
     fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
-        let level = (self.level)(t);
-        let x = level.at.signal / self.schedule.alpha_bar_at(t).sqrt() * &x_t;
-        let predicted = predict(self.network, &level, x.view());
-        Prediction { eps: convert(level.target, Target::EPS, level.at, &x, &predicted), variance: None }
+        self.predict_labelled(x_t, t, &[])
     }
 }
 // ANCHOR_END: LevelDenoiser
+
+impl<F: Float, L: Fn(f64) -> Level> LevelDenoiser<'_, F, L> {
+    fn predict_labelled(&self, x_t: ArrayView2<f64>, t: f64, labels: &[Option<usize>]) -> Prediction {
+        let level = (self.level)(t);
+        let x = level.at.signal / self.schedule.alpha_bar_at(t).sqrt() * &x_t;
+        let predicted = predict_labelled(self.network, &level, x.view(), labels);
+        Prediction { eps: convert(level.target, Target::EPS, level.at, &x, &predicted), variance: None }
+    }
+}
+
+/// A network with labels that sees one label in all points: a [`LevelDenoiser`] of one class, or of all data with the null label.
+#[derive(Debug, Clone, Copy)]
+pub struct LabelledDenoiser<'a, F, L> {
+    /// The network and its levels.
+    pub of: LevelDenoiser<'a, F, L>,
+    /// The label, or `None` for the null label.
+    pub label: Option<usize>,
+}
+
+impl<F: Float, L: Fn(f64) -> Level> Denoiser for LabelledDenoiser<'_, F, L> {
+    fn predict(&self, x_t: ArrayView2<f64>, t: f64) -> Prediction {
+        self.of.predict_labelled(x_t, t, &vec![self.label; x_t.nrows()])
+    }
+}

@@ -110,6 +110,27 @@ pub mod gaussian {
     pub use solution::gaussian::*;
 }
 
+pub mod guidance {
+    #[cfg(feature = "ch18")]
+    pub use crate::answers::ch18_guidance::{
+        classifier_free_guidance, classifier_score, convert_scale, drop_labels, label_probabilities,
+        tilted_log_density,
+    };
+    pub use solution::guidance::*;
+
+    pub mod labels {
+        #[cfg(feature = "ch18")]
+        pub use crate::answers::ch18_guidance::{classifier_score, drop_labels, label_probabilities};
+        pub use solution::guidance::labels::*;
+    }
+
+    pub mod tilted {
+        #[cfg(feature = "ch18")]
+        pub use crate::answers::ch18_guidance::tilted_log_density;
+        pub use solution::guidance::tilted::*;
+    }
+}
+
 pub mod network {
     #[cfg(feature = "ch05")]
     pub use crate::answers::ch05_training::sinusoidal_embedding;

@@ -16,6 +16,7 @@ pub mod ch09_fast_sampling;
 pub mod ch10_trilemma;
 pub mod ch11_bugs;
 pub mod ch17_targets;
+pub mod ch18_guidance;
 
 #[path = "../../slip.rs"]
 mod slip;

@@ -127,6 +127,12 @@ pub const CHAPTERS: &[Entry] = &[
         part: Part::Points,
         seconds: (150, 10),
     },
+    Entry {
+        name: "ch18_guidance",
+        question: "How do you ask for a 7, and what do you get when you insist?",
+        part: Part::Points,
+        seconds: (170, 10),
+    },
 ];
 
 impl Entry {

@@ -24,3 +24,5 @@ pub mod ch10_trilemma;
 pub mod ch11_bugs;
 #[cfg(feature = "ch17")]
 pub mod ch17_targets;
+#[cfg(feature = "ch18")]
+pub mod ch18_guidance;
