@@ -70,7 +70,7 @@
 //! As the chapters do; `cargo run --bin ch01_forward` is the first. [`schedule`] and [`forward`] (ch01), [`gaussian`] and
 //! [`bound::derivation`] (ch02), [`posterior`] (ch03), [`reverse`] and [`objective`] (ch04), [`network`] and [`train`] (ch05),
 //! [`sampler`] (ch06), [`bound`] and [`bound::exact`] (ch07), [`continuous`] (ch08), the fast steps in [`sampler`] (ch09),
-//! [`baselines`] (ch10), [`bugs`] (ch11). Images come after that, in the package `ddpm_unet`.
+//! [`baselines`] (ch10), [`bugs`] (ch11), [`path`] and [`flow`] (ch19). Images come after ch11, in the package `ddpm_unet`.
 //!
 //! # Modules
 //!
@@ -99,6 +99,7 @@
 //! | [`target`] | what a network predicts: ε, x_0, v, the score, μ̃, a velocity, each from each other |
 //! | [`weighting`] | how errors count, as weights on ‖x_0 − x̂_0‖² per unit of log-SNR |
 //! | [`train`] | Algorithm 1; [`train::regression`] on any target |
+//! | [`flow`] | flow matching: velocities, their straightness, reflow; one network along any path |
 //! | [`baselines`] | a VAE and a GAN on the same points |
 //! | [`bugs`] | the bugs of public code, each a switch on a copied formula; nothing else may use it |
 //!
@@ -121,6 +122,7 @@ pub mod denoiser;
 pub mod digest;
 pub mod error;
 pub mod files;
+pub mod flow;
 pub mod forward;
 pub mod gaussian;
 pub mod metrics;
