@@ -10,6 +10,7 @@
 //! Lipman et al. call the data x_1 and the noise x_0.
 
 use ndarray::Array2;
+use std::fmt;
 
 /// An end of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,12 @@ pub enum End {
     Data,
     /// ε.
     Noise,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(if *self == End::Data { "data" } else { "noise" })
+    }
 }
 
 /// How a code writes a flow down.

@@ -1,12 +1,14 @@
 //! What flows and networks make of data that is known: measurements on mixtures of Gaussians.
 
 use super::{
+    continuity::{continuity_error, swirled_velocity},
     convention::{Convention, convert_field},
     family::{draw, euler, onto_path, path_velocity},
+    loss::measured_losses,
     reflow::{Coupling, reflow_pairs, train_velocity, velocity_of},
-    straightness::{Straightness, straightness, ways},
-    times::Times,
-    velocity::marginal_velocity,
+    straightness::{Straightness, pair_ways, straightness, ways},
+    times::{Times, velocity_per_log_snr},
+    velocity::{field, likelihood_error, marginal_velocity},
 };
 use crate::{
     Result,
@@ -14,16 +16,81 @@ use crate::{
     data::GaussianMixture,
     denoiser::{Denoiser, ExactDenoiser},
     forward::standard_normal,
-    metrics::{Evaluator, largest_difference},
+    metrics::{Estimate, Evaluator, largest_difference},
     network::Mlp,
     objective::Objective,
     path::Path,
     sampler::{Sampler, Spacing, ddim, sample, time_grid},
     schedule::Schedule,
+    target::{Target, conversion},
     train::{NetworkDenoiser, TrainConfig, Trainer},
+    weighting::{Weighting, per_log_snr},
 };
 use ndarray::Array2;
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
+
+/// How far four velocities are from carrying the density of the straight path, by [`continuity_error`]: its own velocity, that with a
+/// [swirl](swirled_velocity), its opposite, and the velocity of the cosine path.
+pub fn continuity_errors(data: &GaussianMixture, t: f64, x: &Array2<f64>, h: f64) -> [f64; 4] {
+    let path = Path::Straight;
+    let error = |u: &dyn Fn(f64, &Array2<f64>) -> Array2<f64>| continuity_error(data, path, u, t, x, h);
+    [
+        error(&field(data, path)),
+        error(&|t, x| swirled_velocity(data, path, 1.0, t, x)),
+        error(&|t, x| -marginal_velocity(data, path, t, x)),
+        error(&field(data, Path::Cosine)),
+    ]
+}
+
+/// The weight of ‖x_0 − x̂_0‖² per unit of log-SNR: flow matching at uniform and at logit-normal t, v on the cosine path, L_simple on the VP
+/// path.
+///
+/// # Example
+/// ```
+/// let [uniform, _, v, _] = ddpm::flow::known::weights(1.5);
+/// assert!((uniform / v - std::f64::consts::FRAC_PI_2).abs() < 1e-9);
+/// ```
+pub fn weights(log_snr: f64) -> [f64; 4] {
+    let (straight, vp) = (Path::Straight.time_at(log_snr), Path::Sde(Sde::VP));
+    [
+        velocity_per_log_snr(Path::Straight, Times::Uniform, straight),
+        velocity_per_log_snr(Path::Straight, Times::LOGIT_NORMAL, straight),
+        per_log_snr(Weighting::SnrPlusOne, Path::Cosine, Path::Cosine.time_at(log_snr)),
+        per_log_snr(Weighting::Simple, vp, vp.time_at(log_snr)),
+    ]
+}
+
+/// By how much the factors of x and v in ε − x_0 differ from σ − α and α + σ at a log-SNR, where α² + σ² = 1: the larger difference.
+///
+/// # Formula
+/// ε − x_0 = (σ − α) x + (α + σ) v
+///
+/// # Example
+/// ```
+/// assert!(ddpm::flow::known::affine_error(1.5) < 1e-12);
+/// ```
+pub fn affine_error(log_snr: f64) -> f64 {
+    let at = Path::Cosine.kernel(Path::Cosine.time_at(log_snr));
+    let velocity = Target { of_x_0: -1.0, of_eps: 1.0 };
+    let (of_x, of_v) = conversion(Target::v(at), velocity, at);
+    let (alpha, sigma) = (at.signal, at.deviation());
+    (of_x - (sigma - alpha)).abs().max((of_v - (alpha + sigma)).abs())
+}
+
+/// [`likelihood_error`], and how far the mixture is from N(0, I) at t = 1, in nats: not a number beyond the plane.
+///
+/// # Errors
+/// As [`likelihood_error`].
+pub fn likelihood_and_end(
+    data: &GaussianMixture,
+    path: Path,
+    x: &Array2<f64>,
+    tolerance: f64,
+) -> Result<[f64; 3]> {
+    let [calls, error] = likelihood_error(data, path, x, tolerance)?;
+    let divergence = data.through(path.kernel(1.0)).divergence_from_standard_normal();
+    Ok([calls, error, divergence.unwrap_or(f64::NAN).abs()])
+}
 
 /// x at the log-SNR of a schedule's step `to`, from `x` at that of its step `from`, by so many steps of Heun's method along a path with the
 /// schedule's denoiser, at real times; in the scale of a signal of size 1, in which all paths agree. Shapes: (N, D).
@@ -78,8 +145,7 @@ pub fn misread_distance(
     evaluator: &Evaluator,
     rng: &mut impl Rng,
 ) -> f64 {
-    let field = |t: f64, x: &Array2<f64>| marginal_velocity(data, Path::Straight, t, x);
-    let mistaken = convert_field(read_as, Convention::OURS, field);
+    let mistaken = convert_field(read_as, Convention::OURS, field(data, Path::Straight));
     let x_1 = standard_normal(evaluator.count(), data.dimension(), rng);
     evaluator.mean_distance(&draw(mistaken, &x_1, 1.0, 32, false), 3, rng)
 }
@@ -99,9 +165,7 @@ pub fn exact_distances(
 ) -> Result<[f64; 5]> {
     let exact = ExactDenoiser::new(schedule, data);
     let times = time_grid(schedule.steps(), calls, Spacing::Trailing)?;
-    let along = |path: Path, x: &Array2<f64>, heun| {
-        draw(|t: f64, x: &Array2<f64>| marginal_velocity(data, path, t, x), x, 1.0, calls, heun)
-    };
+    let along = |path: Path, x: &Array2<f64>, heun| draw(field(data, path), x, 1.0, calls, heun);
     let vp = Path::Sde(Sde::VP);
     let mut sums = [0.0; 5];
     for _ in 0..draws {
@@ -127,8 +191,10 @@ pub struct Networks {
     pub logit_normal: Mlp<f32>,
     /// The same at uniform t, on the pairs that the flow of [`uniform`](Self::uniform) joins.
     pub reflowed: Mlp<f32>,
-    /// Algorithm 1: ε along the chain of a schedule.
+    /// Algorithm 1: ε along the chain of [`schedule`](Self::schedule).
     pub eps: Mlp<f32>,
+    /// The chain that [`eps`](Self::eps) was trained on.
+    pub schedule: Schedule,
 }
 
 impl Networks {
@@ -157,43 +223,47 @@ impl Networks {
         let joined = |count: usize, rng: &mut R| pairs.draw(count, rng);
         let reflowed = train_velocity(config, Times::Uniform, joined, rng, |_| on_step())?;
         let eps = Trainer::new(schedule, config.clone(), rng)?.run(rng, points, |_| on_step())?.average;
-        Ok(Networks { uniform, logit_normal, reflowed, eps })
+        Ok(Networks { uniform, logit_normal, reflowed, eps, schedule: schedule.clone() })
     }
 
-    /// Distances over floor in so many calls, one draw each: ε by DDIM, ε on the straight path by Euler at real times, and the velocity by
-    /// Euler and, if the calls are even, by Heun.
+    /// Trains the networks of several seeds, one generator each, with a linear schedule of 1000 steps: see [`train`](Self::train).
     ///
     /// # Errors
-    /// As [`time_grid`].
-    pub fn distances(
-        &self,
-        schedule: &Schedule,
-        calls: usize,
-        evaluator: &Evaluator,
-        rng: &mut impl Rng,
-    ) -> Result<[f64; 4]> {
+    /// As [`train`](Self::train).
+    pub fn of_seeds<R: Rng>(
+        data: &GaussianMixture,
+        config: &TrainConfig,
+        pairs: usize,
+        seeds: impl IntoIterator<Item = R>,
+        mut on_step: impl FnMut(),
+    ) -> Result<Vec<Self>> {
+        let schedule = Schedule::linear_scaled(1000)?;
+        let train = |mut rng| Self::train(data, &schedule, config, pairs, &mut rng, &mut on_step);
+        seeds.into_iter().map(train).collect()
+    }
+
+    /// Distances over floor in so many calls, an even number: ε by DDIM, ε on the straight path by Euler at real times, and the velocity by
+    /// Euler and by Heun.
+    ///
+    /// # Panics
+    /// If there are more calls than steps of the schedule, none, or an odd number of them.
+    #[track_caller]
+    pub fn distances(&self, calls: usize, evaluator: &Evaluator, rng: &mut impl Rng) -> [f64; 4] {
+        let schedule = &self.schedule;
         let eps = NetworkDenoiser { schedule, network: &self.eps, objective: Objective::Simple };
-        let times = time_grid(schedule.steps(), calls, Spacing::Trailing)?;
+        let times = time_grid(schedule.steps(), calls, Spacing::Trailing).expect("no more calls than steps");
         let x = standard_normal(evaluator.count(), 2, rng);
         let (from, start) = onto_path(Path::Straight, schedule, schedule.steps(), &x);
         let along = |t: f64, x: &Array2<f64>| path_velocity(Path::Straight, schedule, &eps, t, x);
-        let mut distance = |drawn: &Array2<f64>| evaluator.mean_distance(drawn, 3, rng);
-        let by_ddim = sample(
-            &ddim(schedule, &times, 0.0, None),
-            &eps,
-            x.clone(),
-            &mut StdRng::seed_from_u64(0), // η = 0: no number of it is used
-            |_, _| (),
-        );
-        Ok([
-            distance(&by_ddim),
-            distance(&draw(along, &start, from, calls, false)),
-            distance(&draw(velocity_of(&self.uniform), &x, 1.0, calls, false)),
-            match calls % 2 {
-                0 => distance(&draw(velocity_of(&self.uniform), &x, 1.0, calls, true)),
-                _ => f64::NAN,
-            },
-        ])
+        let (jumps, mut unused) = (ddim(schedule, &times, 0.0, None), StdRng::seed_from_u64(0)); // η = 0
+        let velocity = velocity_of(&self.uniform);
+        let drawn = [
+            sample(&jumps, &eps, x.clone(), &mut unused, |_, _| ()),
+            draw(along, &start, from, calls, false),
+            draw(&velocity, &x, 1.0, calls, false),
+            draw(&velocity, &x, 1.0, calls, true),
+        ];
+        drawn.map(|drawn| evaluator.mean_distance(&drawn, 3, rng))
     }
 }
 
@@ -203,10 +273,29 @@ pub fn euler_distance(network: &Mlp<f32>, calls: usize, evaluator: &Evaluator, r
     evaluator.mean_distance(&draw(velocity_of(network), &x, 1.0, calls, false), 3, rng)
 }
 
+/// What a network costs at uniform t, on 20 times so many points: L_CFM, L_FM, and L_CFM − L_FM − E Var(u_t(x_t | x_0) | x_t), whose mean is 0.
+pub fn losses(
+    network: &Mlp<f32>,
+    data: &GaussianMixture,
+    points: usize,
+    rng: &mut impl Rng,
+) -> [Estimate; 3] {
+    let rows = measured_losses(data, Path::Straight, velocity_of(network), (20, points), rng);
+    let [cfm, fm, open] = [0, 1, 2].map(|i| rows.column(i));
+    [cfm.to_owned(), fm.to_owned(), &cfm - &fm - open].map(Estimate::of)
+}
+
 /// How straight the ways of a velocity from `x` at t = 1 are, in 100 steps of Heun's method.
 pub fn flow_straightness(
     velocity: impl FnMut(f64, &Array2<f64>) -> Array2<f64>,
     x: &Array2<f64>,
 ) -> Straightness {
     straightness(&ways(velocity, x, 100))
+}
+
+/// Curvature and detour of the ways of pairs on a path, and of its flow from the same noise.
+pub fn pairs_and_flow(data: &GaussianMixture, path: Path, x_0: &Array2<f64>, eps: &Array2<f64>) -> [f64; 4] {
+    let pairs = straightness(&pair_ways(path, x_0, eps, 100));
+    let flow = flow_straightness(field(data, path), eps);
+    [pairs.curvature, pairs.detour, flow.curvature, flow.detour]
 }

@@ -107,6 +107,22 @@ pub fn marginal_velocity(data: &GaussianMixture, path: Path, t: f64, x: &Array2<
 }
 // ANCHOR_END: marginal_velocity
 
+/// [`marginal_velocity`] as a function of t and x, for any solver of [`ode`](crate::continuous::ode).
+///
+/// # Example
+/// ```
+/// use ddpm::{continuous::ode::heun, data::GaussianMixture, flow::velocity::field, path::Path};
+/// use ndarray::array;
+///
+/// let data = GaussianMixture::new(array![1.0], array![[2.0]], array![[0.25]]);
+/// let x_0 = heun(field(&data, Path::Straight), array![[1.0]], (1.0, 0.0), 100)?;
+/// assert!((x_0[(0, 0)] - 2.5).abs() < 1e-3); // one deviation is carried to one deviation
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+pub fn field(data: &GaussianMixture, path: Path) -> impl Fn(f64, &Array2<f64>) -> Array2<f64> {
+    move |t, x| marginal_velocity(data, path, t, x)
+}
+
 // ANCHOR: marginal_divergence
 /// The divergence ∇·u_t of [`marginal_velocity`]: how fast points spread at each row of `x`. Shapes: (N, D) to (N).
 ///

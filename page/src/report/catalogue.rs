@@ -121,6 +121,12 @@ pub const CHAPTERS: &[Entry] = &[
         part: Part::Images,
         seconds: (600, 45),
     },
+    Entry {
+        name: "ch19_flow_matching",
+        question: "What if the path from data to noise is straight?",
+        part: Part::Points,
+        seconds: (150, 10),
+    },
 ];
 
 impl Entry {
