@@ -49,15 +49,14 @@ fn main() -> Result<()> {
     lines_and_flows(&mut chapter)?;
     continuity(&mut chapter, data);
     two_losses(&mut chapter);
-    let (steps, count) = common.pick((training_steps, count), (300.min(training_steps), 300.min(count)));
-    let config = TrainConfig { steps, ..TrainConfig::default() };
-    let (seeds, joined) = common.pick((4, 20_000), (2, 2000));
+    let (steps, count) = common.pick((training_steps, count), (200.min(training_steps), 300.min(count)));
+    let (seeds, pairs) = common.pick((4, 20_000), (2, 1000));
     let tick = Progress::ticks("training", Networks::COUNT * steps * seeds as usize);
-    let rngs = (0..seeds).map(|seed| chapter.stream(100 + seed));
-    let networks = Networks::of_seeds(data, &config, joined, rngs, tick)?;
+    let (rngs, config) = ((100..100 + seeds).map(|n| chapter.stream(n)), TrainConfig::default());
+    let networks = Networks::of_seeds(data, &TrainConfig { steps, ..config }, pairs, rngs, tick)?;
     let evaluator = Evaluator::new(&dataset, count, 20, &mut chapter.stream(1));
-    let judged = !common.quick && steps >= 3000 && name == DatasetName::Gaussians8;
-    let setting = (data, evaluator, networks, judged);
+    let setting =
+        (data, evaluator, networks, !common.quick && steps >= 3000 && name == DatasetName::Gaussians8);
     conventions(&mut chapter, &setting);
     one_family(&mut chapter, &setting.2[0])?;
     weights(&mut chapter)?;
@@ -93,32 +92,30 @@ fn continuity(chapter: &mut Chapter, data: &GaussianMixture) {
     let (t, count) = (0.5, chapter.pick(500, 100));
     let x = data.through(Path::Straight.kernel(t)).sample(count, &mut chapter.stream(3));
     let names = ["u", "u with a swirl", "−u", "u of the cosine path"];
-    let errors =
+    let all =
         Sweep::of("h", [0.02, 0.01, 0.005, 0.0025], names, |h| known::continuity_errors(data, t, &x, h));
-    let table = errors.table("Largest |∂p/∂t + ∇·(p u)| over largest |∂p/∂t|, by differences of length h");
+    let table = all.table("Largest |∂p/∂t + ∇·(p u)| over largest |∂p/∂t|, by differences of length h");
     chapter.table(table.note(format!("straight path, t = {t}, {count} points")));
-    let order = |name| errors.order(name, (0.005, 0.0025));
+    let order = |name| all.order(name, (0.005, 0.0025));
     let checks = Checks::new("Orders in h, and what no h mends")
         .close("order of u", 2.0, order(names[0]), 0.1)
         .close("order of u with a swirl", 2.0, order(names[1]), 0.1)
-        .close("error of −u", 2.0, errors.value("0.0025", names[2]), 0.05);
-    chapter.checks(checks.at_least("error of u of the cosine path", 0.1, errors.value("0.0025", names[3])));
+        .close("error of −u", 2.0, all.value("0.0025", names[2]), 0.05);
+    chapter.checks(checks.at_least("error of u of the cosine path", 0.1, all.value("0.0025", names[3])));
 }
 
 fn two_losses(chapter: &mut Chapter) {
     chapter.section("Two losses, one minimiser");
     let (data, path, t) = (two_humps(), Path::Straight, 0.5);
-    type Line<'a> = &'a dyn Fn(f64) -> f64;
     let exact = |x: f64| field(&data, path)(t, &arr2(&[[x]]))[(0, 0)];
-    let fields: [(_, Line); 4] =
+    let fields: [(_, &dyn Fn(f64) -> f64); 4] =
         [("0", &|_| 0.0), ("x", &|x| x), ("sin 3x", &|x| (3.0 * x).sin()), ("u(x)", &exact)];
-    let names = ["flow matching", "conditional"];
-    let losses = Sweep::of("v(x)", fields, names, |(_, v)| flow::flow_losses(&data, path, t, v));
+    let losses = Sweep::of("v(x)", fields, ["L_FM", "L_CFM"], |(_, v)| flow::flow_losses(&data, path, t, v));
     let constant = flow::loss_constant(&data, path, t);
     chapter.table(losses.table("Two humps on a line, straight path, t = 0.5, by quadrature").digits(5));
     let beyond = losses.rows().map(|(v, [fm, cfm])| (format!("v = {v}"), cfm - fm - constant));
     let checks = Checks::new(format!("Whatever v, the losses differ by E Var(u | x_t) = {constant:.6}"));
-    chapter.checks(checks.largest_error("conditional − flow matching, less that", beyond, 1e-9));
+    chapter.checks(checks.largest_error("L_CFM − L_FM, less that", beyond, 1e-9));
 }
 
 fn conventions(chapter: &mut Chapter, (data, evaluator, _, judged): &Setting) {
@@ -126,15 +123,14 @@ fn conventions(chapter: &mut Chapter, (data, evaluator, _, judged): &Setting) {
     let (ours, mut rng, mut distances) = (Convention::OURS, chapter.stream(4), Vec::new());
     let header = ["our t = 0.2 is", "our ε − x_0 is", "dx/dt is", "distance, if ours is read so"];
     let mut table = Table::new("One flow, written in four ways", "time from, v to", header);
-    let signed = |sign: f64| if sign < 0.0 { "−v".to_owned() } else { "v".to_owned() };
+    let signed = |sign: f64| String::from(if sign < 0.0 { "−v" } else { "v" });
     for convention in Convention::ALL {
         distances.push(known::misread_distance(data, convention, evaluator, &mut rng));
         let v = flow::convert_velocity(ours, convention, &array![[1.0]])[(0, 0)];
         let time = format!("t = {}", flow::convert_time(ours, convention, 0.2));
         let distance = format!("{:.2}", distances[distances.len() - 1]);
-        let Convention { time_from, velocity_to } = convention;
         let cells = [time, signed(v), signed(convention.sign()), distance];
-        table = table.row(format!("{time_from}, {velocity_to}"), cells);
+        table = table.row(format!("{}, {}", convention.time_from, convention.velocity_to), cells);
     }
     chapter.table(table.note("distance over floor with the exact velocity, 32 steps of Euler’s method"));
     let checks = Checks::new("Distance over floor")
@@ -182,26 +178,22 @@ fn weights(chapter: &mut Chapter) -> Result<()> {
     chapter.table(found.table("The weight of ‖x_0 − x̂_0‖² per unit of log-SNR λ"));
     let ratios = found.rows().map(|(label, all)| (format!("λ = {label}"), all[0] / all[2] - FRAC_PI_2));
     let affine = lambdas.map(|lambda| (format!("λ = {lambda}"), known::affine_error(lambda)));
-    let checks = Checks::new("Flow matching at uniform t, and v on the cosine path").largest_error(
-        "ratio of the weights less π/2",
-        ratios,
-        1e-9,
-    );
+    let checks = Checks::new("Straight, uniform, and cosine v").largest_error("ratio less π/2", ratios, 1e-9);
     chapter.checks(checks.largest_error("ε − x_0 = (α + σ) v + (σ − α) x: factors", affine, 1e-12));
     let panel = Panel::new("").axes("log-SNR λ", "weight of an error of x_0, per unit of λ").log_y();
-    Ok(chapter.plot("Where errors count", found.lines(panel), "weights")?)
+    let fine = (-32..=32).map(|i| f64::from(i) / 4.0).collect::<Vec<_>>();
+    let panel = Sweep::of("λ", fine, names, known::weights).lines(panel);
+    Ok(chapter.plot("Where errors count", panel, "weights")?)
 }
 
 fn likelihood(chapter: &mut Chapter, data: &GaussianMixture) -> Result<()> {
     chapter.section("The likelihood along the flow");
     let x = data.sample(chapter.pick(200, 20), &mut chapter.stream(6));
     let names = ["calls", "largest error in nats", "KL(p_1 ‖ N(0, I))"];
-    let of_path = |(_, path)| known::likelihood_and_end(data, path, &x, 1e-9);
-    let found = Sweep::over("path", PATHS, names, of_path)?;
+    let found = Sweep::over("path", PATHS, names, |(_, p)| known::likelihood_and_end(data, p, &x, 1e-9))?;
     chapter.table(found.table(format!("ln p by the flow at {} points, tolerance 1e-9", x.nrows())));
-    let checks = Checks::new("Against the mixture’s own ln p, in nats");
-    let checks = checks.largest_error("error", found.labelled(names[1]), 1e-6);
-    chapter.checks(checks.close("straight: KL(p_1 ‖ N(0, I))", 0.0, found.value("straight", names[2]), 1e-6));
+    let checks = Checks::new("Against the mixture’s own ln p");
+    chapter.checks(checks.largest_error("error in nats", found.labelled(names[1]), 1e-6));
     Ok(())
 }
 
@@ -210,8 +202,7 @@ fn how_straight(chapter: &mut Chapter, data: &GaussianMixture) -> Result<()> {
     let (count, mut rng) = (chapter.pick(1000, 100), chapter.stream(7));
     let (x_0, eps) = (data.sample(count, &mut rng), standard_normal(count, 2, &mut rng));
     let names = ["pairs: curvature", "pairs: detour", "flow: curvature", "flow: detour"];
-    let of_path = |(_, path)| known::pairs_and_flow(data, path, &x_0, &eps);
-    let found = Sweep::of("path", PATHS, names, of_path);
+    let found = Sweep::of("path", PATHS, names, |(_, path)| known::pairs_and_flow(data, path, &x_0, &eps));
     let note = format!("{count} ways; curvature 0: straight at constant speed; detour 1: straight");
     chapter.table(found.table("How straight are the ways?").note(note));
     let normal = GaussianMixture::new(array![1.0], array![[0.0, 0.0]], array![[1.0, 1.0]]);
@@ -238,7 +229,7 @@ fn calls_and_quality(chapter: &mut Chapter, (data, evaluator, networks, _): &Set
     })?;
     let note = format!("{} points, means of {draws} draws, equal steps in t", evaluator.count());
     chapter.table(exact.table("Distance over floor, exact velocity").note(note));
-    let names = ["ε, DDIM", "ε, straight, Euler", "velocity, Euler", "velocity, Heun"];
+    let names = ["ε, DDIM", "ε, DDIM, clipped", "velocity, Euler", "velocity, Heun"];
     let (trained, table) = Sweep::of_seeds("calls", calls, names, 2, |calls| {
         networks.iter().map(|own| own.distances(calls, evaluator, &mut rng)).collect()
     });
@@ -269,11 +260,11 @@ fn reflow(chapter: &mut Chapter, (data, evaluator, networks, judged): &Setting) 
     let exact = flow_straightness(field(data, Path::Straight), &eps);
     let note = format!("exact velocity: {:.3} and {:.3}", exact.curvature, exact.detour);
     chapter.table(table.titled("Straightness, before and after one reflow").note(note));
-    let names = ["before", "after"];
-    let (distances, table) = Sweep::of_seeds("calls", [1, 2, 4, 8, 16, 32], names, 2, |calls| {
-        let mut score = |network| known::euler_distance(network, calls, evaluator, &mut rng);
-        networks.iter().map(|own| [&own.uniform, &own.reflowed].map(&mut score)).collect()
-    });
+    let (distances, table) =
+        Sweep::of_seeds("calls", [1, 2, 4, 8, 16, 32], ["before", "after"], 2, |calls| {
+            let mut score = |network| known::euler_distance(network, calls, evaluator, &mut rng);
+            networks.iter().map(|own| [&own.uniform, &own.reflowed].map(&mut score)).collect()
+        });
     chapter.table(table.titled("Distance over floor by Euler’s method"));
     let ratio = |calls| distances.value(calls, "after") / distances.value(calls, "before");
     let bent = straight.value("after", "curvature") / straight.value("before", "curvature");

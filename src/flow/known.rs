@@ -16,7 +16,7 @@ use crate::{
     data::GaussianMixture,
     denoiser::{Denoiser, ExactDenoiser},
     forward::standard_normal,
-    metrics::{Estimate, Evaluator, largest_difference},
+    metrics::{Estimate, Evaluator, largest, largest_difference},
     network::Mlp,
     objective::Objective,
     path::Path,
@@ -242,24 +242,23 @@ impl Networks {
         seeds.into_iter().map(train).collect()
     }
 
-    /// Distances over floor in so many calls, an even number: ε by DDIM, ε on the straight path by Euler at real times, and the velocity by
-    /// Euler and by Heun.
+    /// Distances over floor in so many calls, an even number: ε by DDIM with η = 0, as it is and with x̂_0 clipped to the reach of 20,000 points
+    /// of the data, and the velocity by Euler and by Heun.
     ///
     /// # Panics
     /// If there are more calls than steps of the schedule, none, or an odd number of them.
     #[track_caller]
     pub fn distances(&self, calls: usize, evaluator: &Evaluator, rng: &mut impl Rng) -> [f64; 4] {
         let schedule = &self.schedule;
-        let eps = NetworkDenoiser { schedule, network: &self.eps, objective: Objective::Simple };
+        let denoiser = NetworkDenoiser { schedule, network: &self.eps, objective: Objective::Simple };
         let times = time_grid(schedule.steps(), calls, Spacing::Trailing).expect("no more calls than steps");
-        let x = standard_normal(evaluator.count(), 2, rng);
-        let (from, start) = onto_path(Path::Straight, schedule, schedule.steps(), &x);
-        let along = |t: f64, x: &Array2<f64>| path_velocity(Path::Straight, schedule, &eps, t, x);
-        let (jumps, mut unused) = (ddim(schedule, &times, 0.0, None), StdRng::seed_from_u64(0)); // η = 0
-        let velocity = velocity_of(&self.uniform);
+        let reach = largest(evaluator.data().sample(20_000, rng).iter().map(|x| x.abs()));
+        let (x, velocity) = (standard_normal(evaluator.count(), 2, rng), velocity_of(&self.uniform));
+        let mut by_ddim =
+            |clip| sample(&ddim(schedule, &times, 0.0, clip), &denoiser, x.clone(), rng, |_, _| ());
         let drawn = [
-            sample(&jumps, &eps, x.clone(), &mut unused, |_, _| ()),
-            draw(along, &start, from, calls, false),
+            by_ddim(None),
+            by_ddim(Some(reach)),
             draw(&velocity, &x, 1.0, calls, false),
             draw(&velocity, &x, 1.0, calls, true),
         ];

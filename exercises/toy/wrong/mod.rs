@@ -15,6 +15,7 @@ pub mod ch08_score;
 pub mod ch09_fast_sampling;
 pub mod ch10_trilemma;
 pub mod ch11_bugs;
+pub mod ch19_flow_matching;
 
 #[path = "../../slip.rs"]
 mod slip;

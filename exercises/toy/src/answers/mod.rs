@@ -22,3 +22,5 @@ pub mod ch09_fast_sampling;
 pub mod ch10_trilemma;
 #[cfg(feature = "ch11")]
 pub mod ch11_bugs;
+#[cfg(feature = "ch19")]
+pub mod ch19_flow_matching;
