@@ -35,7 +35,7 @@ struct Arguments {
     #[arg(long, default_value_t = 2000, value_parser = whole(50..=COUNT).because("quality needs 50 points"))]
     count: usize,
     /// The number of training steps of each network
-    #[arg(long, default_value_t = 3000, value_parser = whole(1..=TRAINING_STEPS))]
+    #[arg(long, default_value_t = 1000, value_parser = whole(1..=TRAINING_STEPS))]
     training_steps: usize,
 }
 
@@ -50,13 +50,13 @@ fn main() -> Result<()> {
     continuity(&mut chapter, data);
     two_losses(&mut chapter);
     let (steps, count) = common.pick((training_steps, count), (200.min(training_steps), 300.min(count)));
-    let (seeds, pairs) = common.pick((4, 20_000), (2, 1000));
+    let (seeds, pairs) = common.pick((3, 10_000), (2, 1000));
     let tick = Progress::ticks("training", Networks::COUNT * steps * seeds as usize);
     let (rngs, config) = ((100..100 + seeds).map(|n| chapter.stream(n)), TrainConfig::default());
     let networks = Networks::of_seeds(data, &TrainConfig { steps, ..config }, pairs, rngs, tick)?;
     let evaluator = Evaluator::new(&dataset, count, 20, &mut chapter.stream(1));
     let setting =
-        (data, evaluator, networks, !common.quick && steps >= 3000 && name == DatasetName::Gaussians8);
+        (data, evaluator, networks, !common.quick && steps >= 1000 && name == DatasetName::Gaussians8);
     conventions(&mut chapter, &setting);
     one_family(&mut chapter, &setting.2[0])?;
     weights(&mut chapter)?;

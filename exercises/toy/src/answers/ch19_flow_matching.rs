@@ -7,7 +7,7 @@ use crate::{
     Result,
     continuous::ode::heun,
     data::GaussianMixture,
-    flow::{Convention, Coupling, End, Straightness},
+    flow::{Convention, Coupling, End, Straightness, convert_time},
     forward::TransitionKernel,
     path::Path,
     reverse::x_0_coefficients,
@@ -47,7 +47,7 @@ pub fn marginal_velocity(data: &GaussianMixture, path: Path, t: f64, x: &Array2<
 
 /// The velocity in the convention `to` of a velocity in the convention `from`, at the same point of the path.
 ///
-/// A network's output is converted so; its time is by [`convert_time`](crate::flow::convert_time). Shapes: (N, D).
+/// A network's output is converted so; its time is by [`convert_time`]. Shapes: (N, D).
 pub fn convert_velocity(from: Convention, to: Convention, v: &Array2<f64>) -> Array2<f64> {
     let _ = (from, to, v);
     todo!("Lipman et al. 2023 and Esser et al. 2024: one arrow; does it point to the same end in both?")
