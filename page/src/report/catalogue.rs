@@ -125,7 +125,7 @@ pub const CHAPTERS: &[Entry] = &[
         name: "ch19_flow_matching",
         question: "What if the path from data to noise is straight?",
         part: Part::Points,
-        seconds: (150, 10),
+        seconds: (45, 8),
     },
 ];
 
