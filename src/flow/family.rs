@@ -212,7 +212,7 @@ pub fn onto_path(path: Path, schedule: &Schedule, t: usize, x: &Array2<f64>) -> 
 #[track_caller]
 pub fn straight_euler_step(schedule: &Schedule, t: usize, previous: usize) -> Step {
     assert!(previous < t, "Euler’s step goes from t = {t} to an earlier step, not to {previous}");
-    let [now, then] = [t, previous].map(|t| kernel_at(schedule, t as f64));
+    let [now, then] = [t, previous].map(|t| TransitionKernel::from_start(schedule, t));
     let scale = |at: TransitionKernel| at.signal + at.deviation();
     let [from, to] = [now, then].map(|at| at.deviation() / scale(at)); // τ, τ′
     let velocity = Target::velocity(Path::Straight.rates(from));

@@ -4,11 +4,6 @@ use super::family::euler_step;
 use crate::{continuous::ode::heun_along, path::Path};
 use ndarray::{Array2, Axis};
 
-/// ‖x‖ of each row.
-fn lengths(x: &Array2<f64>) -> ndarray::Array1<f64> {
-    x.mapv(|x| x * x).sum_axis(Axis(1)).sqrt()
-}
-
 /// Where the rows of `x` are at `steps` + 1 equally spaced times from 1, the noise, down to 0, by Heun's method. Shapes: (N, D).
 ///
 /// # Example
@@ -83,13 +78,15 @@ pub fn straightness(places: &[Array2<f64>]) -> Straightness {
     assert!(places.len() > 1, "a way has two ends");
     let steps = (places.len() - 1) as f64;
     let chord = &places[places.len() - 1] - &places[0]; // (N, D)
+    let squared = |x: &Array2<f64>| x.mapv(|x| x * x);
+    let lengths = |x: &Array2<f64>| squared(x).sum_axis(Axis(1)).sqrt().sum(); // of the rows
     let (mut strayed, mut length) = (0.0, 0.0);
     for pair in places.windows(2) {
         let velocity = steps * (&pair[1] - &pair[0]); // (N, D)
-        strayed += (&velocity - &chord).mapv(|d| d * d).sum() / steps;
-        length += lengths(&velocity).sum() / steps;
+        strayed += squared(&(&velocity - &chord)).sum() / steps;
+        length += lengths(&velocity) / steps;
     }
-    Straightness { curvature: strayed / chord.mapv(|d| d * d).sum(), detour: length / lengths(&chord).sum() }
+    Straightness { curvature: strayed / squared(&chord).sum(), detour: length / lengths(&chord) }
 }
 // ANCHOR_END: straightness
 

@@ -39,19 +39,21 @@ pub fn conditional_velocity(path: Path, t: f64, x: &Array2<f64>, x_0: &Array2<f6
 ///
 /// A component N(μ, v) is N(α μ, s²) at time t, with s² = α² v + σ². A flow that keeps it Gaussian moves its mean with α′ μ and stretches it
 /// with s′/s, where s s′ = α α′ v + ½ dσ²/dt.
-struct Components {
+#[derive(Debug, Clone)]
+pub struct Components {
     /// The mixture at time t.
-    noisy: GaussianMixture,
+    pub noisy: GaussianMixture,
     /// α′ μ, shape (K, D).
-    drift: Array2<f64>,
+    pub drift: Array2<f64>,
     /// s′/s, shape (K, D).
-    stretch: Array2<f64>,
+    pub stretch: Array2<f64>,
     /// Δ² v/s² with Δ = α σ′ − σ α′: what a component leaves open of the velocity, shape (K, D).
-    open: Array2<f64>,
+    pub open: Array2<f64>,
 }
 
 impl Components {
-    fn new(data: &GaussianMixture, path: Path, t: f64) -> Self {
+    /// Those of a mixture at time t of a path.
+    pub fn new(data: &GaussianMixture, path: Path, t: f64) -> Self {
         let (at, rates) = (path.kernel(t), path.rates(t));
         let noisy = data.through(at);
         let rate = at.signal * rates.signal * &data.variances + 0.5 * path.variance_rate(t); // s s′
@@ -65,7 +67,20 @@ impl Components {
     }
 
     /// The velocity of each component at x: shape (K, D).
-    fn velocities(&self, x: ArrayView1<f64>) -> Array2<f64> {
+    ///
+    /// # Formula
+    /// u_k(x) = α′ μ_k + (s_k′/s_k) (x − α μ_k)
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::{data::GaussianMixture, flow::velocity::Components, path::Path};
+    /// use ndarray::array;
+    ///
+    /// let data = GaussianMixture::new(array![0.5, 0.5], array![[0.0], [4.0]], array![[1.0], [1.0]]);
+    /// let noise = Components::new(&data, Path::Straight, 1.0); // x is ε, and x_0 is μ_k on average
+    /// assert_eq!(noise.velocities(array![3.0].view()), array![[3.0], [-1.0]]);
+    /// ```
+    pub fn velocities(&self, x: ArrayView1<f64>) -> Array2<f64> {
         &self.drift + &(&self.stretch * &(&x - &self.noisy.means))
     }
 }

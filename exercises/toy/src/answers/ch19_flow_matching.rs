@@ -7,12 +7,13 @@ use crate::{
     Result,
     continuous::ode::heun,
     data::GaussianMixture,
-    flow::{Convention, Coupling, End, Straightness, convert_time},
+    flow::{Convention, Coupling, End, Straightness, convert_time, velocity::Components},
     forward::TransitionKernel,
     path::Path,
     reverse::x_0_coefficients,
     sampler::Step,
     schedule::Schedule,
+    target::{Target, conversion},
 };
 use ndarray::{Array2, Axis};
 
@@ -40,8 +41,8 @@ pub fn conditional_velocity(path: Path, t: f64, x: &Array2<f64>, x_0: &Array2<f6
 pub fn marginal_velocity(data: &GaussianMixture, path: Path, t: f64, x: &Array2<f64>) -> Array2<f64> {
     let _ = (data, path, t, x);
     todo!(
-        "Lipman et al. 2023, Eq. (8): each component, noised, has a velocity α′ μ + (s′/s)(x − α μ) with s s′ = α α′ v + ½ dσ²/dt; \
-         average by the responsibilities of the noised mixture"
+        "Lipman et al. 2023, Eq. (8): `Components` has the velocity of each component at x; average them by the responsibilities of the \
+         mixture at time t"
     )
 }
 
