@@ -71,7 +71,8 @@
 //! [`bound::derivation`] (ch02), [`posterior`] (ch03), [`reverse`] and [`objective`] (ch04), [`network`] and [`train`] (ch05),
 //! [`sampler`] (ch06), [`bound`] and [`bound::exact`] (ch07), [`continuous`] (ch08), the fast steps in [`sampler`] (ch09),
 //! [`baselines`] (ch10), [`bugs`] (ch11). Images come after that, in the package `ddpm_unet`. After the paper: [`target`],
-//! [`weighting`], [`continuous_bound`], [`edm`], [`losses`], [`terminal_snr`] and [`train::regression`] (ch17), [`guidance`] (ch18).
+//! [`weighting`], [`continuous_bound`], [`edm`], [`losses`], [`terminal_snr`] and [`train::regression`] (ch17), [`guidance`] (ch18), [`path`]
+//! and [`flow`] (ch19).
 //!
 //! # Modules
 //!
@@ -105,6 +106,7 @@
 //! | [`terminal_snr`] | what a chain that ends with some signal left does to the mean |
 //! | [`train`] | Algorithm 1; [`train::regression`] on any target |
 //! | [`guidance`] | labels; guidance by a classifier and without one, and what it draws |
+//! | [`flow`] | flow matching: velocities, their straightness, reflow; one network along any path |
 //! | [`baselines`] | a VAE and a GAN on the same points |
 //! | [`bugs`] | the bugs of public code, each a switch on a copied formula; nothing else may use it |
 //!
@@ -129,6 +131,7 @@ pub mod digest;
 pub mod edm;
 pub mod error;
 pub mod files;
+pub mod flow;
 pub mod forward;
 pub mod gaussian;
 pub mod guidance;

@@ -99,6 +99,28 @@ impl Path {
     }
     // ANCHOR_END: path_rates
 
+    /// How fast the noise's variance changes at time t: finite everywhere, unlike dσ/dt.
+    ///
+    /// # Formula
+    /// dσ²/dt = 2 σ σ′; for an SDE 2 a σ² + g²
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm::path::Path;
+    ///
+    /// assert_eq!(Path::Straight.variance_rate(0.25), 0.5);
+    /// ```
+    pub fn variance_rate(&self, t: f64) -> f64 {
+        let at = self.kernel(t);
+        match self {
+            Path::Sde(sde) => {
+                let (a, g_squared) = coefficients(sde, t);
+                2.0 * a * at.variance + g_squared
+            }
+            Path::Cosine | Path::Straight => 2.0 * at.deviation() * self.rates(t).deviation,
+        }
+    }
+
     /// The logarithm of the squared ratio of signal to noise at time t: ∞ at the data.
     ///
     /// Source: Kingma et al. 2021 (Variational Diffusion Models), §3.1.

@@ -98,6 +98,15 @@ pub mod edm {
     pub use solution::edm::*;
 }
 
+pub mod flow {
+    #[cfg(feature = "ch19")]
+    pub use crate::answers::ch19_flow_matching::{
+        conditional_velocity, convert_velocity, marginal_velocity, reflow_pairs, straight_euler_step,
+        straightness,
+    };
+    pub use solution::flow::*;
+}
+
 pub mod forward {
     #[cfg(feature = "ch01")]
     pub use crate::answers::ch01_forward::{compose, diffuse, forward_step};

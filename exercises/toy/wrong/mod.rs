@@ -17,6 +17,7 @@ pub mod ch10_trilemma;
 pub mod ch11_bugs;
 pub mod ch17_targets;
 pub mod ch18_guidance;
+pub mod ch19_flow_matching;
 
 #[path = "../../slip.rs"]
 mod slip;

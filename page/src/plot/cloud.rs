@@ -1,6 +1,6 @@
 //! Point sets as pictures: one cloud, or a strip of them.
 
-use super::{Figure, GREY, ORANGE, Panel, Series, pairs};
+use super::{BLACK, Figure, GREY, ORANGE, Panel, Series, pairs};
 use ndarray::Array2;
 
 /// A panel with one point set of shape (N, 2), from −`limit` to `limit` on both axes; small points, no ticks.
@@ -22,6 +22,28 @@ pub fn points_over(title: &str, points: &Array2<f64>, cloud: &Array2<f64>, limit
         .series(series(cloud).size(1.2).color(GREY))
         .series(series(points).color(ORANGE))
         .square(limit)
+}
+
+/// A panel with the ways of points on the plane, from `places`, each of shape (N, 2): from grey points to black ones.
+///
+/// ```
+/// use ndarray::array;
+///
+/// let places = [array![[1.0, 0.0]], array![[0.5, 0.5]], array![[0.0, 2.0]]];
+/// let panel = ddpm_page::plot::ways_panel("a way", 2.5, &places);
+/// # let _ = ddpm_page::plot::Figure::new("").panel(panel).to_svg()?;
+/// # Ok::<(), ddpm_page::Error>(())
+/// ```
+///
+/// # Panics
+/// If there are no places, or their shapes differ.
+#[track_caller]
+pub fn ways_panel(title: &str, limit: f64, places: &[Array2<f64>]) -> Panel {
+    let dots = |x: &Array2<f64>, color| Series::points("", pairs(x.view())).size(1.6).color(color);
+    let way = |n: usize| places.iter().map(move |x| (x[(n, 0)], x[(n, 1)]));
+    let lines = (0..places[0].nrows()).map(|n| Series::line("", way(n)).color(ORANGE));
+    let panel = lines.fold(Panel::new(title).square(limit).bare(), Panel::series);
+    panel.series(dots(&places[0], GREY)).series(dots(&places[places.len() - 1], BLACK))
 }
 
 /// A strip of point sets, each of shape (N, 2), side by side under one title, like the frames of a film.

@@ -1,6 +1,6 @@
 //! Paths of points on a line.
 
-use ndarray::ArrayView1;
+use ndarray::{Array2, ArrayView1};
 
 /// The paths of several points on a line, as curves over time: what a sampler or a solver shows on its way.
 ///
@@ -31,6 +31,20 @@ impl Paths {
         }
         assert_eq!(self.curves.len(), x.len(), "paths and points");
         self.curves.iter_mut().zip(x).for_each(|(curve, &x)| curve.push((t, x)));
+    }
+
+    /// The paths of points on a line, from their places at equally spaced times from t = 1 down to 0, each of shape (N, 1).
+    ///
+    /// ```
+    /// use ndarray::array;
+    ///
+    /// let paths = ddpm_page::plot::Paths::backwards(&[array![[0.5]], array![[0.2]], array![[0.1]]]);
+    /// assert_eq!(paths.curves()[0], [(1.0, 0.5), (0.5, 0.2), (0.0, 0.1)]);
+    /// ```
+    pub fn backwards(places: &[Array2<f64>]) -> Self {
+        let (mut paths, last) = (Paths::default(), places.len().saturating_sub(1).max(1) as f64);
+        places.iter().enumerate().for_each(|(i, x)| paths.push(1.0 - i as f64 / last, x.column(0)));
+        paths
     }
 
     /// How often two neighbouring paths meet or change sides, over all places: the points stand in rising order at the start.

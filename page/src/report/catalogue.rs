@@ -7,6 +7,8 @@ pub enum Part {
     Points,
     /// Images, networks of tensors.
     Images,
+    /// After the paper: targets, guidance, flow matching; on points.
+    AfterPaper,
 }
 
 /// A chapter's name, which is also its command's, the question it answers, and how long it takes.
@@ -124,14 +126,20 @@ pub const CHAPTERS: &[Entry] = &[
     Entry {
         name: "ch17_targets",
         question: "What should the network predict, and how should its errors count?",
-        part: Part::Points,
+        part: Part::AfterPaper,
         seconds: (150, 10),
     },
     Entry {
         name: "ch18_guidance",
         question: "How do you ask for a 7, and what do you get when you insist?",
-        part: Part::Points,
+        part: Part::AfterPaper,
         seconds: (170, 10),
+    },
+    Entry {
+        name: "ch19_flow_matching",
+        question: "What if the path from data to noise is straight?",
+        part: Part::AfterPaper,
+        seconds: (45, 8),
     },
 ];
 

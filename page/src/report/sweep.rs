@@ -2,7 +2,7 @@
 
 use super::{Cell, Progress, Table, number::short};
 use crate::plot::Panel;
-use ddpm::sampler::Sampler;
+use ddpm::{metrics::Spread, sampler::Sampler};
 use std::convert::Infallible;
 
 /// What a knob of a [`Sweep`] is set to: a count, a number, or anything that has a name.
@@ -137,6 +137,36 @@ impl<const N: usize> Sweep<N> {
             }
         }
         Ok(sweeps)
+    }
+
+    /// The same quantities from several seeds: the sweep of their means, and a table of mean, least and most.
+    ///
+    /// `measure` gives the quantities of each seed; the table shows them with so many decimals.
+    ///
+    /// ```
+    /// use ddpm_page::report::Sweep;
+    ///
+    /// let (means, table) = Sweep::of_seeds("calls", [2, 4], ["distance"], 2, |calls: usize| vec![[1.0], [2.0 * calls as f64]]);
+    /// assert_eq!(means.curve("distance"), [(2.0, 2.5), (4.0, 4.5)]);
+    /// assert!(table.to_string().contains("2.50 [1.00 4.00]"));
+    /// ```
+    pub fn of_seeds<S: Setting, Name: Into<String>>(
+        knob: impl Into<String>,
+        settings: impl IntoIterator<Item = S, IntoIter: ExactSizeIterator>,
+        names: [Name; N],
+        digits: usize,
+        mut measure: impl FnMut(S) -> Vec<[f64; N]>,
+    ) -> (Self, Table) {
+        let mut cells = Vec::new();
+        let means = Self::of(knob, settings, names, |setting| {
+            let of_seeds = measure(setting);
+            let spread = |i: usize| Spread::of(of_seeds.iter().map(|values| values[i]));
+            let spreads: [Spread; N] = std::array::from_fn(spread);
+            cells.push((setting.label(), spreads.map(|spread| format!("{spread:.digits$}"))));
+            spreads.map(|spread| spread.mean)
+        });
+        let table = Table::new("", &means.knob, means.names.clone()).rows(cells);
+        (means, table.note("mean of the seeds, and in brackets the least and the most"))
     }
 
     /// All numbers as a table: a row for each value of the knob, a column for each quantity. A column of whole numbers alone

@@ -115,6 +115,13 @@ impl Table {
         rows.into_iter().fold(self, |table, (label, cells)| table.row(label, cells))
     }
 
+    /// The same under a title.
+    #[must_use]
+    pub fn titled(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
     /// Sets how many significant digits numbers show; without it 3.
     pub fn digits(mut self, digits: usize) -> Self {
         self.digits = digits.clamp(1, 17) as i32;

@@ -60,13 +60,58 @@ pub struct Likelihood {
     pub calls: usize,
 }
 
+// ANCHOR: change_of_variables
+/// ln p_0(x) of the density that the flow dx/dt = v(x, t) carries to ln p_1 from t = 0 to 1, by a change of variables.
+///
+/// Source: Chen et al. 2018 (Neural ODEs), Eq. (8).
+///
+/// Where the flow spreads points apart, the density thins by the same factor. x_t and the integral are solved for together:
+/// the integral is one more column. `log_prior` is ln p_1, `divergence` is ∇·v of each row; rows of `x` are points, shape (N, D).
+///
+/// # Formula
+/// ln p_0(x_0) = ln p_1(x_1) + ∫_0^1 ∇·v(x_t, t) dt
+///
+/// # Example
+/// ```
+/// use ddpm::{continuous::{ode::Tolerances, sde::change_of_variables}, gaussian::log_density};
+/// use ndarray::{Array1, array};
+///
+/// // v = x: what is N(0, 1) at the end was narrower by a factor e
+/// let (velocity, divergence) = (|_: f64, x: &ndarray::Array2<f64>| x.clone(), |_: f64, _: &_| Array1::ones(1));
+/// let log_prior = |x_1: ndarray::ArrayView1<f64>| log_density(x_1[0], 0.0, 1.0);
+/// let found = change_of_variables(velocity, divergence, &array![[0.2]], log_prior, Tolerances::both(1e-9))?;
+/// assert!((found.log_density[0] - log_density(0.2, 0.0, (-2f64).exp())).abs() < 1e-6);
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`dormand_prince`].
+pub fn change_of_variables(
+    velocity: impl Fn(f64, &Array2<f64>) -> Array2<f64>,
+    divergence: impl Fn(f64, &Array2<f64>) -> Array1<f64>,
+    x: &Array2<f64>,
+    log_prior: impl Fn(ArrayView1<f64>) -> f64,
+    tolerances: Tolerances,
+) -> Result<Likelihood> {
+    let points = |state: &Array2<f64>| state.slice_axis(Axis(1), Slice::from(..x.ncols())).to_owned(); // (N, D)
+    let slope = |t: f64, state: &Array2<f64>| {
+        let x = points(state);
+        concatenate![Axis(1), velocity(t, &x), divergence(t, &x).insert_axis(Axis(1))] // (N, D + 1)
+    };
+    let start = concatenate![Axis(1), x.view(), Array2::zeros((x.nrows(), 1))];
+    let solution = dormand_prince(slope, start, (0.0, 1.0), tolerances)?;
+    let latent = points(&solution.x);
+    let prior: Array1<f64> = latent.rows().into_iter().map(log_prior).collect();
+    Ok(Likelihood { log_density: prior + solution.x.column(x.ncols()), latent, calls: solution.calls })
+}
+// ANCHOR_END: change_of_variables
+
 // ANCHOR: log_likelihood
 /// ln p_0(x) of the density that the probability-flow ODE draws from, by a change of variables.
 ///
 /// Source: Chen et al. 2018 (Neural ODEs), Eq. (8); Song et al. 2021, Eq. (39).
 ///
-/// Where the flow spreads points apart, the density thins by the same factor. x_t and the integral are solved for together:
-/// the integral is one more column. `log_prior` is ln p_1; rows of `x` are points, shape (N, D).
+/// It is [`change_of_variables`] along the flow. `log_prior` is ln p_1; rows of `x` are points, shape (N, D).
 ///
 /// # Formula
 /// ln p_0(x_0) = ln p_1(x_1) + ∫_0^1 ∇·v(x_t, t) dt, v = a x − ½ g² s, ∇·v = a D − ½ g² ∇·s
@@ -94,7 +139,6 @@ pub fn log_likelihood(
     log_prior: impl Fn(ArrayView1<f64>) -> f64,
     tolerances: Tolerances,
 ) -> Result<Likelihood> {
-    let points = |state: &Array2<f64>| state.slice_axis(Axis(1), Slice::from(..x.ncols())).to_owned(); // (N, D)
     let spread = |t: f64, x: &Array2<f64>| {
         let (rate, diffusion) = coefficients(sde, t);
         let of_score = match trace {
@@ -103,15 +147,6 @@ pub fn log_likelihood(
         };
         rate * x.ncols() as f64 - 0.5 * diffusion * of_score // (N)
     };
-    let velocity = probability_flow(sde, score);
-    let slope = |t: f64, state: &Array2<f64>| {
-        let x = points(state);
-        concatenate![Axis(1), velocity(t, &x), spread(t, &x).insert_axis(Axis(1))] // (N, D + 1)
-    };
-    let start = concatenate![Axis(1), x.view(), Array2::zeros((x.nrows(), 1))];
-    let solution = dormand_prince(slope, start, (0.0, 1.0), tolerances)?;
-    let latent = points(&solution.x);
-    let prior: Array1<f64> = latent.rows().into_iter().map(log_prior).collect();
-    Ok(Likelihood { log_density: prior + solution.x.column(x.ncols()), latent, calls: solution.calls })
+    change_of_variables(probability_flow(sde, score), spread, x, log_prior, tolerances)
 }
 // ANCHOR_END: log_likelihood

@@ -10,7 +10,7 @@ mod reverse;
 mod solver;
 
 pub use chain::{coupled_distance, coupled_order, marginal_distance, reverse_step_distance};
-pub use flow::{Likelihood, Trace, log_likelihood, probability_flow, rademacher};
+pub use flow::{Likelihood, Trace, change_of_variables, log_likelihood, probability_flow, rademacher};
 pub use known::{PriorCost, Quality, likelihood_error, prior_cost, probe_errors, qualities, quality};
 pub use reverse::{
     Corrector, corrector_step, euler_maruyama_step, reverse_drift, reverse_sde, uniform_times,

@@ -26,3 +26,5 @@ pub mod ch11_bugs;
 pub mod ch17_targets;
 #[cfg(feature = "ch18")]
 pub mod ch18_guidance;
+#[cfg(feature = "ch19")]
+pub mod ch19_flow_matching;
