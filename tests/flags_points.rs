@@ -3,11 +3,13 @@
 #[path = "common/flags.rs"]
 mod flags;
 
+use ddpm::network::{Mlp, MlpConfig};
 use flags::{
     COMMON,
     Takes::{Real, Text, Whole},
     every_flag_has_bounds,
 };
+use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 
 const T: flags::Takes = Whole(21, 10_000);
 const STEPS: flags::Takes = Whole(1, 10_000_000);
@@ -74,6 +76,33 @@ fn work_that_does_not_fit_into_memory_is_refused_with_an_estimate() {
     let runs = ["--count", "1000000", "--runs", "1000", "--training-steps", "10000000"];
     let runs = run(program!("ch10_trilemma"), &runs);
     assert!(runs.contains("the memory needed is 928 GB"), "{runs}");
+}
+
+#[test]
+fn weights_that_are_none_are_refused_before_any_work() {
+    let place = tempfile::tempdir().unwrap();
+    let [text, hybrid] = ["text.safetensors", "hybrid.safetensors"].map(|name| place.path().join(name));
+    std::fs::write(&text, "no weights").unwrap();
+    let with_variance = MlpConfig { outputs: 4, ..MlpConfig::default() };
+    let mut rng = StdRng::seed_from_u64(0);
+    Mlp::<f32>::new(with_variance, &mut rng).unwrap().save(&hybrid).unwrap();
+    for (program, weights, expected) in [
+        (program!("ch06_sampling"), &text, "text.safetensors"),
+        (
+            program!("ch06_sampling"),
+            &hybrid,
+            "hybrid.safetensors: found a network that gives a variance, too",
+        ),
+        (program!("ch09_fast_sampling"), &text, "text.safetensors"),
+    ] {
+        let out = place.path().join("out");
+        let mut command = std::process::Command::new(program);
+        let output =
+            command.args(["--quick", "--weights"]).arg(weights).arg("--out").arg(&out).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(expected), "{program}: {said}");
+        assert!(output.stdout.is_empty() && !out.exists(), "{program} began its work");
+    }
 }
 
 #[test]
