@@ -162,6 +162,17 @@ fn what_needs_labels_is_left_out_or_refused_by_name() {
         "there is none: no IDX files of labels lie beside these images; leave them out",
     );
     refused(&["--images", "13"], "--images is 13; it must lie in 1…12");
+    let labels = || (0..12).map(|image| image % 2);
+    place.labels("data/train-labels-idx1-ubyte", labels());
+    place.labels("data/t10k-labels-idx1-ubyte", labels());
+    place.write("text.safetensors", b"no classifier");
+    fs::remove_dir_all(place.at("run-out")).unwrap();
+    let text = place.at("text.safetensors");
+    refused(
+        &["--classifier", text.to_str().unwrap()],
+        "found text, expected a whole safetensors file; delete it",
+    );
+    assert!(!place.at("run-out").exists(), "it began its work");
     place.labels("data/train-labels-idx1-ubyte", [0, 1, 0]);
     place.labels("data/t10k-labels-idx1-ubyte", (0..12).map(|image| image % 2));
     refused(&["--quick"], "found 3 labels, expected one for each of the 12 images");
