@@ -172,6 +172,56 @@ fn a_signal_has_the_run_saved_and_is_told_by_the_exit_code() {
     }
 }
 
+/// Whether a checkpoint is being written.
+fn is_saving(out: &Path) -> bool {
+    let mut names = fs::read_dir(out.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path());
+    names.any(|path| path.extension().is_some_and(|extension| extension == "tmp"))
+}
+
+/// Sends a first signal, and stops the program while it saves; `false` if it had saved before it was stopped.
+fn stopped_while_it_saves(child: &mut Child, out: &Path) -> bool {
+    send("INT", child);
+    while child.try_wait().unwrap().is_none() {
+        if is_saving(out) {
+            send("STOP", child);
+            return child.try_wait().unwrap().is_none() && is_saving(out);
+        }
+    }
+    false
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once_while_it_still_saves() {
+    let place = Place::new();
+    // of a million parameters, so that a save takes some time
+    let large = fs::read_to_string(place.at("tiny.json")).unwrap().replace("[4, 8]", "[64, 96]");
+    fs::write(place.at("tiny.json"), large).unwrap();
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let ended = (0..20).find_map(|attempt| {
+            let out = place.at(&format!("{signal}-{attempt}"));
+            let mut child = running(&mut place.new_run(&format!("{signal}-{attempt}"), 100_000), &out);
+            let stopped = stopped_while_it_saves(&mut child, &out);
+            let start = Instant::now();
+            if stopped {
+                send(signal, &child); // waits until the program goes on
+            }
+            send("CONT", &child);
+            Some((child.wait_with_output().unwrap(), start.elapsed(), out)).filter(|_| stopped)
+        });
+        let (output, time, out) = ended.expect("twenty saves, each faster than a signal");
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{signal}: {said}");
+        assert!(
+            !said.contains("Stopped and saved") && is_saving(&out),
+            "{signal}: it saved all the same: {said}"
+        );
+        assert!(time < Duration::from_secs(5), "{signal}: {time:?}");
+        // what was saved before is whole
+        let found = CheckpointFolder::of_run(&out).newest().unwrap();
+        assert!(found.passed_over.is_empty() && found.checkpoint.is_whole(), "{:?}", found.passed_over);
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_under_nohup_lives_on_when_the_terminal_ends() {
