@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     roundtrip(&mut chapter, &run, known, &network)?;
     quality(&mut chapter, &run, count, &network)?;
     interpolation(&mut chapter, schedule, &mixture, count)?;
-    cost(&mut chapter, &network)?;
+    cost(&mut chapter, &Network { schedule: &Schedule::linear_scaled(1000)?, ..network })?;
     Ok(chapter.finish()?)
 }
 

@@ -137,3 +137,41 @@ fn paths_need_not_be_utf8() {
     assert!(!said.contains("panicked"), "{said}");
     assert!(out.join("table.txt").is_file() && out.join("chain.png").is_file(), "{said}");
 }
+
+#[test]
+fn few_points_and_the_shortest_chains_are_taken_or_refused_before_any_work() {
+    let place = tempfile::tempdir().unwrap();
+    let [one, two] = [("one.csv", "1,2\n"), ("two.csv", "1,2\n3,5\n")].map(|(name, rows)| {
+        std::fs::write(place.path().join(name), rows).unwrap();
+        place.path().join(name)
+    });
+    let out = place.path().join("out");
+    let run = |program: &str, points: &std::path::Path, flags: &[&str]| {
+        let mut command = std::process::Command::new(program);
+        command
+            .arg("--quick")
+            .args(flags)
+            .arg("--points")
+            .arg(points)
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .unwrap()
+    };
+    let short = ["--training-steps", "2", "--diffusion-steps"];
+    let [shortest, hundred] = ["21", "100"].map(|steps| [short.as_slice(), &[steps]].concat());
+    for (program, flags) in [
+        (program!("ch01_forward"), &["--count", "100", "--diffusion-steps", "1"][..]),
+        (program!("ch04_objective"), &["--count", "100"]),
+        (program!("ch07_likelihood"), &shortest),
+        (program!("ch09_fast_sampling"), &hundred),
+    ] {
+        let output = run(program, &one, flags);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("one.csv: found 1 point, expected at least 2 points"), "{program}: {said}");
+        assert!(!out.exists(), "{program} began its work");
+        let output = run(program, &two, flags);
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        std::fs::remove_dir_all(&out).unwrap();
+    }
+}
