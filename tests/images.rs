@@ -472,6 +472,16 @@ fn images_in_a_table_are_read() {
 }
 
 #[test]
+fn a_folder_of_hidden_files_alone_says_that_they_are_passed_over() {
+    let place = Place::new();
+    place.write("set/._p0.png", "resource fork");
+    let said = refused(&place.at("set"));
+    let (_, found) = said.split_once("found ").expect("what was found");
+    assert!(found.starts_with("no images; 1 hidden file or folder is passed over: "), "{said}");
+    assert!(found.contains("._p0.png, expected IDX files"), "{said}");
+}
+
+#[test]
 fn what_is_no_set_of_images_is_named_with_the_next_step() {
     let place = Place::new();
     for (name, bytes, parts) in [
