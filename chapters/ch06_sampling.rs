@@ -52,15 +52,13 @@ fn main() -> Result<()> {
     let experiment =
         Experiment::new(&common, &data, diffusion_steps, training)?.judged_from(TrainConfig::default().steps);
     let count = common.pick(count, 500.min(count));
+    let given = weights.as_deref().map(load_network).transpose()?;
+    if let (Some(path), Some((_, Objective::Hybrid))) = (&weights, &given) {
+        let (path, found) = (path.display(), "a network that gives a variance, too");
+        bail!("{path}: found {found}, expected one for ε alone; take one that ch05 or ch06 wrote");
+    }
     let mut chapter = Chapter::start("ch06_sampling", &common)?;
-
-    let network = match weights {
-        None => experiment.train("training", experiment.training.clone(), &mut chapter.rng)?.average,
-        Some(path) => match load_network(&path)? {
-            (network, Objective::Simple) => network,
-            _ => bail!("{}: this network gives a variance, too; take one for ε alone", path.display()),
-        },
-    };
+    let (network, _) = experiment.network(given, &mut chapter.rng)?;
     network.save(chapter.out().join("network.safetensors"))?;
     let network =
         NetworkDenoiser { schedule: &experiment.schedule, network: &network, objective: Objective::Simple };

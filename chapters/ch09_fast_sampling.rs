@@ -12,7 +12,7 @@ use ddpm::{forward::standard_normal, objective::Objective, reverse::FixedVarianc
 use ddpm_page::bounds::{self, COUNT, DIFFUSION_STEPS, TRAINING_STEPS, whole};
 use ddpm_page::plot::{Figure, Panel, Paths, points_over, points_panel};
 use ddpm_page::report::{Chapter, Checks, Common, Sweep, Table, catalogue};
-use ddpm_page::{Experiment, data::DataArgs};
+use ddpm_page::{Experiment, data::DataArgs, experiment::load_network};
 use ndarray::{Array2, array};
 use ndarray_rand::rand::rngs::StdRng;
 use std::path::PathBuf;
@@ -50,8 +50,9 @@ fn main() -> Result<()> {
     let mixture = Dataset::named(DatasetName::Mixture, "")?; // its exact denoiser is cheap
     let known = mixture.mixture().context("a mixture has a known density")?;
     let (schedule, count) = (&run.schedule, common.pick(count, 300.min(count)));
+    let given = weights.as_deref().map(load_network).transpose()?;
     let mut chapter = Chapter::start("ch09_fast_sampling", &common)?;
-    let (network, objective) = run.network(weights.as_deref(), &mut chapter.rng)?;
+    let (network, objective) = run.network(given, &mut chapter.rng)?;
     network.save(chapter.out().join("network.safetensors"))?;
     let network = Network { schedule, network: &network, objective };
     family(&mut chapter, schedule)?;
@@ -61,7 +62,7 @@ fn main() -> Result<()> {
     roundtrip(&mut chapter, &run, known, &network)?;
     quality(&mut chapter, &run, count, &network)?;
     interpolation(&mut chapter, schedule, &mixture, count)?;
-    cost(&mut chapter, &network)?;
+    cost(&mut chapter, &Network { schedule: &Schedule::linear_scaled(1000)?, ..network })?;
     Ok(chapter.finish()?)
 }
 

@@ -60,7 +60,7 @@ fn main() -> Result<ExitCode> {
     let images = Collection::open_with_progress(data.as_deref(), &pictures)?;
     let quick = TrainConfig { steps: 12, save_every: 4, validation_images: 64, ..TrainConfig::default() };
     let long = (common.quick && found.is_some()).then(|| "--quick shortens new runs only.".to_owned());
-    let run = options.prepare(found, &common.pick(TrainConfig::default(), quick), &images)?;
+    let run = options.prepare(found, &common.pick(TrainConfig::default(), quick), &images, &device)?;
 
     let out = common.out.get_or_insert_with(|| PathBuf::from("out/ch14_train_images"));
     let folder = CheckpointFolder::in_run(out);

@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 
 fn main() {
     print("DDPM step by step: run a chapter, read its table, look at its plots.");
-    for (part, title) in
-        [(Part::Points, "Part I: points, networks by hand"), (Part::Images, "Part II: images")]
-    {
+    for (part, title) in [
+        (Part::Points, "Part I: points, networks by hand"),
+        (Part::Images, "Part II: images"),
+        (Part::AfterPaper, "Part III: after the paper, on points"),
+    ] {
         print(&format!("\n{title}\n{:<24}{:>7}  {:<4}  question", "chapter", "minutes", "done"));
         CHAPTERS.iter().filter(|chapter| chapter.part == part).for_each(row);
     }

@@ -4,7 +4,7 @@
 //! stands first in the metadata, under [`KEY`]. Files that were written before there was a digest have none: they open, and
 //! [`missing`] has a sentence for their reader.
 
-use crate::{Error, Result, error::Place};
+use crate::{Error, Result, error::Place, files::FileKind};
 use safetensors::{SafeTensorError, SafeTensors, tensor::Metadata};
 use sha2::{Digest, Sha256};
 use std::{
@@ -92,14 +92,22 @@ pub fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
 /// [`Error::Content`] if the bytes are no whole safetensors file or one of another kind, or if the digest is another.
 pub fn open<'a>(path: &Path, bytes: &'a [u8], kind: &Kind) -> Result<Intact<'a>> {
     let damaged = |found: String, expected: &str| content(path, found, expected, kind.damaged);
-    let unreadable = |error: SafeTensorError| {
-        damaged(format!("{} bytes with {error}", bytes.len()), "a whole safetensors file")
+    let unreadable = |error: SafeTensorError| match FileKind::of_bytes(bytes) {
+        FileKind::Safetensors | FileKind::Unknown | FileKind::Empty => {
+            damaged(format!("{} bytes with {error}", bytes.len()), "a whole safetensors file")
+        }
+        another => content(path, another.to_string(), "a whole safetensors file", kind.other),
     };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(unreadable)?;
     let text = header.metadata().as_ref().and_then(|metadata| metadata.get(kind.key)).cloned();
     let text = text.ok_or_else(|| {
-        content(path, "none".into(), &format!("the key `{}` in the metadata", kind.key), kind.other)
+        content(
+            path,
+            "a safetensors file without it".into(),
+            &format!("the key `{}` in the metadata", kind.key),
+            kind.other,
+        )
     })?;
     if let Some(key) = unknown_key(&header, kind) {
         return Err(damaged(format!("the key `{key}` in the metadata"), "only those of this kind of file"));

@@ -3,11 +3,13 @@
 #[path = "common/flags.rs"]
 mod flags;
 
+use ddpm::network::{Mlp, MlpConfig};
 use flags::{
     COMMON,
     Takes::{Real, Text, Whole},
     every_flag_has_bounds,
 };
+use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 
 const T: flags::Takes = Whole(21, 10_000);
 const STEPS: flags::Takes = Whole(1, 10_000_000);
@@ -81,6 +83,33 @@ fn work_that_does_not_fit_into_memory_is_refused_with_an_estimate() {
 }
 
 #[test]
+fn weights_that_are_none_are_refused_before_any_work() {
+    let place = tempfile::tempdir().unwrap();
+    let [text, hybrid] = ["text.safetensors", "hybrid.safetensors"].map(|name| place.path().join(name));
+    std::fs::write(&text, "no weights").unwrap();
+    let with_variance = MlpConfig { outputs: 4, ..MlpConfig::default() };
+    let mut rng = StdRng::seed_from_u64(0);
+    Mlp::<f32>::new(with_variance, &mut rng).unwrap().save(&hybrid).unwrap();
+    for (program, weights, expected) in [
+        (program!("ch06_sampling"), &text, "text.safetensors"),
+        (
+            program!("ch06_sampling"),
+            &hybrid,
+            "hybrid.safetensors: found a network that gives a variance, too",
+        ),
+        (program!("ch09_fast_sampling"), &text, "text.safetensors"),
+    ] {
+        let out = place.path().join("out");
+        let mut command = std::process::Command::new(program);
+        let output =
+            command.args(["--quick", "--weights"]).arg(weights).arg("--out").arg(&out).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(expected), "{program}: {said}");
+        assert!(output.stdout.is_empty() && !out.exists(), "{program} began its work");
+    }
+}
+
+#[test]
 fn the_largest_seed_is_a_seed() {
     let place = tempfile::tempdir().unwrap();
     for program in [program!("ch02_vlb"), program!("ch03_posterior")] {
@@ -111,4 +140,42 @@ fn paths_need_not_be_utf8() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!said.contains("panicked"), "{said}");
     assert!(out.join("table.txt").is_file() && out.join("chain.png").is_file(), "{said}");
+}
+
+#[test]
+fn few_points_and_the_shortest_chains_are_taken_or_refused_before_any_work() {
+    let place = tempfile::tempdir().unwrap();
+    let [one, two] = [("one.csv", "1,2\n"), ("two.csv", "1,2\n3,5\n")].map(|(name, rows)| {
+        std::fs::write(place.path().join(name), rows).unwrap();
+        place.path().join(name)
+    });
+    let out = place.path().join("out");
+    let run = |program: &str, points: &std::path::Path, flags: &[&str]| {
+        let mut command = std::process::Command::new(program);
+        command
+            .arg("--quick")
+            .args(flags)
+            .arg("--points")
+            .arg(points)
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .unwrap()
+    };
+    let short = ["--training-steps", "2", "--diffusion-steps"];
+    let [shortest, hundred] = ["21", "100"].map(|steps| [short.as_slice(), &[steps]].concat());
+    for (program, flags) in [
+        (program!("ch01_forward"), &["--count", "100", "--diffusion-steps", "1"][..]),
+        (program!("ch04_objective"), &["--count", "100"]),
+        (program!("ch07_likelihood"), &shortest),
+        (program!("ch09_fast_sampling"), &hundred),
+    ] {
+        let output = run(program, &one, flags);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("one.csv: found 1 point, expected at least 2 points"), "{program}: {said}");
+        assert!(!out.exists(), "{program} began its work");
+        let output = run(program, &two, flags);
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        std::fs::remove_dir_all(&out).unwrap();
+    }
 }

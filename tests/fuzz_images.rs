@@ -10,12 +10,12 @@ use fuzz::{Reader, Seed, fuzz};
 use image::{DynamicImage, ImageFormat};
 use std::{io::Cursor, path::Path};
 
-/// Opens what lies in a folder, and reads images of it, as a run does.
+/// Opens what lies in a folder, and reads images of it, as a run does, and their labels, as their evaluation does.
 fn open(folder: &Path, size: Option<usize>) -> Result<()> {
     let collection = Collection::open(Some(folder), size)?;
-    fingerprint(collection.train.as_ref())?;
-    if let Some(test) = &collection.test {
-        fingerprint(test.as_ref())?;
+    for half in [Some(&collection.train), collection.test.as_ref()].into_iter().flatten() {
+        fingerprint(half.as_ref())?;
+        half.labels()?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use ddpm_unet::{
     sample::Opened,
     train::{RunConfig, TrainConfig, Trainer, checkpoint::Checkpoint},
 };
-use fuzz::{Reader, Seed, fuzz};
+use fuzz::{Reader, Seed, fuzz, memory_of};
 use safetensors::SafeTensors;
 use std::{fs, path::Path};
 use tempfile::tempdir;
@@ -160,6 +160,15 @@ fn network_settings() {
         // What such a network holds is no fault of the reader.
         if count < 1_000_000 { UNet::fresh(config, &mut rng(3), CPU).map(drop) } else { Ok(()) }
     });
+}
+
+/// A network of public settings has 113,673,219 parameters, of 455 MB; a smaller one shows the same.
+#[test]
+fn a_fresh_network_takes_no_more_memory_than_its_parameters() {
+    let config = UNetConfig::levels((8, 8), 1, &[256, 256], &[]);
+    let parameters = 4 * config.summary().expect("a summary").count();
+    let held = memory_of(|| drop(UNet::fresh(config.clone(), &mut rng(4), CPU).expect("a network")));
+    assert!(held <= parameters + parameters / 4, "{held} bytes for parameters of {parameters}");
 }
 
 #[test]

@@ -348,6 +348,25 @@ fn a_picture_of_too_many_pixels_is_left_out_by_its_size() {
 }
 
 /// An IDX file of `count` images of 3 × 2, whose bytes count up.
+#[test]
+fn a_jpeg_that_declares_more_than_its_bytes_can_hold_is_left_out_by_its_size() {
+    let place = Place::new();
+    place.colour("good.png", [1, 2, 3]);
+    // the most that a byte can hold is well above what an encoder leaves of one colour
+    RgbImage::from_pixel(2048, 1024, Rgb([9, 9, 9])).save(place.at("flat.jpg")).unwrap();
+    place.colour("small.jpg", [1, 2, 3]);
+    let mut bytes = fs::read(place.at("small.jpg")).unwrap();
+    let frame = bytes.windows(2).position(|two| two == [0xff, 0xc0]).expect("the header of the frame");
+    bytes[frame + 5..frame + 9].copy_from_slice(&[0, 255, 255, 9]); // 255 rows of 65289 pixels
+    place.write("small.jpg", &bytes);
+    let images = place.squares();
+    assert_eq!(images.train.len(), 2, "{:?}", images.unreadable);
+    let said = images.left_out().unwrap();
+    let expected =
+        format!("a JPEG picture of 65289 × 255 pixels in {} bytes, which cannot hold them", bytes.len());
+    assert!(said.contains("small.jpg") && said.contains(&expected), "{said}");
+}
+
 fn idx(count: u8) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, 3, 0, 0, 0, count, 0, 0, 0, 3, 0, 0, 0, 2];
     bytes.extend(0..count * 6);
@@ -450,6 +469,16 @@ fn images_in_a_table_are_read() {
     place.write("labels.csv", "a.png,1\nb.png,2\n");
     place.colour("a.png", [9, 0, 0]);
     assert_eq!(place.squares().train.len(), 1);
+}
+
+#[test]
+fn a_folder_of_hidden_files_alone_says_that_they_are_passed_over() {
+    let place = Place::new();
+    place.write("set/._p0.png", "resource fork");
+    let said = refused(&place.at("set"));
+    let (_, found) = said.split_once("found ").expect("what was found");
+    assert!(found.starts_with("no images; 1 hidden file or folder is passed over: "), "{said}");
+    assert!(found.contains("._p0.png, expected IDX files"), "{said}");
 }
 
 #[test]

@@ -80,12 +80,18 @@ fn white() -> Vec<u8> {
     bytes
 }
 
-/// Checks that a file is refused by its name, with what was found, what was expected and what to do.
-#[track_caller]
-fn assert_refused(name: &str, bytes: impl AsRef<[u8]>, parts: [&str; 3]) {
+/// A folder with one file, and that file.
+fn folder_with(name: &str, bytes: impl AsRef<[u8]>) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(name);
     fs::write(&path, bytes).expect("written");
+    (folder, path)
+}
+
+/// Checks that a file is refused by its name, with what was found, what was expected and what to do.
+#[track_caller]
+fn assert_refused(name: &str, bytes: impl AsRef<[u8]>, parts: [&str; 3]) {
+    let (_folder, path) = folder_with(name, bytes);
     let error = picture(&path).expect_err("refused");
     let message = error.to_string();
     assert!(
@@ -126,8 +132,15 @@ fn a_file_that_is_no_png() {
     assert_refused(
         "photo.jpg",
         b"\xff\xd8\xff\xe0",
-        ["a JPEG picture", "a complete PNG picture", "export it as PNG"],
+        [
+            "a JPEG picture",
+            "a complete PNG picture",
+            "open it and export it as PNG, or with ImageMagick: magick ",
+        ],
     );
+    let (_folder, photo) = folder_with("my photo.jpg", b"\xff\xd8\xff\xe0");
+    let message = picture(photo).expect_err("refused").to_string();
+    assert!(message.contains("my photo.jpg\" \"") && message.ends_with("my photo.png\""), "{message}");
     let lfs = "version https://git-lfs.github.com/spec/v1\n";
     assert_refused("picture.png", lfs, ["git-lfs", "a complete PNG picture", "git lfs pull"]);
 }

@@ -1,5 +1,6 @@
 //! Part II on a reader's own images: sets of a few, chains of a few steps, with labels and without.
 
+use ddpm_unet::{evaluate::EvaluationData, images::PictureOptions};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -161,7 +162,89 @@ fn what_needs_labels_is_left_out_or_refused_by_name() {
         "there is none: no IDX files of labels lie beside these images; leave them out",
     );
     refused(&["--images", "13"], "--images is 13; it must lie in 1…12");
+    let labels = || (0..12).map(|image| image % 2);
+    place.labels("data/train-labels-idx1-ubyte", labels());
+    place.labels("data/t10k-labels-idx1-ubyte", labels());
+    place.write("text.safetensors", b"no classifier");
+    fs::remove_dir_all(place.at("run-out")).unwrap();
+    let text = place.at("text.safetensors");
+    refused(
+        &["--classifier", text.to_str().unwrap()],
+        "found text, expected a whole safetensors file; delete it",
+    );
+    assert!(!place.at("run-out").exists(), "it began its work");
     place.labels("data/train-labels-idx1-ubyte", [0, 1, 0]);
     place.labels("data/t10k-labels-idx1-ubyte", (0..12).map(|image| image % 2));
     refused(&["--quick"], "found 3 labels, expected one for each of the 12 images");
+}
+
+/// The labels of the images in a folder, or why there are none; and what is said of the images.
+fn labels_in(folder: &Path) -> (Result<[Vec<u8>; 2], String>, String) {
+    let data = EvaluationData::open(Some(folder), &PictureOptions::default());
+    let data = data.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let said = data.images.remarks().unwrap_or_default();
+    (data.labels.map(|labels| [labels.train, labels.test]), said)
+}
+
+#[test]
+fn labels_are_read_wherever_sets_keep_them() {
+    let place = Place::new();
+    let expected =
+        [20, 12].map(|count: usize| (0..count).map(|image| (image % 3) as u8).collect::<Vec<u8>>());
+
+    // as torchvision unpacks MNIST, the packed files beside
+    for (half, labels) in ["train", "t10k"].into_iter().zip(&expected) {
+        for end in ["", ".gz"] {
+            place.images(&format!("torchvision/MNIST/raw/{half}-images-idx3-ubyte{end}"), labels.len());
+            place.labels(
+                &format!("torchvision/MNIST/raw/{half}-labels-idx1-ubyte{end}"),
+                labels.iter().copied(),
+            );
+        }
+    }
+    // in the records of CIFAR-10, the first half in two files
+    let records =
+        |labels: &[u8]| labels.iter().flat_map(|&label| [vec![label], vec![9; 3072]].concat()).collect();
+    let files: [(&str, Vec<u8>); 3] = [
+        ("data_batch_1.bin", records(&expected[0][..8])),
+        ("data_batch_2.bin", records(&expected[0][8..])),
+        ("test_batch.bin", records(&expected[1])),
+    ];
+    files.iter().for_each(|(name, bytes)| place.write(&format!("cifar/cifar-10-batches-bin/{name}"), bytes));
+    // in a column of a table
+    for (half, labels) in ["train", "test"].into_iter().zip(&expected) {
+        let pixels = (0..64).map(|pixel| format!(",p{pixel}")).collect::<String>();
+        let rows = labels.iter().map(|label| format!("{label}{}\n", ",7".repeat(64))).collect::<String>();
+        place.write(&format!("tables/mnist_{half}.csv"), format!("label{pixels}\n{rows}").as_bytes());
+    }
+    for set in ["torchvision", "cifar", "tables"] {
+        assert_eq!(labels_in(&place.at(set)).0, Ok(expected.clone()), "{set}");
+    }
+
+    // what is no label, or not there, is said
+    fs::remove_file(place.at("cifar/cifar-10-batches-bin/test_batch.bin")).unwrap();
+    let why = labels_in(&place.at("cifar")).0.unwrap_err();
+    assert!(why.contains("none of these images were kept back"), "{why}");
+    let table = fs::read_to_string(place.at("tables/mnist_test.csv")).unwrap();
+    place.write("tables/mnist_test.csv", table.replacen("\n0,", "\nzero,", 1).as_bytes());
+    assert!(labels_in(&place.at("tables")).0.unwrap_err().contains("no IDX files of labels"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_looked_into_for_labels_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    for (half, count) in [("train", 20), ("t10k", 12)] {
+        place.images(&format!("data/{half}-images-idx3-ubyte"), count);
+        place.labels(&format!("data/{half}-labels-idx1-ubyte"), (0..count).map(|image| (image % 2) as u8));
+    }
+    let shut = place.at("data/shut");
+    fs::create_dir(&shut).unwrap();
+    fs::set_permissions(&shut, fs::Permissions::from_mode(0o000)).unwrap();
+    let open_to_all = fs::read_dir(&shut).is_ok(); // to the superuser
+    let (labels, said) = labels_in(&place.at("data"));
+    fs::set_permissions(&shut, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(labels.is_ok(), "{labels:?}");
+    assert_eq!(said.contains("data/shut: cannot look for labels in the folder"), !open_to_all, "{said}");
 }

@@ -3,7 +3,12 @@
 
 mod common;
 
+use candle_core::Device;
 use common::rng;
+use ddpm_unet::{
+    images::Collection,
+    train::{RunOptions, TrainConfig, checkpoint::CheckpointFolder},
+};
 use ndarray_rand::rand::Rng;
 use std::{
     fs,
@@ -177,6 +182,56 @@ fn a_signal_has_the_run_saved_and_is_told_by_the_exit_code() {
         let name = format!("step-{step:08}.safetensors");
         assert_eq!(newest(&place.at("out")).unwrap().file_name().unwrap().to_string_lossy(), name);
         assert!(after.contains("--resume"), "{said}");
+    }
+}
+
+/// Whether a checkpoint is being written.
+fn is_saving(out: &Path) -> bool {
+    let mut names = fs::read_dir(out.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path());
+    names.any(|path| path.extension().is_some_and(|extension| extension == "tmp"))
+}
+
+/// Sends a first signal, and stops the program while it saves; `false` if it had saved before it was stopped.
+fn stopped_while_it_saves(child: &mut Child, out: &Path) -> bool {
+    send("INT", child);
+    while child.try_wait().unwrap().is_none() {
+        if is_saving(out) {
+            send("STOP", child);
+            return child.try_wait().unwrap().is_none() && is_saving(out);
+        }
+    }
+    false
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once_while_it_still_saves() {
+    let place = Place::new();
+    // of a million parameters, so that a save takes some time
+    let large = fs::read_to_string(place.at("tiny.json")).unwrap().replace("[4, 8]", "[64, 96]");
+    fs::write(place.at("tiny.json"), large).unwrap();
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let ended = (0..20).find_map(|attempt| {
+            let out = place.at(&format!("{signal}-{attempt}"));
+            let mut child = running(&mut place.new_run(&format!("{signal}-{attempt}"), 100_000), &out);
+            let stopped = stopped_while_it_saves(&mut child, &out);
+            let start = Instant::now();
+            if stopped {
+                send(signal, &child); // waits until the program goes on
+            }
+            send("CONT", &child);
+            Some((child.wait_with_output().unwrap(), start.elapsed(), out)).filter(|_| stopped)
+        });
+        let (output, time, out) = ended.expect("twenty saves, each faster than a signal");
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{signal}: {said}");
+        assert!(
+            !said.contains("Stopped and saved") && is_saving(&out),
+            "{signal}: it saved all the same: {said}"
+        );
+        assert!(time < Duration::from_secs(5), "{signal}: {time:?}");
+        // what was saved before is whole
+        let found = CheckpointFolder::of_run(&out).newest().unwrap();
+        assert!(found.passed_over.is_empty() && found.checkpoint.is_whole(), "{:?}", found.passed_over);
     }
 }
 
@@ -370,6 +425,69 @@ fn bad_input_is_named_before_anything_is_written() {
     fs::write(place.at("bad.json"), "{").unwrap();
     let said = failed(place.program("out").arg("--network").arg(place.at("bad.json")));
     assert!(said.contains("bad.json, line 1"), "{said}");
+}
+
+#[test]
+fn a_folder_of_diffusers_is_no_run_to_go_on_with() {
+    let place = Place::new();
+    for (folder, config) in [("pipeline", "pipeline/unet/config.json"), ("alone", "alone/config.json")] {
+        fs::create_dir_all(place.at(config).parent().unwrap()).unwrap();
+        fs::copy(place.at("tiny.json"), place.at(config)).unwrap();
+        let weights = place.at(config).with_file_name("diffusion_pytorch_model.safetensors");
+        fs::write(weights, "never read").unwrap();
+        let said = failed(place.program("out").arg("--resume").arg(place.at(folder)));
+        assert!(said.contains(&format!("{folder}: found a network that diffusers wrote")), "{said}");
+        let network = format!("--network {}", place.at(config).display());
+        assert!(said.contains("ch15_sample_images --checkpoint") && said.contains(&network), "{said}");
+        for file in [config.to_owned(), config.replace("config.json", "diffusion_pytorch_model.safetensors")]
+        {
+            let said = failed(place.program("out").arg("--resume").arg(place.at(&file)));
+            assert!(said.contains(&format!("{file}: found a network that diffusers wrote")), "{said}");
+        }
+        assert!(!place.at("out").exists(), "{folder}");
+    }
+    for (name, bytes, kind) in [
+        ("some.json", &b"{\"a\": 1}"[..], "found JSON"),
+        ("weights.bin", b"PK\x03\x04", "found a zip archive"),
+        ("notes.txt", b"a line of text", "found text"),
+    ] {
+        fs::write(place.at(name), bytes).unwrap();
+        let said = failed(place.program("out").arg("--resume").arg(place.at(name)));
+        assert!(said.contains(kind) && said.contains("this is no checkpoint of ch14_train_images"), "{said}");
+    }
+}
+
+#[test]
+fn a_training_that_does_not_fit_into_memory_is_refused_with_an_estimate() {
+    let place = Place::new();
+    // one image of 1024 × 1024
+    let mut idx = vec![0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 4, 0, 0, 0, 4, 0];
+    idx.extend((0..1 << 20).map(|i| (i % 251) as u8));
+    fs::write(place.at("data/train-images-idx3-ubyte"), idx).unwrap();
+    let tiny = fs::read_to_string(place.at("tiny.json")).unwrap();
+    let tiny = tiny.replace(r#""attention_head_dim": null"#, r#""add_attention": false"#);
+    fs::write(place.at("tiny.json"), &tiny).unwrap();
+    fs::write(place.at("wide.json"), tiny.replace("[4, 8]", "[2048, 2048]")).unwrap();
+    for (network, batch, least) in [("wide.json", "16", 500), ("tiny.json", "65536", 2000)] {
+        let mut command = place.program("out");
+        command.args(["--quick", "--batch", batch, "--network"]).arg(place.at(network));
+        let said = failed(&mut command);
+        let (_, estimate) =
+            said.split_once("the memory needed is ").unwrap_or_else(|| panic!("{network}: {said}"));
+        let gigabytes: f64 = estimate.split(' ').next().unwrap().parse().unwrap();
+        assert!(gigabytes > f64::from(least), "{network}: {said}");
+        assert!(said.contains("use a smaller --network, --batch or --threads"), "{said}");
+        assert!(!place.at("out").exists(), "{network}: it began its work");
+    }
+    // the batch alone made it too large
+    let images = Collection::open(Some(&place.at("data")), None).unwrap();
+    let options = |batch| RunOptions {
+        batch: Some(batch),
+        network: Some(place.at("tiny.json")),
+        ..RunOptions::default()
+    };
+    let prepare = |batch| options(batch).prepare(None, &TrainConfig::default(), &images, &Device::Cpu);
+    assert!(prepare(1).is_ok() && prepare(65_536).is_err());
 }
 
 #[cfg(not(feature = "cuda"))]

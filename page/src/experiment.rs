@@ -182,13 +182,18 @@ impl Experiment {
         Ok([distance(free), distance(clipped), format!("{precise:.3}")])
     }
 
-    /// The network that a chapter draws with: from a file of weights, by [`load_network`], or trained on this data.
+    /// The network that a chapter draws with: the one that is given, which [`load_network`] reads before a chapter starts, or one that is
+    /// trained on this data.
     ///
     /// # Errors
-    /// As [`load_network`] and [`train`](Self::train).
-    pub fn network(&self, weights: Option<&Path>, rng: &mut StdRng) -> Result<(Mlp<f32>, Objective)> {
-        match weights {
-            Some(path) => load_network(path),
+    /// As [`train`](Self::train).
+    pub fn network(
+        &self,
+        given: Option<(Mlp<f32>, Objective)>,
+        rng: &mut StdRng,
+    ) -> Result<(Mlp<f32>, Objective)> {
+        match given {
+            Some(given) => Ok(given),
             None => {
                 Ok((self.train("training", self.training.clone(), rng)?.average, self.training.objective))
             }

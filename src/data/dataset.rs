@@ -53,7 +53,7 @@ impl Dataset {
     // ANCHOR_END: standardized
 
     /// One of the built-in data sets. `digits` is MNIST's folder or file of training images; only
-    /// [`DatasetName::Digit`] reads it.
+    /// [`DatasetName::Digit`] reads it: the image of index [`DEFAULT_DIGIT`], or the last of a set that has not so many.
     ///
     /// # Errors
     ///
@@ -61,7 +61,11 @@ impl Dataset {
     pub fn named(name: DatasetName, digits: impl AsRef<Path>) -> Result<Self> {
         match name.density() {
             Some(density) => Ok(Self::new(name.to_string(), density)),
-            None => Self::digit(digits, DEFAULT_DIGIT),
+            None => {
+                let path = training_images(digits.as_ref())?;
+                let last = idx::image_count(&path)? - 1;
+                Self::digit(path, DEFAULT_DIGIT.min(last))
+            }
         }
     }
 

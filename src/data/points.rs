@@ -80,6 +80,16 @@ impl<'a> Table<'a> {
                 })?
             }
             FileKind::Utf16 => utf16(&bytes).ok_or_else(|| input.another_kind(path, FileKind::Utf16))?,
+            kind @ FileKind::Png => {
+                return Err(input.content(path, kind.to_string(), "give it with --picture"));
+            }
+            kind @ (FileKind::Jpeg | FileKind::Gif | FileKind::Picture(_)) => {
+                return Err(input.content(
+                    path,
+                    kind.to_string(),
+                    "export it as PNG, and give that with --picture",
+                ));
+            }
             kind => return Err(input.another_kind(path, kind)),
         };
         let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");

@@ -48,6 +48,19 @@ impl Estimate {
         [self.mean, self.standard_error]
     }
 
+    /// Whether the draws scatter by more than the rounding of their numbers: else their standard error says nothing of chance. Two points
+    /// of unit variance are all one standard deviation away from their mean.
+    ///
+    /// ```
+    /// use ddpm::metrics::Estimate;
+    ///
+    /// assert!(Estimate::of([1.0, 1.0, 1.1]).scatters());
+    /// assert!(!Estimate::of([0.1 + 0.2, 0.3, 0.3]).scatters());
+    /// ```
+    pub fn scatters(self) -> bool {
+        self.standard_error > 1e-12 * self.mean.abs()
+    }
+
     /// The deviation of a single draw, √N standard errors.
     pub fn scatter(self) -> f64 {
         self.standard_error * (self.draws as f64).sqrt()

@@ -2,7 +2,7 @@ use std::{fs, io::Write, path::PathBuf};
 
 use ddpm::{
     Error,
-    data::{Dataset, idx},
+    data::{Dataset, DatasetName, idx},
     error::Place,
 };
 use flate2::{Compression, write::GzEncoder};
@@ -274,6 +274,7 @@ fn what_is_no_idx_file_is_named() {
         ("images.gz", gzipped(&tar), "a gzipped tar archive", "tar -xzf"),
         ("mnist.pkl.gz", gzipped(b"\x80\x04\x95\0\0"), "a gzipped pickle", "Python"),
         ("mnist.csv", b"5,0,0\n4,0,0\n".to_vec(), "a table of numbers", "--points"),
+        ("header.csv", b"label,pixel0\n".to_vec(), "text", "check the path"),
     ] {
         let case = file(name, bytes);
         let error = Dataset::digit(&case.path, 0).expect_err(name);
@@ -282,6 +283,28 @@ fn what_is_no_idx_file_is_named() {
     let case = file("images", images(0x0d03, 2, 12));
     let parts = ["numbers of another type than bytes", "0x00000803", "Fetch it again"];
     assert_content(idx::read_images(&case.path).expect_err("floats"), &case, Place::Byte(0), parts);
+}
+
+#[test]
+fn of_a_set_of_few_images_the_digit_is_the_last() {
+    let case = file("images", images(0x803, 2, 12));
+    let named = |case: &Case| Dataset::named(DatasetName::Digit, &case.path);
+    assert_eq!(named(&case).expect("a digit"), Dataset::digit(&case.path, 1).expect("a digit"));
+    let case = file("images", images(0x803, 0, 0));
+    let parts = ["0 images", "at least one", "Fetch it again"];
+    assert_content(named(&case).expect_err("none"), &case, Place::Byte(4), parts);
+}
+
+#[test]
+fn pictures_in_the_place_of_points_are_named_with_the_flag_that_takes_them() {
+    for (bytes, kind, step) in [
+        (&b"\x89PNG\r\n\x1a\n"[..], "a PNG picture", "give it with --picture"),
+        (b"\xff\xd8\xff\xe0", "a JPEG picture", "export it as PNG, and give that with --picture"),
+    ] {
+        let case = file("points.csv", bytes);
+        let error = Dataset::points(&case.path).expect_err(kind);
+        assert_content(error, &case, Place::Whole, [kind, "a CSV file with two columns", step]);
+    }
 }
 
 #[test]

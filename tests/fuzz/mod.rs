@@ -130,6 +130,19 @@ pub fn fuzz<T, E: Display>(reader: &Reader, read: impl Fn(&Path) -> Result<T, E>
     );
 }
 
+/// The most memory that `work` held, in bytes; 0 if the process held more before.
+#[allow(dead_code, reason = "each test file uses its own part")]
+pub fn memory_of(work: impl FnOnce()) -> usize {
+    let _alone = watch::alone();
+    let none = Path::new("no file");
+    let outcome = watch::watch(none, false, || {
+        work();
+        Ok(())
+    });
+    assert!(outcome.fault.is_none(), "{outcome:?}");
+    outcome.bytes
+}
+
 /// A number from the environment.
 #[track_caller]
 fn number(name: &str) -> Option<u64> {

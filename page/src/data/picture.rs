@@ -147,7 +147,7 @@ fn read(path: &Path) -> Result<Inked> {
     match FileKind::of_bytes(&head) {
         FileKind::Png | FileKind::Empty | FileKind::Unknown | FileKind::Text => (),
         kind @ (FileKind::Jpeg | FileKind::Gif) => {
-            return Err(INPUT.content(path, kind.to_string(), "open it and export it as PNG"));
+            return Err(INPUT.content(path, kind.to_string(), &to_png(path)));
         }
         kind => return Err(INPUT.another_kind(path, kind)),
     }
@@ -164,6 +164,12 @@ fn read(path: &Path) -> Result<Inked> {
         }
         Fault::Decoding(error) => INPUT.content(path, format!("data that does not decode ({error})"), EXPORT),
     })
+}
+
+/// How a picture of another kind becomes a PNG.
+fn to_png(path: &Path) -> String {
+    let png = path.with_extension("png");
+    format!("open it and export it as PNG, or with ImageMagick: magick {path:?} {png:?}")
 }
 
 enum Fault {

@@ -62,6 +62,19 @@ pub fn read_images(path: impl AsRef<Path>) -> Result<Array3<u8>> {
     Ok(shaped(Array3::from_shape_vec((count, rows, columns), pixels))) // (N, H, W)
 }
 
+/// How many images an IDX file declares: one at least.
+///
+/// # Errors
+///
+/// As [`read_images`], for the header alone, and [`Error::Content`] where there is no image.
+pub fn image_count(path: impl AsRef<Path>) -> Result<usize> {
+    let mut idx = Idx::open(path.as_ref(), "an IDX file of images")?;
+    match idx.image_header()? {
+        (0, ..) => Err(idx.content(4, "0 images".into(), "at least one".into(), DOWNLOAD.into())),
+        (count, ..) => Ok(count),
+    }
+}
+
 // ANCHOR: read_image
 /// Reads one image of an IDX file, unpacking no more than is needed to reach it: shape (H, W), row 0 at the top.
 ///
@@ -130,7 +143,7 @@ impl<'a> Idx<'a> {
         let head = file.fill_buf().map_err(|source| input.unreadable(path, source))?;
         match FileKind::of_bytes(head) {
             FileKind::Empty | FileKind::Idx(_) | FileKind::GzippedIdx(_) | FileKind::Gzip => (),
-            FileKind::Unknown | FileKind::Text => (),
+            FileKind::Unknown => (),
             kind => return Err(input.another_kind(path, kind)),
         }
         let gzipped = head.starts_with(&GZIP);

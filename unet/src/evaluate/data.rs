@@ -5,7 +5,10 @@ use crate::{
     Error, Result,
     images::{Collection, ImageSource, PictureOptions, Split, fingerprint, mnist_labels},
 };
-use ddpm::{data::idx::read_labels, error::Place};
+use ddpm::{
+    data::idx::{find, read_labels},
+    error::Place,
+};
 use md5::{Digest, Md5};
 use std::path::{Path, PathBuf};
 
@@ -47,31 +50,35 @@ impl EvaluationData {
     pub const LEAST: usize = 10;
 
     /// The course's digits where `data` is `None`; else the images there, as [`Collection::open_with_progress`] opens them, and their
-    /// labels, if IDX files with “labels” and “train”, “t10k” or “test” in their names lie in the folder or one below it.
+    /// labels: those in the files of the images ([`ImageSource::labels`]), or IDX files with “labels” and “train”, “t10k” or “test”
+    /// in their names beside the images, in the folder, or one below it.
     ///
     /// # Errors
     /// As [`Collection::open_with_progress`]; [`ddpm::Error::Content`] if there are several sets of labels, or not one label for each
     /// image.
     pub fn open(data: Option<&Path>, pictures: &PictureOptions) -> Result<Self> {
-        let images = Collection::open_with_progress(data, pictures)?;
+        let mut images = Collection::open_with_progress(data, pictures)?;
         let Some(data) = data else {
             let labels = Labels { train: mnist_labels(Split::Train)?, test: mnist_labels(Split::Test)? };
             return Ok(EvaluationData { images, labels: Ok(labels), is_course: true });
         };
-        let labels = match labels_beside(data)? {
-            Some(paths) => Self::labels_of(&images, paths)?,
-            None => Err("no IDX files of labels lie beside these images".into()),
-        };
+        let labels = Self::labels_of(&mut images, data)?;
         Ok(EvaluationData { images, labels, is_course: false })
     }
 
-    fn labels_of(images: &Collection, [train, test]: [PathBuf; 2]) -> Result<Result<Labels, String>> {
+    fn labels_of(images: &mut Collection, data: &Path) -> Result<Result<Labels, String>> {
         let Some(kept_back) = &images.test else {
             return Ok(Err("none of these images were kept back to compare with".into()));
         };
-        let labels = Labels {
-            train: labels_for(images.train.as_ref(), &train)?,
-            test: labels_for(kept_back.as_ref(), &test)?,
+        let labels = match (images.train.labels()?, kept_back.labels()?) {
+            (Some(train), Some(test)) => Labels { train, test },
+            _ => match labels_beside(data, &mut images.notes)? {
+                Some([train, test]) => Labels {
+                    train: labels_for(images.train.as_ref(), &train)?,
+                    test: labels_for(kept_back.as_ref(), &test)?,
+                },
+                None => return Ok(Err("no IDX files of labels lie beside these images".into())),
+            },
         };
         let (h, w, _) = images.train.shape();
         let least = images.train.len().min(kept_back.len());
@@ -143,12 +150,27 @@ fn labels_for(source: &dyn ImageSource, path: &Path) -> Result<Vec<u8>> {
     ))
 }
 
-/// The files of labels in a folder or the folders in it: of the images to train on, and of those that were kept back.
-fn labels_beside(data: &Path) -> Result<Option<[PathBuf; 2]>> {
-    let mut files = Vec::new();
-    if data.is_dir() {
-        collect(data, 2, &mut files)?;
+/// The files of labels: of the images to train on, and of those that were kept back. They lie beside the images, or else in the folder
+/// or those in it. `notes` gets a sentence for each folder that cannot be looked into.
+fn labels_beside(data: &Path, notes: &mut Vec<String>) -> Result<Option<[PathBuf; 2]>> {
+    if !data.is_dir() {
+        return Ok(None);
     }
+    let of_images = find(data)?.and_then(|found| found.train.parent().map(Path::to_owned));
+    if let Some(folder) = of_images.filter(|folder| folder != data) {
+        let mut files = Vec::new();
+        collect(&folder, 1, &mut files, notes)?;
+        if let Some(labels) = pair(&folder, &files)? {
+            return Ok(Some(labels));
+        }
+    }
+    let mut files = Vec::new();
+    collect(data, 2, &mut files, notes)?;
+    pair(data, &files)
+}
+
+/// The two files of labels among these, which lie in `folder`.
+fn pair(folder: &Path, files: &[PathBuf]) -> Result<Option<[PathBuf; 2]>> {
     let one = |words: &[&str]| {
         let mut found: Vec<&PathBuf> = files.iter().filter(|path| is_labels(path, words)).collect();
         found.dedup_by(|packed, plain| packed.with_extension("") == **plain); // a file beside its own packed form
@@ -156,7 +178,7 @@ fn labels_beside(data: &Path) -> Result<Option<[PathBuf; 2]>> {
             [] => Ok(None),
             [path] => Ok(Some((*path).clone())),
             [first, second, ..] => Err(fault(
-                data,
+                folder,
                 format!("both {} and {}", first.display(), second.display()),
                 "one set of labels".into(),
                 "name a folder with one set",
@@ -166,8 +188,9 @@ fn labels_beside(data: &Path) -> Result<Option<[PathBuf; 2]>> {
     Ok(one(&["train"])?.zip(one(&["t10k", "test"])?).map(|(train, test)| [train, test]))
 }
 
-/// All files in a folder, and in the folders in it, so many levels deep; sorted.
-fn collect(folder: &Path, levels: usize, files: &mut Vec<PathBuf>) -> Result<()> {
+/// All files in a folder, and in the folders in it, so many levels deep; sorted. Of a folder below it that cannot be listed, `notes`
+/// gets a sentence.
+fn collect(folder: &Path, levels: usize, files: &mut Vec<PathBuf>, notes: &mut Vec<String>) -> Result<()> {
     let listed = || -> std::io::Result<Vec<PathBuf>> {
         let mut paths =
             folder.read_dir()?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
@@ -184,8 +207,9 @@ fn collect(folder: &Path, levels: usize, files: &mut Vec<PathBuf>) -> Result<()>
         if path.is_file() {
             files.push(path);
         } else if levels > 1 && path.is_dir() {
-            // Which folders below it cannot be read, the images’ own reader says.
-            collect(&path, levels - 1, files).ok();
+            if let Err(error) = collect(&path, levels - 1, files, notes) {
+                notes.push(format!("Without what this folder may hold: {error}."));
+            }
         }
     }
     Ok(())

@@ -129,6 +129,12 @@ impl ImageSource for Cifar10 {
         }
         Ok(())
     }
+
+    fn labels(&self) -> Result<Option<Vec<u8>>> {
+        let records =
+            self.files.iter().flat_map(|batch| (0..batch.count).map(move |index| batch.record(index)));
+        records.map(|record| record.map(|record| Some(record[0]))).collect()
+    }
 }
 
 /// Whether a folder has a batch of this half.

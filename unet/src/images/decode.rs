@@ -7,6 +7,7 @@ use image::{
     metadata::Orientation,
 };
 use std::{
+    fs,
     io::BufReader,
     path::Path,
     sync::{Mutex, PoisonError},
@@ -17,6 +18,9 @@ const MOST_PIXELS: u64 = 1 << 26;
 /// Of pictures with more pixels than this, only one is decoded at a time, so that memory does not grow with the threads.
 const LARGE: u64 = 1 << 23;
 static LARGE_PICTURES: Mutex<()> = Mutex::new(());
+/// The most pixels that a byte of a JPEG holds: each block of 8 × 8 takes at least one bit. Of what a damaged one declares beyond that
+/// the decoder would make grey for seconds.
+const JPEG_PIXELS_A_BYTE: u64 = 8 * 64;
 
 const INPUT: Input =
     Input { action: "read the picture", expected: "a PNG or JPEG picture", remedy: "check the path" };
@@ -53,12 +57,19 @@ pub(super) fn decode(path: &Path, size: PictureSize, bits: u32) -> Result<Decode
         Some(ImageFormat::Png) => png_header(path)?,
         _ => None,
     };
+    let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
     let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels > MOST_PIXELS {
         return Err(format!(
             "a picture of {width} × {height} pixels, of which at most {MOST_PIXELS} are read"
+        ));
+    }
+    let bytes = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if is_jpeg && pixels > bytes.saturating_mul(JPEG_PIXELS_A_BYTE) {
+        return Err(format!(
+            "a JPEG picture of {width} × {height} pixels in {bytes} bytes, which cannot hold them"
         ));
     }
     let _one_at_a_time =

@@ -63,7 +63,7 @@ impl PictureFolder {
         let mut notes = walk.notes();
         let Walk { pictures, mut unreadable, .. } = walk;
         if pictures.is_empty() && unreadable.is_empty() {
-            return Err(no_pictures(folder));
+            return Err(no_pictures(folder, &notes));
         }
         let (size, channels) = options.checked()?;
         let seen = decode_all(&pictures, size, on_progress);
@@ -175,8 +175,8 @@ fn decode_all(paths: &[PathBuf], size: PictureSize, mut on_progress: impl FnMut(
     seen
 }
 
-/// The error of a folder without pictures, which names a file in it that is of another kind.
-fn no_pictures(folder: &Path) -> crate::Error {
+/// The error of a folder without pictures, which names a file in it that is of another kind, or says what was passed over.
+fn no_pictures(folder: &Path, notes: &[String]) -> crate::Error {
     let expected = "IDX files, CIFAR-10’s binary files, or pictures named .png, .jpg or .jpeg";
     let files = entries(folder).unwrap_or_default();
     let known = files.iter().filter(|path| path.is_file()).take(LOOKED_AT).find_map(|path| {
@@ -186,7 +186,11 @@ fn no_pictures(folder: &Path) -> crate::Error {
         telling.then_some((path, kind))
     });
     match known {
-        None => content(folder, Place::Whole, "none", expected, "check the path after --data"),
+        None => {
+            let notes = notes.iter().map(|note| note.trim_end_matches('.'));
+            let found = ["no images"].into_iter().chain(notes).collect::<Vec<_>>().join("; ");
+            content(folder, Place::Whole, found, expected, "check the path after --data")
+        }
         Some((path, kind)) => content(path, Place::Whole, kind.to_string(), expected, kind.next_step()),
     }
 }

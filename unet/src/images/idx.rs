@@ -11,10 +11,11 @@ use md5::{Digest, Md5};
 use ndarray::{Array3, Axis};
 use std::path::{Path, PathBuf};
 
-/// The images of an IDX file, in memory as bytes: one channel.
+/// The images of an IDX file or a table, in memory as bytes: one channel.
 #[derive(Debug, Clone)]
 pub struct IdxImages {
     images: Array3<u8>,
+    labels: Option<Vec<u8>>,
 }
 
 impl IdxImages {
@@ -31,7 +32,7 @@ impl IdxImages {
             let remedy = "is this the right file, and complete? Fetch it again";
             return Err(content(path, Place::Byte(4), "0 images", "at least one", remedy));
         }
-        Ok(Self { images })
+        Ok(Self { images, labels: None })
     }
 
     /// Reads the images of a CSV table: one a row, a label and the pixels of a square, 0…255, row by row. A first row of names may
@@ -40,7 +41,8 @@ impl IdxImages {
     /// # Errors
     /// If the file cannot be read, a row has not as many columns as the first, or a pixel is not a whole number from 0 to 255.
     pub fn open_table(path: &Path) -> Result<Self> {
-        Ok(Self { images: table::read(path)? })
+        let (images, labels) = table::read(path)?;
+        Ok(Self { images, labels })
     }
 }
 
@@ -59,6 +61,10 @@ impl ImageSource for IdxImages {
         assert_eq!(pixels.len(), image.len(), "numbers of an image");
         pixels.iter_mut().zip(image).for_each(|(x, &byte)| *x = from_byte(byte));
         Ok(())
+    }
+
+    fn labels(&self) -> Result<Option<Vec<u8>>> {
+        Ok(self.labels.clone())
     }
 }
 

@@ -50,6 +50,14 @@ pub trait ImageSource: Send + Sync {
     /// If there is no such image, or `pixels` is not as long as one.
     fn image(&self, index: usize, pixels: &mut [f32]) -> Result<()>;
 
+    /// The labels that stand in the files of the images, one for each image in their order; `None` where there are none.
+    ///
+    /// # Errors
+    /// If a file cannot be read any more, or a label is none.
+    fn labels(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
     /// Never true: a set without images is rejected when it is opened.
     fn is_empty(&self) -> bool {
         self.len() == 0

@@ -22,13 +22,13 @@ const SMALLEST: usize = 8;
 /// What the column of labels is named.
 const LABELS: [&str; 4] = ["label", "labels", "class", "target"];
 
-/// Reads all images: shape (N, H, W).
+/// Reads all images, shape (N, H, W), and their labels, if there is a column of them and all are whole numbers from 0 to 255.
 ///
 /// # Errors
 /// If the file cannot be read, a row has not as many columns as the first, or a pixel is not a whole number from 0 to 255.
-pub(super) fn read(path: &Path) -> Result<Array3<u8>> {
+pub(super) fn read(path: &Path) -> Result<(Array3<u8>, Option<Vec<u8>>)> {
     let mut reader = open(path)?;
-    let (mut pixels, mut layout, mut label) = (Vec::new(), None, None);
+    let (mut pixels, mut labels, mut layout, mut label) = (Vec::new(), Some(Vec::new()), None, None);
     let mut row = csv::ByteRecord::new();
     let mut first = true;
     let fault =
@@ -56,6 +56,10 @@ pub(super) fn read(path: &Path) -> Result<Array3<u8>> {
                 "correct the row",
             ));
         }
+        match (&mut labels, label.and_then(|column| byte(&row[column]))) {
+            (Some(labels), Some(one)) => labels.push(one),
+            _ => labels = None,
+        }
         for (column, field) in row.iter().enumerate().filter(|(column, _)| Some(*column) != label) {
             let Some(value) = byte(field) else {
                 let text: String = String::from_utf8_lossy(field).chars().take(40).collect();
@@ -70,7 +74,8 @@ pub(super) fn read(path: &Path) -> Result<Array3<u8>> {
         return Err(INPUT.content(path, "no row of numbers", "is it the right file, and whole?").into());
     };
     let shape = (pixels.len() / (side * side), side, side);
-    Ok(Array3::from_shape_vec(shape, pixels).expect("every row has the pixels of one image")) // (N, H, W)
+    let images = Array3::from_shape_vec(shape, pixels).expect("every row has the pixels of one image"); // (N, H, W)
+    Ok((images, labels))
 }
 
 /// The tables of images in a folder: the one to train on, and the one held out, by “train” and “test” in their names. `None` if there

@@ -39,15 +39,28 @@ impl Parameters {
     /// # Errors
     /// If the device runs out of memory.
     pub fn fresh(specifications: &[Specification], rng: &mut impl Rng, device: &Device) -> Result<Self> {
-        let tensors = specifications.iter().map(|Specification { name, shape, init }| {
+        let mut parameters = Self::empty();
+        for Specification { name, shape, init } in specifications {
             let count = shape.iter().product();
             let numbers: Vec<f32> = match *init {
                 Init::Constant(value) => vec![value as f32; count],
                 Init::Uniform(bound) => (0..count).map(|_| rng.random_range(-bound..=bound) as f32).collect(),
             };
-            Ok((name.clone(), Tensor::from_vec(numbers, shape.as_slice(), device)?))
-        });
-        Self::from_tensors(tensors.collect::<Result<Vec<_>>>()?)
+            parameters.push(name.clone(), Var::from_vec(numbers, shape.as_slice(), device)?);
+        }
+        Ok(parameters)
+    }
+
+    fn empty() -> Self {
+        Self { names: Vec::new(), variables: Vec::new(), places: HashMap::new() }
+    }
+
+    #[track_caller]
+    fn push(&mut self, name: String, variable: Var) {
+        let before = self.places.insert(name.clone(), self.names.len());
+        assert!(before.is_none(), "two parameters are named {name}");
+        self.names.push(name);
+        self.variables.push(variable);
     }
 
     /// Parameters from tensors, in their order.
@@ -59,12 +72,9 @@ impl Parameters {
     /// If two have the same name.
     #[track_caller]
     pub fn from_tensors(tensors: Vec<(String, Tensor)>) -> Result<Self> {
-        let mut parameters = Self { names: Vec::new(), variables: Vec::new(), places: HashMap::new() };
+        let mut parameters = Self::empty();
         for (name, tensor) in tensors {
-            let before = parameters.places.insert(name.clone(), parameters.names.len());
-            assert!(before.is_none(), "two parameters are named {name}");
-            parameters.names.push(name);
-            parameters.variables.push(Var::from_tensor(&tensor)?);
+            parameters.push(name, Var::from_tensor(&tensor)?);
         }
         Ok(parameters)
     }

@@ -4,6 +4,7 @@ use super::{DrawingNetwork, NetworkArguments, within};
 use crate::{
     evaluate::{
         EvaluationData,
+        classifier::Classifier,
         neighbours::{Neighbour, distances, nearest_images},
     },
     images::{PictureOptions, batch, some_of},
@@ -94,13 +95,14 @@ impl Evaluation {
 }
 
 impl EvaluationArguments {
-    /// Opens the images and the network, with a progress bar while pictures are decoded. What is not given is no more than there is.
+    /// Opens the network and the images, with a progress bar while pictures are decoded. What is not given is no more than there is.
     ///
     /// # Errors
     /// As [`EvaluationData::open`] and [`NetworkArguments::open`]; if the images do not fit the network, there are fewer than are to be
-    /// judged, or flags need labels that are not there.
+    /// judged, or flags need labels that are not there; as [`Classifier::load`].
     pub fn open(&self, common: &Common) -> Result<Evaluation> {
         let pick = |most, usual, quick| if self.full { most } else { common.pick(usual, quick) };
+        let mut network = self.network.open()?;
         let data = EvaluationData::open(self.data.as_deref(), &self.pictures)?;
         data.images.remarks().iter().for_each(|remarks| eprintln!("{remarks}"));
         let (judges, most) = (data.images.unseen(), data.most());
@@ -120,7 +122,9 @@ impl EvaluationArguments {
             }
             Err(_) => (),
         }
-        let mut network = self.network.open()?;
+        if let Some(path) = self.classifier.as_deref().filter(|path| path.exists()) {
+            Classifier::load(path, &network.device)?; // what is none is refused before any work
+        }
         network.must_draw(judges.shape(), "it is judged by images of that size; name others with --data")?;
         let steps = network.schedule().steps();
         ensure!(
