@@ -1,7 +1,9 @@
 //! Slips in targets, weights, EDM's choices and the end of a chain.
 
 use super::slip;
-use crate::{Result, edm::Scalings, forward::TransitionKernel, path::Path, target::Target, weighting::Weighting};
+use crate::{
+    Result, edm::Scalings, forward::TransitionKernel, path::Path, target::Target, weighting::Weighting,
+};
 use ndarray::Array1;
 use solution::{edm, schedule, target, weighting};
 

@@ -49,7 +49,9 @@ pub fn per_log_snr(weighting: Weighting, path: Path, t: f64) -> f64 {
 /// network's errors are multiplied, is as small as it can be.
 pub fn edm_scalings(sigma: f64, sigma_data: f64) -> Scalings {
     let _ = (sigma, sigma_data);
-    todo!("Karras et al., App. B.6: first c_in from Var x = σ_d² + σ², then the c_skip at which c_out² is least")
+    todo!(
+        "Karras et al., App. B.6: first c_in from Var x = σ_d² + σ², then the c_skip at which c_out² is least"
+    )
 }
 
 /// EDM's falling grid of `count` noise levels from `sigma_max` to `sigma_min`, and then 0: `count` + 1 entries.
@@ -62,7 +64,9 @@ pub fn edm_scalings(sigma: f64, sigma_data: f64) -> Scalings {
 /// [`Error::Parameter`] if not 0 < σ_min < σ_max < ∞ or ρ is not positive and finite, and [`Error::NoSteps`] for an empty grid.
 pub fn rho_grid(sigma_min: f64, sigma_max: f64, rho: f64, count: usize) -> Result<Vec<f64>> {
     check_grid(sigma_min, sigma_max, rho, count)?;
-    todo!("Karras et al., Eq. (5): a straight line between the ρ-th roots of both ends, raised to ρ again; then 0")
+    todo!(
+        "Karras et al., Eq. (5): a straight line between the ρ-th roots of both ends, raised to ρ again; then 0"
+    )
 }
 
 /// A table of ᾱ_t, rescaled so that nothing of the signal is left at t = T: √ᾱ_T is shifted to 0, and √ᾱ_1 stays.
@@ -77,5 +81,7 @@ pub fn rho_grid(sigma_min: f64, sigma_max: f64, rho: f64, count: usize) -> Resul
 #[track_caller]
 pub fn zero_terminal_snr(alpha_bars: &Array1<f64>) -> Array1<f64> {
     assert!(alpha_bars.len() > 2, "a chain of one step has no first and last level");
-    todo!("Lin et al., Algorithm 1: roots, less the last one, scaled so that the first of t = 1 comes back; squares")
+    todo!(
+        "Lin et al., Algorithm 1: roots, less the last one, scaled so that the first of t = 1 comes back; squares"
+    )
 }
