@@ -1,4 +1,4 @@
-//! Schedules with a slip in them. All tables have T + 1 entries, index = t, as in [`schedule`](crate::schedule).
+//! Schedules with a slip in them. All tables have T + 1 entries, index = t, as in [`schedule`].
 
 use super::{Variant, first_bad_beta};
 use crate::{

@@ -1,4 +1,4 @@
-//! What a network predicts, how its errors count and at which levels it is trained: a recipe for [`Regression`](super::regression::Regression).
+//! What a network predicts, how its errors count and at which levels it is trained: a recipe for [`Regression`].
 
 use super::{
     StepReport, TrainConfig,
