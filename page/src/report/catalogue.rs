@@ -91,7 +91,7 @@ pub const CHAPTERS: &[Entry] = &[
         name: "ch11_bugs",
         question: "Your samples look wrong: which of twenty-three bugs is it, and what gives it away?",
         part: Part::Points,
-        seconds: (17, 4),
+        seconds: (14, 4),
     },
     Entry {
         name: "ch12_convolution",
@@ -127,19 +127,19 @@ pub const CHAPTERS: &[Entry] = &[
         name: "ch17_targets",
         question: "What should the network predict, and how should its errors count?",
         part: Part::AfterPaper,
-        seconds: (150, 10),
+        seconds: (96, 9),
     },
     Entry {
         name: "ch18_guidance",
         question: "How do you ask for a 7, and what do you get when you insist?",
         part: Part::AfterPaper,
-        seconds: (170, 10),
+        seconds: (41, 4),
     },
     Entry {
         name: "ch19_flow_matching",
         question: "What if the path from data to noise is straight?",
         part: Part::AfterPaper,
-        seconds: (45, 8),
+        seconds: (36, 5),
     },
 ];
 
