@@ -139,10 +139,12 @@ def words(text):
 
 def same_word(ours, theirs, varies):
     """Whether two words are equal, or numbers that another processor may well give: any, where one trains or times."""
+    if ours == theirs:  # inf and nan are not near themselves
+        return True
     try:
         ours, theirs = float(ours), float(theirs)
     except ValueError:
-        return ours == theirs
+        return False
     return varies or abs(ours - theirs) <= 1e-6 + 0.02 * max(abs(ours), abs(theirs))
 
 
