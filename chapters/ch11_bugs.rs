@@ -73,7 +73,7 @@ fn guide(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     });
     let rows = rows.collect::<Result<Vec<_>>>()?;
     chapter.section("All numbers");
-    chapter.table(Table::new("What gives it away", "", ["right", "wrong"]).rows(rows));
+    chapter.table(Table::new("What gives it away", "", ["right", "wrong"]).rows(rows).by_row());
     chapter.section("Self-check");
     let names = |numbers: &[usize]| numbers.iter().map(|n| format!("B{n}")).collect::<Vec<_>>().join(", ");
     let rows = SYMPTOMS.iter().map(|(see, numbers)| (*see, [names(numbers)]));

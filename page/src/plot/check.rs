@@ -7,7 +7,8 @@ impl Panel {
     /// Checks that everything in the panel can be drawn.
     pub(super) fn check(&self) -> Result<()> {
         let labels = [&self.title, &self.labels.0, &self.labels.1];
-        labels.into_iter().try_for_each(|label| font::check(label))?;
+        let names = self.names.iter().flatten();
+        labels.into_iter().chain(names).try_for_each(|label| font::check(label))?;
         if self.heatmap.is_none() && self.series.iter().all(|series| series.kind.len() == 0) {
             return Err(ddpm::Error::Parameter {
                 name: "the number of points",

@@ -5,7 +5,6 @@ use super::{
     axis::Axis,
     canvas::{Area, Drawn, units},
     font,
-    heatmap::viridis,
     layout::{BAR, Layout, MEDIUM, SMALL, TICK},
     legend::{Legend, Spot},
     marks::{Chart, draw_series},
@@ -44,7 +43,7 @@ pub(super) fn draw_panel<DB: DrawingBackend>(
     let mut chart = chart_on(area, &layout, size)?;
     if let (Some(map), Some(z)) = (&panel.heatmap, &layout.z) {
         draw_heatmap(&chart, map, (&layout.x, &layout.y))?;
-        draw_color_bar(area, &layout, z, &map.label)?;
+        draw_color_bar(area, &layout, z, map)?;
     }
     draw_axes(&mut chart, panel, &layout)?;
     for (series, color) in panel.series.iter().zip(colors(&panel.series)) {
@@ -120,7 +119,7 @@ fn draw_heatmap<DB: DrawingBackend>(chart: &Chart<DB>, map: &Heatmap, (x, y): (&
         for u in 0..width {
             let column =
                 cell(left + (right - left) * (f64::from(u) + 0.5) / f64::from(width), map.x, columns);
-            let color = viridis((map.values[[row, column]] - low) / (high - low));
+            let color = map.color((map.values[[row, column]] - low) / (high - low));
             rgb.extend([color.0, color.1, color.2]);
         }
     }
@@ -130,14 +129,19 @@ fn draw_heatmap<DB: DrawingBackend>(chart: &Chart<DB>, map: &Heatmap, (x, y): (&
     }
 }
 
-fn draw_color_bar<DB: DrawingBackend>(area: &Area<DB>, layout: &Layout, z: &Axis, label: &str) -> Drawn<DB> {
+fn draw_color_bar<DB: DrawingBackend>(
+    area: &Area<DB>,
+    layout: &Layout,
+    z: &Axis,
+    map: &Heatmap,
+) -> Drawn<DB> {
     let left = layout.right + BAR;
     let height = |share: f64| units(layout.bottom - share * layout.height());
     for step in 0..64 {
         // Each step reaches to the top, under the next ones: side by side, browsers show seams.
         let from = f64::from(step) / 64.0;
         let ends = [(units(left), height(1.0)), (units(left + BAR), height(from))];
-        area.draw(&Rectangle::new(ends, viridis(from + 1.0 / 128.0).filled()))?;
+        area.draw(&Rectangle::new(ends, map.color(from + 1.0 / 128.0).filled()))?;
     }
     let style = font::style(SMALL, INK).pos(Pos::new(HPos::Left, VPos::Center));
     for (place, text) in &z.ticks {
@@ -149,5 +153,5 @@ fn draw_color_bar<DB: DrawingBackend>(area: &Area<DB>, layout: &Layout, z: &Axis
     let style =
         font::style(MEDIUM, INK).transform(FontTransform::Rotate270).pos(Pos::new(HPos::Center, VPos::Top));
     let x = left + BAR + 2.0 * TICK + z.widest(SMALL) + 4.0;
-    area.draw_text(label, &style, (units(x), height(0.5)))
+    area.draw_text(&map.label, &style, (units(x), height(0.5)))
 }

@@ -131,11 +131,13 @@ impl Figure {
         })
     }
 
-    /// The legend of all panels, if they have the same one: it stands once, under the title.
+    /// The legend of all panels, if one has the entries of every other: it stands once, under the title.
     fn shared_legend(&self) -> Legend<'_> {
-        let mut legends = self.panels.iter().map(Legend::of);
-        let first = legends.next().filter(|_| self.panels.len() > 1);
-        first.filter(|first| legends.all(|other| other == *first)).unwrap_or_else(Legend::empty)
+        let legends = || self.panels.iter().map(Legend::of);
+        let longest = legends().max_by_key(Legend::entries).filter(|_| self.panels.len() > 1);
+        longest
+            .filter(|longest| legends().all(|other| longest.has_all_of(&other)))
+            .unwrap_or_else(Legend::empty)
     }
 
     fn title_height(&self) -> u32 {

@@ -63,8 +63,10 @@ impl<'a> Layout<'a> {
             true => equalised((left, top, right, bottom), (&x, &y)),
             false => (left, top, right, bottom),
         };
-        if !panel.bare {
-            x.tick_level(right - left, SMALL);
+        match &panel.names {
+            Some(names) => x.tick_names(names),
+            None if panel.bare => (),
+            None => x.tick_level(right - left, SMALL),
         }
         Self { left, top, right, bottom, x, y, z, labels, legend, spot, legend_width }
     }

@@ -28,6 +28,7 @@ pub struct Panel {
     pub(super) log: (bool, bool),
     pub(super) equal: bool,
     pub(super) bare: bool,
+    pub(super) names: Option<Vec<String>>,
 }
 
 impl Panel {
@@ -95,7 +96,7 @@ impl Panel {
     /// ```
     pub fn arrows_of(self, limit: f64, across: usize, field: impl Fn(ArrayView1<f64>) -> [f64; 2]) -> Self {
         let range = (-limit, limit);
-        self.arrows_over(range, range, [across; 2], super::ORANGE, field)
+        self.arrows_over(range, range, [across; 2], super::BLACK, field)
     }
 
     /// Adds arrows as [`arrows_of`](Self::arrows_of) does, on any rectangle: `counts` of them along x and along y, in a colour of
@@ -129,11 +130,11 @@ impl Panel {
 
     /// Adds a line without a label for each path, all in one colour of the palette.
     pub fn paths(self, paths: &Paths, color: usize) -> Self {
-        let lines = paths.curves().iter().map(|path| Series::line("", path.clone()).color(color));
+        let lines = paths.curves().iter().map(|path| Series::path("", path.clone()).color(color));
         lines.fold(self, Panel::series)
     }
 
-    /// Lays the values of a function on the square from −`limit` to `limit` under the series, in 120×120 cells.
+    /// Lays the values of a function on the square from −`limit` to `limit` under the series, in 120×120 pale cells.
     ///
     /// ```
     /// use ddpm_page::plot::Panel;
@@ -141,7 +142,7 @@ impl Panel {
     /// ```
     pub fn density(self, limit: f64, label: impl Into<String>, f: impl Fn(ArrayView1<f64>) -> f64) -> Self {
         let range = (-limit, limit);
-        self.heatmap(Heatmap::of(range, range, |x, y| f(arr1(&[x, y]).view())).label(label))
+        self.heatmap(Heatmap::of(range, range, |x, y| f(arr1(&[x, y]).view())).label(label).pale())
     }
 
     /// Adds a [`Series::dashed`] line.
@@ -184,6 +185,25 @@ impl Panel {
         self.series(Series::band(label, triples))
     }
 
+    /// Adds a disc at (x, y) with an error bar to either side of y, both in a colour of the palette.
+    ///
+    /// ```
+    /// let panel = ddpm_page::plot::Panel::new("").estimate("of five draws", 0.2, [1.07, 0.1], ddpm_page::plot::BLUE);
+    /// ```
+    pub fn estimate(self, label: impl Into<String>, x: f64, [y, error]: [f64; 2], color: usize) -> Self {
+        let bar = Series::error_bars("", [(x, y - error, y + error)]).color(color);
+        self.series(bar).series(Series::points(label, [(x, y)]).size(10.0).color(color))
+    }
+
+    /// Adds a grey band over a range of x, from one height to another: what chance alone makes of a number.
+    ///
+    /// ```
+    /// let panel = ddpm_page::plot::Panel::new("").line("measured", [(1.0, 0.4), (9.0, -0.1)]).level("± 2 s.e.", (1.0, 9.0), (-0.2, 0.2));
+    /// ```
+    pub fn level(self, label: impl Into<String>, x: (f64, f64), y: (f64, f64)) -> Self {
+        self.series(Series::band(label, [(x.0, y.0, y.1), (x.1, y.0, y.1)]).color(super::GREY))
+    }
+
     /// Adds a [`Series::vertical`] reference line.
     pub fn vertical(self, label: impl Into<String>, x: f64) -> Self {
         self.series(Series::vertical(label, x))
@@ -224,18 +244,34 @@ impl Panel {
         self
     }
 
-    /// Adds the grey dashed rim of a radar chart of so many `corners`, and a second one halfway to its middle; its series are outlines by
-    /// [`radar`](super::radar).
+    /// Names the places 1, 2, … of the x axis instead of numbering them: for bars.
     ///
     /// ```
-    /// use ddpm_page::plot::{Panel, radar};
-    /// let triangle = Panel::new("").rim(3).line("a model", radar(&[0.9, 0.5, 0.2])).equal().bare();
+    /// use ddpm_page::plot::Panel;
+    /// let bars = Panel::new("").bars("speed", [(1.0, 0.9), (2.0, 0.4)], 0.6).x_names(["a model", "another"]);
     /// ```
-    pub fn rim(self, corners: usize) -> Self {
-        let rim = |share| super::radar(&vec![share; corners]);
-        [1.0, 0.5]
-            .into_iter()
-            .fold(self, |panel, share| panel.series(Series::dashed("", rim(share)).color(super::GREY)))
+    pub fn x_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.names = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Adds bars in groups, one for each name of the x axis: the i-th of `many` series, of which each group has a bar.
+    ///
+    /// ```
+    /// use ddpm_page::plot::Panel;
+    /// let panel = Panel::new("").x_names(["quality", "speed"]).grouped("a model", (0, 2), [0.9, 0.4]);
+    /// let panel = panel.grouped("another", (1, 2), [0.6, 1.0]);
+    /// ```
+    pub fn grouped(
+        self,
+        label: impl Into<String>,
+        (i, many): (usize, usize),
+        heights: impl IntoIterator<Item = f64>,
+    ) -> Self {
+        let width = 0.8 / many as f64;
+        let offset = (i as f64 - (many as f64 - 1.0) / 2.0) * width;
+        let tops = (1..).map(|place| f64::from(place) + offset).zip(heights);
+        self.bars(label, tops, 0.9 * width)
     }
 
     /// Makes both axes logarithmic.

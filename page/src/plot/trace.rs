@@ -21,7 +21,9 @@ pub(super) fn trace(kind: &Kind, x: &Axis, y: &Axis) -> Vec<Point> {
             let sides = |&(at, top): &Point| [-0.5, 0.0, 0.5].map(|part| (at + part * width, top));
             tops.iter().flat_map(sides).flat_map(|(at, top)| pillar(at, 0.0, top)).collect()
         }
-        Kind::Band(triples) => triples.iter().flat_map(|&(at, low, high)| pillar(at, low, high)).collect(),
+        Kind::Band(triples) | Kind::ErrorBars(triples) => {
+            triples.iter().flat_map(|&(at, low, high)| pillar(at, low, high)).collect()
+        }
         Kind::Arrows(arrows) => {
             arrows.iter().flat_map(|[tail, tip]| between(share(tail), share(tip))).collect()
         }
