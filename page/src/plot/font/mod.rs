@@ -8,6 +8,7 @@ use plotters::style::{
     text_anchor::{HPos, Pos, VPos},
 };
 use std::sync::LazyLock;
+use unicode_normalization::UnicodeNormalization;
 
 const OUTLINES: &[u8] = include_bytes!("DejaVuSans-subset.ttf");
 
@@ -171,15 +172,17 @@ pub(super) fn rasterise(text: &str, size: f64, mut paint: impl FnMut(i32, i32, f
     }
 }
 
-/// A reader's own words, such as the name of a file, as a plot can show them: a letter that the vendored font has not is a question mark.
+/// A reader's own words, such as the name of a file, as a plot can show them: composed (Unicode's form C), for some systems write an é
+/// as an e and its accent, and with a question mark for a letter that the vendored font has not.
 ///
 /// ```
 /// use ddpm_page::plot::legible;
 ///
 /// assert_eq!((legible("moons"), legible("点 2")), ("moons".into(), "? 2".into()));
+/// assert_eq!(legible("e\u{301}te\u{301}"), "été");
 /// ```
 pub fn legible(name: &str) -> String {
-    name.chars().map(|letter| if FONT.glyph_id(letter).0 == 0 { '?' } else { letter }).collect()
+    name.nfc().map(|letter| if FONT.glyph_id(letter).0 == 0 { '?' } else { letter }).collect()
 }
 
 /// Checks that the font has every letter of a label.
