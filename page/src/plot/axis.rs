@@ -48,6 +48,12 @@ impl Axis {
         }
     }
 
+    /// Sets these ticks, as far as they lie on the axis.
+    pub(super) fn tick_at(&mut self, ticks: &[(f64, String)]) {
+        let places = ticks.iter().map(|(value, text)| (self.place(*value), text.clone()));
+        self.ticks = places.filter(|(place, _)| self.has(*place)).collect();
+    }
+
     /// Round places on the axis, about `count` of them.
     fn round_places(&self, count: usize) -> Vec<(f64, String)> {
         if self.log && self.high - self.low >= 1.0 {

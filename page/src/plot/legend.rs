@@ -192,7 +192,7 @@ fn draw_entry<DB: DrawingBackend>(
             let radius = units(size.clamp(4.0, 7.0) / 2.0);
             area.draw(&Circle::new(((from + to) / 2, y), radius, color.filled()))?;
         }
-        Kind::Bars { .. } => area.draw(&swatch(BAR_ALPHA))?,
+        Kind::Bars { .. } | Kind::LevelBars { .. } => area.draw(&swatch(BAR_ALPHA))?,
         Kind::Band(_) => area.draw(&swatch(BAND_ALPHA))?,
     }
     let style = font::style(SMALL, INK).pos(Pos::new(HPos::Left, VPos::Center));
