@@ -9,8 +9,8 @@ use ddpm::{
     denoiser::{ExactDenoiser, PosteriorMean},
     reverse::FixedVariance,
     sampler::{
-        Spacing, Step, ancestral, ancestral_step, ddim_inversion, ddim_step, moments_drawn, rederived_ddim_step,
-        time_grid,
+        Spacing, Step, ancestral, ancestral_step, ddim_inversion, ddim_step, moments_drawn,
+        rederived_ddim_step, time_grid,
     },
     schedule::{Schedule, ScheduleName},
 };
@@ -28,8 +28,9 @@ use ddpm_unet::{
         Compared, Film, Inpainting, Known, LatentMoments, NormalPixels, Opened, PixelPair, PixelStats,
         Sampler, SamplingPlan, apply, encoding_end,
         forward::{diffuse, diffuse_between, standard_normal},
-        inpaint, mean_squared_error, mean_squared_errors, mix_noised, open, predict_x_0, psnr, psnrs, replace_known,
-        sample, seam_roughness, shared, shipped_checkpoint, slerp, straight, variances_of_draws, walk,
+        inpaint, mean_squared_error, mean_squared_errors, mix_noised, open, predict_x_0, psnr, psnrs,
+        replace_known, sample, seam_roughness, shared, shipped_checkpoint, slerp, straight,
+        variances_of_draws, walk,
     },
     train::{
         RunConfig, TrainConfig, Trainer,
@@ -1112,7 +1113,8 @@ fn draws_from_one_x_t_differ_by_what_it_leaves_open() {
     // x_0 ~ N(m, v): given x_t its variance is v (1 − ᾱ)/(ᾱ v + 1 − ᾱ), and so is the mean squared error of E[x_0 | x_t]
     let (schedule, v, draws) = (Schedule::linear_scaled(400).unwrap(), 0.3, 50);
     let exact = GaussianImages::flat(&schedule, (8, 8, 1), 0.1, v, CPU).unwrap();
-    let x_0 = ((standard_normal((8, 8, 8, 1), &mut rng(31), CPU).unwrap() * v.sqrt()).unwrap() + 0.1).unwrap();
+    let x_0 =
+        ((standard_normal((8, 8, 8, 1), &mut rng(31), CPU).unwrap() * v.sqrt()).unwrap() + 0.1).unwrap();
     for t in [100, 200, 300] {
         let alpha_bar = schedule.alpha_bar(t);
         let expected = v * (1.0 - alpha_bar) / (alpha_bar * v + 1.0 - alpha_bar);
@@ -1135,7 +1137,7 @@ fn draws_from_one_x_t_differ_by_what_it_leaves_open() {
 
 #[test]
 fn a_recording_at_some_times_keeps_those_alone() {
-    let schedule = Schedule::linear_scaled(20).unwrap();
+    let schedule = Schedule::linear(20, 0.01, 0.3).unwrap();
     let exact = || GaussianImages::flat(&schedule, SHAPE, 0.1, 0.3, CPU).unwrap();
     let steps = ancestral(&schedule, FixedVariance::Beta, None);
     let (all, some) = (Recording::new(exact()), Recording::at(exact(), vec![20, 7]));

@@ -698,7 +698,9 @@ fn the_rows_of_a_bound_are_its_parts_in_bits() {
 
 #[test]
 fn chi_square_tail_is_the_share_of_sums_of_squares_and_of_the_table() {
-    for (degrees, x, expected) in [(1, 3.841_459, 0.05), (4, 13.276_704, 0.01), (9, 4.168_159, 0.9), (30, 43.772_972, 0.05)] {
+    for (degrees, x, expected) in
+        [(1, 3.841_459, 0.05), (4, 13.276_704, 0.01), (9, 4.168_159, 0.9), (30, 43.772_972, 0.05)]
+    {
         assert_close(&format!("{degrees} degrees"), chi_square_tail(x, degrees), expected, 1e-6);
     }
     let (mut rng, draws) = (rng(71), 40_000);
@@ -721,7 +723,14 @@ fn class_tests_of_one_law_have_the_mean_and_the_spread_that_are_said() {
         let mut counts = vec![0; 10];
         for _ in 0..500 {
             let mut at = rng.random_range(0..all);
-            let class = data.iter().position(|&n| if at < n { true } else { at -= n; false });
+            let class = data.iter().position(|&n| {
+                if at < n {
+                    true
+                } else {
+                    at -= n;
+                    false
+                }
+            });
             counts[class.unwrap()] += 1;
         }
         ClassTest::of(&counts, &data)
@@ -738,6 +747,7 @@ fn class_tests_of_one_law_have_the_mean_and_the_spread_that_are_said() {
     let two = ClassTest { statistic: 16.918_98, degrees: 9 };
     assert_close("chance", two.chance(), 0.05, 1e-6);
     // and of another law it is found: ones too few by a half
-    let wrong: Vec<usize> = data.iter().enumerate().map(|(class, n)| if class == 9 { n / 2 } else { *n }).collect();
+    let wrong: Vec<usize> =
+        data.iter().enumerate().map(|(class, n)| if class == 9 { n / 2 } else { *n }).collect();
     assert!(ClassTest::of(&wrong, &data).chance() < 1e-3);
 }

@@ -181,7 +181,10 @@ fn a_network_from_flags_draws_as_its_parts_do() {
     }
     let many = network.draws_of_each(300, &noise, 3, &mut rng(6)).unwrap();
     let repeated = Tensor::cat(&[&noise; 3].map(|x| x.narrow(0, 0, 1).unwrap()), 0).unwrap();
-    let repeated = Tensor::cat(&[repeated, Tensor::cat(&[&noise; 3].map(|x| x.narrow(0, 1, 1).unwrap()), 0).unwrap()], 0);
+    let repeated = Tensor::cat(
+        &[repeated, Tensor::cat(&[&noise; 3].map(|x| x.narrow(0, 1, 1).unwrap()), 0).unwrap()],
+        0,
+    );
     let by_hand_too = network.draw_from(300, network.plan.sampler, &repeated.unwrap(), &mut rng(6)).unwrap();
     assert!(same(&many, &by_hand_too), "three draws of each x_t, side by side");
     let (ends, noises) = ([&drawn, &drawn], [&noise, &noise]);

@@ -96,7 +96,11 @@ pub fn chi_square_tail(x: f64, degrees: usize) -> f64 {
     let ln_pi = std::f64::consts::PI.ln();
     let mut ln_gamma = if degrees.is_multiple_of(2) { 0.0 } else { ln_pi / 2.0 };
     ln_gamma += (0..).map(|i| first + f64::from(i)).take_while(|at| *at <= k).map(f64::ln).sum::<f64>();
-    let mut term = (k * half.ln() - half - ln_gamma).exp();
+    let exponent = k * half.ln() - half - ln_gamma;
+    if exponent < -700.0 && half > k {
+        return 0.0; // the first term would underflow; nothing is left above
+    }
+    let mut term = exponent.exp();
     let mut below = 0.0;
     for j in 1.. {
         below += term;
