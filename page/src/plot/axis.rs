@@ -31,11 +31,6 @@ impl Axis {
         Self { low, high, ticks: Vec::new(), log }
     }
 
-    /// Sets a tick with a name at 1, 2, and so on.
-    pub(super) fn tick_names(&mut self, names: &[String]) {
-        self.ticks = (1..).map(f64::from).zip(names.iter().cloned()).collect();
-    }
-
     /// Sets round ticks on an upright axis of a length, no nearer to each other than `step` pixels.
     pub(super) fn tick_upright(&mut self, length: f64, step: f64) {
         self.ticks = self.round_places((length / step) as usize);
@@ -51,6 +46,12 @@ impl Axis {
                 return;
             }
         }
+    }
+
+    /// Sets these ticks, as far as they lie on the axis.
+    pub(super) fn tick_at(&mut self, ticks: &[(f64, String)]) {
+        let places = ticks.iter().map(|(value, text)| (self.place(*value), text.clone()));
+        self.ticks = places.filter(|(place, _)| self.has(*place)).collect();
     }
 
     /// Round places on the axis, about `count` of them.

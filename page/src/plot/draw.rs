@@ -26,14 +26,16 @@ const HAIR: f64 = 0.75;
 /// The size of panels' titles, in pixels.
 const TITLE: f64 = 13.0;
 
-/// Draws a panel on an area of a size in pixels; its legend is empty if the figure shows it.
+/// Draws a panel on an area of a size in pixels; its legend is empty if the figure shows it, and it has no colour `bar` of its own if
+/// the figure has one.
 pub(super) fn draw_panel<DB: DrawingBackend>(
     area: &Area<DB>,
     panel: &Panel,
     legend: Legend,
     size: (f64, f64),
+    bar: bool,
 ) -> Drawn<DB> {
-    let layout = Layout::new(panel, legend, size);
+    let layout = Layout::new(panel, legend, size, bar);
     if !panel.title.is_empty() {
         let size = font::fitting(&panel.title, TITLE, size.0 - TITLE);
         let style = font::style(size, INK).pos(Pos::new(HPos::Center, VPos::Center));
@@ -41,9 +43,11 @@ pub(super) fn draw_panel<DB: DrawingBackend>(
         area.draw_text(&panel.title, &style, (units(layout.middle()), units(y)))?;
     }
     let mut chart = chart_on(area, &layout, size)?;
-    if let (Some(map), Some(z)) = (&panel.heatmap, &layout.z) {
+    if let Some(map) = &panel.heatmap {
         draw_heatmap(&chart, map, (&layout.x, &layout.y))?;
-        draw_color_bar(area, &layout, z, map)?;
+        if let Some(z) = &layout.z {
+            draw_color_bar(area, (layout.right, layout.top, layout.bottom), z, map)?;
+        }
     }
     draw_axes(&mut chart, panel, &layout)?;
     for (series, color) in panel.series.iter().zip(colors(&panel.series)) {
@@ -129,14 +133,15 @@ fn draw_heatmap<DB: DrawingBackend>(chart: &Chart<DB>, map: &Heatmap, (x, y): (&
     }
 }
 
-fn draw_color_bar<DB: DrawingBackend>(
+/// Draws a colour bar to the right of a rectangle with this right side, top and bottom.
+pub(super) fn draw_color_bar<DB: DrawingBackend>(
     area: &Area<DB>,
-    layout: &Layout,
+    (right, top, bottom): (f64, f64, f64),
     z: &Axis,
     map: &Heatmap,
 ) -> Drawn<DB> {
-    let left = layout.right + BAR;
-    let height = |share: f64| units(layout.bottom - share * layout.height());
+    let left = right + BAR;
+    let height = |share: f64| units(bottom - share * (bottom - top));
     for step in 0..64 {
         // Each step reaches to the top, under the next ones: side by side, browsers show seams.
         let from = f64::from(step) / 64.0;

@@ -209,7 +209,7 @@ fn draw_entry<DB: DrawingBackend>(
                 area.draw(&PathElement::new(ends, stroke(THIN)))?;
             }
         }
-        Kind::Bars { .. } => area.draw(&swatch(BAR_ALPHA))?,
+        Kind::Bars { .. } | Kind::LevelBars { .. } => area.draw(&swatch(BAR_ALPHA))?,
         Kind::Band(_) => area.draw(&swatch(BAND_ALPHA))?,
     }
     let style = font::style(SMALL, INK).pos(Pos::new(HPos::Left, VPos::Center));

@@ -74,6 +74,13 @@ pub(super) fn draw_series<DB: DrawingBackend>(
             let mut bars = tops.iter().filter_map(|top| bar(*top, *width, x, y));
             bars.try_for_each(|corners| area.draw(&Rectangle::new(corners, style)))
         }
+        Kind::LevelBars { ends, width } => {
+            let style = color.mix(BAR_ALPHA).filled();
+            let mut bars = ends.iter().filter_map(|&(end, at)| bar((at, end), *width, y, x));
+            bars.try_for_each(|[(bottom, foot), (top, end)]| {
+                area.draw(&Rectangle::new([(foot, bottom), (end, top)], style))
+            })
+        }
         Kind::Band(triples) => area.draw(&Polygon::new(band(triples, x, y), color.mix(BAND_ALPHA).filled())),
         Kind::ErrorBars(triples) => triples.iter().try_for_each(|&(at, low, high)| {
             let ends = [low, high].map(|end| (x.place(at), y.place(end).clamp(y.low, y.high)));

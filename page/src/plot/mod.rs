@@ -42,7 +42,7 @@ mod trace;
 pub use animation::save_gif;
 pub use cloud::{film_frame, film_strip, points_over, points_panel, ways_panel};
 pub use figure::Figure;
-pub use font::legible;
+pub use font::{legible, paint_text};
 pub use heatmap::Heatmap;
 pub use palette::{BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION};
 pub use panel::Panel;

@@ -6,6 +6,9 @@ use ndarray::{ArrayView1, arr1};
 /// A range that is set, or the one that fits.
 pub(super) type Range = Option<(f64, f64)>;
 
+/// Ticks that are set, each a place and what it says, or round ones.
+pub(super) type Ticks = Option<Vec<(f64, String)>>;
+
 /// A pair of axes with its series: built up call by call.
 ///
 /// ```
@@ -28,7 +31,7 @@ pub struct Panel {
     pub(super) log: (bool, bool),
     pub(super) equal: bool,
     pub(super) bare: bool,
-    pub(super) names: Option<Vec<String>>,
+    pub(super) ticks: (Ticks, Ticks),
 }
 
 impl Panel {
@@ -165,6 +168,16 @@ impl Panel {
         self.series(Series::bars(label, points, width))
     }
 
+    /// Adds [`Series::level_bars`].
+    pub fn level_bars(
+        self,
+        label: impl Into<String>,
+        points: impl IntoIterator<Item = (f64, f64)>,
+        width: f64,
+    ) -> Self {
+        self.series(Series::level_bars(label, points, width))
+    }
+
     /// Adds a [`Series::histogram`].
     ///
     /// # Panics
@@ -232,6 +245,30 @@ impl Panel {
         self
     }
 
+    /// Sets the ticks of x, each a place and what stands below it; without them they are round numbers.
+    ///
+    /// ```
+    /// use ddpm_page::plot::Panel;
+    /// let digits = (0..10).map(|digit| (f64::from(digit), digit.to_string()));
+    /// let panel = Panel::new("").bars("", (0..10).map(|digit| (f64::from(digit), 0.1)), 0.8).x_ticks(digits);
+    /// ```
+    pub fn x_ticks<L: Into<String>>(mut self, ticks: impl IntoIterator<Item = (f64, L)>) -> Self {
+        self.ticks.0 = Some(named(ticks));
+        self
+    }
+
+    /// Sets the ticks of y, each a place and what stands beside it; without them they are round numbers.
+    ///
+    /// ```
+    /// use ddpm_page::plot::Panel;
+    /// let times = [(30.0, 2.0), (12.0, 1.0)]; // lengths, and where the bars lie
+    /// let panel = Panel::new("").level_bars("ms", times, 0.7).y_ticks([(2.0, "naive"), (1.0, "fast")]);
+    /// ```
+    pub fn y_ticks<L: Into<String>>(mut self, ticks: impl IntoIterator<Item = (f64, L)>) -> Self {
+        self.ticks.1 = Some(named(ticks));
+        self
+    }
+
     /// Makes the x axis logarithmic.
     pub fn log_x(mut self) -> Self {
         self.log.0 = true;
@@ -250,9 +287,8 @@ impl Panel {
     /// use ddpm_page::plot::Panel;
     /// let bars = Panel::new("").bars("speed", [(1.0, 0.9), (2.0, 0.4)], 0.6).x_names(["a model", "another"]);
     /// ```
-    pub fn x_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.names = Some(names.into_iter().map(Into::into).collect());
-        self
+    pub fn x_names<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
+        self.x_ticks((1..).map(f64::from).zip(names))
     }
 
     /// Adds bars in groups, one for each name of the x axis: the i-th of `many` series, of which each group has a bar.
@@ -309,9 +345,14 @@ impl Panel {
         let map = self.heatmap.as_ref();
         let range = |own: Range, edges: Range| own.or(edges);
         let grounded = self.series.iter().any(|series| matches!(series.kind, Kind::Bars { .. }));
+        let level = self.series.iter().any(|series| matches!(series.kind, Kind::LevelBars { .. }));
         (
-            Axis::new(&xs, range(self.ranges.0, map.map(|map| map.x)), self.log.0, false),
+            Axis::new(&xs, range(self.ranges.0, map.map(|map| map.x)), self.log.0, level && !self.log.0),
             Axis::new(&ys, range(self.ranges.1, map.map(|map| map.y)), self.log.1, grounded && !self.log.1),
         )
     }
+}
+
+fn named<L: Into<String>>(ticks: impl IntoIterator<Item = (f64, L)>) -> Vec<(f64, String)> {
+    ticks.into_iter().map(|(place, name)| (place, name.into())).collect()
 }

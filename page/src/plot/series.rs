@@ -39,6 +39,11 @@ pub(super) enum Kind {
         tops: Vec<(f64, f64)>,
         width: f64,
     },
+    /// From 0 to a length, each at a height.
+    LevelBars {
+        ends: Vec<(f64, f64)>,
+        width: f64,
+    },
     Band(Vec<(f64, f64, f64)>),
     /// From tail to tip.
     Arrows(Vec<[(f64, f64); 2]>),
@@ -82,6 +87,15 @@ impl Series {
     /// Bars from 0 up to each point (centre x, height y), all of one `width` in units of x.
     pub fn bars(label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>, width: f64) -> Self {
         Self::new(label, Kind::Bars { tops: points.into_iter().collect(), width })
+    }
+
+    /// Level bars from 0 to each point (length x, middle y), all of one `width` in units of y.
+    pub fn level_bars(
+        label: impl Into<String>,
+        points: impl IntoIterator<Item = (f64, f64)>,
+        width: f64,
+    ) -> Self {
+        Self::new(label, Kind::LevelBars { ends: points.into_iter().collect(), width })
     }
 
     /// A histogram of the values in `bins` equal bins over the `range`, as a density: the area of the bars is the share
@@ -169,8 +183,8 @@ impl Kind {
             Kind::Line(points) | Kind::Dashed(points) | Kind::Points { centers: points, .. } => {
                 Fault::first(points.iter().map(|&p| (p.0.is_finite() && p.1.is_finite(), p)))
             }
-            Kind::Bars { tops, width } => Fault::first(
-                tops.iter().map(|&(x, y)| ([x, y, *width].iter().all(|v| v.is_finite()), (x, y))),
+            Kind::Bars { tops: points, width } | Kind::LevelBars { ends: points, width } => Fault::first(
+                points.iter().map(|&(x, y)| ([x, y, *width].iter().all(|v| v.is_finite()), (x, y))),
             ),
             Kind::Band(triples) | Kind::ErrorBars(triples) => {
                 Fault::first(triples.iter().map(|&t| ([t.0, t.1, t.2].iter().all(|v| v.is_finite()), t)))
@@ -187,7 +201,7 @@ impl Kind {
     pub(super) fn len(&self) -> usize {
         match self {
             Kind::Line(points) | Kind::Dashed(points) | Kind::Points { centers: points, .. } => points.len(),
-            Kind::Bars { tops, .. } => tops.len(),
+            Kind::Bars { tops: points, .. } | Kind::LevelBars { ends: points, .. } => points.len(),
             Kind::Band(triples) | Kind::ErrorBars(triples) => triples.len(),
             Kind::Arrows(arrows) => arrows.len(),
             Kind::Vertical(_) | Kind::Horizontal(_) => 1,
@@ -203,6 +217,10 @@ impl Kind {
             Kind::Bars { tops, width } => (
                 tops.iter().flat_map(|top| [top.0 - width / 2.0, top.0 + width / 2.0]).collect(),
                 tops.iter().map(|top| top.1).chain((!log_y).then_some(0.0)).collect(),
+            ),
+            Kind::LevelBars { ends, width } => (
+                ends.iter().flat_map(|end| [0.0, end.0]).collect(),
+                ends.iter().flat_map(|end| [end.1 - width / 2.0, end.1 + width / 2.0]).collect(),
             ),
             Kind::Band(triples) | Kind::ErrorBars(triples) => {
                 (triples.iter().map(|t| t.0).collect(), triples.iter().flat_map(|t| [t.1, t.2]).collect())

@@ -172,6 +172,25 @@ pub(super) fn rasterise(text: &str, size: f64, mut paint: impl FnMut(i32, i32, f
     }
 }
 
+/// Rasterises a line of text whose em has so many pixels, for a picture of one's own: calls `paint(x, y, coverage)` for each pixel that it
+/// covers, counted from the left end of the baseline, y downwards. Returns the width of the text in pixels.
+///
+/// # Example
+/// ```
+/// use ddpm_page::plot::paint_text;
+///
+/// let mut ink = 0.0;
+/// let width = paint_text("t = 250", 12.0, |_, y, coverage| {
+///     assert!((-12..=3).contains(&y)); // above the baseline, but for a comma
+///     ink += coverage;
+/// });
+/// assert!(ink > 50.0 && (40.0..60.0).contains(&width));
+/// ```
+pub fn paint_text(text: &str, pixels: f64, paint: impl FnMut(i32, i32, f32)) -> f64 {
+    rasterise(text, pixels * HEIGHT_PER_EM, paint);
+    pixels * width(text)
+}
+
 /// A reader's own words, such as the name of a file, as a plot can show them: composed (Unicode's form C), for some systems write an é
 /// as an e and its accent, and with a question mark for a letter that the vendored font has not.
 ///
