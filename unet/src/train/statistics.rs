@@ -84,7 +84,8 @@ impl BatchStatistics {
     /// ```
     /// use ddpm_unet::train::BatchStatistics;
     ///
-    /// let seen = BatchStatistics { t: vec![1; 100], ..BatchStatistics::default() };
+    /// let mut seen = BatchStatistics::default();
+    /// seen.t = vec![1; 100];
     /// assert_eq!(seen.flat_density(10, 2), (0.1, 0.01)); // half of 100 in each bin, ± 5, of width 5
     /// ```
     pub fn flat_density(&self, latest: usize, bins: usize) -> (f64, f64) {
