@@ -8,6 +8,7 @@ repository pages take SVGs apart.
 import argparse
 import base64
 import io
+import math
 import os
 import queue
 import re
@@ -157,7 +158,8 @@ def same_word(ours, theirs, varies):
         ours, theirs = float(ours), float(theirs)
     except ValueError:
         return False
-    return varies or abs(ours - theirs) <= 1e-6 + 0.02 * max(abs(ours), abs(theirs))
+    apart = abs(ours - theirs)  # between an infinity and any number, as far as 2 % of the infinity
+    return varies or math.isfinite(apart) and apart <= 1e-6 + 0.02 * max(abs(ours), abs(theirs))
 
 
 def difference(fresh, stored, varies):
@@ -210,6 +212,17 @@ def prove_the_gate():
             print(f"  {what} fails a run, as it should", flush=True)
         else:
             raise Trouble(f"{what} did not fail the run")
+
+
+def prove_the_comparison():
+    """Fails unless printed words are told apart as they should be."""
+    same = [("inf", "inf"), ("-inf", "-inf"), ("NaN", "NaN"), ("ok", "ok"), ("1.00", "1.01"), ("3e-16", "-1e-16")]
+    other = [("inf", "-inf"), ("inf", "3.0"), ("NaN", "3.0"), ("ok", "no"), ("1.00", "1.10"), ("inf", "ok")]
+    for pairs, expected in [(same, True), (other, False)]:
+        for ours, theirs in pairs:
+            if same_word(ours, theirs, varies=False) != expected:
+                raise Trouble(f"{ours} and {theirs} should be {'the same' if expected else 'told apart'}")
+    print(f"  {len(same) + len(other)} pairs of words are compared as they should", flush=True)
 
 
 def store(notebook, path):
@@ -294,6 +307,7 @@ def main():
             sys.exit(1 if run_all(arguments.command, sources) else 0)
         if arguments.command == "check":
             print("That a wrong notebook is found:", flush=True)
+            prove_the_comparison()
             prove_the_gate()
         print("The notebooks, on the Rust kernel (the first one of a part compiles its library):", flush=True)
         if run_side_by_side(arguments.command, sources):
