@@ -142,7 +142,7 @@ fn shares(chapter: &mut Chapter) -> Result<()> {
     let header = ["L_T", "its share", "Σ L_{t−1}", "L_0", "bound", "−log p", "L_0’s share of a gain"];
     let mut table = Table::new("One dimension, linear 10⁻⁴ … 0.02, mean over x_0 (nats)", "T", header);
     let mut checks = Checks::new("The bound, its largest term, and what dropping L_0 costs");
-    let mut panel = Panel::new("").axes("t", "L_{t−1} in nats").log_y();
+    let mut panel = Panel::new("").axes("t", "L_{t−1} in nats").log_log();
     for steps in [50, 200, 1000] {
         let wrong = world(Schedule::linear(steps, 1e-4, 0.02)?, 1, FixedVariance::Beta);
         let right = GaussianCase { belief: wrong.data.clone(), ..wrong.clone() };

@@ -89,7 +89,7 @@ fn reverse_chain(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     let x_t = standard_normal(2500.min(setting.count), 2, rng);
     let drawn = sample(&steps, &setting.network, x_t, rng, |t, x| {
         let title = format!("t = {t}");
-        if t % last.div_ceil(50) == 0 {
+        if t % last.div_ceil(40) == 0 {
             frames.push(film_frame(&title, x, 3.0));
         }
         if shown.contains(&t) {

@@ -7,7 +7,7 @@ use ddpm::{
     bound::{Bins, Model, bits_per_dim},
     data::DatasetName::{self, Checkerboard, Digit, Mixture},
     denoiser::{Denoiser, ExactDenoiser, WithoutStep},
-    metrics::{Estimate, Evaluator, largest, largest_rise},
+    metrics::{Estimate, Evaluator, largest_rise},
     objective::Objective,
     reverse::FixedVariance::{Beta, Posterior},
     sampler::{Step, ancestral},
@@ -206,12 +206,11 @@ fn bits_and_quality(chapter: &mut Chapter, comparison: &Comparison, networks: &[
         let checks = checks.within(format!("{name}: the bound"), bound.predicted(), sum.mean, sum);
         checks.at_least_within(at_least, entropy, sum.mean, sum)
     }));
-    let highest = largest(networks.iter().map(|(_, network)| network.distance.mean).chain([1.5]));
     let panel = Panel::new("").axes("gap: bits/dim above the entropy", "sliced Wasserstein over floor");
-    let panel = panel.y_range(0.0, 1.2 * highest).horizontal("data against data", 1.0);
-    let panel = networks.iter().fold(panel, |panel, (name, Evaluation { bound, distance, .. })| {
-        let place = (bound.parts.gap.sum(), distance.mean);
-        panel.series(Series::points(name.replace("β̃", "posterior variance"), [place]).size(12.0))
+    let panel = panel.horizontal("data against data", 1.0);
+    let panel = networks.iter().zip(0..).fold(panel, |panel, ((name, network), color)| {
+        let (name, gap) = (name.replace("β̃", "posterior variance"), network.bound.parts.gap.sum());
+        panel.estimate(name, gap, network.distance.pair(), color)
     });
     Ok(chapter.plot("Likelihood and sample quality", panel, "likelihood_and_quality")?)
 }
@@ -289,7 +288,10 @@ fn progressive(chapter: &mut Chapter, comparison: &Comparison, network: &Evaluat
     let best = tenths.iter().map(|&(t, least)| (reverse(t), least));
     let [steps, rate, error] = ["reverse steps", "rate in bits/dim", "RMSE in levels"];
     let panels = [
-        Panel::new("").axes(steps, error).line("network", curve(&errors)).points("exact denoiser", best),
+        Panel::new("")
+            .axes(steps, error)
+            .line("network", curve(&errors))
+            .series(Series::points("exact denoiser", best).size(6.0)),
         Panel::new("").axes(steps, rate).line("", curve(&rates)),
         Panel::new("").axes(rate, error).line("", rates.into_iter().zip(errors).skip(1)),
     ];

@@ -4,12 +4,11 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use ddpm::continuous::{ode, ode::Tolerances, score, score::mixture_score, sde, sde::Sde, sde::Solver};
 use ddpm::data::{Dataset, DatasetName, GaussianMixture};
-use ddpm::forward::{TransitionKernel, standard_normal};
-use ddpm::metrics::{Evaluator, Moments, StandardError, largest_difference, mean, quantile};
+use ddpm::metrics::{Estimate, Evaluator, Moments, StandardError, largest_difference, mean, quantile};
 use ddpm::schedule::{Schedule, ScheduleName};
-use ddpm::{baselines::modes, bound::bits_per_dim};
+use ddpm::{baselines::modes, bound::bits_per_dim, forward::TransitionKernel, forward::standard_normal};
 use ddpm_page::bounds::{self, COUNT, whole};
-use ddpm_page::plot::{BLACK, Figure, Heatmap, ORANGE, Panel, Paths, VERMILLION, curve, points_panel};
+use ddpm_page::plot::{Figure, GREY, Heatmap, Panel, Paths, curve, points_panel};
 use ddpm_page::report::{Chapter, Checks, Common, Sweep, catalogue};
 use ndarray::{Array2, ArrayView1, Axis, array};
 
@@ -66,12 +65,12 @@ fn eps_and_score(chapter: &mut Chapter, data: &GaussianMixture) -> Result<()> {
     let checks = checks.largest_error("DDPM’s ε as a score, over the largest", relative, 1e-9);
     chapter.checks(checks.largest_error("NCSN’s score as an ε", errors.labelled("NCSN → DDPM"), 1e-9));
     let panel = |t: usize| {
-        let (noisy, panel) = (noisy(t), Panel::new(format!("t = {t}")).square(2.4));
+        let (noisy, panel) = (noisy(t), Panel::new(format!("t = {t}")).axes("x", "y").square(2.4));
         let panel = panel.density(2.4, "ln p", |x| noisy.log_density(x).max(-8.0));
-        panel.arrows_of(2.4, 17, |x| score::planar_score(&noisy, x))
+        panel.arrows_of(2.4, 13, |x| score::planar_score(&noisy, x))
     };
-    let figure = Figure::new("The score, and the density that it climbs").panels([10, 100, 400].map(panel));
-    Ok(chapter.figure(&figure, "score_field")?)
+    let figure = Figure::new("The score, and the density that it climbs").columns(2).panel_size(360, 310);
+    Ok(chapter.figure(&figure.panels([10, 100, 400, 1000].map(panel)), "score_field")?)
 }
 
 fn three_losses(chapter: &mut Chapter) {
@@ -184,8 +183,7 @@ fn chain_and_sde(chapter: &mut Chapter) -> Result<()> {
         .within("same noise", expected, order("same noise"), of_noise)
         .close("a reverse step", 2.0, order("a reverse step"), 0.15);
     chapter.checks(checks.note(format!("same noise: that of 1/T − 1/{many}; s.e.: √(1/{walkers})/ln 4")));
-    let panel = distance.log_log("largest distance between chain and SDE");
-    Ok(chapter.plot("The chain and its limit", panel, "chain_and_sde")?)
+    Ok(chapter.plot("The chain and its limit", distance.log_log("largest distance"), "chain_and_sde")?)
 }
 
 fn two_ways_back(chapter: &mut Chapter) -> Result<()> {
@@ -197,51 +195,53 @@ fn two_ways_back(chapter: &mut Chapter) -> Result<()> {
     sde::reverse_sde(&vp, &data, &times, None, few, &mut chapter.rng, |t, x| noisy.push(t, x.column(0)));
     let x = ode::heun_along(&flow, starts, &times, |t, x| smooth.push(t, x.column(0)));
     let along = |x: Array2<f64>, ends| ode::dormand_prince(&flow, x, ends, Tolerances::both(1e-9));
-    let back = along(along(x.clone(), (0.0, 1.0))?.x, (1.0, 0.0))?.x;
-    let change = largest_difference(&back, &x);
+    let change = largest_difference(&along(along(x.clone(), (0.0, 1.0))?.x, (1.0, 0.0))?.x, &x);
     let checks = Checks::new("Paths without noise").exactly("crossings", 0, smooth.crossings());
     chapter.checks(checks.close("largest change of x_0 after a way to noise and back", 0.0, change, 1e-6));
     let density = |t: f64, x: f64| data.through(sde::kernel(&vp, t)).log_density(array![x].view()).max(-5.0);
     let velocity = |at: ArrayView1<f64>| [-1.0, -flow(at[0], &array![[at[1]]])[(0, 0)]];
-    let panel = |title, paths: &Paths, color| {
-        let (t, x) = ((0.0, 1.0), (-2.6, 2.6));
-        let panel = Panel::new(title).axes("t", "x").heatmap(Heatmap::of(t, x, density).label("ln p"));
-        panel.arrows_over(t, x, [13, 15], BLACK, velocity).paths(paths, color)
+    let panel = |title, paths: &Paths| {
+        let (t, x) = ((0.0, 1.0), (-3.6, 3.6));
+        let panel = Panel::new(title).axes("t", "x").heatmap(Heatmap::of(t, x, density).label("ln p").pale());
+        panel.arrows_over(t, x, [13, 15], GREY, velocity).lines(paths.lines())
     };
-    let panels = [panel("reverse SDE", &noisy, VERMILLION), panel("probability-flow ODE", &smooth, ORANGE)];
+    let panels = [panel("reverse SDE", &noisy), panel("probability-flow ODE", &smooth)];
     let figure = Figure::new("From noise (right) to data (left)").panels(panels).panel_size(430, 380);
     Ok(chapter.figure(&figure, "two_ways_back")?)
 }
 
 fn calls_and_quality(chapter: &mut Chapter, evaluator: &Evaluator, data: &GaussianMixture) -> Result<()> {
     chapter.section("Calls and quality");
-    let (draws, budgets) = chapter.pick((3, vec![10, 20, 50, 100, 200, 500]), (1, vec![10, 50, 100]));
+    let (draws, budgets) = chapter.pick((3, vec![10, 20, 50, 100, 200, 500]), (2, vec![10, 50, 100]));
     let (rng, solvers, knob) = (&mut chapter.rng, Solver::EQUAL_STEPS, "calls of the score");
     let names = solvers.map(|solver| solver.to_string());
-    let [distances, excesses] = Sweep::together(knob, budgets, names.clone(), |calls| {
+    let [distances, spread, excesses, errors] = Sweep::together(knob, budgets, names.clone(), |calls| {
         sde::qualities(solvers, &Sde::VP, data, calls, evaluator, draws, rng)
     })?;
-    let [_, of_data] = evaluator.of_data(draws, rng);
-    let [_, sdes] = Sweep::together("", SDES, names, |(_, sde)| {
+    let [_, [mean, error]] = evaluator.of_data(draws, rng).map(Estimate::pair);
+    let [_, _, sdes, of_sdes] = Sweep::together("", SDES, names, |(_, sde)| {
         sde::qualities(solvers, &sde, data, 100, evaluator, draws, rng)
     })?;
-    let names = ["calls", "steps thrown away", "distance over floor", "excess in nats"];
+    let names = ["calls", "steps thrown away", "distance over floor", "±", "excess in nats", "±"];
     let found = Sweep::over("tolerance", [1e-1, 1e-2, 1e-3, 1e-4, 1e-6], names, |tolerance| -> Result<_> {
         let solver = Solver::DormandPrince(Tolerances::both(tolerance));
         Ok(sde::quality(solver, &Sde::VP, data, 0, evaluator, draws, rng)?.into())
     })?;
-    let note = format!("{} points, means of {draws} draws; score exact, from N(0, I)", evaluator.count());
-    chapter.table(distances.table("VP: distance over floor").note(note));
-    let table = excesses.table("VP: excess of −ln p over the entropy, in nats");
-    chapter.table(table.note(format!("as many draws of the data itself: {:.3}", of_data.mean)));
-    chapter.table(sdes.table("Excess in nats of the three SDEs with 100 calls"));
+    let note = format!("{} points, {draws} draws; score exact, from N(0, I); ±: s.e.", evaluator.count());
+    chapter.table(distances.table_with_errors("VP: distance over floor", &spread).note(note));
+    let table = excesses.table_with_errors("VP: excess of −ln p over the entropy, in nats", &errors);
+    chapter.table(table.note(format!("as many draws of the data itself: {mean:.3} ± {error:.3}")));
+    chapter.table(sdes.table_with_errors("Excess in nats of the three SDEs with 100 calls", &of_sdes));
     chapter.table(found.table("VP: flow, Dormand–Prince"));
-    let plot = |label: &str, sweep: &Sweep<3>, column: usize| {
+    let by = 2.0 * evaluator.floor().scatter() / evaluator.floor().mean / (draws as f64).sqrt();
+    let plot = |label: &str, sweep: &Sweep<3>, column: usize, noise| {
         let adaptive = found.rows().map(|(_, row)| (row[0], row[column].abs()));
-        sweep.map(f64::abs).log_log(label).line("flow, Dormand–Prince", adaptive)
+        let panel = sweep.map(f64::abs).log_log(label).line("flow, Dormand–Prince", adaptive);
+        panel.level("data, ± 2 s.e.", (10.0, 500.0), noise)
     };
-    let panels = [plot("distance over floor", &distances, 2), plot("|excess of −ln p|, nats", &excesses, 3)];
-    Ok(chapter.figure(&Figure::new("What a call buys").panels(panels), "calls")?)
+    let near_1 = plot("distance over floor", &distances, 2, (1.0 - by, 1.0 + by));
+    let near_0 = plot("|excess of −ln p|, nats", &excesses, 4, (2e-4, 2.0 * error)).y_range(2e-4, 50.0);
+    Ok(chapter.figure(&Figure::new("What a call buys").panels([near_1, near_0]), "calls")?)
 }
 
 fn likelihood(chapter: &mut Chapter, data: &GaussianMixture) -> Result<()> {
@@ -295,6 +295,6 @@ fn cost_of_the_prior(chapter: &mut Chapter, data: &GaussianMixture) -> Result<()
     chapter.checks(checks.note(format!("{count} points of data; 1e-7 is for the solver")));
     let table = costs.table("What the end of the chain costs, in bits/dim");
     chapter.table(table.note("L_T = E KL(q(x_1|x_0) ‖ N) also pays for what x_1 still tells of x_0"));
-    let panel = costs.map(|bits| bits.max(1e-16)).log_log("bits/dim").y_range(1e-9, 2.0);
+    let panel = costs.map(|bits| bits.max(1e-16)).log_log("bits/dim");
     Ok(chapter.plot("Starting from N(0, I) instead of p₁", panel, "prior_cost")?)
 }

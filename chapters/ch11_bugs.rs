@@ -73,7 +73,7 @@ fn guide(chapter: &mut Chapter, setting: &Setting) -> Result<()> {
     });
     let rows = rows.collect::<Result<Vec<_>>>()?;
     chapter.section("All numbers");
-    chapter.table(Table::new("What gives it away", "", ["right", "wrong"]).rows(rows));
+    chapter.table(Table::new("What gives it away", "", ["right", "wrong"]).rows(rows).by_row());
     chapter.section("Self-check");
     let names = |numbers: &[usize]| numbers.iter().map(|n| format!("B{n}")).collect::<Vec<_>>().join(", ");
     let rows = SYMPTOMS.iter().map(|(see, numbers)| (*see, [names(numbers)]));
@@ -145,7 +145,7 @@ impl Setting {
             18 => curves("B18: min-SNR, v predicted", weight, 1, by_t(training::min_snr_weights_of_x_0)),
             19 => self.signal_at_the_end(),
             20 => self.pairs("B20: what a network draws", ["no label", "guided"], guidance::by_null_label)?,
-            21 => self.both("B21: the right half of the ring, asked for with scale 1", guidance::by_scale_1),
+            21 => self.both("B21: the right half of the ring, drawn with scale 1", guidance::by_scale_1),
             22 => self.both("B22: what the exact velocity draws", flow::by_sign),
             23 => self.both("B23: what the best velocity draws", flow::by_shown_point),
             other => bail!("B{other} has no picture"),

@@ -98,8 +98,9 @@ fn windows(chapter: &mut Chapter) {
             "output",
             ["up left", "up right", "down left", "down right"],
         )
-        .rows(rows.map(|(place, row)| (format!("({}, {})", place / 2, place % 2), row.to_vec())))
-        .digits(5)
+        .rows(
+            rows.map(|(place, row)| (format!("({}, {})", place / 2, place % 2), row.mapv(|x| x.to_string()))),
+        )
         .note("im2col: one row for each output. Times the kernel as a column, that is the convolution"),
     );
 }
@@ -200,10 +201,10 @@ fn how_fast(chapter: &mut Chapter, rounds: usize) -> Result<()> {
     let ratios: Vec<(String, f64)> =
         times.into_iter().map(|(name, [ours, own])| (name, own / ours)).collect();
     let figure = Figure::new("How many times faster than the library’s own").panel(ratio_bars(&ratios));
-    Ok(chapter.figure(&figure, "speed")?)
+    Ok(chapter.figure(&figure.panel_size(720, 420), "speed")?)
 }
 
-/// One bar an operation, in the order of the table, in the colour of its kind.
+/// A level bar for each operation, from the top in the order of the table, in the colour of its kind.
 fn ratio_bars(ratios: &[(String, f64)]) -> Panel {
     let kind = |name: &str| match name {
         name if name.contains("convolution") => "convolutions",
@@ -211,15 +212,16 @@ fn ratio_bars(ratios: &[(String, f64)]) -> Panel {
         name if name.contains("residual") => "half a residual block",
         _ => "the rest",
     };
-    let mut panel = Panel::new("")
-        .axes("operation, in the order of the table", "times faster")
-        .y_range(0.0, 1.3 * ratios.iter().map(|(_, ratio)| *ratio).fold(1.0, f64::max));
-    for of_kind in ratios.chunk_by(|a, b| kind(&a.0) == kind(&b.0)) {
-        let first = ratios.iter().take_while(|(name, _)| *name != of_kind[0].0).count();
-        let bars = of_kind.iter().zip(first + 1..).map(|((_, ratio), place)| (place as f64, *ratio));
-        panel = panel.bars(kind(&of_kind[0].0), bars, 0.8);
-    }
-    panel.horizontal("", 1.0)
+    let place = |row: usize| (ratios.len() - row) as f64;
+    let rows: Vec<(usize, &(String, f64))> = ratios.iter().enumerate().collect();
+    let names = rows.iter().map(|(row, (name, _))| (place(*row), name.as_str()));
+    let panel = Panel::new("").axes("times faster than the library’s own", "").y_ticks(names);
+    let groups = rows.chunk_by(|a, b| kind(&a.1.0) == kind(&b.1.0));
+    let panel = groups.fold(panel, |panel, group| {
+        let bars = group.iter().map(|(row, (_, ratio))| (*ratio, place(*row)));
+        panel.level_bars(kind(&group[0].1.0), bars, 0.75)
+    });
+    panel.vertical("as fast", 1.0)
 }
 
 fn where_the_time_goes(chapter: &mut Chapter) -> Result<()> {

@@ -6,19 +6,19 @@ use clap::Parser;
 use ddpm::{course, metrics::largest};
 use ddpm_page::{
     plot::{Figure, Heatmap, Panel},
-    report::{Cell, Chapter, Checks, Common, Table, catalogue},
+    report::{Cell, Chapter, Checks, Common, Progress, Table, catalogue},
 };
 use ddpm_unet::{
     diffusers::{self, Scheduler},
     network::config::{Preset, UNetConfig},
     network::summary::{Kind, residual_parameters},
-    network::{self, Cut, GradientCheck, PassTime, Phase, UNet, embedding, parameters},
+    network::{self, Cut, GradientCheck, PassTime, Phase, Sights, UNet, embedding, parameters},
     operations::{Activation, GroupNormConfig, check, group_norm},
     sample::{NetworkChoice, forward::standard_normal},
 };
-use ndarray::{Array2, s};
+use ndarray::Array2;
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
-use std::path::PathBuf;
+use std::{ops::Range, path::PathBuf};
 
 #[derive(Parser)]
 #[command(about = catalogue::question("ch13_unet"), after_help = catalogue::running_time("ch13_unet"))]
@@ -114,13 +114,13 @@ fn time(chapter: &mut Chapter) -> Result<()> {
     let rows = rows.to_vec2::<f32>()?;
     let shown = Array2::from_shape_fn((size, 250), |(k, i)| f64::from(rows[4 * i][k]));
     let picture = Panel::new("sines below, cosines above")
-        .axes("t − 1", "entry of the embedding")
+        .axes("τ = t − 1", "entry of the embedding")
         .heatmap(Heatmap::new(shown, (0.0, 1000.0), (0.0, size as f64)).range(-1.0, 1.0).label("e"));
     let cosines = [100, 500, 900].map(|s: usize| {
         let alike = rows.iter().map(|row| embedding::similarity(&rows[s], row));
-        (format!("s − 1 = {s}"), times.iter().copied().zip(alike).collect::<Vec<_>>())
+        (format!("τ′ = {s}"), times.iter().copied().zip(alike).collect::<Vec<_>>())
     });
-    let angles = Panel::new("e(s) · e(t)/‖e‖²").axes("t − 1", "cosine of the angle").lines(cosines);
+    let angles = Panel::new("e(τ′) · e(τ)/‖e‖²").axes("τ = t − 1", "cosine of the angle").lines(cosines);
     chapter.figure(&Figure::new("The embedding of the time").panels([picture, angles]), "time")?;
 
     let longest = largest(rows.iter().map(|row| embedding::similarity(row, row)));
@@ -158,58 +158,54 @@ fn costs(chapter: &mut Chapter, network: &UNet) -> Result<()> {
     Ok(())
 }
 
+/// The networks with random weights that are looked through.
+const SEEDS: Range<u64> = 13..21;
+
 fn sight(chapter: &mut Chapter) -> Result<()> {
     chapter.section("How far a pixel looks, and what the skip connections carry");
-    let (images, pixel) = (chapter.pick(16, 2), (16, 16));
-    let x = standard_normal((images, 32, 32, 1), &mut chapter.rng, CPU)?;
+    let (seeds, pixel) = (chapter.pick(SEEDS, 13..15), (16, 16));
+    let x = standard_normal((chapter.pick(4, 2), 32, 32, 1), &mut chapter.rng, CPU)?;
     let four_levels = |attention: &[usize], middle| {
         let levels = UNetConfig::levels((32, 32), 1, &[16, 16, 16, 16], attention);
         UNetConfig { norm_num_groups: 4, attention_head_dim: None, add_attention: middle, ..levels }
     };
-    let look = |config: UNetConfig, cuts: &[Cut]| -> Result<Array2<f64>> {
-        let network = UNet::fully_initialised(config, &mut StdRng::seed_from_u64(13), CPU)?; // nothing is silent
-        Ok(network::sensitivity(&network, &x, &vec![500.0; images], pixel, cuts)?)
-    };
+    let look = |config: &UNetConfig, cuts: &[Cut]| Sights::of(config, seeds.clone(), &x, pixel, cuts);
     let plain = four_levels(&[], false);
-    let map = |(name, cuts): (String, Vec<Cut>)| Ok((name, look(plain.clone(), &cuts)?));
-    let ways = network::ways(&plain).into_iter().map(map).collect::<Result<Vec<_>>>()?;
-    let rows = ways.iter().map(|(name, map)| (name, [network::reach(map, pixel), map.sum()]));
-    let title = "One pixel of the output, one way open at a time";
-    chapter.table(Table::new(title, "open", ["reach in pixels", "strength"]).rows(rows).note(
-        "reach: root mean square distance of the pixels it depends on, weighted by |∂ε/∂x|; \
-         strength: the sum of |∂ε/∂x|",
+    let ways =
+        Progress::over("ways", network::ways(&plain)).map(|(name, cuts)| Ok((name, look(&plain, &cuts)?)));
+    let ways = ways.collect::<Result<Vec<_>>>()?;
+    let strength = |map: &Array2<f64>, _| map.sum();
+    let rows =
+        ways.iter().map(|(name, of)| (name, [of.spread(network::reach), of.spread(strength)].concat()));
+    let title =
+        format!("One pixel of the output, one way open at a time, {} networks", seeds.clone().count());
+    chapter.table(Table::new(title, "open", ["reach in pixels", "±", "strength", "± "]).rows(rows).note(
+        "reach: root mean square distance of the pixels it depends on, weighted by |∂ε/∂x|; strength: the sum of |∂ε/∂x|; \
+         ±: the standard deviation from network to network",
     ));
-    let mut checks = Checks::new("The coarser the level, the further it looks");
+    let mut checks = Checks::new("The coarser the level, the further it looks, on average over the networks");
     for ((_, finer), (name, coarser)) in ways.iter().zip(&ways[1..4]) {
-        let further = network::reach(coarser, pixel) / network::reach(finer, pixel);
-        checks = checks.at_least(format!("{name}, over the finer one"), 1.0, further);
+        let [finer, coarser] = [finer, coarser].map(|of| of.spread(network::reach)[0]);
+        checks = checks.at_least(format!("{name}, over the finer one"), 1.0, coarser / finer);
     }
     chapter.checks(checks);
-    chapter.figure(&sights(&ways), "sight")?;
+    chapter.figure(&Sights::figure(&ways), "sight")?;
 
     let networks = [
-        ("no attention".to_owned(), look(plain, &[])?),
-        ("in the middle, 4 × 4".to_owned(), look(four_levels(&[], true), &[])?),
-        ("and at 16 × 16".to_owned(), look(four_levels(&[1], true), &[])?),
+        ("no attention".to_owned(), look(&plain, &[])?),
+        ("in the middle, 4 × 4".to_owned(), look(&four_levels(&[], true), &[])?),
+        ("and at 16 × 16".to_owned(), look(&four_levels(&[1], true), &[])?),
     ];
-    let numbers = |map| [network::reach(map, pixel), 100.0 * network::share_beyond(map, pixel, 8)];
+    let beyond = |map: &Array2<f64>, pixel| 100.0 * network::share_beyond(map, pixel, 8);
+    let rows =
+        networks.iter().map(|(name, of)| (name, [of.spread(network::reach), of.spread(beyond)].concat()));
+    let title = format!("What attention adds, {} networks each", seeds.count());
     chapter.table(
-        Table::new("What attention adds", "attention", ["reach in pixels", "% of |∂ε/∂x| beyond 8 pixels"])
-            .rows(networks.iter().map(|(name, map)| (name, numbers(map))))
-            .note("random weights: what the architecture can carry, not what training makes of it"),
+        Table::new(title, "attention", ["reach in pixels", "±", "% of |∂ε/∂x| beyond 8 pixels", "± "])
+            .rows(rows)
+            .note("±: from network to network; random weights: what the architecture can carry, not what training makes of it"),
     );
-    Ok(chapter.figure(&sights(&networks), "attention")?)
-}
-
-/// log₁₀ of each map over its largest entry, row 0 at the top.
-fn sights(maps: &[(String, Array2<f64>)]) -> Figure {
-    let panels = maps.iter().map(|(name, map)| {
-        let (size, strongest) = (map.nrows() as f64, largest(map.iter().copied()));
-        let shown = map.slice(s![..;-1, ..]).mapv(|entry| (entry / strongest).max(1e-4).log10());
-        let heatmap = Heatmap::new(shown, (0.0, size), (0.0, size)).range(-4.0, 0.0).label("log₁₀");
-        Panel::new(name).axes("column", "row, from below").heatmap(heatmap).equal()
-    });
-    Figure::new("").panels(panels).panel_size(300, 270)
+    Ok(chapter.figure(&Sights::figure(&networks), "attention")?)
 }
 
 fn gradients(chapter: &mut Chapter) -> Result<()> {

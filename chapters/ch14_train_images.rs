@@ -128,8 +128,7 @@ fn what_goes_in(chapter: &mut Chapter, images: &Collection, trainer: &Trainer) -
                 seen.mean_square_x_0()
             )),
     );
-    let (t, range) = (seen.t.iter().map(|&t| t as f64), (0.5, latest + 0.5));
-    let panel = Panel::new("").axes("t", "density").histogram("", t, schedule.steps().min(40), range);
+    let panel = seen.panel(schedule.steps());
     Ok(chapter.figure(&Figure::new("Every t from 1 to T is trained").panel(panel), "times")?)
 }
 
@@ -220,8 +219,7 @@ fn loss_by_time(chapter: &mut Chapter, images: &Collection, trainer: &Trainer) -
     });
     let (title, columns) = ("L_simple per number by t, on the average", ["√ᾱ_t in the middle", "loss"]);
     chapter.table(Table::new(title, "t", columns).rows(rows));
-    let curve = along.iter().map(|at| (at.middle() as f64, at.loss));
-    let panel = Panel::new("").axes("t", "E‖ε − ε_θ‖²/D").log_y().line("average", curve);
+    let panel = train::panel_along_t(&along);
     Ok(chapter.figure(&Figure::new("The loss by t").panel(panel), "loss_over_t")?)
 }
 
@@ -242,7 +240,7 @@ fn every_parameter(chapter: &mut Chapter, images: &Collection, trainer: &Trainer
             .exactly("tensors of parameters that are as they began", 0, same.len())
             .at_least("largest |ε_θ(x, 1) − ε_θ(x, T)|", 1e-6, difference.into())
             .note(format!(
-                "{} tensors; the bias of attention’s keys is not asked, for softmax does not see it",
+                "{} tensors; the bias of attention’s keys is left out, for softmax is the same whatever it is",
                 now.names().len()
             )),
     );

@@ -6,13 +6,13 @@ use clap::Parser;
 use ddpm::metrics::{largest, mean, quantile};
 use ddpm::reverse::FixedVariance::{Beta, Posterior};
 use ddpm_page::bounds;
-use ddpm_page::plot::{Figure, Panel};
+use ddpm_page::plot::{BLUE, Figure, Panel, Series};
 use ddpm_page::report::{Cell, Chapter, Checks, Common, Progress, Table, catalogue, thousands};
 use ddpm_unet::evaluate::likelihood::{Plan, Rule, Terms, measure};
 use ddpm_unet::{
-    evaluate::{Evaluator, Floor, Labels, Scores, classifier, code, frechet, neighbours, rows},
+    evaluate::{Evaluator, Floor, Labels, Predictions, Scores, classifier, neighbours, rows},
     images::{batch, some_of},
-    program::{DrawingNetwork, Evaluation, EvaluationArguments, Nearest, Sheets},
+    program::{self, DrawingNetwork, Evaluation, EvaluationArguments, Sheets},
     sample::{Compared, SamplingPlan},
 };
 use ndarray::arr1;
@@ -66,13 +66,9 @@ fn classifier(
 ) -> Result<Evaluator> {
     chapter.section("A judge that can read");
     let Evaluation { network: DrawingNetwork { device, .. }, data, .. } = setting;
-    let file =
-        file.map_or_else(|| Ok(chapter.out().join(data.classifier_file(chapter.quick())?)), anyhow::Ok)?;
-    let config = data.classifier_training(chapter.pick(2, 1));
-    let mut bar = Progress::new("training the classifier", config.steps(labels.train.len()));
-    let classifier =
-        classifier::load_or_train(&file, data.train(), &labels.train, config, device, |_| bar.advance(1))?;
-    ddpm::digest::missing(&file)?.iter().for_each(|note| chapter.say(note));
+    let (folder, quick) = (chapter.out().to_owned(), chapter.quick());
+    let (classifier, note) = setting.classifier(labels, file, &folder, quick)?;
+    note.iter().for_each(|note| chapter.say(note));
     let size = classifier.parameters().count();
     let evaluator = Evaluator::new(classifier, data.images.unseen(), device)?;
     let (of_test, least) = (evaluator.data(), labels.most_frequent());
@@ -94,7 +90,7 @@ fn quality(chapter: &mut Chapter, setting: &Evaluation, evaluator: &Evaluator) -
     let (network, plan, count) = (&setting.network, &setting.network.plan, setting.samples);
     let (rng, draws) = (&mut chapter.stream(2), Progress::over("floor", 0..chapter.pick(5, 2)));
     let floor = evaluator.floor(setting.data.train(), count, draws, rng)?;
-    let drawn = network.samples(plan, count, &mut chapter.stream(1))?;
+    let (along, drawn) = network.guesses_along(plan, count, 10, &mut chapter.stream(1))?;
     let of_drawn = evaluator.classify(&drawn)?;
     let mut table = Table::new(format!("{count} images against the test images"), "", Floor::COLUMNS)
         .row("training images (floor)", floor.row(&floor.mean))
@@ -107,36 +103,63 @@ fn quality(chapter: &mut Chapter, setting: &Evaluation, evaluator: &Evaluator) -
     let (by_others, Floor { distance, draws, .. }) = (evaluator.precision_beside_first(&noise), floor);
     chapter.table(table.row("noise", floor.row(&evaluator.score(&noise))).note(format!(
         "floor: mean of {draws} draws of as many training images, its standard error {:.2}; FID: Fréchet distance on the \
-         128 features of the classifier above, and comparable with that of no other; {plan}. Against the first {count} test \
-         images, and not {count} chosen by chance, the precision of noise is {by_others:.3}",
+         128 features of the classifier above, and comparable with that of no other; precision and recall: by the {} nearest neighbours; \
+         {plan}. Against the first {count} test images, and not {count} chosen by chance, the precision of noise is {by_others:.3}",
         distance.standard_error,
+        Evaluator::NEIGHBOURS,
     )));
     if network.last.is_none() {
         let name = network.path.file_name().unwrap_or_default().display();
-        chapter.say(format!(
-            "{name} holds one set of weights, so there are no last ones to compare the average with; a run’s folder has both.",
-        ));
+        chapter.say(format!("{name} holds one set of weights, and no last ones; a run’s folder has both."));
     }
-    let of_themselves = frechet::frechet_distance(evaluator.gaussian(), evaluator.gaussian());
-    let classes = evaluator.classifier().classes();
-    let counted = if classes == 10 { "ten".into() } else { classes.to_string() };
-    let least = 1e-6 * evaluator.gaussian().covariance.diag().sum();
-    chapter.checks(
-        Checks::new("What the numbers must obey")
-            .close("FID of the test images from themselves", 0.0, of_themselves, least)
-            .at_least("FID of one half of them from the other, above 0", least, evaluator.distance_of_halves())
-            .at_least("floor, above 0", least, distance.mean)
-            .exactly(format!("samples in all {counted} classes together"), count, of_drawn.histogram().iter().sum())
-            .note("the FID of two sets of one distribution is not 0, and falls as they grow: quote it with its floor"),
-    );
-    let classes = |shift| (0..classes).map(move |class| class as f64 + shift);
-    let panel = Panel::new("")
-        .axes("class, as the classifier reads it", "share")
-        .bars("test images", classes(-0.2).zip(evaluator.data().shares()), 0.38)
-        .bars("samples", classes(0.2).zip(of_drawn.shares()), 0.38);
-    chapter.figure(&Figure::new(format!("Which {what} does it draw?")).panel(panel), "classes")?;
+    chapter.checks(evaluator.obeyed(&floor, &of_drawn));
     chapter.sheet("samples.png", 16, &[drawn.narrow(0, 0, count.min(64))?])?;
+    all_classes(chapter, setting, evaluator, &of_drawn)?;
+    along_the_way(chapter, evaluator, &floor, &along, &drawn)?;
     Ok(drawn)
+}
+
+fn all_classes(
+    chapter: &mut Chapter,
+    setting: &Evaluation,
+    evaluator: &Evaluator,
+    drawn: &Predictions,
+) -> Result<()> {
+    let what = if setting.data.is_course { "digits" } else { "classes" };
+    chapter.section(format!("All {what}, as often as they should be?"));
+    let draws = Progress::over("classes of training images", 0..chapter.pick(20, 5));
+    let classes = setting.classes(evaluator, drawn, draws, &mut chapter.stream(8))?;
+    chapter.table(classes.table());
+    let ([predicted, error], measured) = (classes.expected(), classes.floor);
+    let name = format!("χ² of training images, mean of {} draws", measured.draws);
+    let checks =
+        Checks::new("The floor is what chance alone makes").within(name, predicted, measured.mean, error);
+    chapter.checks(checks.judged_if(setting.data.is_course));
+    let figure = Figure::new(format!("Which {what} does it draw?")).panel(classes.panel());
+    Ok(chapter.figure(&figure, "classes")?)
+}
+
+/// What the network's guess is worth on its way from noise.
+fn along_the_way(
+    chapter: &mut Chapter,
+    evaluator: &Evaluator,
+    floor: &Floor,
+    along: &[(usize, Tensor)],
+    drawn: &Tensor,
+) -> Result<()> {
+    chapter.section("The guess along the way");
+    let all = along.iter().map(|(t, guess)| (*t, guess)).chain([(0, drawn)]);
+    let score = |(t, guess): (usize, &Tensor)| Ok((t, floor.row(&evaluator.score_images(guess)?)));
+    let rows = all.map(score).collect::<Result<Vec<_>>>()?;
+    let title = format!("x̂_0 of {} chains against the test images", drawn.dim(0)?);
+    let table = Table::new(title, "t", Floor::COLUMNS);
+    chapter.table(table.rows(rows.iter().map(|(t, row)| (t.to_string(), *row))));
+    let curve: Vec<(f64, f64)> = rows.iter().map(|(t, [distance, ..])| (*t as f64, *distance)).collect();
+    let panel = Panel::new("").axes("t", "FID of the predicted image").log_y().line("", curve.clone());
+    let panel = panel.series(Series::points("", curve).color(BLUE).size(6.0));
+    let panel = panel.horizontal("floor", floor.mean.distance);
+    let figure = Figure::new("From right to left: a guess turns into a digit").panel(panel);
+    Ok(chapter.figure(&figure.panel_size(720, 320), "along")?)
 }
 
 const COMPARED: usize = 500; // samplers are compared by no more images than this
@@ -185,44 +208,34 @@ fn memory(chapter: &mut Chapter, setting: &Evaluation, drawn: &Tensor) -> Result
     chapter.section("Did it memorise?");
     let Evaluation { network: DrawingNetwork { judged, .. }, data, samples: count, .. } = setting;
     let (train, shape) = (data.train(), data.train().shape());
-    let Nearest { samples, test, itself } = setting.nearest(drawn, &mut chapter.stream(3))?;
-    let (own, near) = (neighbours::distances(&samples), neighbours::copy_distance(shape));
-    let quantiles = |all: &[f64]| [0.0, 0.05, 0.5, 0.95].map(|q| quantile(all, q));
-    let title = format!("Distance to the nearest of the {} training images", thousands(train.len()));
-    let mut table = Table::new(title, "", ["smallest", "5 %", "median", "95 %"]);
-    let name = format!("a training image finds itself: largest of {} distances", itself.len());
+    let nearest = setting.nearest(drawn, &mut chapter.stream(3))?;
+    let (own, near) = (neighbours::distances(&nearest.samples), neighbours::copy_distance(shape));
+    let name = format!("a training image finds itself: largest of {} distances", nearest.itself.len());
     let mut checks = Checks::new("Copies of training images")
-        .at_most(name, 1e-4, largest(itself))
-        .exactly(format!("samples at less than {near}"), 0, neighbours::copies(&samples, near))
+        .at_most(name, 1e-4, largest(nearest.itself.iter().copied()))
+        .exactly(format!("samples at less than {near}"), 0, neighbours::copies(&nearest.samples, near))
         .judged_if(*judged);
-    if !test.is_empty() {
-        let ratio = quantile(&own, 0.5) / quantile(&test, 0.5);
-        table = table.row("test images", quantiles(&test));
+    if !nearest.test.is_empty() {
+        let ratio = quantile(&own, 0.5) / quantile(&nearest.test, 0.5);
         checks = checks.at_least("median distance of samples over test images", 0.5, ratio);
         checks = checks.judged_if(*judged);
     }
     let (size, noise) =
         (shape.0 * shape.1 * shape.2, if data.is_course { "; noise lies at 30 or so" } else { "" });
-    chapter.table(
-        table
-            .row("samples", quantiles(&own))
-            .note(format!("{count} images each; Euclidean, over {size} pixels in [−1, 1]{noise}",)),
-    );
+    let title = format!("Distance to the nearest of the {} training images", thousands(train.len()));
+    let note = format!("{count} images each; Euclidean, over {size} pixels in [−1, 1]{noise}");
+    chapter.table(nearest.table(title).note(note));
     chapter.checks(checks.note(
         "a network that had memorised would draw at distance 0; one that draws smooth digits comes nearer than \
          test images do, without having copied one",
     ));
-    let (order, mut pairs) = (neighbours::by_distance(&samples), Vec::new());
+    let (order, mut pairs) = (neighbours::by_distance(&nearest.samples), Vec::new());
     for skipped in [0, count / 2] {
         let chosen: Vec<usize> = order.iter().skip(skipped).take(8).copied().collect();
-        pairs.extend(neighbours::beside_nearest(drawn, &samples, &chosen, train)?);
+        pairs.extend(neighbours::beside_nearest(drawn, &nearest.samples, &chosen, train)?);
     }
     chapter.sheet("neighbours.png", 8.min(count / 2), &pairs)?;
-    let edge = own.iter().chain(&test).copied().fold(1.0, f64::max).ceil();
-    let panel = Panel::new("").axes("distance to the nearest training image", "density");
-    let panel = if test.is_empty() { panel } else { panel.histogram("test images", test, 40, (0.0, edge)) };
-    let panel = panel.histogram("samples", own, 40, (0.0, edge));
-    let figure = Figure::new("How near do samples come to training images?").panel(panel);
+    let figure = Figure::new("How near do samples come to training images?").panel(nearest.panel());
     Ok(chapter.figure(&figure, "distances")?)
 }
 
@@ -253,16 +266,7 @@ fn likelihood(chapter: &mut Chapter, setting: &Evaluation) -> Result<Vec<Terms>>
             .at_most(format!("{name}: bound, below a byte a pixel"), 8.0, total)
             .judged_if(*judged)
     }));
-    let best = all.iter().map(Terms::total_bits).min_by(|a, b| a.mean.total_cmp(&b.mean));
-    let best = best.map(|bits| ("this network (bound)", bits));
-    let codes = code::simple_codes(data.train(), test)?.into_iter().chain(best);
-    let codes = codes.map(|(name, bits)| (name, [bits.mean, bits.error]));
-    let packed = thousands(test.len());
-    let note = format!(
-        "the histograms come from the training images; gzip packs all {packed} images as one file, and errs by nothing"
-    );
-    let table = Table::new("What a test image costs", "code", ["bits/dim", "±"]).digits(4);
-    chapter.table(table.rows(codes).note(note));
+    chapter.table(setting.codes_table(&all)?);
     let label = |rule: Rule| rule.to_string().replace("β̃", "posterior variance").replace("x̂_0", "x_0");
     let panel = Panel::new("").axes("t", "bits/dim of the step to t − 1").log_log();
     let panel = panel.lines(all[..2].iter().map(|terms| (label(terms.rule), terms.positive_bits_by_step())));
@@ -273,10 +277,8 @@ fn likelihood(chapter: &mut Chapter, setting: &Evaluation) -> Result<Vec<Terms>>
 fn progressive(chapter: &mut Chapter, all: &[Terms], judged: bool) -> Result<()> {
     chapter.section("Rate and distortion");
     let (terms, rates, errors) = (&all[1], all[1].rates(), all[1].levels());
-    let header = ["t", "bits/dim", "RMSE in levels"];
-    let table = Table::new("Progressive decoding, σ² = β̃, x̂_0 clipped", "reverse step", header);
-    let table = table.rows(terms.in_tenths());
-    chapter.table(table.digits(4).note(
+    let table = program::tenths_table("Progressive decoding, σ² = β̃, x̂_0 clipped", terms);
+    chapter.table(table.note(
         "what the receiver of x_T … x_t has been sent, and how far its x̂_0 is from the image, of 255 levels; after the last \
          step L_0 brings the error to 0. Ho et al. 2020, Table 4, have the same for CIFAR-10",
     ));

@@ -31,6 +31,7 @@ REPOSITORY = FOLDER.parent
 # Without it a panic ends a cell, not the run: what it prints may even come after the cell has ended.
 GUARD = "std::panic::set_hook(Box::new(|info| { eprintln!(\"{info}\"); std::process::abort(); }));"
 MOST_BYTES = 400_000
+MOST_WIDE = 900  # pixels of a sheet of images on a page
 SECONDS = 1800  # of one cell: the first of Part II compiles the tensor library
 COLOURS = 64
 LANGUAGE = {"name": "rust", "file_extension": ".rs", "mimetype": "text/rust", "pygments_lexer": "rust"}
@@ -48,7 +49,18 @@ def read_source(path):
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for number, cell in enumerate(notebook.cells, 1):
         cell.id, cell.metadata = f"cell-{number:02}", {}
+    check_cells(path, notebook.cells)
     return notebook
+
+
+def check_cells(path, cells):
+    """Fails unless the first cell leads to the page and to the kernel, and each prediction has a cell of its own."""
+    for wanted in (f"(../book/read/{path.stem}.md)", "evcxr_jupyter --install"):
+        if wanted not in cells[0].source:
+            raise Trouble(f"{path.name}: its first cell does not have {wanted}")
+    for cell in cells:
+        if "**Predict before" in cell.source and not cell.source.startswith("**Predict before"):
+            raise Trouble(f"{path.name}: leave two lines before this prediction, for a cell of its own:\n{cell.source}")
 
 
 def text_of(output):
@@ -100,12 +112,12 @@ def execute(notebook, name):
                 raise Trouble(f"{name}, cell {index + 1}:\n{cell.source}\n\n{problem}")
 
 
-def few_colours(png):
-    """A PNG of a plot at a third of its size, and its width in the units of a page."""
+def few_colours(png, drawn):
+    """A PNG at a third of its size, and its width on a page: of what is drawn, two pixels stand for one; a sheet of images is shown as it is."""
     picture = Image.open(io.BytesIO(base64.b64decode(png)))
     small = io.BytesIO()
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
-    return base64.b64encode(small.getvalue()).decode(), picture.width // 2
+    return base64.b64encode(small.getvalue()).decode(), picture.width // 2 if drawn else min(picture.width, MOST_WIDE)
 
 
 def tidy(notebook, name):
@@ -121,7 +133,7 @@ def tidy(notebook, name):
                 output.execution_count = count
             data = output.get("data", {})
             if "image/png" in data:
-                png, width = few_colours(data["image/png"])
+                png, width = few_colours(data["image/png"], "image/svg+xml" in data)
                 output.data = nbformat.from_dict({"image/png": png})
                 output.metadata = nbformat.from_dict({"image/png": {"width": width}})
             for path in (str(REPOSITORY), str(Path.home()), tempfile.gettempdir() + "/"):

@@ -15,6 +15,22 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+/// A text from outside as it can be shown: letters that would not be seen, or would move others, stand there by their numbers.
+///
+/// ```
+/// use ddpm::files::visible;
+///
+/// assert_eq!(visible("données, 1\u{a0}234, \u{202e}txt"), r"données, 1\u{a0}234, \u{202e}txt");
+/// ```
+pub fn visible(text: &str) -> String {
+    let shown = |letter| match letter {
+        '"' | '\'' | '\\' => String::from(letter),
+        // behind another letter a combining mark is what it is
+        _ => format!("_{letter}").escape_debug().skip(1).collect(),
+    };
+    text.chars().map(shown).collect()
+}
+
 // ANCHOR: write_whole
 /// Writes beside the file, then renames: whoever reads `path` sees the old content or the new, never a part. Creates the
 /// folders above it.

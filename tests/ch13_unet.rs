@@ -8,14 +8,14 @@ use ddpm_unet::{
         read_folder, times_from_diffusers, write_folder,
     },
     network::{
-        Compute, GradientCheck, PassTime, Phase, Probe, Slope, UNet,
+        Compute, GradientCheck, PassTime, Phase, Probe, Sights, Slope, UNet,
         architecture::skip_channels,
         block::{Attention, Residual, attention_block, residual_block},
         config::{Preset, UNetConfig},
         embedding::{similarity, timestep_embedding},
         interpreter::{Convolution, Interpreter},
         parameters::{Init, differing},
-        share_beyond,
+        reach, sensitivity, share_beyond,
         summary::{Kind, ModelSummary, residual_parameters},
         ways,
     },
@@ -931,4 +931,29 @@ fn parameters_of_another_network_are_refused() {
     assert!(message.contains("imagenet") && message.contains("laptop"), "{message}");
     let linear = Betas::Linear { start: 0.5, end: 2.0 };
     assert!(Scheduler::new(3, linear).schedule().is_err());
+}
+
+#[test]
+fn sights_are_the_mean_and_the_spread_of_single_networks() {
+    let levels = UNetConfig::levels((8, 8), 1, &[4, 8], &[]);
+    let config = UNetConfig { norm_num_groups: 2, layers_per_block: 1, ..levels };
+    let x = Tensor::randn(0f32, 1.0, (2, 8, 8, 1), &Device::Cpu).unwrap();
+    let sights = Sights::of(&config, 3..6, &x, (4, 4), &[]).unwrap();
+    let maps = [3, 4, 5].map(|seed| {
+        let rng = &mut StdRng::seed_from_u64(seed);
+        let network = UNet::fully_initialised(config.clone(), rng, &Device::Cpu).unwrap();
+        sensitivity(&network, &x, &[500.0; 2], (4, 4), &[]).unwrap()
+    });
+    for (place, mean) in sights.mean_map().indexed_iter() {
+        let expected = maps.iter().map(|map| map[place]).sum::<f64>() / 3.0;
+        assert!((mean - expected).abs() <= 1e-9 * expected, "{place:?}: {mean}, expected {expected}");
+    }
+    let reaches = maps.each_ref().map(|map| reach(map, (4, 4)));
+    let mean = reaches.iter().sum::<f64>() / 3.0;
+    let variance = reaches.iter().map(|reach| (reach - mean).powi(2)).sum::<f64>() / 2.0;
+    let [measured, deviation] = sights.spread(reach);
+    assert!((measured - mean).abs() < 1e-9 && (deviation - variance.sqrt()).abs() < 1e-9);
+    assert!(deviation > 0.0, "networks of other seeds differ");
+    let svg = Sights::figure(&[("one".into(), sights.clone()), ("other".into(), sights)]).to_svg().unwrap();
+    assert_eq!(svg.matches("over its largest").count(), 1, "one colour bar for both");
 }

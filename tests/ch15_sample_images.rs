@@ -8,7 +8,10 @@ use ddpm::{
     course,
     denoiser::{ExactDenoiser, PosteriorMean},
     reverse::FixedVariance,
-    sampler::{Spacing, Step, ancestral, ddim_inversion, moments_drawn, time_grid},
+    sampler::{
+        Spacing, Step, ancestral, ancestral_step, ddim_inversion, ddim_step, moments_drawn,
+        rederived_ddim_step, time_grid,
+    },
     schedule::{Schedule, ScheduleName},
 };
 use ddpm_unet::{
@@ -25,8 +28,9 @@ use ddpm_unet::{
         Compared, Film, Inpainting, Known, LatentMoments, NormalPixels, Opened, PixelPair, PixelStats,
         Sampler, SamplingPlan, apply, encoding_end,
         forward::{diffuse, diffuse_between, standard_normal},
-        inpaint, mean_squared_error, mean_squared_errors, open, predict_x_0, psnr, psnrs, replace_known,
-        sample, seam_roughness, shipped_checkpoint, slerp, straight, walk,
+        inpaint, mean_squared_error, mean_squared_errors, mix_noised, open, predict_x_0, psnr, psnrs,
+        replace_known, sample, seam_roughness, shared, shipped_checkpoint, slerp, straight,
+        variances_of_draws, walk,
     },
     train::{
         RunConfig, TrainConfig, Trainer,
@@ -37,6 +41,7 @@ use ndarray::{Array1, Array2, ArrayView1};
 
 const CHOICES: [FixedVariance; 2] = [FixedVariance::Beta, FixedVariance::Posterior];
 const CPU: &Device = &Device::Cpu;
+type Way = fn(&Tensor, &Tensor, f64) -> ddpm_unet::Result<Tensor>;
 const SHAPE: (usize, usize, usize) = (3, 4, 2);
 
 /// Independent Gaussian pixels of different means and variances, for rows of doubles.
@@ -652,6 +657,32 @@ fn a_sheet_has_every_image_in_its_place() {
 }
 
 #[test]
+fn labels_stand_beside_the_images_and_change_none_of_them() {
+    let images = (noise(6, 3).clamp(-1f32, 1f32).unwrap()).narrow(3, 0, 1).unwrap(); // 3 × 4 pixels
+    let grid = || ImageGrid::new(3).scale(8);
+    let bare = grid().draw(&images).unwrap().image().to_luma8();
+    let named = grid().row_labels(["row", "two\nlines"]).column_labels(["a", "b\nb", ""]);
+    let named = named.draw(&images).unwrap().image().to_luma8();
+    let (left, top) = (named.width() - bare.width(), named.height() - bare.height());
+    assert_eq!(top, 32, "two lines of 16 pixels");
+    assert!((20..60).contains(&left), "the width of “lines”, and a blank: {left}");
+    let part = |x, y, w, h| image::imageops::crop_imm(&named, x, y, w, h).to_image();
+    assert!(part(left, top, bare.width(), bare.height()) == bare, "the images are as without labels");
+    let ink = |x, y, w, h| part(x, y, w, h).pixels().map(|pixel| 255 - u64::from(pixel.0[0])).sum::<u64>();
+    let row = 8 * 3 + 3; // with its gutter
+    for (what, ink) in [
+        ("the first row", ink(0, top, left, row)),
+        ("the second row", ink(0, top + row, left, row)),
+        ("the first column", ink(left, 16, 35, 16)),
+        ("the second column, two lines", ink(left + 35, 0, 35, 16).min(ink(left + 35, 16, 35, 16))),
+    ] {
+        assert!(ink > 500, "{what} has no label: {ink}");
+    }
+    assert_eq!(ink(0, 0, left, 16), 0, "nothing stands in the corner");
+    assert_eq!(ink(left + 70, 0, 35, 32), 0, "the third column has no label");
+}
+
+#[test]
 fn a_sheet_of_nothing_or_of_four_channels_is_refused() {
     let images =
         |count, channels| Tensor::zeros((count, 2, 2, channels), candle_core::DType::F32, CPU).unwrap();
@@ -999,16 +1030,16 @@ fn a_plan_is_compared_with_others_that_differ_in_one_thing() {
     };
     assert!(Compared::None.plans(&plan, &schedule).is_empty());
     let cost = Compared::Cost.plans(&plan, &schedule);
-    assert_eq!(cost.len(), 4);
+    assert_eq!(cost.len(), 5);
     assert_eq!(cost.iter().filter(|(_, other)| *other == plan).count(), 1, "itself among them, once");
     for (name, other) in &cost {
         assert_eq!(differences(other)[1..], [0, 0, 0], "{name}");
         assert_eq!(*name, other.sampler.to_string());
     }
     let own = SamplingPlan { sampler: Sampler::Ddim(0.5), ..plan };
-    assert_eq!(own.at_this_cost().last().unwrap().1, own, "a sampler that is none of the four is the fifth");
+    assert_eq!(own.at_this_cost().last().unwrap().1, own, "a sampler that is none of the five is the sixth");
     let all = Compared::All.plans(&plan, &schedule);
-    let more = &all[4..];
+    let more = &all[5..];
     let names: Vec<&str> = more.iter().map(|(name, _)| name.as_str()).collect();
     let of = "Algorithm 2, σ² = β̃";
     let spaced = ["trailing", "linspace", "quadratic"].map(|spacing| format!("{of}, {spacing}"));
@@ -1033,4 +1064,88 @@ fn the_first_unseen_images_are_those_kept_back() {
     some.sort_unstable();
     some.dedup();
     assert!(some.len() == 500 && some.iter().all(|&i| i < all), "500 different images");
+}
+
+#[test]
+fn ddim_with_its_noise_computed_anew_is_that_of_the_definition() {
+    let schedule = Schedule::linear(50, 0.01, 0.3).unwrap();
+    for (t, s, eta) in [(50, 30, 0.0), (17, 16, 1.0), (9, 0, 0.3), (40, 7, 0.6)] {
+        let (now, then) = (schedule.alpha_bar(t), schedule.alpha_bar(s));
+        let step = rederived_ddim_step(&schedule, t, s, eta, Some(1.0));
+        for (x_t, eps) in [(0.3, 0.1), (2.5, -0.4), (-1.7, 1.1)] {
+            let x_0 = ((x_t - (1.0 - now).sqrt() * eps) / now.sqrt()).clamp(-1.0, 1.0);
+            let anew = (x_t - now.sqrt() * x_0) / (1.0 - now).sqrt();
+            let sigma = eta * ((1.0 - then) / (1.0 - now)).sqrt() * (1.0 - now / then).sqrt();
+            let mean = then.sqrt() * x_0 + (1.0 - then - sigma * sigma).max(0.0).sqrt() * anew;
+            let by_step = step.x_t * x_t + step.eps * eps + step.x_0 * step.predicted_x_0(x_t, eps);
+            assert_close(&format!("t = {t}, s = {s}, x_t = {x_t}"), by_step, mean, 1e-12);
+            assert_close("σ", step.noise, sigma, 1e-12);
+        }
+        assert_eq!(rederived_ddim_step(&schedule, t, s, eta, None), ddim_step(&schedule, t, s, eta, None));
+    }
+    // with η = 1 it is Algorithm 2 with σ² = β̃, whose mean is that of x_t and the clipped x̂_0
+    for t in [2, 20, 50] {
+        let jump = rederived_ddim_step(&schedule, t, t - 1, 1.0, Some(1.0));
+        let step = ancestral_step(&schedule, t, FixedVariance::Posterior, Some(1.0));
+        assert!(Step::largest_difference(&[jump], &[step]) < 1e-12, "t = {t}: {jump:?} {step:?}");
+        let kept = ddim_step(&schedule, t, t - 1, 1.0, Some(1.0));
+        assert!(Step::largest_difference(&[kept], &[step]) > 1e-3, "t = {t}: keeping ε is another step");
+    }
+}
+
+#[test]
+fn mix_noised_is_the_paper_s_line_between_two_x_t() {
+    let schedule = Schedule::linear_scaled(100).unwrap();
+    let ([a, b], [eps_a, eps_b]) = ([noise(3, 21), noise(3, 22)], [noise(3, 23), noise(3, 24)]);
+    let [x_a, x_b] = [(&a, &eps_a), (&b, &eps_b)].map(|(x, eps)| diffuse(&schedule, 60, x, eps).unwrap());
+    let mixed = |way: Way, share| mix_noised(&schedule, 60, [&a, &b], [&eps_a, &eps_b], way, share).unwrap();
+    for share in [0.0, 0.3, 0.5, 1.0] {
+        let by_line = straight(&x_a, &x_b, share).unwrap();
+        assert!(apart(&mixed(straight, share), &by_line) < 1e-5, "λ = {share}");
+    }
+    assert!(apart(&mixed(slerp, 1.0), &x_b) < 1e-5 && apart(&mixed(slerp, 0.0), &x_a) < 1e-5, "the ends");
+    let same_noise = diffuse(&schedule, 60, &b, &eps_a).unwrap();
+    assert!(apart(&mixed(shared, 1.0), &same_noise) < 1e-5, "one noise for both ends");
+}
+
+#[test]
+fn draws_from_one_x_t_differ_by_what_it_leaves_open() {
+    // x_0 ~ N(m, v): given x_t its variance is v (1 − ᾱ)/(ᾱ v + 1 − ᾱ), and so is the mean squared error of E[x_0 | x_t]
+    let (schedule, v, draws) = (Schedule::linear_scaled(400).unwrap(), 0.3, 50);
+    let exact = GaussianImages::flat(&schedule, (8, 8, 1), 0.1, v, CPU).unwrap();
+    let x_0 =
+        ((standard_normal((8, 8, 8, 1), &mut rng(31), CPU).unwrap() * v.sqrt()).unwrap() + 0.1).unwrap();
+    for t in [100, 200, 300] {
+        let alpha_bar = schedule.alpha_bar(t);
+        let expected = v * (1.0 - alpha_bar) / (alpha_bar * v + 1.0 - alpha_bar);
+        let eps = standard_normal((8, 8, 8, 1), &mut rng(32), CPU).unwrap();
+        let x_t = diffuse(&schedule, t, &x_0, &eps).unwrap();
+        let steps: Vec<Step> = ancestral(&schedule, FixedVariance::Beta, None).split_off(400 - t);
+        let many = strip(&vec![x_t.clone(); draws]).unwrap();
+        let drawn = sample(&steps, &exact, many, &mut rng(33), |_, _| Ok(())).unwrap();
+        let spread = variances_of_draws(&drawn, draws).unwrap();
+        assert_eq!(spread.len(), 8);
+        let mean = spread.iter().sum::<f64>() / 8.0;
+        // 512 variances of 50 draws: their mean has a relative error of √(2/49/512) = 0.9 %; and 400 steps are not infinitely many
+        assert_close(&format!("t = {t}: variance of the draws"), mean, expected, 0.05 * expected);
+        let guess = predict_x_0(&steps[0], &exact.predict(&x_t, t as f64).unwrap(), &x_t).unwrap();
+        let error = mean_squared_error(&guess, &x_0).unwrap();
+        // 512 squares: √(2/512) = 6 %
+        assert_close(&format!("t = {t}: error of the mean"), error, expected, 0.25 * expected);
+    }
+}
+
+#[test]
+fn a_recording_at_some_times_keeps_those_alone() {
+    let schedule = Schedule::linear(20, 0.01, 0.3).unwrap();
+    let exact = || GaussianImages::flat(&schedule, SHAPE, 0.1, 0.3, CPU).unwrap();
+    let steps = ancestral(&schedule, FixedVariance::Beta, None);
+    let (all, some) = (Recording::new(exact()), Recording::at(exact(), vec![20, 7]));
+    sample(&steps, &all, noise(2, 41), &mut rng(42), |_, _| Ok(())).unwrap();
+    sample(&steps, &some, noise(2, 41), &mut rng(42), |_, _| Ok(())).unwrap();
+    let (all, some) = (all.into_calls(), some.into_calls());
+    assert_eq!((all.len(), some.len()), (20, 2));
+    for (kept, place) in some.iter().zip([0, 13]) {
+        assert!(kept.t == all[place].t && apart(&kept.eps, &all[place].eps) == 0.0, "t = {}", kept.t);
+    }
 }

@@ -17,7 +17,7 @@ use ddpm::{
 use ddpm_unet::{
     denoiser::GaussianImages,
     evaluate::{
-        Evaluator, Floor, PIXELS, Predictions,
+        ClassTest, Evaluator, Floor, PIXELS, Predictions, chi_square_tail,
         classifier::{Classifier, ClassifierTrainConfig, load_or_train, train},
         code::{HistogramCode, gzip_bits_per_dim, simple_codes},
         frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of, symmetric_root},
@@ -32,6 +32,7 @@ use ddpm_unet::{
 };
 use ndarray::{Array1, Array2, Axis, arr1, array, concatenate, s};
 use ndarray_rand::rand::Rng;
+use rand_distr::StandardNormal;
 use std::fs;
 
 const CPU: &Device = &Device::Cpu;
@@ -693,4 +694,60 @@ fn the_rows_of_a_bound_are_its_parts_in_bits() {
     assert_close("t", t, 3.0, 0.0);
     assert_close("sent", sent, bits(by_step[3..].iter().sum()), 1e-9);
     assert_close("levels", levels, rmse_in_levels(terms.distortion_by_step()[2]), 1e-9);
+}
+
+#[test]
+fn chi_square_tail_is_the_share_of_sums_of_squares_and_of_the_table() {
+    for (degrees, x, expected) in
+        [(1, 3.841_459, 0.05), (4, 13.276_704, 0.01), (9, 4.168_159, 0.9), (30, 43.772_972, 0.05)]
+    {
+        assert_close(&format!("{degrees} degrees"), chi_square_tail(x, degrees), expected, 1e-6);
+    }
+    let (mut rng, draws) = (rng(71), 40_000);
+    for (degrees, x) in [(3, 2.0), (9, 11.9)] {
+        let mut square = || rng.sample::<f64, _>(StandardNormal).powi(2);
+        let above = (0..draws).filter(|_| (0..degrees).map(|_| square()).sum::<f64>() >= x).count();
+        let (share, exact) = (above as f64 / draws as f64, chi_square_tail(x, degrees));
+        assert_close("share above", share, exact, 5.0 * (exact * (1.0 - exact) / draws as f64).sqrt());
+    }
+    assert_eq!((chi_square_tail(0.0, 9), chi_square_tail(5000.0, 9)), (1.0, 0.0));
+}
+
+#[test]
+fn class_tests_of_one_law_have_the_mean_and_the_spread_that_are_said() {
+    // 500 images of the data's own shares against 1500 held ones, in ten classes
+    let data: Vec<usize> = (1..=10).map(|class| 50 + 20 * class).collect::<Vec<_>>();
+    let all: usize = data.iter().sum();
+    let (mut rng, draws) = (rng(72), 4000);
+    let mut one = || {
+        let mut counts = vec![0; 10];
+        for _ in 0..500 {
+            let mut at = rng.random_range(0..all);
+            let class = data.iter().position(|&n| {
+                if at < n {
+                    true
+                } else {
+                    at -= n;
+                    false
+                }
+            });
+            counts[class.unwrap()] += 1;
+        }
+        ClassTest::of(&counts, &data)
+    };
+    let tests: Vec<ClassTest> = (0..draws).map(|_| one()).collect();
+    let statistics: Vec<f64> = tests.iter().map(|test| test.statistic).collect();
+    let [mean, deviation] = tests[0].of_own_draws(500, all);
+    assert_eq!(tests[0].degrees, 9);
+    let measured = statistics.iter().sum::<f64>() / f64::from(draws);
+    assert_close("mean", measured, mean, 5.0 * deviation / f64::from(draws).sqrt());
+    let square = statistics.iter().map(|x| (x - measured).powi(2)).sum::<f64>() / f64::from(draws);
+    assert_close("standard deviation", square.sqrt(), deviation, 0.1 * deviation);
+    // two rows that are both drawn: as the table says, 1 in 20 lies beyond 16.92
+    let two = ClassTest { statistic: 16.918_98, degrees: 9 };
+    assert_close("chance", two.chance(), 0.05, 1e-6);
+    // and of another law it is found: ones too few by a half
+    let wrong: Vec<usize> =
+        data.iter().enumerate().map(|(class, n)| if class == 9 { n / 2 } else { *n }).collect();
+    assert!(ClassTest::of(&wrong, &data).chance() < 1e-3);
 }

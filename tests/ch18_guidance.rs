@@ -131,6 +131,7 @@ fn classifier_score_sums_to_zero_over_the_labels_with_their_probabilities() {
     }
 }
 
+// ANCHOR: classifier_free_guidance_is_without_a_label_at_0_and_with_it_at_1
 #[test]
 fn classifier_free_guidance_is_without_a_label_at_0_and_with_it_at_1() {
     let (without, with) = (array![[1.0, -2.0]], array![[0.5, 3.0]]);
@@ -141,6 +142,7 @@ fn classifier_free_guidance_is_without_a_label_at_0_and_with_it_at_1() {
     assert_all_close("w = ½: between", &guided(0.5), &array![[0.75, 0.5]], 1e-12);
     assert_all_close("w = −1: away from the label", &guided(-1.0), &array![[1.5, -7.0]], 1e-12);
 }
+// ANCHOR_END: classifier_free_guidance_is_without_a_label_at_0_and_with_it_at_1
 
 #[test]
 fn classifier_free_guidance_of_exact_noise_is_classifier_guidance() {
@@ -193,6 +195,7 @@ fn convert_scale_of_no_guidance() {
     assert_eq!(convert_scale(7.5, Diffusers, ClassifierOnLabelled), 6.5);
 }
 
+// ANCHOR: drop_labels_drops_the_share_that_it_is_told_and_each_on_its_own
 #[test]
 fn drop_labels_drops_the_share_that_it_is_told_and_each_on_its_own() {
     let labels: Vec<usize> = (0..20_000).map(|i| i % 3).collect();
@@ -221,6 +224,7 @@ fn drop_labels_drops_the_share_that_it_is_told_and_each_on_its_own() {
         });
     }
 }
+// ANCHOR_END: drop_labels_drops_the_share_that_it_is_told_and_each_on_its_own
 
 #[test]
 fn drop_labels_at_the_ends() {

@@ -56,6 +56,12 @@ fn every_number_of_the_chapters_on_images_has_bounds() {
     every_flag_has_bounds(env!("CARGO_BIN_EXE_ch16_evaluate_images"), &[&COMMON, &drawing, &evaluation]);
 }
 
+#[test]
+fn the_course_s_digits_are_found_from_any_folder() {
+    let program = env!("CARGO_BIN_EXE_ch14_train_images");
+    flags::the_course_is_found_from_any_folder(program, "MNIST, 60000 images");
+}
+
 #[cfg(unix)]
 #[test]
 fn paths_need_not_be_utf8() {

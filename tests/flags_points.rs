@@ -132,7 +132,7 @@ fn paths_need_not_be_utf8() {
     let points = flags::not_utf8(place.path()).with_extension("csv");
     let rows = (0..40).map(|i| format!("{},{}\n", f64::from(i).sin(), f64::from(i * i).cos()));
     fs::write(&points, rows.collect::<String>()).unwrap();
-    let out = flags::not_utf8(place.path());
+    let out = flags::not_utf8(place.path()).join("출력 🙂 e\u{301}").join("بيانات\u{202e} R&D <1> \"'");
     let mut command = Command::new(program!("ch01_forward"));
     let command =
         command.args(["--quick", "--count", "200"]).arg("--points").arg(&points).arg("--out").arg(&out);
@@ -140,6 +140,11 @@ fn paths_need_not_be_utf8() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!said.contains("panicked"), "{said}");
     assert!(out.join("table.txt").is_file() && out.join("chain.png").is_file(), "{said}");
+}
+
+#[test]
+fn the_course_s_digits_are_found_from_any_folder() {
+    flags::the_course_is_found_from_any_folder(program!("ch01_forward"), "═══");
 }
 
 #[test]

@@ -47,11 +47,14 @@ fn points() {
         "\"x, in mm\",\"y\"\n\"1\",\"2\"\n3,4\n",
         "sep=;\rx;y\r1,5;2\r-3,25;4e1\r",
         "x\ty\n1\t2\n3\t4\n",
+        "\"SEP=\\t\"\nx\ty\n\"1,234\"\t0,5\n3\t4\n",
         "  1.0e+00  2.0e+00\n  3.0e+00  4.5e+00\n",
     ];
     let utf_16 = "x,y\n1,2\n3,4\n".encode_utf16().flat_map(u16::to_be_bytes);
     let utf_16: Vec<u8> = [0xfe, 0xff].into_iter().chain(utf_16).collect();
-    let seeds: Vec<Seed> = texts.map(Seed::whole).into_iter().chain([Seed::whole(utf_16)]).collect();
+    let latin_1 = b"Gr\xf6\xdfe;H\xf6he\n1,234;0,5\n-2,5;1,250\n".to_vec();
+    let others = [Seed::whole(utf_16), Seed::whole(latin_1)];
+    let seeds: Vec<Seed> = texts.map(Seed::whole).into_iter().chain(others).collect();
     let reader = Reader::new("points", "points.csv", seeds, 6000);
     fuzz(&reader, |folder| Dataset::points(folder.join("points.csv")));
 }

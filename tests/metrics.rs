@@ -15,7 +15,7 @@ use ddpm::{
         standard_error,
     },
 };
-use ndarray::{Array1, Array2, array};
+use ndarray::{Array1, Array2, Axis, array};
 
 #[test]
 fn a_spread_is_the_mean_the_least_and_the_most_of_a_few_runs() {
@@ -310,11 +310,19 @@ fn a_judge_draws_and_judges_in_turn() {
         let drawn = 1.5 * data.sample(50, &mut by_hand);
         let fresh = data.sample(50, &mut by_hand);
         distances.push(sliced_wasserstein(&fresh, &drawn, Evaluator::DIRECTIONS) / evaluator.floor().mean);
-        excesses.push(evaluator.excess(&drawn));
+        // of each point, whose mean is the sample's
+        let of_points: Vec<f64> =
+            drawn.rows().into_iter().map(|x| evaluator.excess(&x.to_owned().insert_axis(Axis(0)))).collect();
+        assert_close("excess", evaluator.excess(&drawn), of_points.iter().sum::<f64>() / 50.0, 1e-12);
+        excesses.extend(of_points);
     }
     let draw = |rng: &mut _| Ok::<_, ()>(1.5 * data.sample(50, rng));
     let [distance, excess] = evaluator.distance_and_excess(3, &mut rng(7), draw).unwrap();
-    assert_eq!((distance, excess), (Estimate::of(distances), Estimate::of(excesses)));
+    assert_eq!(distance, Estimate::of(distances));
+    let expected = Estimate::of(excesses);
+    assert_eq!(excess.draws, 150);
+    assert_close("mean excess", excess.mean, expected.mean, 1e-12);
+    assert_close("its standard error", excess.standard_error, expected.standard_error, 1e-12);
     assert_eq!(evaluator.mean(3, &mut rng(7), |rng| 1.5 * data.sample(50, rng)), distance);
     assert!(evaluator.distance_and_excess(3, &mut rng(7), |_| Err("no")).is_err());
     let [near, known] = evaluator.of_data(20, &mut rng(8));

@@ -184,6 +184,14 @@ fn a_file_may_be_named_in_any_script() {
     for (name, drawn) in [
         ("点", "?"),
         ("données", "données"),
+        ("donne\u{301}es", "données"), // as macOS writes it
+        ("q\u{301}", "q?"),
+        ("데이터", "???"),
+        ("\u{1103}\u{1166}\u{110b}\u{1175}\u{1110}\u{1165}", "???"),
+        ("بيانات", "??????"),
+        ("👩\u{200d}👧", "???"),
+        ("a\u{202e}b\u{200f}", "a?b?"),
+        ("\u{feff}line\nend\u{1b}[31m", "?line?end?[31m"),
         ("δεδομένα", "δεδομένα"),
         ("tab\tx", "tab?x"),
         ("R&D <1>", "R&D <1>"),

@@ -3,8 +3,8 @@
 use ddpm_page::{
     Error,
     plot::{
-        BLACK, Figure, GREY, Heatmap, Panel, Paths, Series, curve, film_frame, pairs, piecewise_means,
-        points_over, radar, save_gif,
+        BLACK, Figure, GREY, Heatmap, Panel, Paths, Series, curve, film_frame, film_strip, pairs,
+        piecewise_means, points_over, points_panel, save_gif,
     },
 };
 use ndarray::{Array2, array};
@@ -29,35 +29,6 @@ fn piecewise_means_keep_the_mean_of_all() {
         let mean = means.iter().map(|(_, mean)| mean).sum::<f64>() / means.len() as f64;
         assert!((mean - 506.0 / 12.0).abs() < 1e-9, "Σ n² from 0 to 11 is 506");
     }
-}
-
-#[test]
-fn a_radar_of_equal_shares_is_a_regular_polygon_and_closed() {
-    for corners in [3, 4, 7] {
-        let outline = radar(&vec![0.8; corners]);
-        assert_eq!((outline.len(), outline[0]), (corners + 1, outline[corners]));
-        let side = 2.0 * 0.8 * (std::f64::consts::PI / corners as f64).sin();
-        for ends in outline.windows(2) {
-            assert!((ends[0].0.hypot(ends[0].1) - 0.8).abs() < 1e-12);
-            assert!(((ends[0].0 - ends[1].0).hypot(ends[0].1 - ends[1].1) - side).abs() < 1e-12);
-        }
-    }
-    // up, lower left, lower right
-    let root = 0.75f64.sqrt();
-    for (corner, expected) in
-        radar(&[1.0, 1.0, 0.5]).iter().zip([(0.0, 1.0), (-root, -0.5), (0.5 * root, -0.25)])
-    {
-        assert!((corner.0 - expected.0).abs() < 1e-12 && (corner.1 - expected.1).abs() < 1e-12, "{corner:?}");
-    }
-}
-
-#[test]
-fn the_rim_of_a_radar_chart_is_two_grey_outlines() {
-    let svg =
-        |panel: Panel| Figure::new("").panel(panel.x_range(-1.0, 1.0).y_range(-1.0, 1.0)).to_svg().unwrap();
-    let by_hand = [1.0, 0.5].map(|share| Series::dashed("", radar(&[share; 4])).color(GREY));
-    let by_hand = by_hand.into_iter().fold(Panel::new(""), Panel::series);
-    assert_eq!(svg(Panel::new("").rim(4)), svg(by_hand));
 }
 
 /// One panel of every kind.
@@ -103,20 +74,194 @@ fn complaint(figure: &Figure) -> (&'static str, String) {
     }
 }
 
+/// All texts of a figure, each as it reads, whatever stands in spans of its own.
+fn texts_of(svg: &str) -> HashSet<String> {
+    let document = roxmltree::Document::parse(svg).unwrap();
+    let texts = document.descendants().filter(|node| node.has_tag_name("text"));
+    texts
+        .map(|node| node.descendants().filter(|part| part.is_text()).filter_map(|part| part.text()).collect())
+        .collect()
+}
+
+/// What is lowered in the x axis' label.
+fn subscripts(label: &str) -> Vec<String> {
+    let svg =
+        Figure::new("").panel(Panel::new("").points("", [(0.0, 0.0)]).axes(label, "")).to_svg().unwrap();
+    let document = roxmltree::Document::parse(&svg).unwrap();
+    let lowered =
+        document.descendants().filter(|node| node.has_attribute("dy") && node.has_attribute("font-size"));
+    lowered.filter_map(|node| node.text().map(str::to_owned)).collect()
+}
+
+#[test]
+fn subscripts_are_lowered_however_they_are_written() {
+    for (label, expected) in [
+        ("x_T", vec!["T"]),
+        ("L_{t−1} in nats", vec!["t−1"]),
+        ("q(xₜ₋₁|xₜ, x₀)", vec!["t−1", "t", "0"]),
+        ("E‖ε − ε_θ‖²/D, β_max, p_0²", vec!["θ", "max", "0"]),
+        ("my_file", vec![]),
+        ("x_, _x, x_{t", vec![]),
+    ] {
+        assert_eq!(subscripts(label), expected, "{label}");
+    }
+    let png = |label| {
+        Figure::new("").panel(Panel::new("").points("", [(0.0, 0.0)]).axes(label, "")).to_png().unwrap()
+    };
+    assert!(png("x_T") == png("x_{T}") && png("xₜ") == png("x_t") && png("x_T") != png("xT"));
+}
+
+/// The number of discs, whose places stand in paths with markers.
+fn discs(panel: Panel) -> usize {
+    let svg = Figure::new("").panel(panel).to_svg().unwrap();
+    let document = roxmltree::Document::parse(&svg).unwrap();
+    let paths = document.descendants().filter(|node| node.has_attribute("marker-mid"));
+    paths.map(|path| path.attribute("d").unwrap().split(' ').count() / 2 - 2).sum()
+}
+
+#[test]
+fn a_line_through_few_points_shows_them() {
+    let points = |count: usize| curve((0.0, 1.0), count, |x| x * x);
+    for (count, expected) in [(2, 0), (3, 3), (32, 32), (33, 0)] {
+        for (kind, panel) in [
+            ("line", Panel::new("").line("", points(count))),
+            ("dashed", Panel::new("").dashed("", points(count))),
+        ] {
+            assert_eq!(discs(panel), expected, "{kind} through {count} points");
+        }
+        assert_eq!(discs(Panel::new("").series(Series::path("", points(count)))), 0);
+    }
+    let outside = Panel::new("").line("", points(5)).x_range(0.0, 0.6).y_range(0.0, 1.0);
+    assert_eq!(discs(outside), 3, "those at 0, 1/4 and 1/2");
+    assert_eq!(discs(Panel::new("").line("a curve", points(5))), 6, "and one in the legend");
+}
+
+#[test]
+fn error_bars_reach_from_end_to_end() {
+    let bars = Series::error_bars("", [(0.5, 0.2, 0.8)]);
+    let panel = Panel::new("").series(bars).x_range(0.0, 1.0).y_range(0.0, 1.0);
+    let numbers = numbers_in(&Figure::new("").panel(panel.clone()).to_svg().unwrap(), "#0072b2");
+    let (xs, ys): (Vec<f64>, Vec<f64>) = numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip();
+    assert_eq!(xs.len(), 6, "three lines of two ends: {xs:?}");
+    assert!(xs[0] == xs[1] && ys[2] == ys[3] && ys[4] == ys[5], "one upright, two level: {xs:?}, {ys:?}");
+    assert_eq!(
+        (ys[0], ys[1], xs[3] - xs[2], xs[5] - xs[4]),
+        (ys[2], ys[4], 32.0, 32.0),
+        "4 pixels to each side"
+    );
+    let line = panel.line("", [(0.0, 0.2), (1.0, 0.8)]);
+    let ends = numbers_in(&Figure::new("").panel(line).to_svg().unwrap(), "#e69f00");
+    assert_eq!((ends[1], ends[3]), (ys[0], ys[1]), "as high as a line from the one to the other");
+    let log = Panel::new("").series(Series::error_bars("", [(1.0, 0.0, 1.0)])).log_y();
+    assert_eq!(complaint(&Figure::new("").panel(log)).0, "a point on a logarithmic axis");
+}
+
+#[test]
+fn an_estimate_is_a_disc_with_its_error_bar_and_a_level_is_a_grey_band() {
+    let svg = |panel: Panel| Figure::new("").panel(panel).to_svg().unwrap();
+    let bar = Series::error_bars("", [(0.2, 0.75, 1.25)]).color(BLACK);
+    let disc = Series::points("five draws", [(0.2, 1.0)]).size(10.0).color(BLACK);
+    let by_hand = svg(Panel::new("").series(bar).series(disc));
+    assert_eq!(svg(Panel::new("").estimate("five draws", 0.2, [1.0, 0.25], BLACK)), by_hand);
+    let band = Series::band("chance", [(1.0, -0.5, 0.5), (9.0, -0.5, 0.5)]).color(GREY);
+    let level = Panel::new("").level("chance", (1.0, 9.0), (-0.5, 0.5));
+    assert_eq!(svg(level), svg(Panel::new("").series(band)));
+}
+
+#[test]
+fn a_logarithmic_axis_has_three_ticks_or_more() {
+    let ticks = |(from, to): (f64, f64)| {
+        let panel = Panel::new("").line("", [(from, 1.0), (to, 2.0)]).log_x().x_range(from, to);
+        texts_of(&Figure::new("").panel(panel).to_svg().unwrap())
+    };
+    for (range, expected) in [
+        ((20.0, 1000.0), vec!["20", "50", "100", "200", "500", "1000"]),
+        ((5.0, 100.0), vec!["5", "10", "20", "50", "100"]),
+        ((1e-6, 1e-1), vec!["10⁻⁶", "10⁻⁴", "10⁻¹"]),
+        ((1e-7, 5e-6), vec!["10⁻⁷", "2·10⁻⁷", "5·10⁻⁷", "10⁻⁶", "5·10⁻⁶"]),
+    ] {
+        let found = ticks(range);
+        for tick in expected {
+            assert!(found.contains(tick), "{range:?}: no {tick} among {found:?}");
+        }
+    }
+}
+
+#[test]
+fn bars_stand_in_groups_over_their_names() {
+    let panel = Panel::new("").x_names(["quality", "speed"]).y_range(0.0, 1.0);
+    let panel = panel.grouped("a", (0, 2), [0.5, 1.0]).grouped("b", (1, 2), [0.25, 0.75]);
+    let shown = format!("{panel:?}");
+    for place in ["(0.8, 0.5)", "(1.8, 1.0)", "(1.2, 0.25)", "(2.2, 0.75)"] {
+        assert!(shown.contains(place), "no bar at {place} in {shown}");
+    }
+    let texts = texts_of(&Figure::new("").panel(panel).to_svg().unwrap());
+    assert!(texts.contains("quality") && texts.contains("speed") && !texts.contains("1.5"), "{texts:?}");
+    let odd = Panel::new("").x_names(["点"]).points("", [(1.0, 1.0)]);
+    assert_eq!(complaint(&Figure::new("").panel(odd)).0, "a plot's label");
+}
+
+#[test]
+fn a_legend_that_says_it_all_stands_once() {
+    let panel = |names: &[&str]| {
+        let lines = names.iter().map(|name| (*name, curve((0.0, 1.0), 50, |x| x)));
+        Panel::new("").lines(lines).horizontal("floor", 0.5)
+    };
+    let count = |panels: [Panel; 2], name: &str| {
+        Figure::new("").panels(panels).to_svg().unwrap().matches(name).count()
+    };
+    let (few, many) = (["first", "second"], ["first", "second", "third"]);
+    assert_eq!(count([panel(&few), panel(&many)], ">first<"), 1);
+    assert_eq!(count([panel(&many), panel(&few)], ">third<"), 1);
+    assert_eq!(
+        count([panel(&["first"]), panel(&["third"])], ">floor<"),
+        2,
+        "each has what the other has not"
+    );
+    assert_eq!(count([panel(&["second", "first"]), panel(&few)], ">first<"), 2, "of other colours");
+}
+
+#[test]
+fn a_pale_map_is_lighter_and_as_ordered() {
+    let map = Heatmap::new(array![[0.0, 0.5, 1.0]], (0.0, 3.0), (0.0, 1.0));
+    let has = |map: &Heatmap, color: [u8; 3]| {
+        let panel = Panel::new("").heatmap(map.clone()).bare();
+        let (.., pixels) = decode_png(&Figure::new("").panel(panel).to_png().unwrap());
+        pixels.chunks_exact(3).any(|pixel| pixel == color)
+    };
+    let ([dark, bright], pale) = ([[0x44, 0x01, 0x54], [0xfd, 0xe7, 0x25]], map.clone().pale());
+    assert!(has(&map, dark) && has(&map, bright) && !has(&pale, dark) && !has(&pale, bright));
+    assert!(has(&pale, [0xa2, 0x80, 0xaa]) && has(&pale, [0xfe, 0xf3, 0x92]), "half of the way to white");
+}
+
+#[test]
+fn clouds_stand_in_rows_of_three_and_a_cloud_that_has_shrunk_is_seen() {
+    let size = |count: usize| {
+        let frames: Vec<_> = (0..count).map(|i| (i.to_string(), normal_points(20))).collect();
+        let (width, height, _) = decode_png(&film_strip("", &frames, 3.0).to_png().unwrap());
+        (width / 2, height / 2)
+    };
+    assert_eq!([1, 2, 3, 4, 6].map(size), [(300, 320), (600, 320), (720, 260), (720, 200), (720, 520)]);
+    let radius = |points: &Array2<f64>| {
+        let svg = Figure::new("").panel(points_panel("", points, 3.0)).to_svg().unwrap();
+        let document = roxmltree::Document::parse(&svg).unwrap();
+        let disc = document.descendants().find(|node| node.has_tag_name("circle")).unwrap();
+        disc.attribute("r").unwrap().parse::<f64>().unwrap()
+    };
+    let cloud = normal_points(500);
+    assert!(radius(&(0.001 * &cloud)) > 2.0 * radius(&cloud), "all on one spot");
+}
+
 #[test]
 fn svg_is_well_formed_and_has_its_labels_and_its_font() {
     let svg = gallery().to_svg().unwrap();
     let document = roxmltree::Document::parse(&svg).unwrap();
-    let texts: HashSet<&str> = document
-        .descendants()
-        .filter(|node| node.has_tag_name("text"))
-        .filter_map(|node| node.text())
-        .collect();
+    let texts = texts_of(&svg);
     for label in [
         "Every kind",
         "schedules",
         "t",
-        "ᾱ_t",
+        "ᾱt",
         "linear",
         "β = 10⁻³",
         "10⁻³",
@@ -388,7 +533,7 @@ fn a_map_of_a_function_has_its_values_in_the_middle_of_the_cells() {
     assert_eq!(svg(map), svg(by_hand));
     let hill = |x: ndarray::ArrayView1<f64>| (-x.dot(&x)).exp();
     let density = Figure::new("").panel(Panel::new("").density(2.0, "p", hill)).to_svg().unwrap();
-    let of = Heatmap::of((-2.0, 2.0), (-2.0, 2.0), |x, y| hill(array![x, y].view())).label("p");
+    let of = Heatmap::of((-2.0, 2.0), (-2.0, 2.0), |x, y| hill(array![x, y].view())).label("p").pale();
     assert_eq!(density, svg(of));
 }
 

@@ -1,6 +1,10 @@
 //! Part II on a reader's own images: sets of a few, chains of a few steps, with labels and without.
 
-use ddpm_unet::{evaluate::EvaluationData, images::PictureOptions};
+use ddpm::data::{Dataset, DatasetName};
+use ddpm_unet::{
+    evaluate::EvaluationData,
+    images::{Collection, PictureOptions},
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -217,7 +221,19 @@ fn labels_are_read_wherever_sets_keep_them() {
         let rows = labels.iter().map(|label| format!("{label}{}\n", ",7".repeat(64))).collect::<String>();
         place.write(&format!("tables/mnist_{half}.csv"), format!("label{pixels}\n{rows}").as_bytes());
     }
-    for set in ["torchvision", "cifar", "tables"] {
+    // in both spellings, and once more in folders of their own names; beside files of macOS
+    for (half, labels) in ["train", "t10k"].into_iter().zip(&expected) {
+        let images = [".", "-"].map(|mark| format!("{half}-images{mark}idx3-ubyte"));
+        let names = [".", "-"].map(|mark| format!("{half}-labels{mark}idx1-ubyte"));
+        place.images(&format!("twice/{}", images[0]), labels.len());
+        place.images(&format!("twice/{0}/{0}", images[1]), labels.len());
+        place.labels(&format!("twice/{}", names[0]), labels.iter().copied());
+        place.labels(&format!("twice/{0}/{0}", names[1]), labels.iter().copied());
+        place.write(&format!("twice/._{}", names[0]), b"\0\x05\x16\x07");
+        place.images(&format!("unpacked/{}/{}", images[1], images[0]), labels.len());
+        place.labels(&format!("unpacked/{}/{}", names[1], names[0]), labels.iter().copied());
+    }
+    for set in ["torchvision", "cifar", "tables", "twice", "unpacked"] {
         assert_eq!(labels_in(&place.at(set)).0, Ok(expected.clone()), "{set}");
     }
 
@@ -228,6 +244,41 @@ fn labels_are_read_wherever_sets_keep_them() {
     let table = fs::read_to_string(place.at("tables/mnist_test.csv")).unwrap();
     place.write("tables/mnist_test.csv", table.replacen("\n0,", "\nzero,", 1).as_bytes());
     assert!(labels_in(&place.at("tables")).0.unwrap_err().contains("no IDX files of labels"));
+}
+
+#[test]
+fn both_parts_take_idx_files_by_the_same_names() {
+    for (train, test) in [
+        ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte"),
+        ("train-images.idx3-ubyte", "t10k-images.idx3-ubyte"),
+        ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz"),
+        ("train-images.idx3-ubyte.gz", "t10k-images.idx3-ubyte.gz"),
+        ("MNIST/raw/train-images-idx3-ubyte", "MNIST/raw/t10k-images-idx3-ubyte"),
+        ("train-images-idx3-ubyte/train-images.idx3-ubyte", "t10k-images-idx3-ubyte/t10k-images.idx3-ubyte"),
+    ] {
+        let place = Place::new();
+        place.images(&format!("data/{train}"), 3);
+        place.images(&format!("data/{test}"), 2);
+        let counts = |data: &Path| {
+            let images =
+                Collection::open(Some(data), None).unwrap_or_else(|error| panic!("{train}: {error}"));
+            (images.train.len(), images.test.map(|test| test.len()))
+        };
+        assert_eq!(counts(&place.at("data")), (3, Some(2)), "{train}");
+        assert_eq!(counts(&place.at("data").join(train)), (3, None), "{train}");
+        for data in [place.at("data"), place.at("data").join(train)] {
+            Dataset::named(DatasetName::Digit, &data).unwrap_or_else(|error| panic!("{train}: {error}"));
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_s_name_is_shown_as_a_terminal_can() {
+    let place = Place::new();
+    place.images("a\n\u{1b}[31mb/train-images-idx3-ubyte", 2);
+    let images = Collection::open(Some(&place.at("a\n\u{1b}[31mb")), None).unwrap();
+    assert_eq!(images.name, r"a\n\u{1b}[31mb, 2 images of 8 × 8 × 1");
 }
 
 #[cfg(unix)]

@@ -51,7 +51,7 @@ fn columns_line_up_and_fit() {
             .map(|byte| line[..byte].width() + part.width())
             .unwrap_or_else(|| panic!("{part} in {text}"))
     };
-    assert_eq!(column_of(lines[1], "predicted"), column_of(lines[3], "0.006352800"), "{text}");
+    assert_eq!(column_of(lines[1], "predicted or limit"), column_of(lines[3], "0.006352800"), "{text}");
     assert_eq!(column_of(lines[1], "measured"), column_of(lines[3], "0.006352801"), "{text}");
     assert_eq!(column_of(lines[1], "tolerance"), column_of(lines[4], "  1"), "{text}");
     let verdicts: Vec<usize> =
@@ -133,22 +133,67 @@ fn a_table_shows_its_numbers() {
         .row("500", [0.01, 0.5]);
     let expected = [
         "Schedules",
-        "t    linear β   cosine",
-        "──────────────────────",
-        "1    0.000100  4.13e-5",
-        "500    0.0100    0.500",
+        "t    linear β     cosine",
+        "────────────────────────",
+        "1    0.000100  0.0000413",
+        "500    0.0100      0.500",
     ];
     assert_eq!(table.to_string(), expected.join("\n"));
     let all = Table::new("Schedules", "t", ["linear β", "cosine"])
         .rows([("1", [1e-4, 4.128e-5]), ("500", [0.01, 0.5])]);
     assert_eq!(all.to_string(), table.to_string());
-    assert!(all.digits(5).to_string().contains("1    0.00010000  4.1280e-5"));
+    assert!(all.digits(5).to_string().contains("1    0.00010000  0.000041280"));
     let some = Table::new("", "block", ["side"]).rows([("time", [None]), ("image", [Some(32_usize)])]);
     assert_eq!(
         some.to_string().lines().skip(2).collect::<Vec<_>>(),
         ["time", "image    32"],
         "nothing is empty"
     );
+}
+
+#[test]
+fn the_numbers_of_a_column_have_one_form() {
+    let column = |values: &[f64]| -> Vec<String> {
+        let table = values.iter().fold(Table::new("", "", ["a"]), |table, value| table.row("x", [*value]));
+        table.to_string().lines().skip(2).map(|line| line[1..].trim().to_owned()).collect()
+    };
+    assert_eq!(column(&[36.0, 38.0, 0.0]), ["36", "38", "0"], "counts");
+    assert_eq!(column(&[0.0, 100.0, 1600.0, 9e6]), ["0", "100", "1600", "9000000"]);
+    assert_eq!(column(&[1.0, 2.5]), ["1.00", "2.50"], "one that is no count");
+    assert_eq!(column(&[12.7, 24_849.0]), ["12.7", "24800"], "in full, and no digit that is not known");
+    assert_eq!(column(&[0.666, 2.91e-5]), ["0.666", "0.0000291"], "a fifth zero beside large ones");
+    assert_eq!(column(&[3.72e-4, -6.04e-5, 0.0]), ["3.72e-4", "-6.04e-5", "0"]);
+    assert_eq!(column(&[0.0773, 9.3e-10]), ["7.73e-2", "9.30e-10"]);
+    assert_eq!(column(&[0.0773, 9.3e7]), ["7.73e-2", "9.30e7"]);
+    assert_eq!(column(&[1.0, f64::NAN, f64::INFINITY]), ["1.00", "NaN", "inf"]);
+    let rows = Table::new("", "", ["a", "b"]).row("count", [5.0, 100.0]).row("tiny", [1e-9, 0.5]).by_row();
+    let rows: Vec<String> = rows.to_string().lines().skip(2).map(str::to_owned).collect();
+    assert_eq!(rows, ["count        5    100", "tiny   1.00e-9  0.500"]);
+}
+
+#[test]
+fn the_column_before_the_measurements_is_named_for_what_it_holds() {
+    let header = |checks: Checks| checks.to_string().lines().next().unwrap().to_owned();
+    let (close, limit) = (Checks::new("").close("a", 1.0, 1.0, 0.1), Checks::new("").at_most("a", 1.0, 0.5));
+    assert_eq!(header(close.clone()), "quantity  predicted  measured  error  tolerance  ok");
+    assert_eq!(header(limit.clone()), "quantity  limit   measured  error  tolerance  ok");
+    assert_eq!(
+        header(limit.at_least_within("b", 0.0, 1.0, 0.1)),
+        "quantity  limit     measured  error  tolerance  ok"
+    );
+    let mixed = header(close.at_least("b", 1.0, 2.0));
+    assert!(mixed.contains("predicted or limit  measured"), "{mixed}");
+}
+
+#[test]
+fn a_table_with_errors_shows_the_digits_they_leave() {
+    let sweeps = Sweep::together("n", [1, 2], ["a"], |n: usize| -> ddpm_page::Result<_> {
+        Ok([[16.4123 / (n * n * 100) as f64], [if n == 1 { 0.0134 } else { f64::NAN }]])
+    });
+    let [means, errors] = sweeps.unwrap();
+    let text = means.table_with_errors("", &errors).to_string();
+    let rows: Vec<&str> = text.lines().skip(2).collect();
+    assert_eq!(rows, ["1  0.164 ± 0.013", "2         0.0410"], "and none where there is no error");
 }
 
 /// The cells of the last row: quantity, predicted, measured, error, tolerance, ok.
@@ -540,7 +585,7 @@ fn a_sweep_shows_counts_as_counts_and_ratios_beside_their_numbers() {
     let sweep = Sweep::of("x", [0.5, 1e-6], ["calls", "error"], |x: f64| [(1.0 / x).round(), 2.0 * x]);
     let text = sweep.table("").to_string();
     let rows: Vec<Vec<&str>> = text.lines().skip(2).map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows, [["0.5", "2", "1.00"], ["1e-6", "1000000", "2.00e-6"]]);
+    assert_eq!(rows, [["0.5", "2", "1.00e0"], ["1e-6", "1000000", "2.00e-6"]]);
     let halves = Sweep::of("n", [1, 2, 4], ["a"], |n: usize| [1.5 / (n * n) as f64]);
     let table = Table::new("", "n", ["a", "ratio"]).row("2", [0.375, 4.0]).row("4", [0.09375, 4.0]);
     assert_eq!(halves.ratios("").to_string(), table.to_string());

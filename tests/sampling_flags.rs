@@ -9,7 +9,7 @@ use ddpm::{
 use ddpm_page::report::{Chapter, Common};
 use ddpm_unet::{
     denoiser::ImageDenoiser,
-    images::grid::ImageGrid,
+    images::grid::{ImageGrid, strip},
     program::{DrawingNetwork, NetworkArguments, Sheets, within},
     sample::{Known, Sampler, SamplingArguments, SamplingPlan, forward::standard_normal, sample},
 };
@@ -171,6 +171,27 @@ fn a_network_from_flags_draws_as_its_parts_do() {
     let down = Sampler::Ddim(0.0).along(schedule, &times, None).unwrap();
     assert!(same(&back, &by_hand(&down, &latent, &mut rng(4))), "and decoded");
 
+    let (along, ends) = network.guesses_along(&network.plan, 2, 2, &mut rng(2)).unwrap();
+    let states = network.film(&network.plan, 2, &mut rng(2)).unwrap();
+    assert!(same(&ends, states.states(&[]).last().unwrap()), "the same images");
+    let t: Vec<usize> = along.iter().map(|(t, _)| *t).collect();
+    assert_eq!(t, [667, 1], "every second of three leading times");
+    for (t, guess) in &along {
+        assert!(same(guess, &states.guesses(&[*t]).unwrap()[0]), "the guess at t = {t}");
+    }
+    let many = network.draws_of_each(300, &noise, 3, &mut rng(6)).unwrap();
+    let repeated = Tensor::cat(&[&noise; 3].map(|x| x.narrow(0, 0, 1).unwrap()), 0).unwrap();
+    let repeated = Tensor::cat(
+        &[repeated, Tensor::cat(&[&noise; 3].map(|x| x.narrow(0, 1, 1).unwrap()), 0).unwrap()],
+        0,
+    );
+    let by_hand_too = network.draw_from(300, network.plan.sampler, &repeated.unwrap(), &mut rng(6)).unwrap();
+    assert!(same(&many, &by_hand_too), "three draws of each x_t, side by side");
+    let (ends, noises) = ([&drawn, &drawn], [&noise, &noise]);
+    let plain = network.mixed(0, ends, noises, ddpm_unet::sample::straight, 3, &mut rng(7)).unwrap();
+    let gap = (plain.narrow(0, 1, 1).unwrap() - drawn.narrow(0, 0, 1).unwrap()).unwrap().abs().unwrap();
+    assert!(gap.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6, "an image mixed with itself at t = 0");
+
     let known = Known::halves(&drawn).unwrap();
     let (inpainted, calls) = network.fill_in(&known, 2, &mut rng(5)).unwrap();
     assert_eq!((calls, known.largest_change(&inpainted).unwrap()), (6, 0.0), "twice three calls");
@@ -198,7 +219,9 @@ fn sheets_lie_in_the_chapter_s_folder() {
     let device = candle_core::Device::Cpu;
     let [one, other] = [1, 2].map(|seed| standard_normal((3, 4, 5, 1), &mut rng(seed), &device).unwrap());
     chapter.sheet("all.png", 3, &[&one, &other]).unwrap();
-    chapter.sheet_of_rows("rows.png", 2, &[one.clone(), other.clone()]).unwrap();
+    let batches = [("one".to_owned(), one.clone()), ("other".to_owned(), other.clone())];
+    chapter.sheet_of_rows("rows.png", 2, &batches).unwrap();
+    chapter.sheet_of_columns("columns.png", 2, &batches).unwrap();
     chapter.film("film.gif", 3, &[one.clone(), other.clone()], 50).unwrap();
     let file = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
     let png = |columns, images: &[Tensor]| {
@@ -206,6 +229,11 @@ fn sheets_lie_in_the_chapter_s_folder() {
     };
     assert!(file("all.png") == png(3, &[one.clone(), other.clone()]));
     let first = |x: &Tensor| x.narrow(0, 0, 2).unwrap();
-    assert!(file("rows.png") == png(2, &[first(&one), first(&other)]));
+    let grid = || ImageGrid::new(2);
+    let rows = Tensor::cat(&[first(&one), first(&other)], 0).unwrap();
+    assert!(file("rows.png") == grid().row_labels(["one", "other"]).draw(&rows).unwrap().png().unwrap());
+    let columns = strip(&[first(&one), first(&other)]).unwrap();
+    let columns = grid().column_labels(["one", "other"]).draw(&columns).unwrap();
+    assert!(file("columns.png") == columns.png().unwrap());
     assert!(file("film.gif") == ImageGrid::new(3).gif(&[one, other], 50).unwrap());
 }

@@ -25,7 +25,7 @@ use ddpm::{
     denoiser::{Denoiser, ExactDenoiser},
     forward::{TransitionKernel, standard_normal},
     gaussian,
-    metrics::{Evaluator, Moments, largest, largest_difference, mean, standard_error},
+    metrics::{Estimate, Evaluator, Moments, largest, largest_difference, mean, standard_error},
     schedule::{Schedule, noise_to_signal},
 };
 use ndarray::{Array1, Array2, array};
@@ -545,14 +545,24 @@ fn quality_is_the_judge_s_word_on_the_solver_s_draws() {
         })
         .unwrap();
     let found = quality(solver, &Sde::VE, &ring(), 0, &evaluator, 2, &mut rng(28)).unwrap();
-    let expected = [calls as f64, rejected as f64, distance.mean, excess.mean];
-    assert_eq!(<[f64; 4]>::from(found), expected);
+    let expected = [
+        calls as f64,
+        rejected as f64,
+        distance.mean,
+        distance.standard_error,
+        excess.mean,
+        excess.standard_error,
+    ];
+    assert_eq!(<[f64; 6]>::from(found), expected);
     let solvers = [Solver::Heun, Solver::EulerMaruyama];
-    let all = qualities(solvers, &Sde::VP, &ring(), 20, &evaluator, 1, &mut rng(29)).unwrap();
+    let all = qualities(solvers, &Sde::VP, &ring(), 20, &evaluator, 2, &mut rng(29)).unwrap();
     let rng = &mut rng(29);
     let [heun, euler] =
-        solvers.map(|solver| quality(solver, &Sde::VP, &ring(), 20, &evaluator, 1, rng).unwrap());
-    assert_eq!(all, [[heun.distance, euler.distance], [heun.excess, euler.excess]]);
+        solvers.map(|solver| quality(solver, &Sde::VP, &ring(), 20, &evaluator, 2, rng).unwrap());
+    let [distances, excesses] = [[heun.distance, euler.distance], [heun.excess, euler.excess]];
+    let errors = |of: [Estimate; 2]| of.map(|estimate| estimate.standard_error);
+    let means = |of: [Estimate; 2]| of.map(|estimate| estimate.mean);
+    assert_eq!(all, [means(distances), errors(distances), means(excesses), errors(excesses)]);
 }
 
 #[test]

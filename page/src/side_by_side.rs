@@ -14,7 +14,7 @@ pub fn cloud(label: &str, points: &Array2<f64>, limit: f64) -> Panel {
     points_panel(&format!("{label}: up to ±{edge:.0}"), points, edge)
 }
 
-/// Clouds side by side, each with its label.
+/// Clouds two by two, each with its label.
 pub fn clouds<L: AsRef<str>>(
     title: &str,
     clouds: impl IntoIterator<Item = (L, Array2<f64>)>,
@@ -22,8 +22,7 @@ pub fn clouds<L: AsRef<str>>(
 ) -> Figure {
     let panels: Vec<Panel> =
         clouds.into_iter().map(|(label, points)| cloud(label.as_ref(), &points, limit)).collect();
-    let (columns, side) = (panels.len(), if panels.len() == 4 { 180 } else { 300 });
-    Figure::new(title).panels(panels).columns(columns).panel_size(side, side)
+    Figure::new(title).panels(panels).columns(2).panel_size(300, 320)
 }
 
 /// Numbers by their index, from `from` on, in one panel: a line for the right ones, a dashed one for the wrong.

@@ -538,7 +538,10 @@ pub const BUGS: &[Bug] = &[
                 wrong: Bound::AtLeast(0.15),
             },
         ],
-        tests: &[("bugs", "dropped_labels_train_the_row_of_the_null_label")],
+        tests: &[
+            ("ch18_guidance", "drop_labels_drops_the_share_that_it_is_told_and_each_on_its_own"),
+            ("ch18_guidance", "a_label_that_is_never_seen_learns_nothing"),
+        ],
         measure: numbers::untrained_null,
     },
     Bug {
@@ -566,7 +569,10 @@ pub const BUGS: &[Bug] = &[
                 wrong: Bound::AtLeast(0.37),
             },
         ],
-        tests: &[("bugs", "guidance_of_scale_1_is_the_labelled_prediction")],
+        tests: &[
+            ("ch18_guidance", "classifier_free_guidance_is_without_a_label_at_0_and_with_it_at_1"),
+            ("ch18_guidance", "convert_scale_names_one_field_in_every_convention"),
+        ],
         measure: numbers::scale_off_by_one,
     },
     Bug {

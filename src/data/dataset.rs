@@ -69,8 +69,7 @@ impl Dataset {
         }
     }
 
-    /// The ink of one MNIST image, from an IDX file of images or the folder that holds `train-images-idx3-ubyte`,
-    /// plain or with `.gz`, or another set's training images by a name that [`idx::find`] knows.
+    /// The ink of one MNIST image, from an IDX file of images or the folder that holds it, by a name that [`idx::find`] knows.
     ///
     /// # Errors
     ///
@@ -200,14 +199,10 @@ impl Dataset {
 
 /// The file of training images that a path means.
 fn training_images(path: &Path) -> Result<PathBuf> {
-    let names = ["train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"];
     if !path.is_dir() {
         return Ok(path.to_path_buf());
     }
-    match names.map(|name| path.join(name)).into_iter().find(|file| file.exists()) {
-        Some(file) => Ok(file),
-        None => Ok(idx::find(path)?.map_or_else(|| path.join(names[0]), |found| found.train)),
-    }
+    Ok(idx::find(path)?.map_or_else(|| path.join("train-images-idx3-ubyte.gz"), |found| found.train))
 }
 
 /// A file's name without folder and extension.

@@ -1,5 +1,7 @@
 //! Points from a table of text.
 
+mod numbers;
+
 use std::path::Path;
 
 use ndarray::{Array2, Axis};
@@ -7,8 +9,9 @@ use ndarray::{Array2, Axis};
 use crate::{
     Error, Result,
     error::Place,
-    files::{FileKind, Input},
+    files::{FileKind, Input, visible},
 };
+use numbers::{Commas, number};
 
 /// The longest table that is read: ten million points of 25 characters, which no chapter draws from faster than from fewer.
 const LONGEST: u64 = 256 << 20;
@@ -19,28 +22,32 @@ const REMEDY: &str = "write one point a line, its two numbers separated by a com
 ///
 /// A first row of text is a header. Empty lines and lines that start with `#` are passed over. The columns are separated by
 /// commas, semicolons, tabs or spaces, whichever the file has, or as a first line `sep=;` says; between semicolons or tabs,
-/// or in quotes, a number may have a decimal comma. Lines end as on any system; the text is UTF-8, or UTF-16 with its mark.
+/// or in quotes, a number may have a decimal comma. Lines end as on any system; the text is UTF-8, or UTF-16 with its mark,
+/// and its header and comments may be in any encoding that has ASCII in it.
 ///
 /// # Errors
 ///
 /// [`Error::File`] where the file cannot be read. [`Error::Content`] where it is no text, with the line where a row has not
-/// two columns or a column is not a finite number, and without where the file has fewer than two points, points that are all
-/// equal on an axis (they could not be brought to unit variance), or a column that only counts the rows.
+/// two columns, a column is not a finite number or a comma could separate decimals, thousands or columns, and without where
+/// the file has fewer than two points, points that are all equal on an axis (they could not be brought to unit variance), or
+/// a column that only counts the rows.
 pub fn read_points(path: impl AsRef<Path>) -> Result<Array2<f64>> {
     let table = Table::read(path.as_ref())?;
-    let (mut values, mut first_name) = (Vec::new(), None);
+    let (mut values, mut header, mut commas) = (Vec::new(), None, Commas::default());
     for (place, row) in table.rows().enumerate() {
         let (line, fields) = row?;
         if place == 0 && is_header(&fields) {
-            first_name = Some(fields[0].to_owned());
+            header = Some(fields);
         } else {
             values.extend(table.point(line, &fields)?);
+            commas.see(line, &fields);
         }
     }
     let points = Array2::from_shape_vec((values.len() / 2, 2), values);
     let points = points.expect("every row gives two numbers"); // (N, 2)
-    if let Some(name) = first_name {
-        table.check_index(&name, &points)?;
+    table.check_commas(&commas, header.as_ref())?;
+    if let Some(names) = header {
+        table.check_index(&names[0], &points)?;
     }
     table.check_spread(&points)?;
     Ok(points)
@@ -59,6 +66,8 @@ struct Table<'a> {
     /// Every line ends with `\n` alone, and only tabs separate columns that spaces separated.
     text: String,
     separator: u8,
+    /// Whether a comma or spaces separate the columns, and no line `sep=` says so: both may also stand within a number.
+    guessed: bool,
 }
 
 impl<'a> Table<'a> {
@@ -71,13 +80,18 @@ impl<'a> Table<'a> {
         let bytes = input.read(path, LONGEST)?;
         let text = match FileKind::of_bytes(&bytes) {
             FileKind::Empty | FileKind::Table | FileKind::Text | FileKind::Json | FileKind::Unknown => {
-                String::from_utf8(bytes).map_err(|error| Error::Content {
-                    path: path.to_path_buf(),
-                    place: Place::Byte(error.utf8_error().valid_up_to() as u64),
-                    found: "bytes that are not UTF-8 text".into(),
-                    expected: input.expected.into(),
-                    remedy: "save the points as text, one `x,y` a line".into(),
-                })?
+                // Letters of another encoding stand in headers and comments; in a number they are refused with its line.
+                if let Some(byte) = bytes.iter().position(|byte| *byte == 0) {
+                    return Err(Error::Content {
+                        path: path.to_path_buf(),
+                        place: Place::Byte(byte as u64),
+                        found: "bytes that are not text".into(),
+                        expected: input.expected.into(),
+                        remedy: "save the points as text in UTF-8, one `x,y` a line".into(),
+                    });
+                }
+                String::from_utf8(bytes)
+                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
             }
             FileKind::Utf16 => utf16(&bytes).ok_or_else(|| input.another_kind(path, FileKind::Utf16))?,
             kind @ FileKind::Png => {
@@ -93,27 +107,49 @@ impl<'a> Table<'a> {
             kind => return Err(input.another_kind(path, kind)),
         };
         let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
-        Ok(Self::separated(path, text))
+        Self::separated(path, text)
     }
 
     /// Finds what separates the columns: what a line `sep=` names, else what no number has in it, else the comma.
-    fn separated(path: &'a Path, mut text: String) -> Self {
+    ///
+    /// # Errors
+    /// If a line `sep=` names something else than a comma, a semicolon, a tab or a bar.
+    fn separated(path: &'a Path, mut text: String) -> Result<Self> {
         let first = text.lines().next().unwrap_or_default();
-        let named = first.trim().trim_matches('"').strip_prefix("sep=").map(|rest| rest.trim_matches('"'));
-        if let Some([separator @ (b',' | b';' | b'\t' | b'|')]) = named.map(str::as_bytes) {
-            let separator = *separator;
+        let plain = first.trim_matches([' ', '"']);
+        let says = plain.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("sep="));
+        if says {
+            let named = match plain[4..].trim_matches([' ', '"']) {
+                "\\t" => "\t",
+                named => named,
+            };
+            let separator = match named.as_bytes() {
+                [] => None,
+                [separator @ (b',' | b';' | b'\t' | b'|')] => Some(*separator),
+                _ => {
+                    let (found, place) = (shown(first), Place::Line(1));
+                    let expected = "sep= with a comma, a semicolon, a tab or |".into();
+                    let remedy = "delete the line, and separate the columns by one of these".into();
+                    return Err(Error::Content { path: path.into(), place, found, expected, remedy });
+                }
+            };
             // the line stays, empty: errors count the reader's lines
             text.replace_range(..first.len(), "");
-            return Self { path, text, separator };
+            if let Some(separator) = separator {
+                return Ok(Self { path, text, separator, guessed: false });
+            }
         }
         let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         // the first line may be a header, with any character in it
         let first_is_text = lines().next().is_some_and(|line| line.contains(char::is_alphabetic));
         let sample = || lines().skip(usize::from(first_is_text)).take(100);
         let has = |separator: char| sample().any(|line| line.contains(separator));
+        let mut guessed = true;
         let separator = match () {
-            () if has(';') => b';',
-            () if has('\t') => b'\t',
+            () if has(';') || has('\t') => {
+                guessed = false;
+                if has(';') { b';' } else { b'\t' }
+            }
             () if has(',') => b',',
             () if has(' ') => {
                 let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join("\t");
@@ -126,7 +162,7 @@ impl<'a> Table<'a> {
             }
             () => b',',
         };
-        Self { path, text, separator }
+        Ok(Self { path, text, separator, guessed })
     }
 
     /// The rows with their line numbers, without comments and empty lines.
@@ -180,15 +216,47 @@ impl<'a> Table<'a> {
         let leading_zero = |field: &str| {
             field.len() > 1 && field.starts_with('0') && field.bytes().all(|b| b.is_ascii_digit())
         };
-        if self.separator == b',' && leading_zero(y) {
-            return Err(self.content(
-                Place::Line(line),
-                format!("“{x},{y}”"),
-                "2 columns, x and y".into(),
-                "is this one number with a decimal comma? Separate the columns by semicolons".into(),
-            ));
+        if self.guessed && leading_zero(y) {
+            return Err(self.one_number(line, x, y, "is this one number with a decimal comma?"));
         }
         Ok([self.number(line, x)?, self.number(line, y)?])
+    }
+
+    /// The error of a row whose two columns could be one number.
+    fn one_number(&self, line: u64, x: &str, y: &str, question: &str) -> Error {
+        let between = if self.separator == b',' { "," } else { " " };
+        let remedy = format!("{question} Separate the columns by semicolons");
+        let found = shown(&[x, between, y].concat());
+        self.content(Place::Line(line), found, "2 columns, x and y".into(), remedy)
+    }
+
+    /// Rejects commas that could mean something else than what was read: those of thousands, taken for decimal ones, and one
+    /// column of numbers, taken for two.
+    fn check_commas(&self, commas: &Commas, header: Option<&csv::StringRecord>) -> Result<()> {
+        let thousands = if commas.decimal { &commas.grouped_by_point } else { &commas.grouped_by_comma };
+        if let Some((line, field)) = thousands {
+            let expected = "a number that can be read in one way".into();
+            let remedy = "does it count thousands? Write numbers without separators of thousands".into();
+            return Err(self.content(Place::Line(*line), shown(field), expected, remedy));
+        }
+        let Some((line, [x, y])) = commas.first_whole.as_ref().filter(|_| self.guessed) else {
+            return Ok(());
+        };
+        let names = header.map(|names| {
+            let names = names.iter().flat_map(|name| name.split([';', '\t', '|', ',']));
+            names.filter(|name| !name.trim().is_empty()).count()
+        });
+        match names {
+            Some(1) => {
+                let question = "the first row names one column: is this one number with a comma in it?";
+                Err(self.one_number(*line, x, y, question))
+            }
+            None if commas.all_grouped => {
+                let question = "is this one number that counts thousands? If so, write it without the separator; if not, name the columns in a first row `x;y`.";
+                Err(self.one_number(*line, x, y, question))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn columns(&self, line: u64, fields: &[&str]) -> Error {
@@ -259,25 +327,10 @@ impl<'a> Table<'a> {
     }
 }
 
-/// A number as Rust writes it, or with U+2212 for its minus, a decimal comma, or Fortran's D for its E.
-fn number(field: &str) -> Option<f64> {
-    if let Ok(number) = field.parse() {
-        return Some(number);
-    }
-    let plain = field.replace('\u{2212}', "-");
-    let only = |allowed: &str| plain.chars().all(|c| c.is_ascii_digit() || allowed.contains(c));
-    if only("+-,eE") && plain.matches(',').count() == 1 {
-        return plain.replace(',', ".").parse().ok();
-    }
-    if only("+-.dD") {
-        return plain.replace(['d', 'D'], "e").parse().ok();
-    }
-    plain.parse().ok()
-}
-
-/// The beginning of a field, in quotes; its line ends as spaces.
+/// The beginning of a field, in quotes: its line ends as spaces, and letters that would not be seen by their numbers.
 fn shown(field: &str) -> String {
-    format!("“{}”", field.chars().take(40).map(|c| if c == '\n' { ' ' } else { c }).collect::<String>())
+    let plain = field.chars().take(40).map(|c| if c == '\n' { ' ' } else { c }).collect::<String>();
+    format!("“{}”", visible(&plain))
 }
 
 /// The text of UTF-16 with a byte order mark; `None` where it is damaged.

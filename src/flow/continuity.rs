@@ -36,17 +36,16 @@ pub fn continuity_terms(
     h: f64,
 ) -> [Array1<f64>; 2] {
     let density = |t: f64, x: &Array2<f64>| data.through(path.kernel(t)).log_densities(x).exp(); // (N)
-    let of_density = (density(t + h, x) - density(t - h, x)) / (2.0 * h);
+    let slope = |f: &dyn Fn(f64) -> Array1<f64>| (f(h) - f(-h)) / (2.0 * h); // of f at 0
     let mut of_flux = Array1::zeros(x.nrows());
     for axis in 0..x.ncols() {
-        let flux = |shift: f64| {
+        of_flux += &slope(&|shift| {
             let mut there = x.clone();
             there.column_mut(axis).mapv_inplace(|x| x + shift);
             density(t, &there) * velocity(t, &there).column(axis) // (N)
-        };
-        of_flux += &((flux(h) - flux(-h)) / (2.0 * h));
+        });
     }
-    [of_density, of_flux]
+    [slope(&|shift| density(t + shift, x)), of_flux]
 }
 // ANCHOR_END: continuity_terms
 

@@ -259,12 +259,18 @@ impl<'a> Evaluator<'a> {
     /// If the sample is not two-dimensional.
     #[track_caller]
     pub fn excess(&self, drawn: &Array2<f64>) -> f64 {
-        let log_density = |x| self.data.log_density(x).unwrap_or(f64::NAN);
-        let log_densities: Array1<f64> = drawn.rows().into_iter().map(log_density).collect();
-        -mean(log_densities.view()) - self.entropy.unwrap_or(f64::NAN)
+        mean(self.excesses(drawn).view())
     }
 
-    /// The mean [`distance`](Self::distance) and the mean [`excess`](Self::excess) of `draws` samples.
+    /// What [`excess`](Self::excess) is the mean of: −ln p(x_n) − h for each row of the sample.
+    fn excesses(&self, drawn: &Array2<f64>) -> Array1<f64> {
+        let log_density = |x| self.data.log_density(x).unwrap_or(f64::NAN);
+        let log_densities: Array1<f64> = drawn.rows().into_iter().map(log_density).collect();
+        -log_densities - self.entropy.unwrap_or(f64::NAN)
+    }
+
+    /// The mean [`distance`](Self::distance) and the mean [`excess`](Self::excess) of `draws` samples. The standard error of the one
+    /// comes from how the draws scatter, that of the other from how all their points do, which are independent.
     ///
     /// # Errors
     /// The first of `draw`.
@@ -280,10 +286,11 @@ impl<'a> Evaluator<'a> {
     ) -> Result<[Estimate; 2], E> {
         let scores = |_| {
             let drawn = draw(rng)?;
-            Ok([self.distance(&drawn, rng), self.excess(&drawn)])
+            Ok((self.distance(&drawn, rng), self.excesses(&drawn)))
         };
         let scores = (0..draws).map(scores).collect::<Result<Vec<_>, E>>()?;
-        Ok([0, 1].map(|i| Estimate::of(scores.iter().map(|scores| scores[i]))))
+        let distance = Estimate::of(scores.iter().map(|(distance, _)| *distance));
+        Ok([distance, Estimate::of(scores.into_iter().flat_map(|(_, excesses)| excesses))])
     }
 
     /// [`distance_and_excess`](Self::distance_and_excess) of the data itself: what chance makes of 1 and of 0.

@@ -1,7 +1,7 @@
 //! Some rows of a batch on their way through the network and back: the arithmetic of [`layers`](super::layers) in
 //! buffers that are used again, activations fused into the sweep that adds the bias.
 
-use super::{Float, Mlp, embedding::write_embedding, layers};
+use super::{Float, Mlp, embedding::write_embedding, vectors::activate};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, linalg::general_mat_mul};
 
 /// The buffers of up to `capacity` rows, each one row after the other.
@@ -119,15 +119,8 @@ impl<F: Float> Chunk<F> {
             z.iter_mut().zip(row).for_each(|(z, &of_label)| *z += of_label);
         }
 
-        for (z, hidden) in values.chunks_exact_mut(width).zip(self.hidden[0].chunks_exact_mut(width)) {
-            for ((z, hidden), &bias) in z.iter_mut().zip(hidden).zip(bias) {
-                let sum = *z + bias;
-                *hidden = layers::gelu(sum);
-                if KEEP {
-                    *z = layers::gelu_derivative(sum);
-                }
-            }
-        }
+        let size = values.len();
+        activate::<F, KEEP>(values, &mut self.hidden[0][..size], None, bias);
     }
 
     /// h_l = h_{l−1} + GELU(W_l h_{l−1} + b_l).
@@ -140,17 +133,7 @@ impl<F: Float> Chunk<F> {
         let values = &mut self.slopes[layer][..size];
         let mut z = matrix_mut(values, width); // (rows, H)
         general_mat_mul(F::one(), &matrix(input, width), &weight.t(), F::zero(), &mut z);
-
-        let rows = values.chunks_exact_mut(width).zip(output.chunks_exact_mut(width));
-        for ((z, hidden), skip) in rows.zip(input.chunks_exact(width)) {
-            for (((z, hidden), &skip), &bias) in z.iter_mut().zip(hidden).zip(skip).zip(bias) {
-                let sum = *z + bias;
-                *hidden = skip + layers::gelu(sum);
-                if KEEP {
-                    *z = layers::gelu_derivative(sum);
-                }
-            }
-        }
+        activate::<F, KEEP>(values, output, Some(input), bias);
     }
 
     /// Writes ∂L/∂θ into `gradient`, from ∂L/∂(output) of the rows that went forward last.

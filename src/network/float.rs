@@ -4,6 +4,7 @@
 //! vector instructions on every processor. Their errors are absolute and stated; `f64` goes to [`libm`] and the
 //! standard library.
 
+use super::vectors;
 use ndarray::NdFloat;
 use safetensors::Dtype;
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_PI, LOG2_E};
@@ -97,9 +98,12 @@ impl Float for f32 {
 
     #[inline]
     fn sines_and_cosines(angle: Self, frequencies: &[Self], sines: &mut [Self], cosines: &mut [Self]) {
-        let reducible = angle.abs() <= LARGEST_REDUCIBLE_ANGLE;
-        for ((&omega, sine), cosine) in frequencies.iter().zip(sines).zip(cosines) {
-            (*sine, *cosine) = if reducible { sin_cos_f32(angle * omega) } else { (angle * omega).sin_cos() };
+        if angle.abs() <= LARGEST_REDUCIBLE_ANGLE {
+            vectors::sines_and_cosines(angle, frequencies, sines, cosines);
+        } else {
+            for ((&omega, sine), cosine) in frequencies.iter().zip(sines).zip(cosines) {
+                (*sine, *cosine) = (angle * omega).sin_cos();
+            }
         }
     }
 
@@ -173,7 +177,7 @@ const LARGEST_REDUCIBLE_ANGLE: f32 = 8192.0;
 /// a = j π/2 + r with |r| ≤ π/4, π/2 subtracted in three parts (Cody & Waite 1980); Taylor's series to r⁹ and r⁸ leave
 /// r¹¹/11! ≤ 2e-9 and r¹⁰/10! ≤ 3e-8; the quadrant j mod 4 then swaps and signs them.
 #[inline(always)]
-fn sin_cos_f32(a: f32) -> (f32, f32) {
+pub(super) fn sin_cos_f32(a: f32) -> (f32, f32) {
     const HIGH: f32 = 201.0 / 128.0; // 8 bits
     const MIDDLE: f32 = 2029.0 / 4_194_304.0; // 11 bits
     const LOW: f32 = (FRAC_PI_2 - 201.0 / 128.0 - 2029.0 / 4_194_304.0) as f32;

@@ -32,6 +32,7 @@ pub mod learner;
 pub mod mlp;
 pub mod optimizer;
 pub mod pass;
+mod vectors;
 pub mod weights;
 
 pub use config::{MlpConfig, Tensor, hidden_for_budget, parameter_count};

@@ -74,6 +74,51 @@ pub fn ddim_step(schedule: &Schedule, t: usize, previous: usize, eta: f64, clip:
 }
 // ANCHOR_END: ddim_step
 
+// ANCHOR: rederived_ddim_step
+/// DDIM's jump with the noise computed anew from the clipped x̂_0, so that x_t, x̂_0 and the noise fit together again.
+///
+/// Source: `ddim_sample` of Nichol & Dhariwal 2021's code; diffusers' `use_clipped_model_output`.
+///
+/// [`ddim_step`] keeps ε_θ where it clips x̂_0. With η = 1 and `previous` = t − 1 this jump is Algorithm 2's step with σ² = β̃, whose mean is
+/// that of x_t and the clipped x̂_0 alone. Without `clip` it is [`ddim_step`].
+///
+/// # Formula
+/// ε = (x_t − √ᾱ_t x̂_0)/√(1 − ᾱ_t), x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε + σ z
+///
+/// where s is `previous`, σ is [`ddim_sigma`], and x̂_0 is clipped.
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::rederived_ddim_step, schedule::Schedule};
+///
+/// let step = rederived_ddim_step(&Schedule::linear(2, 0.36, 0.4375)?, 2, 1, 0.0, Some(1.0));
+/// let x_0 = step.predicted_x_0(2.2, 1.0); // (2.2 − 0.8 · 1)/0.6 is more than 1
+/// assert_eq!(x_0, 1.0); // so the noise in x_2 = 2.2 is (2.2 − 0.6 · 1)/0.8 = 2
+/// assert!((step.x_t * 2.2 + step.x_0 * x_0 - 2.0).abs() < 1e-12); // 0.8 · 1 + 0.6 · 2
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Panics
+/// As [`ddim_step`].
+#[track_caller]
+pub fn rederived_ddim_step(
+    schedule: &Schedule,
+    t: usize,
+    previous: usize,
+    eta: f64,
+    clip: Option<f64>,
+) -> Step {
+    let step = ddim_step(schedule, t, previous, eta, clip);
+    if clip.is_none() {
+        return step;
+    }
+    let now = schedule.alpha_bar(t);
+    // the factor of ε, shared out among x_t and x̂_0
+    let (x_t, x_0) = (step.eps / (1.0 - now).sqrt(), step.x_0 - step.eps * (now / (1.0 - now)).sqrt());
+    Step { x_t, eps: 0.0, x_0, ..step }
+}
+// ANCHOR_END: rederived_ddim_step
+
 // ANCHOR: sigma_hat_step
 /// DDIM's jump with η = 1 and more noise: its mean is that for the noise σ, and σ̂ > σ is drawn.
 ///
@@ -129,6 +174,29 @@ pub fn ddim(schedule: &Schedule, grid: &[usize], eta: f64, clip: Option<f64>) ->
     grid.iter().zip(next).map(|(&t, &previous)| ddim_step(schedule, t, previous, eta, clip)).collect()
 }
 // ANCHOR_END: ddim
+
+/// As [`ddim`], with the noise computed anew in each jump: see [`rederived_ddim_step`].
+///
+/// # Example
+/// ```
+/// use ddpm::{sampler::{rederived_ddim, rederived_ddim_step}, schedule::Schedule};
+///
+/// let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
+/// let jumps = rederived_ddim(&schedule, &[900, 500], 0.0, Some(1.0));
+/// assert_eq!(jumps[0], rederived_ddim_step(&schedule, 900, 500, 0.0, Some(1.0)));
+/// # Ok::<(), ddpm::Error>(())
+/// ```
+///
+/// # Panics
+/// As [`ddim`].
+#[track_caller]
+pub fn rederived_ddim(schedule: &Schedule, grid: &[usize], eta: f64, clip: Option<f64>) -> Vec<Step> {
+    let next = grid.iter().skip(1).chain([&0]);
+    grid.iter()
+        .zip(next)
+        .map(|(&t, &previous)| rederived_ddim_step(schedule, t, previous, eta, clip))
+        .collect()
+}
 
 /// DDIM with η = 0 as a well-known library jumps: from each time of the grid by the mean stride T/n, and not to the next.
 ///

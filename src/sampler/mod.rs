@@ -13,7 +13,10 @@ mod multistep;
 mod respaced;
 
 pub use choice::{Sampler, draw_cost};
-pub use ddim::{Spacing, ddim, ddim_sigma, ddim_step, sigma_hat_step, strided_ddim, time_grid};
+pub use ddim::{
+    Spacing, ddim, ddim_sigma, ddim_step, rederived_ddim, rederived_ddim_step, sigma_hat_step, strided_ddim,
+    time_grid,
+};
 pub use family::{
     MeasuredJump, OracleDenoiser, measured_jump, noise_correlation, walk_to, x_0_partial_correlation,
 };

@@ -6,7 +6,8 @@
 use std::{
     collections::BTreeMap,
     fs,
-    process::{Command, Output},
+    io::{BufRead, BufReader, Read},
+    process::{Command, Output, Stdio},
 };
 
 /// What a flag takes.
@@ -91,6 +92,28 @@ pub fn every_flag_has_bounds(program: &str, expected: &[&[(&str, Takes)]]) {
                 fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
             assert_eq!(names, ["file"], "{case} wrote something");
         }
+    }
+}
+
+/// Starts a program without data of the reader's in several folders; it must print `expected`, and is stopped then.
+pub fn the_course_is_found_from_any_folder(program: &str, expected: &str) {
+    let (course, elsewhere) = (ddpm::course::root().unwrap(), tempfile::tempdir().unwrap());
+    let inside = std::path::Path::new(program).starts_with(&course);
+    for folder in [course.join("tests/common"), course.join("book/src"), elsewhere.path().into()] {
+        let mut command = Command::new(program);
+        command.current_dir(&folder).env_remove("CARGO_MANIFEST_DIR").arg("--quick");
+        command.arg("--out").arg(elsewhere.path().join("out")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut program = command.spawn().unwrap();
+        let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+        let found = lines.any(|line| line.is_ok_and(|line| line.contains(expected)));
+        program.kill().unwrap();
+        let mut said = String::new();
+        program.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        program.wait().unwrap();
+        // a program that was compiled to another place finds the course above the current folder alone
+        let refused =
+            !inside && folder == elsewhere.path() && said.contains("cannot find the course’s folder");
+        assert!(found || refused, "in {}: {said}", folder.display());
     }
 }
 

@@ -115,9 +115,17 @@ fn points_all_equal_on_an_axis() {
 
 #[test]
 fn points_that_are_not_text() {
-    let case = file("points.csv", [b'1', b',', 0xff, b'\n']);
-    let parts = ["not UTF-8", "two columns of numbers", "save the points as text"];
+    let case = file("points.csv", [b'1', b',', 0, b'\n']);
+    let parts = ["not text", "two columns of numbers", "save the points as text in UTF-8"];
     assert_content(Dataset::points(&case.path).expect_err("binary"), &case, Place::Byte(2), parts);
+    // What another encoding writes in a number is refused by its line; UTF-16 without its mark has zeros.
+    let case = file("points.csv", b"x,y\n1,2\n3,\xb14\n");
+    let parts = ["“\u{fffd}4”", "a number", "correct or delete the row"];
+    assert_content(Dataset::points(&case.path).expect_err("Latin-1"), &case, Place::Line(3), parts);
+    let case =
+        file("points.csv", "1,2\n3,4\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+    let parts = ["not text", "two columns of numbers", "in UTF-8"];
+    assert_content(Dataset::points(&case.path).expect_err("UTF-16"), &case, Place::Byte(1), parts);
 }
 
 /// Two points, of which every way to write them must give the same.
@@ -130,7 +138,7 @@ fn tables_as_programs_export_them_are_read() {
         units.flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() }).collect()
     };
     let plain = "x,y\n1.5,-2.25\n-0.5,0.0625\n3,40\n";
-    let cases: [(&str, Vec<u8>); 17] = [
+    let cases: [(&str, Vec<u8>); 23] = [
         ("plain", plain.into()),
         ("byte order mark", format!("\u{feff}{plain}").into()),
         ("UTF-16, little endian", utf16(plain, true)),
@@ -145,6 +153,15 @@ fn tables_as_programs_export_them_are_read() {
         ("spaces", b"# x y\n  1.5 -2.25\n -0.5   0.0625\n  3 40\n".into()),
         ("a line sep=", format!("sep=;\r\n{}", plain.replace(',', ";")).into()),
         ("a line sep= without a header", b"sep=,\n1.5,-2.25\n-0.5,0.0625\n3,40\n".into()),
+        ("a line sep= with a tab", format!("sep=\t\n{}", plain.replace(',', "\t")).into()),
+        ("a line sep= with a tab in words", format!("sep=\\t\n{}", plain.replace(',', "\t")).into()),
+        ("a line sep= in capitals, in quotes", format!("\"SEP=;\"\n{}", plain.replace(',', ";")).into()),
+        ("a line sep= without anything", format!("sep=\n{plain}").into()),
+        (
+            "a header in Latin-1",
+            [b"Gr\xf6\xdfe;H\xf6he\n".as_slice(), plain[4..].replace(',', ";").as_bytes()].concat(),
+        ),
+        ("three decimals behind commas", b"x;y\n1,500;-2,25\n-0,500;0,0625\n3,000;40,000\n".into()),
         ("U+2212", plain.replace('-', "\u{2212}").into()),
         ("exponents of Fortran", b"1.5D0,-2.25d+00\n-0.05D+01,6.25D-02\n3,4D1\n".into()),
         ("commas at the ends, empty rows", b"x,y,\n1.5,-2.25,\n,,\n-0.5,0.0625,\n3,40,\n,\n".into()),
@@ -167,6 +184,33 @@ fn tables_that_could_mean_something_else_are_refused_by_their_line() {
     );
     assert_points_error("x;y\n1.234,5;2\n", Place::Line(2), ["“1.234,5”", "a number", "correct or delete"]);
     assert_points_error("1,2 3,4\n5,6 7,8\n", Place::Line(1), ["3 columns", "2 columns", "a comma"]);
+    // Commas and points of thousands.
+    let one_way = |text: &str, line: u64, found: &str| {
+        let parts = [found, "a number that can be read in one way", "does it count thousands?"];
+        assert_points_error(text, Place::Line(line), parts);
+    };
+    one_way("x,y\n1,5\n\"1,234\",\"5,678\"\n", 3, "“1,234”");
+    one_way("2.5;-12,345\n1.5;3\n", 1, "“-12,345”");
+    one_way("x;y\n0,5;2\n1.234;5,6\n", 3, "“1.234”");
+    let one_number = |text: &str, line: u64, found: &str, question: &str| {
+        assert_points_error(text, Place::Line(line), [found, "2 columns, x and y", question]);
+    };
+    one_number("1,234\n5,678\n", 1, "“1,234”", "counts thousands?");
+    one_number("-1 234\n5 678\n", 1, "“-1 234”", "counts thousands?");
+    one_number("1 5\n2 05\n", 2, "“2 05”", "with a decimal comma?");
+    one_number("# by hand\nvalue\n1,5\n2,25\n", 3, "“1,5”", "the first row names one column");
+    for grouped in ["1\u{a0}234", "1\u{202f}234", "1'234", "1.234.567", "1,234,567", "1_000", "1,234.5"] {
+        let text = format!("x;y\n1;2\n{grouped};3\n");
+        let found = format!("“{}”", grouped.replace('\u{a0}', r"\u{a0}").replace('\u{202f}', r"\u{202f}"));
+        assert_points_error(&text, Place::Line(3), [&found, "a number", "correct or delete"]);
+    }
+    // Other digits and other signs.
+    for written in ["\u{661}\u{662}", "\u{ff11}", "\u{2013}5", "(5)", "5%", "5 €", "0x1f", "1/2"] {
+        let found = format!("“{written}”");
+        assert_points_error(&format!("1;2\n{written};3\n"), Place::Line(2), [&found, "a number", "correct"]);
+    }
+    let parts = ["“sep=:”", "sep= with a comma, a semicolon, a tab or |", "delete the line"];
+    assert_points_error("sep=:\n1:2\n2:3\n", Place::Line(1), parts);
     // The index that a table is saved with by default in Python.
     assert_points_error(",x,y\n0,1.5,2\n", Place::Line(2), ["3 columns", "2 columns", "counts the rows"]);
     let parts = ["a first column named “” that counts the rows from 0", "2 columns", "without its index"];
@@ -318,6 +362,7 @@ fn idx_files_are_found_under_the_names_that_they_come_in() {
         ("qmnist-train-images-idx3-ubyte", "qmnist-test-images-idx3-ubyte"),
         ("raw/train-images-idx3-ubyte", "raw/t10k-images-idx3-ubyte"),
         ("MNIST/raw/train-images-idx3-ubyte", "MNIST/raw/t10k-images-idx3-ubyte"),
+        ("train-images-idx3-ubyte/train-images.idx3-ubyte", "t10k-images-idx3-ubyte/t10k-images.idx3-ubyte"),
         ("train-images", "test-images"),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
@@ -338,6 +383,9 @@ fn idx_files_are_found_under_the_names_that_they_come_in() {
     write("train-images-idx3-ubyte");
     write("train-images-idx3-ubyte (1)");
     write("train-labels-idx1-ubyte");
+    write("train-images.idx3-ubyte"); // as some archives have it, both spellings side by side
+    write("._train-images-idx3-ubyte"); // what macOS lays beside a file
+    fs::write(folder.path().join("train-images-idx3-ubyte.gz"), gzipped(&bytes)).expect("written");
     let found = idx::find(folder.path()).expect("one set").expect("one set");
     assert_eq!(
         found.train,

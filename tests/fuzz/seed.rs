@@ -104,11 +104,12 @@ fn gzip(parts: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn safetensors(parts: &[Vec<u8>]) -> Vec<u8> {
-    let escape = |byte: &u8| match byte {
-        b'"' => b"\\\"".to_vec(),
-        byte => vec![*byte],
-    };
-    let header = [&parts[0][..], &parts[1].iter().flat_map(escape).collect::<Vec<u8>>(), &parts[2]].concat();
+    let mut header = parts[0].clone();
+    for &byte in &parts[1] {
+        header.extend((byte == b'"').then_some(b'\\'));
+        header.push(byte);
+    }
+    header.extend(&parts[2]);
     [&(header.len() as u64).to_le_bytes()[..], &header, &parts[3]].concat()
 }
 

@@ -252,17 +252,23 @@ pub struct Call {
     pub eps: Tensor,
 }
 
-/// Keeps all calls of a denoiser: what the network makes of x_t all along a chain, at no further cost.
+/// Keeps all calls of a denoiser, or those at some t: what the network makes of x_t all along a chain, at no further cost.
 #[derive(Debug)]
 pub struct Recording<D> {
     inner: D,
+    times: Option<Vec<usize>>,
     calls: std::cell::RefCell<Vec<Call>>,
 }
 
 impl<D: ImageDenoiser> Recording<D> {
     /// Keeps the calls of `inner` from now on.
     pub fn new(inner: D) -> Self {
-        Recording { inner, calls: std::cell::RefCell::default() }
+        Recording { inner, times: None, calls: std::cell::RefCell::default() }
+    }
+
+    /// Keeps the calls of `inner` at these t alone: all of a long chain may not fit into memory.
+    pub fn at(inner: D, times: Vec<usize>) -> Self {
+        Recording { times: Some(times), ..Recording::new(inner) }
     }
 
     /// All calls, in their order.
@@ -278,7 +284,9 @@ impl<D: ImageDenoiser> ImageDenoiser for Recording<D> {
 
     fn predict(&self, x_t: &Tensor, t: f64) -> Result<Tensor> {
         let eps = self.inner.predict(x_t, t)?;
-        self.calls.borrow_mut().push(Call { t, x_t: x_t.clone(), eps: eps.clone() });
+        if self.times.as_ref().is_none_or(|times| times.iter().any(|&kept| kept as f64 == t)) {
+            self.calls.borrow_mut().push(Call { t, x_t: x_t.clone(), eps: eps.clone() });
+        }
         Ok(eps)
     }
 }

@@ -1,14 +1,20 @@
 //! What the programs that draw images share: a network from their flags, and sheets in a chapter's folder.
 
 mod evaluation;
+mod measures;
+mod tasks;
 
-pub use evaluation::{Evaluation, EvaluationArguments, Nearest};
+pub use evaluation::{ClassesDrawn, Evaluation, EvaluationArguments, Nearest, tenths_table};
+pub use measures::{Labelled, WAYS, Way};
 
 use crate::{
     Result,
     denoiser::{CallCounter, ImageDenoiser, NetworkDenoiser, Recording},
     device::{DeviceChoice, OpenDevice},
-    images::{Collection, PictureOptions, grid::ImageGrid},
+    images::{
+        Collection, PictureOptions,
+        grid::{ImageGrid, strip},
+    },
     operations::threads::one_thread_per_operation,
     sample::{
         Film, Inpainting, Known, Opened, Sampler, SamplingArguments, SamplingPlan, encoding_end,
@@ -408,14 +414,43 @@ pub trait Sheets {
     /// As [`ImageGrid::draw`], or if the file cannot be written.
     fn sheet(&mut self, file: &str, columns: usize, batches: &[impl AsRef<Tensor>]) -> anyhow::Result<()>;
 
-    /// Draws a row of images for each batch of shape (N, H, W, C), its first so many, to the PNG `file`.
+    /// Draws images of shape (N, H, W, C) in a grid, with its labels, to the PNG `file`.
     ///
     /// # Errors
     /// As [`sheet`](Self::sheet).
-    fn sheet_of_rows(&mut self, file: &str, columns: usize, batches: &[Tensor]) -> anyhow::Result<()> {
-        let first = |batch: &Tensor| batch.narrow(0, 0, columns.min(batch.dim(0)?));
+    fn labelled_sheet(&mut self, file: &str, grid: ImageGrid, images: &Tensor) -> anyhow::Result<()>;
+
+    /// Draws a row of images for each batch of shape (N, H, W, C), its first so many, to the PNG `file`: each under its own label, which
+    /// stands to the left.
+    ///
+    /// # Errors
+    /// As [`sheet`](Self::sheet).
+    fn sheet_of_rows(
+        &mut self,
+        file: &str,
+        columns: usize,
+        batches: &[(String, Tensor)],
+    ) -> anyhow::Result<()> {
+        let first = |(_, batch): &(String, Tensor)| batch.narrow(0, 0, columns.min(batch.dim(0)?));
         let rows = batches.iter().map(first).collect::<candle_core::Result<Vec<_>>>()?;
-        self.sheet(file, columns, &rows)
+        let labels = batches.iter().map(|(label, _)| label.as_str());
+        self.labelled_sheet(file, ImageGrid::new(columns).row_labels(labels), &Tensor::cat(&rows, 0)?)
+    }
+
+    /// Draws a column of images for each batch of shape (N, H, W, C), its first so many, to the PNG `file`: each under its own label.
+    ///
+    /// # Errors
+    /// As [`sheet`](Self::sheet), or if the shapes differ.
+    fn sheet_of_columns(
+        &mut self,
+        file: &str,
+        rows: usize,
+        batches: &[(String, Tensor)],
+    ) -> anyhow::Result<()> {
+        let first = |(_, batch): &(String, Tensor)| batch.narrow(0, 0, rows.min(batch.dim(0)?));
+        let columns = batches.iter().map(first).collect::<candle_core::Result<Vec<_>>>()?;
+        let labels = batches.iter().map(|(label, _)| label.as_str());
+        self.labelled_sheet(file, ImageGrid::new(columns.len()).column_labels(labels), &strip(&columns)?)
     }
 
     /// Draws sheets to the GIF `file`: see [`ImageGrid::gif`].
@@ -435,6 +470,10 @@ impl Sheets for Chapter {
     fn sheet(&mut self, file: &str, columns: usize, batches: &[impl AsRef<Tensor>]) -> anyhow::Result<()> {
         let sheet = ImageGrid::new(columns).draw(&Tensor::cat(batches, 0)?)?;
         Ok(self.picture(file, &sheet.png()?)?)
+    }
+
+    fn labelled_sheet(&mut self, file: &str, grid: ImageGrid, images: &Tensor) -> anyhow::Result<()> {
+        Ok(self.picture(file, &grid.draw(images)?.png()?)?)
     }
 
     fn film(

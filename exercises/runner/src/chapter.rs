@@ -26,7 +26,7 @@ impl Chapter {
     /// All chapters of `exercises/*/src/answers`, in their order.
     ///
     /// # Errors
-    /// If the folders cannot be read.
+    /// If the folders cannot be read, or a file of answers is missing.
     pub fn all(root: &Path) -> io::Result<Vec<Chapter>> {
         let mut chapters = Vec::new();
         for folder in fs::read_dir(root.join("exercises"))? {
@@ -104,6 +104,17 @@ fn of_package(root: &Path, folder: &Path) -> io::Result<Vec<Chapter>> {
             let (package, folder, solution) = (package.clone(), from_root.clone(), solution.clone());
             chapters.push(Chapter { name, package, folder, solution });
         }
+    }
+    let modules = fs::read_to_string(folder.join("src/answers/mod.rs")).unwrap_or_default();
+    let named = modules.lines().filter_map(|line| line.trim().strip_prefix("pub mod ")?.strip_suffix(';'));
+    let is_missing = |name: &&str| name.starts_with("ch") && chapters.iter().all(|there| there.name != *name);
+    if let Some(name) = named.filter(is_missing).min() {
+        let file = from_root.join("src/answers").join(format!("{name}.rs"));
+        let file = file.display();
+        let message = format!(
+            "{file}, the file with the answers of {name}, is not there; bring it back: git checkout -- {file}"
+        );
+        return Err(io::Error::new(io::ErrorKind::NotFound, message));
     }
     Ok(chapters)
 }

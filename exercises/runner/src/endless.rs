@@ -68,9 +68,21 @@ fn judging(functions: &[Function], of: &[Function], names: &[String]) -> Vec<Str
     own
 }
 
-fn read(finished: Finished) -> Run {
+/// What the program of the tests printed; `running` are those that had not ended.
+fn read(finished: Finished, running: &[String]) -> Run {
     let tests = libtest::parse(&finished.stdout);
-    if tests.is_empty() { Run::CutShort(finished.stdout + &finished.stderr) } else { Run::Tests(tests) }
+    if !tests.is_empty() {
+        return Run::Tests(tests);
+    }
+    let during = match running {
+        [] => String::new(),
+        names => format!(" while {} ran", names.join(" and ")),
+    };
+    let how = format!(
+        "\nThe program of the tests ended{during}, with {}: an answer that exits, aborts or overflows the stack ends them all.\n",
+        finished.status
+    );
+    Run::CutShort(finished.stdout + &finished.stderr + &how)
 }
 
 /// The tests of a chapter, and how long they may take.
@@ -96,7 +108,7 @@ impl Tests<'_> {
             let finished = self.run(&names)?;
             let running = self.running(&names, &finished.stdout);
             if !finished.stalled || running.is_empty() {
-                return Ok(match read(finished) {
+                return Ok(match read(finished, &running) {
                     Run::Tests(ended) => Run::Tests(ended.into_iter().chain(endless).collect()),
                     other => other,
                 });
@@ -111,10 +123,11 @@ impl Tests<'_> {
             return Ok(Run::Tests(Vec::new()));
         }
         let finished = self.run(names)?;
+        let running = self.running(names, &finished.stdout);
         if !finished.stalled {
-            return Ok(read(finished));
+            return Ok(read(finished, &running));
         }
-        Ok(Run::Tests(self.running(names, &finished.stdout).iter().map(|name| self.endless(name)).collect()))
+        Ok(Run::Tests(running.iter().map(|name| self.endless(name)).collect()))
     }
 
     /// Runs the tests of these names, and stops them when none has ended for too long.

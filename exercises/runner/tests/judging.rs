@@ -224,3 +224,32 @@ fn a_signal_ends_judging_and_leaves_nothing_running() {
         assert_gone(&course);
     }
 }
+
+#[test]
+fn an_answer_that_ends_the_program_is_named() {
+    let course = Course::new();
+    for (answer, ended) in [("std::process::exit(0)", "exit status: 0"), ("std::process::abort()", "SIGABRT")]
+    {
+        course.answer("ch01_one", &[("one", answer), ("two_of_them", "2.0")]);
+        let (code, said) = course.exercise(&["ch01_one"]);
+        assert_eq!(code, 1, "{said}");
+        assert_has(&said, &["The program of the tests ended while one_is_it"]);
+        assert_has(&said, &["the tests were cut short by what stands above"]);
+        if cfg!(unix) {
+            assert_has(&said, &[ended]);
+        }
+    }
+}
+
+#[test]
+fn a_file_of_answers_that_is_gone_is_named() {
+    let course = Course::new();
+    let file = answers("ch01_one");
+    fs::remove_file(course.root.join(&file)).unwrap();
+    for arguments in [&["ch01_one"][..], &[], &["next"]] {
+        let (code, said) = course.exercise(arguments);
+        assert!(code != 0, "{said}");
+        assert_has(&said, &[&format!("{file}, the file with the answers of ch01_one, is not there")]);
+        assert_has(&said, &[&format!("git checkout -- {file}")]);
+    }
+}

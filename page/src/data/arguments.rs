@@ -3,6 +3,7 @@
 use ddpm::{
     Result, course,
     data::{Dataset, DatasetName},
+    files::visible,
 };
 use std::path::PathBuf;
 
@@ -69,8 +70,10 @@ impl DataArgs {
 /// Plots have the data set's name in their titles; a file may be named in any script.
 fn with_legible_name(data: Dataset) -> Dataset {
     let name = legible(data.name());
-    if name != data.name() {
-        eprintln!("“{}” is called “{name}” here: the plots’ font has not all of its letters.", data.name());
+    let replaced = |name: &str| name.matches('?').count();
+    if replaced(&name) > replaced(data.name()) {
+        let own = visible(data.name());
+        eprintln!("“{own}” is called “{name}” here: the plots’ font has not all of its letters.");
     }
     data.with_name(name)
 }

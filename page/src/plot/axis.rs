@@ -48,10 +48,20 @@ impl Axis {
         }
     }
 
+    /// Sets these ticks, as far as they lie on the axis.
+    pub(super) fn tick_at(&mut self, ticks: &[(f64, String)]) {
+        let places = ticks.iter().map(|(value, text)| (self.place(*value), text.clone()));
+        self.ticks = places.filter(|(place, _)| self.has(*place)).collect();
+    }
+
     /// Round places on the axis, about `count` of them.
     fn round_places(&self, count: usize) -> Vec<(f64, String)> {
         if self.log && self.high - self.low >= 1.0 {
-            decades(self.low, self.high, count)
+            let whole = decades(self.low, self.high, count);
+            let finer = [[1.0, 2.0, 5.0].as_slice(), [1.0, 3.0].as_slice()];
+            let finer = finer.map(|multiples| within_decades(self.low, self.high, multiples));
+            let fits = |ticks: &Vec<(f64, String)>| (ENOUGH..=count).contains(&ticks.len());
+            if whole.len() < ENOUGH { finer.into_iter().find(fits).unwrap_or(whole) } else { whole }
         } else if self.log {
             let (low, high) = (10_f64.powf(self.low), 10_f64.powf(self.high));
             linear(low, high, count).into_iter().map(|(value, text)| (value.log10(), text)).collect()
@@ -140,13 +150,34 @@ fn decades(low: f64, high: f64, count: usize) -> Vec<(f64, String)> {
     shown.map(|exponent| (f64::from(exponent), power_of_ten(exponent))).collect()
 }
 
+/// How many ticks a logarithmic axis has at least, if there is space: from two nobody reads a value in between.
+const ENOUGH: usize = 3;
+
+/// Ticks at some multiples of the powers of ten.
+fn within_decades(low: f64, high: f64, multiples: &[f64]) -> Vec<(f64, String)> {
+    let exponents = low.floor() as i32..=high.ceil() as i32;
+    let places = exponents.flat_map(|exponent| multiples.iter().map(move |&multiple| (exponent, multiple)));
+    let places =
+        places.map(|(exponent, multiple)| (f64::from(exponent) + multiple.log10(), exponent, multiple));
+    let inside = places.filter(|place| (low - 1e-9..=high + 1e-9).contains(&place.0));
+    let text = |exponent: i32, multiple: f64| {
+        let value = multiple * 10_f64.powi(exponent);
+        let is_power = multiple == 1.0 && !PLAIN.contains(&exponent);
+        if is_power { power_of_ten(exponent) } else { number(value, 10_f64.powi(exponent), value) }
+    };
+    inside.map(|(place, exponent, multiple)| (place, text(exponent, multiple))).collect()
+}
+
+/// The exponents of numbers that are written without a power of ten.
+const PLAIN: Range<i32> = -3..5;
+
 /// A tick's value to the precision of the step; far from 1 as a multiple of a power of ten.
 fn number(value: f64, step: f64, greatest: f64) -> String {
     let exponent = greatest.log10().floor() as i32;
     if value == 0.0 {
         return "0".into();
     }
-    let (value, step, tail) = if (-3..5).contains(&exponent) {
+    let (value, step, tail) = if PLAIN.contains(&exponent) {
         (value, step, String::new())
     } else {
         let unit = 10_f64.powi(exponent);

@@ -8,6 +8,8 @@ impl Panel {
     pub(super) fn check(&self) -> Result<()> {
         let labels = [&self.title, &self.labels.0, &self.labels.1];
         labels.into_iter().try_for_each(|label| font::check(label))?;
+        let ticks = [&self.ticks.0, &self.ticks.1].into_iter().flatten().flatten();
+        ticks.map(|(_, name)| name).try_for_each(|name| font::check(name))?;
         if self.heatmap.is_none() && self.series.iter().all(|series| series.kind.len() == 0) {
             return Err(ddpm::Error::Parameter {
                 name: "the number of points",

@@ -5,7 +5,6 @@ use super::{
     axis::Axis,
     canvas::{Area, Drawn, units},
     font,
-    heatmap::viridis,
     layout::{BAR, Layout, MEDIUM, SMALL, TICK},
     legend::{Legend, Spot},
     marks::{Chart, draw_series},
@@ -27,14 +26,16 @@ const HAIR: f64 = 0.75;
 /// The size of panels' titles, in pixels.
 const TITLE: f64 = 13.0;
 
-/// Draws a panel on an area of a size in pixels; its legend is empty if the figure shows it.
+/// Draws a panel on an area of a size in pixels; its legend is empty if the figure shows it, and it has no colour `bar` of its own if
+/// the figure has one.
 pub(super) fn draw_panel<DB: DrawingBackend>(
     area: &Area<DB>,
     panel: &Panel,
     legend: Legend,
     size: (f64, f64),
+    bar: bool,
 ) -> Drawn<DB> {
-    let layout = Layout::new(panel, legend, size);
+    let layout = Layout::new(panel, legend, size, bar);
     if !panel.title.is_empty() {
         let size = font::fitting(&panel.title, TITLE, size.0 - TITLE);
         let style = font::style(size, INK).pos(Pos::new(HPos::Center, VPos::Center));
@@ -42,9 +43,11 @@ pub(super) fn draw_panel<DB: DrawingBackend>(
         area.draw_text(&panel.title, &style, (units(layout.middle()), units(y)))?;
     }
     let mut chart = chart_on(area, &layout, size)?;
-    if let (Some(map), Some(z)) = (&panel.heatmap, &layout.z) {
+    if let Some(map) = &panel.heatmap {
         draw_heatmap(&chart, map, (&layout.x, &layout.y))?;
-        draw_color_bar(area, &layout, z, &map.label)?;
+        if let Some(z) = &layout.z {
+            draw_color_bar(area, (layout.right, layout.top, layout.bottom), z, map)?;
+        }
     }
     draw_axes(&mut chart, panel, &layout)?;
     for (series, color) in panel.series.iter().zip(colors(&panel.series)) {
@@ -120,7 +123,7 @@ fn draw_heatmap<DB: DrawingBackend>(chart: &Chart<DB>, map: &Heatmap, (x, y): (&
         for u in 0..width {
             let column =
                 cell(left + (right - left) * (f64::from(u) + 0.5) / f64::from(width), map.x, columns);
-            let color = viridis((map.values[[row, column]] - low) / (high - low));
+            let color = map.color((map.values[[row, column]] - low) / (high - low));
             rgb.extend([color.0, color.1, color.2]);
         }
     }
@@ -130,14 +133,20 @@ fn draw_heatmap<DB: DrawingBackend>(chart: &Chart<DB>, map: &Heatmap, (x, y): (&
     }
 }
 
-fn draw_color_bar<DB: DrawingBackend>(area: &Area<DB>, layout: &Layout, z: &Axis, label: &str) -> Drawn<DB> {
-    let left = layout.right + BAR;
-    let height = |share: f64| units(layout.bottom - share * layout.height());
+/// Draws a colour bar to the right of a rectangle with this right side, top and bottom.
+pub(super) fn draw_color_bar<DB: DrawingBackend>(
+    area: &Area<DB>,
+    (right, top, bottom): (f64, f64, f64),
+    z: &Axis,
+    map: &Heatmap,
+) -> Drawn<DB> {
+    let left = right + BAR;
+    let height = |share: f64| units(bottom - share * (bottom - top));
     for step in 0..64 {
         // Each step reaches to the top, under the next ones: side by side, browsers show seams.
         let from = f64::from(step) / 64.0;
         let ends = [(units(left), height(1.0)), (units(left + BAR), height(from))];
-        area.draw(&Rectangle::new(ends, viridis(from + 1.0 / 128.0).filled()))?;
+        area.draw(&Rectangle::new(ends, map.color(from + 1.0 / 128.0).filled()))?;
     }
     let style = font::style(SMALL, INK).pos(Pos::new(HPos::Left, VPos::Center));
     for (place, text) in &z.ticks {
@@ -149,5 +158,5 @@ fn draw_color_bar<DB: DrawingBackend>(area: &Area<DB>, layout: &Layout, z: &Axis
     let style =
         font::style(MEDIUM, INK).transform(FontTransform::Rotate270).pos(Pos::new(HPos::Center, VPos::Top));
     let x = left + BAR + 2.0 * TICK + z.widest(SMALL) + 4.0;
-    area.draw_text(label, &style, (units(x), height(0.5)))
+    area.draw_text(&map.label, &style, (units(x), height(0.5)))
 }

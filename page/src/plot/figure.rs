@@ -1,10 +1,12 @@
 //! Panels side by side under one title, and their way to a file.
 
 use super::{
-    Panel,
+    Heatmap, Panel,
+    axis::Axis,
     canvas::{Area, Drawn, units},
-    draw::draw_panel,
+    draw::{draw_color_bar, draw_panel},
     font,
+    layout::{BAR, bar_width, color_axis},
     legend::Legend,
     palette::INK,
     raster::Picture,
@@ -41,12 +43,19 @@ pub struct Figure {
     panels: Vec<Panel>,
     columns: Option<usize>,
     panel_size: Option<(u32, u32)>,
+    one_color_bar: bool,
 }
 
 impl Figure {
     /// A figure without panels; an empty title takes no space.
     pub fn new(title: impl Into<String>) -> Self {
-        Self { title: title.into(), panels: Vec::new(), columns: None, panel_size: None }
+        Self {
+            title: title.into(),
+            panels: Vec::new(),
+            columns: None,
+            panel_size: None,
+            one_color_bar: false,
+        }
     }
 
     /// Adds a panel, row by row.
@@ -70,6 +79,22 @@ impl Figure {
     /// Sets the size of each panel with its labels, in pixels.
     pub fn panel_size(mut self, width: u32, height: u32) -> Self {
         self.panel_size = Some((width.max(60), height.max(60)));
+        self
+    }
+
+    /// Draws the colour bar of the first heatmap once, to the right of all panels: where their heatmaps have one range.
+    ///
+    /// ```
+    /// use ddpm_page::plot::{Figure, Heatmap, Panel};
+    ///
+    /// let map = |power: i32| Heatmap::of((0.0, 1.0), (0.0, 1.0), |x, y| x * y.powi(power)).range(0.0, 1.0).label("f");
+    /// let panels = [1, 2, 3].map(|power| Panel::new("").heatmap(map(power)).equal());
+    /// let figure = Figure::new("").panels(panels).one_color_bar();
+    /// # assert_eq!(figure.to_svg()?.matches(">f</text>").count(), 1);
+    /// # Ok::<(), ddpm_page::Error>(())
+    /// ```
+    pub fn one_color_bar(mut self) -> Self {
+        self.one_color_bar = true;
         self
     }
 
@@ -131,11 +156,13 @@ impl Figure {
         })
     }
 
-    /// The legend of all panels, if they have the same one: it stands once, under the title.
+    /// The legend of all panels, if one has the entries of every other: it stands once, under the title.
     fn shared_legend(&self) -> Legend<'_> {
-        let mut legends = self.panels.iter().map(Legend::of);
-        let first = legends.next().filter(|_| self.panels.len() > 1);
-        first.filter(|first| legends.all(|other| other == *first)).unwrap_or_else(Legend::empty)
+        let legends = || self.panels.iter().map(Legend::of);
+        let longest = legends().max_by_key(Legend::entries).filter(|_| self.panels.len() > 1);
+        longest
+            .filter(|longest| legends().all(|other| longest.has_all_of(&other)))
+            .unwrap_or_else(Legend::empty)
     }
 
     fn title_height(&self) -> u32 {
@@ -152,7 +179,15 @@ impl Figure {
     pub(super) fn size(&self) -> (u32, u32) {
         let (width, height) = self.cell();
         let rows = (self.panels.len() as u32).div_ceil(self.width_in_panels());
-        (width * self.width_in_panels(), self.top() + height * rows)
+        let bar = self.shared_bar().map_or(0, |(map, z)| bar_width(map, &z).ceil() as u32);
+        (width * self.width_in_panels() + bar, self.top() + height * rows)
+    }
+
+    /// The heatmap whose colour bar stands beside all panels, and the bar's axis.
+    fn shared_bar(&self) -> Option<(&Heatmap, Axis)> {
+        let map =
+            self.panels.iter().find_map(|panel| panel.heatmap.as_ref()).filter(|_| self.one_color_bar)?;
+        Some((map, color_axis(map, f64::from(self.cell().1))))
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -185,8 +220,11 @@ impl Figure {
             let size = (f64::from(width), f64::from(height));
             let area = area.clone().shrink(corner, (units(size.0), units(size.1)));
             let legend = if shared.is_empty() { Legend::of(panel) } else { Legend::empty() };
-            draw_panel(&area, panel, legend, size)?;
+            draw_panel(&area, panel, legend, size, !self.one_color_bar)?;
         }
-        Ok(())
+        let Some((map, z)) = self.shared_bar() else { return Ok(()) };
+        let (right, rim) = (f64::from(width * self.width_in_panels()), 0.12 * f64::from(height));
+        let (top, bottom) = (f64::from(self.top()) + rim, f64::from(self.size().1) - rim);
+        draw_color_bar(area, (right - BAR, top, bottom), &z, map)
     }
 }

@@ -21,12 +21,13 @@ pub struct Heatmap {
     pub(super) y: (f64, f64),
     pub(super) label: String,
     range: Option<(f64, f64)>,
+    is_pale: bool,
 }
 
 impl Heatmap {
     /// A map of the values, shape (rows along y, columns along x); the ranges are the outer edges of the grid.
     pub fn new(values: Array2<f64>, x: (f64, f64), y: (f64, f64)) -> Self {
-        Self { values, x, y, label: String::new(), range: None }
+        Self { values, x, y, label: String::new(), range: None, is_pale: false }
     }
 
     /// The map of a function f(x, y), in 120×120 cells over both ranges.
@@ -49,6 +50,12 @@ impl Heatmap {
     /// Fixes the values of the darkest and the brightest colour; without it they are the least and the greatest value.
     pub fn range(mut self, low: f64, high: f64) -> Self {
         self.range = Some((low, high));
+        self
+    }
+
+    /// Makes all colours light, so that dark lines and arrows over them can be seen everywhere.
+    pub fn pale(mut self) -> Self {
+        self.is_pale = true;
         self
     }
 
@@ -89,11 +96,21 @@ impl Heatmap {
     }
 }
 
+impl Heatmap {
+    /// The colour of a share from 0 to 1.
+    pub(super) fn color(&self, share: f64) -> RGBColor {
+        const INK: f64 = 0.5;
+        let RGBColor(r, g, b) = viridis(share);
+        let lightened = |channel: u8| (255.0 - INK * (255.0 - f64::from(channel))).round() as u8;
+        if self.is_pale { RGBColor(lightened(r), lightened(g), lightened(b)) } else { RGBColor(r, g, b) }
+    }
+}
+
 /// The colour of a share from 0 to 1: viridis, which is ordered in lightness and so survives grey print.
 ///
 /// Source: Smith & van der Walt 2015, the colour map of matplotlib (CC0): its values at the nine eighths, here joined
 /// by straight lines.
-pub(super) fn viridis(share: f64) -> RGBColor {
+fn viridis(share: f64) -> RGBColor {
     const EIGHTHS: [[u8; 3]; 9] = [
         [0x44, 0x01, 0x54],
         [0x47, 0x2d, 0x7b],

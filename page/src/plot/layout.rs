@@ -1,7 +1,7 @@
 //! Where things stand in a panel.
 
 use super::{
-    Panel,
+    Heatmap, Panel,
     axis::Axis,
     legend::{Legend, Spot},
 };
@@ -40,19 +40,20 @@ pub(super) struct Layout<'a> {
 
 impl<'a> Layout<'a> {
     /// Divides a panel of a size. Its legend may stand elsewhere: then `legend` is empty.
-    pub(super) fn new(panel: &'a Panel, legend: Legend<'a>, (width, height): (f64, f64)) -> Self {
+    /// So may its colour bar: then `bar` is false.
+    pub(super) fn new(panel: &'a Panel, legend: Legend<'a>, (width, height): (f64, f64), bar: bool) -> Self {
         let (mut x, mut y) = panel.fitted_axes();
         let below = room_below(panel);
         let top = if panel.title.is_empty() { 8.0 } else { 26.0 };
         let bottom = height - RIM - below;
-        if !panel.bare {
-            y.tick_upright((bottom - top).max(1.0), ROW);
+        match &panel.ticks.1 {
+            Some(ticks) => y.tick_at(ticks),
+            _ if panel.bare => (),
+            None => y.tick_upright((bottom - top).max(1.0), ROW),
         }
         let beside = room_beside(panel, &y);
-        let mut z = panel.heatmap.as_ref().map(|map| Axis::new(&[], Some(map.limits()), false, false));
-        if let Some(z) = &mut z {
-            z.tick_upright((bottom - top).max(1.0), ROW);
-        }
+        let bar = panel.heatmap.as_ref().filter(|_| bar);
+        let z = bar.map(|map| color_axis(map, (bottom - top).max(1.0)));
         let left = RIM + beside;
         let right = (width - room_right(panel, z.as_ref())).max(left + 1.0);
         let legend_width = right - left;
@@ -63,8 +64,10 @@ impl<'a> Layout<'a> {
             true => equalised((left, top, right, bottom), (&x, &y)),
             false => (left, top, right, bottom),
         };
-        if !panel.bare {
-            x.tick_level(right - left, SMALL);
+        match &panel.ticks.0 {
+            Some(ticks) => x.tick_at(ticks),
+            _ if panel.bare => (),
+            None => x.tick_level(right - left, SMALL),
         }
         Self { left, top, right, bottom, x, y, z, labels, legend, spot, legend_width }
     }
@@ -100,10 +103,22 @@ fn room_beside(panel: &Panel, y: &Axis) -> f64 {
 /// To the right: the colour bar, or half of the last tick's label.
 fn room_right(panel: &Panel, z: Option<&Axis>) -> f64 {
     match (&panel.heatmap, z) {
-        (Some(map), Some(z)) => 2.0 * BAR + 2.0 * TICK + z.widest(SMALL) + label_height(&map.label) + RIM,
+        (Some(map), Some(z)) => bar_width(map, z),
         _ if panel.bare => RIM,
         _ => RIM + 10.0,
     }
+}
+
+/// The axis of a colour bar of a length.
+pub(super) fn color_axis(map: &Heatmap, length: f64) -> Axis {
+    let mut z = Axis::new(&[], Some(map.limits()), false, false);
+    z.tick_upright(length, ROW);
+    z
+}
+
+/// The width of a colour bar with the gap before it, its ticks and its label.
+pub(super) fn bar_width(map: &Heatmap, z: &Axis) -> f64 {
+    2.0 * BAR + 2.0 * TICK + z.widest(SMALL) + label_height(&map.label) + RIM
 }
 
 /// Shrinks a rectangle around its middle until a unit of x is as long as a unit of y.

@@ -6,7 +6,7 @@ use super::{
     canvas::{Area, Drawn, units},
     font,
     layout::SMALL,
-    marks::{BAND_ALPHA, BAR_ALPHA, BARB, DASH, STROKE, THIN},
+    marks::{BAND_ALPHA, BAR_ALPHA, BARB, CAP, CORNER, DASH, STROKE, THIN},
     palette::{INK, color},
     series::{Kind, Series, colors},
     trace::trace,
@@ -53,16 +53,6 @@ impl Spot {
     }
 }
 
-impl PartialEq for Legend<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        let same = |(a, b): (&(&Series, usize), &(&Series, usize))| {
-            let kinds = [&a.0.kind, &b.0.kind].map(std::mem::discriminant);
-            a.0.label == b.0.label && a.1 == b.1 && kinds[0] == kinds[1]
-        };
-        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
-    }
-}
-
 impl<'a> Legend<'a> {
     pub(super) fn of(panel: &'a Panel) -> Self {
         let series = panel.series.iter().zip(colors(&panel.series));
@@ -75,6 +65,20 @@ impl<'a> Legend<'a> {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many entries it has.
+    pub(super) fn entries(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it says what another one says, so that one of them is enough. An empty one says nothing, and is no reason for sharing.
+    pub(super) fn has_all_of(&self, other: &Self) -> bool {
+        let same = |a: &(&Series, usize), b: &(&Series, usize)| {
+            let kinds = [&a.0.kind, &b.0.kind].map(std::mem::discriminant);
+            a.0.label == b.0.label && a.1 == b.1 && kinds[0] == kinds[1]
+        };
+        !other.is_empty() && other.0.iter().all(|entry| self.0.iter().any(|own| same(own, entry)))
     }
 
     /// The first corner or middle of an edge where the legend covers nothing; above the axes if there is none.
@@ -177,6 +181,9 @@ fn draw_entry<DB: DrawingBackend>(
     let swatch = |alpha: f64| {
         Rectangle::new([(from, y - units(4.0)), (to, y + units(4.0))], color.mix(alpha).filled())
     };
+    if !series.corners().is_empty() {
+        area.draw(&Circle::new(((from + to) / 2, y), units(CORNER / 2.0), color.filled()))?;
+    }
     match &series.kind {
         Kind::Line(_) => area.draw(&PathElement::new(ends, stroke(STROKE)))?,
         Kind::Dashed(_) => {
@@ -192,7 +199,17 @@ fn draw_entry<DB: DrawingBackend>(
             let radius = units(size.clamp(4.0, 7.0) / 2.0);
             area.draw(&Circle::new(((from + to) / 2, y), radius, color.filled()))?;
         }
-        Kind::Bars { .. } => area.draw(&swatch(BAR_ALPHA))?,
+        Kind::ErrorBars(_) => {
+            let (middle, half, cap) = ((from + to) / 2, units(6.0), units(CAP));
+            for ends in [
+                [(middle, y - half), (middle, y + half)],
+                [(middle - cap, y - half), (middle + cap, y - half)],
+                [(middle - cap, y + half), (middle + cap, y + half)],
+            ] {
+                area.draw(&PathElement::new(ends, stroke(THIN)))?;
+            }
+        }
+        Kind::Bars { .. } | Kind::LevelBars { .. } => area.draw(&swatch(BAR_ALPHA))?,
         Kind::Band(_) => area.draw(&swatch(BAND_ALPHA))?,
     }
     let style = font::style(SMALL, INK).pos(Pos::new(HPos::Left, VPos::Center));

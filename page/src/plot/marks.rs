@@ -24,6 +24,11 @@ pub(super) const DASH: (f64, f64) = (6.0, 4.0);
 /// The length of an arrow's barbs, in pixels, and their angle to its shaft.
 pub(super) const BARB: (f64, f64) = (4.0, 0.45);
 
+/// The diameter of the discs on a line through few points, in pixels.
+pub(super) const CORNER: f64 = 5.0;
+/// Half the width of an error bar's ends, in pixels.
+pub(super) const CAP: f64 = 4.0;
+
 /// How opaque bars are: the grid and a second histogram show through.
 pub(super) const BAR_ALPHA: f64 = 0.45;
 /// How opaque bands are.
@@ -34,7 +39,7 @@ pub(super) type Chart<'a, DB> = ChartContext<'a, DB, Cartesian2d<Axis, Axis>>;
 
 /// How opaque points are: the more there are, the more their density has to show through.
 fn point_alpha(count: usize) -> f64 {
-    if count > 100 { 0.55 } else { 0.9 }
+    if count > 100 { 0.7 } else { 0.9 }
 }
 
 /// Draws one series, cut off at the axes.
@@ -46,6 +51,13 @@ pub(super) fn draw_series<DB: DrawingBackend>(
 ) -> Drawn<DB> {
     let (area, color) = (chart.plotting_area(), color(index));
     let stroke = |width: f64| color.stroke_width(units(width) as u32);
+    let inside = |points: &[(f64, f64)]| {
+        let places = points.iter().map(|&(at, height)| (x.place(at), y.place(height)));
+        places.filter(|place| x.has(place.0) && y.has(place.1)).collect::<Vec<_>>()
+    };
+    for corner in inside(series.corners()) {
+        area.draw(&Circle::new(corner, units(CORNER / 2.0), color.filled()))?;
+    }
     match &series.kind {
         Kind::Line(points) => visible(chart, points, (x, y))
             .try_for_each(|piece| area.draw(&PathElement::new(piece, stroke(STROKE)))),
@@ -54,16 +66,26 @@ pub(super) fn draw_series<DB: DrawingBackend>(
         }),
         Kind::Points { centers, size } => {
             let (radius, style) = (units(size / 2.0), color.mix(point_alpha(centers.len())).filled());
-            let places = centers.iter().map(|&(at, height)| (x.place(at), y.place(height)));
-            let inside = places.filter(|place| x.has(place.0) && y.has(place.1));
-            inside.map(|center| Circle::new(center, radius, style)).try_for_each(|disc| area.draw(&disc))
+            let mut discs = inside(centers).into_iter().map(|center| Circle::new(center, radius, style));
+            discs.try_for_each(|disc| area.draw(&disc))
         }
         Kind::Bars { tops, width } => {
             let style = color.mix(BAR_ALPHA).filled();
             let mut bars = tops.iter().filter_map(|top| bar(*top, *width, x, y));
             bars.try_for_each(|corners| area.draw(&Rectangle::new(corners, style)))
         }
+        Kind::LevelBars { ends, width } => {
+            let style = color.mix(BAR_ALPHA).filled();
+            let mut bars = ends.iter().filter_map(|&(end, at)| bar((at, end), *width, y, x));
+            bars.try_for_each(|[(bottom, foot), (top, end)]| {
+                area.draw(&Rectangle::new([(foot, bottom), (end, top)], style))
+            })
+        }
         Kind::Band(triples) => area.draw(&Polygon::new(band(triples, x, y), color.mix(BAND_ALPHA).filled())),
+        Kind::ErrorBars(triples) => triples.iter().try_for_each(|&(at, low, high)| {
+            let ends = [low, high].map(|end| (x.place(at), y.place(end).clamp(y.low, y.high)));
+            draw_error_bar(chart, ends, stroke(THIN))
+        }),
         Kind::Arrows(arrows) => {
             let places = arrows.iter().map(|ends| ends.map(|(at, height)| (x.place(at), y.place(height))));
             let mut inside = places.filter(|ends| ends.iter().all(|end| x.has(end.0) && y.has(end.1)));
@@ -79,6 +101,19 @@ pub(super) fn draw_series<DB: DrawingBackend>(
         }
         Kind::Vertical(_) | Kind::Horizontal(_) => Ok(()),
     }
+}
+
+/// A line between two ends, with a short one across each.
+fn draw_error_bar<DB: DrawingBackend>(
+    chart: &Chart<DB>,
+    ends: [(f64, f64); 2],
+    style: ShapeStyle,
+) -> Drawn<DB> {
+    let (area, cap) = (chart.plotting_area(), units(CAP));
+    area.draw(&PathElement::new(ends, style))?;
+    ends.into_iter().try_for_each(|end| {
+        area.draw(&(EmptyElement::at(end) + PathElement::new([(-cap, 0), (cap, 0)], style)))
+    })
 }
 
 /// A shaft with two barbs at its tip, no longer than half of it.

@@ -42,7 +42,7 @@ mod trace;
 pub use animation::save_gif;
 pub use cloud::{film_frame, film_strip, points_over, points_panel, ways_panel};
 pub use figure::Figure;
-pub use font::legible;
+pub use font::{legible, paint_text};
 pub use heatmap::Heatmap;
 pub use palette::{BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION};
 pub use panel::Panel;
@@ -100,20 +100,4 @@ pub fn pairs<A: Copy + Into<f64>>(points: ArrayView2<A>) -> Vec<(f64, f64)> {
 pub fn piecewise_means(values: &[f64], piece: usize) -> Vec<(f64, f64)> {
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     values.chunks(piece).enumerate().map(|(i, part)| (((i + 1) * piece) as f64, mean(part))).collect()
-}
-
-/// The closed outline of a radar chart: `shares` of 1 lie on the unit circle, the first at its top, the others to its left and on.
-///
-/// ```
-/// let outline = ddpm_page::plot::radar(&[1.0, 0.5, 0.5, 0.5]);
-/// assert_eq!((outline.len(), outline[0], outline[4]), (5, (0.0, 1.0), (0.0, 1.0)));
-/// assert!((outline[1].0 + 0.5).abs() < 1e-12 && outline[1].1.abs() < 1e-12); // a quarter of the way round
-/// ```
-pub fn radar(shares: &[f64]) -> Vec<(f64, f64)> {
-    let corner = |(i, share): (usize, &f64)| {
-        let angle = std::f64::consts::TAU * i as f64 / shares.len() as f64;
-        (-share * angle.sin(), share * angle.cos())
-    };
-    let outline = shares.iter().enumerate().map(corner);
-    outline.clone().chain(outline.take(1)).collect()
 }

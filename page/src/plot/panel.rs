@@ -6,6 +6,9 @@ use ndarray::{ArrayView1, arr1};
 /// A range that is set, or the one that fits.
 pub(super) type Range = Option<(f64, f64)>;
 
+/// Ticks that are set, each a place and what it says, or round ones.
+pub(super) type Ticks = Option<Vec<(f64, String)>>;
+
 /// A pair of axes with its series: built up call by call.
 ///
 /// ```
@@ -28,6 +31,7 @@ pub struct Panel {
     pub(super) log: (bool, bool),
     pub(super) equal: bool,
     pub(super) bare: bool,
+    pub(super) ticks: (Ticks, Ticks),
 }
 
 impl Panel {
@@ -95,7 +99,7 @@ impl Panel {
     /// ```
     pub fn arrows_of(self, limit: f64, across: usize, field: impl Fn(ArrayView1<f64>) -> [f64; 2]) -> Self {
         let range = (-limit, limit);
-        self.arrows_over(range, range, [across; 2], super::ORANGE, field)
+        self.arrows_over(range, range, [across; 2], super::BLACK, field)
     }
 
     /// Adds arrows as [`arrows_of`](Self::arrows_of) does, on any rectangle: `counts` of them along x and along y, in a colour of
@@ -129,11 +133,11 @@ impl Panel {
 
     /// Adds a line without a label for each path, all in one colour of the palette.
     pub fn paths(self, paths: &Paths, color: usize) -> Self {
-        let lines = paths.curves().iter().map(|path| Series::line("", path.clone()).color(color));
+        let lines = paths.curves().iter().map(|path| Series::path("", path.clone()).color(color));
         lines.fold(self, Panel::series)
     }
 
-    /// Lays the values of a function on the square from −`limit` to `limit` under the series, in 120×120 cells.
+    /// Lays the values of a function on the square from −`limit` to `limit` under the series, in 120×120 pale cells.
     ///
     /// ```
     /// use ddpm_page::plot::Panel;
@@ -141,7 +145,7 @@ impl Panel {
     /// ```
     pub fn density(self, limit: f64, label: impl Into<String>, f: impl Fn(ArrayView1<f64>) -> f64) -> Self {
         let range = (-limit, limit);
-        self.heatmap(Heatmap::of(range, range, |x, y| f(arr1(&[x, y]).view())).label(label))
+        self.heatmap(Heatmap::of(range, range, |x, y| f(arr1(&[x, y]).view())).label(label).pale())
     }
 
     /// Adds a [`Series::dashed`] line.
@@ -164,6 +168,16 @@ impl Panel {
         self.series(Series::bars(label, points, width))
     }
 
+    /// Adds [`Series::level_bars`].
+    pub fn level_bars(
+        self,
+        label: impl Into<String>,
+        points: impl IntoIterator<Item = (f64, f64)>,
+        width: f64,
+    ) -> Self {
+        self.series(Series::level_bars(label, points, width))
+    }
+
     /// Adds a [`Series::histogram`].
     ///
     /// # Panics
@@ -182,6 +196,25 @@ impl Panel {
     /// Adds a [`Series::band`].
     pub fn band(self, label: impl Into<String>, triples: impl IntoIterator<Item = (f64, f64, f64)>) -> Self {
         self.series(Series::band(label, triples))
+    }
+
+    /// Adds a disc at (x, y) with an error bar to either side of y, both in a colour of the palette.
+    ///
+    /// ```
+    /// let panel = ddpm_page::plot::Panel::new("").estimate("of five draws", 0.2, [1.07, 0.1], ddpm_page::plot::BLUE);
+    /// ```
+    pub fn estimate(self, label: impl Into<String>, x: f64, [y, error]: [f64; 2], color: usize) -> Self {
+        let bar = Series::error_bars("", [(x, y - error, y + error)]).color(color);
+        self.series(bar).series(Series::points(label, [(x, y)]).size(10.0).color(color))
+    }
+
+    /// Adds a grey band over a range of x, from one height to another: what chance alone makes of a number.
+    ///
+    /// ```
+    /// let panel = ddpm_page::plot::Panel::new("").line("measured", [(1.0, 0.4), (9.0, -0.1)]).level("± 2 s.e.", (1.0, 9.0), (-0.2, 0.2));
+    /// ```
+    pub fn level(self, label: impl Into<String>, x: (f64, f64), y: (f64, f64)) -> Self {
+        self.series(Series::band(label, [(x.0, y.0, y.1), (x.1, y.0, y.1)]).color(super::GREY))
     }
 
     /// Adds a [`Series::vertical`] reference line.
@@ -212,6 +245,30 @@ impl Panel {
         self
     }
 
+    /// Sets the ticks of x, each a place and what stands below it; without them they are round numbers.
+    ///
+    /// ```
+    /// use ddpm_page::plot::Panel;
+    /// let digits = (0..10).map(|digit| (f64::from(digit), digit.to_string()));
+    /// let panel = Panel::new("").bars("", (0..10).map(|digit| (f64::from(digit), 0.1)), 0.8).x_ticks(digits);
+    /// ```
+    pub fn x_ticks<L: Into<String>>(mut self, ticks: impl IntoIterator<Item = (f64, L)>) -> Self {
+        self.ticks.0 = Some(named(ticks));
+        self
+    }
+
+    /// Sets the ticks of y, each a place and what stands beside it; without them they are round numbers.
+    ///
+    /// ```
+    /// use ddpm_page::plot::Panel;
+    /// let times = [(30.0, 2.0), (12.0, 1.0)]; // lengths, and where the bars lie
+    /// let panel = Panel::new("").level_bars("ms", times, 0.7).y_ticks([(2.0, "naive"), (1.0, "fast")]);
+    /// ```
+    pub fn y_ticks<L: Into<String>>(mut self, ticks: impl IntoIterator<Item = (f64, L)>) -> Self {
+        self.ticks.1 = Some(named(ticks));
+        self
+    }
+
     /// Makes the x axis logarithmic.
     pub fn log_x(mut self) -> Self {
         self.log.0 = true;
@@ -224,18 +281,33 @@ impl Panel {
         self
     }
 
-    /// Adds the grey dashed rim of a radar chart of so many `corners`, and a second one halfway to its middle; its series are outlines by
-    /// [`radar`](super::radar).
+    /// Names the places 1, 2, … of the x axis instead of numbering them: for bars.
     ///
     /// ```
-    /// use ddpm_page::plot::{Panel, radar};
-    /// let triangle = Panel::new("").rim(3).line("a model", radar(&[0.9, 0.5, 0.2])).equal().bare();
+    /// use ddpm_page::plot::Panel;
+    /// let bars = Panel::new("").bars("speed", [(1.0, 0.9), (2.0, 0.4)], 0.6).x_names(["a model", "another"]);
     /// ```
-    pub fn rim(self, corners: usize) -> Self {
-        let rim = |share| super::radar(&vec![share; corners]);
-        [1.0, 0.5]
-            .into_iter()
-            .fold(self, |panel, share| panel.series(Series::dashed("", rim(share)).color(super::GREY)))
+    pub fn x_names<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
+        self.x_ticks((1..).map(f64::from).zip(names))
+    }
+
+    /// Adds bars in groups, one for each name of the x axis: the i-th of `many` series, of which each group has a bar.
+    ///
+    /// ```
+    /// use ddpm_page::plot::Panel;
+    /// let panel = Panel::new("").x_names(["quality", "speed"]).grouped("a model", (0, 2), [0.9, 0.4]);
+    /// let panel = panel.grouped("another", (1, 2), [0.6, 1.0]);
+    /// ```
+    pub fn grouped(
+        self,
+        label: impl Into<String>,
+        (i, many): (usize, usize),
+        heights: impl IntoIterator<Item = f64>,
+    ) -> Self {
+        let width = 0.8 / many as f64;
+        let offset = (i as f64 - (many as f64 - 1.0) / 2.0) * width;
+        let tops = (1..).map(|place| f64::from(place) + offset).zip(heights);
+        self.bars(label, tops, 0.9 * width)
     }
 
     /// Makes both axes logarithmic.
@@ -273,9 +345,14 @@ impl Panel {
         let map = self.heatmap.as_ref();
         let range = |own: Range, edges: Range| own.or(edges);
         let grounded = self.series.iter().any(|series| matches!(series.kind, Kind::Bars { .. }));
+        let level = self.series.iter().any(|series| matches!(series.kind, Kind::LevelBars { .. }));
         (
-            Axis::new(&xs, range(self.ranges.0, map.map(|map| map.x)), self.log.0, false),
+            Axis::new(&xs, range(self.ranges.0, map.map(|map| map.x)), self.log.0, level && !self.log.0),
             Axis::new(&ys, range(self.ranges.1, map.map(|map| map.y)), self.log.1, grounded && !self.log.1),
         )
     }
+}
+
+fn named<L: Into<String>>(ticks: impl IntoIterator<Item = (f64, L)>) -> Vec<(f64, String)> {
+    ticks.into_iter().map(|(place, name)| (place, name.into())).collect()
 }

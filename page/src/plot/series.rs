@@ -1,6 +1,7 @@
 //! What is drawn in a panel.
 
 use super::palette::{CYCLE, GREY};
+use std::ops::RangeInclusive;
 
 /// Points, lines, bars, arrows or a band, with a label for the legend and a colour of the palette.
 ///
@@ -17,18 +18,30 @@ pub struct Series {
     pub(super) kind: Kind,
     pub(super) fault: Option<Fault>,
     color: Option<usize>,
+    /// Whether a line is the way of something, so that its corners are no measurements.
+    is_path: bool,
 }
+
+/// A line through so many points shows them: nothing was computed in between.
+const FEW: RangeInclusive<usize> = 3..=32;
 
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
     Line(Vec<(f64, f64)>),
     Dashed(Vec<(f64, f64)>),
+    /// Upright, each from its lower to its upper end.
+    ErrorBars(Vec<(f64, f64, f64)>),
     Points {
         centers: Vec<(f64, f64)>,
         size: f64,
     },
     Bars {
         tops: Vec<(f64, f64)>,
+        width: f64,
+    },
+    /// From 0 to a length, each at a height.
+    LevelBars {
+        ends: Vec<(f64, f64)>,
         width: f64,
     },
     Band(Vec<(f64, f64, f64)>),
@@ -48,15 +61,20 @@ pub(super) struct Fault {
 impl Series {
     fn new(label: impl Into<String>, kind: Kind) -> Self {
         let fault = kind.fault();
-        Self { label: label.into(), kind, fault, color: None }
+        Self { label: label.into(), kind, fault, color: None, is_path: false }
     }
 
-    /// A line through the points. An empty label keeps a series out of the legend.
+    /// A line through the points, with a disc at each if they are few. An empty label keeps a series out of the legend.
     pub fn line(label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         Self::new(label, Kind::Line(points.into_iter().collect()))
     }
 
-    /// A dashed line through the points.
+    /// A line through the places of something on its way, however few, without discs.
+    pub fn path(label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self { is_path: true, ..Self::line(label, points) }
+    }
+
+    /// A dashed line through the points, with a disc at each if they are few.
     pub fn dashed(label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         Self::new(label, Kind::Dashed(points.into_iter().collect()))
     }
@@ -69,6 +87,15 @@ impl Series {
     /// Bars from 0 up to each point (centre x, height y), all of one `width` in units of x.
     pub fn bars(label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>, width: f64) -> Self {
         Self::new(label, Kind::Bars { tops: points.into_iter().collect(), width })
+    }
+
+    /// Level bars from 0 to each point (length x, middle y), all of one `width` in units of y.
+    pub fn level_bars(
+        label: impl Into<String>,
+        points: impl IntoIterator<Item = (f64, f64)>,
+        width: f64,
+    ) -> Self {
+        Self::new(label, Kind::LevelBars { ends: points.into_iter().collect(), width })
     }
 
     /// A histogram of the values in `bins` equal bins over the `range`, as a density: the area of the bars is the share
@@ -104,6 +131,11 @@ impl Series {
         Self::new(label, Kind::Band(triples.into_iter().collect()))
     }
 
+    /// Upright error bars, from triples (x, lower, upper), to lie over the points that they belong to.
+    pub fn error_bars(label: impl Into<String>, triples: impl IntoIterator<Item = (f64, f64, f64)>) -> Self {
+        Self::new(label, Kind::ErrorBars(triples.into_iter().collect()))
+    }
+
     /// Thin arrows, each from its tail to its tip: a field of directions. One that does not lie between the axes with both
     /// ends is left out.
     pub fn arrows(label: impl Into<String>, ends: impl IntoIterator<Item = [(f64, f64); 2]>) -> Self {
@@ -133,6 +165,16 @@ impl Series {
         }
         self
     }
+
+    /// The points of a line that are so few that each is shown.
+    pub(super) fn corners(&self) -> &[(f64, f64)] {
+        match &self.kind {
+            Kind::Line(points) | Kind::Dashed(points) if !self.is_path && FEW.contains(&points.len()) => {
+                points
+            }
+            _ => &[],
+        }
+    }
 }
 
 impl Kind {
@@ -141,10 +183,10 @@ impl Kind {
             Kind::Line(points) | Kind::Dashed(points) | Kind::Points { centers: points, .. } => {
                 Fault::first(points.iter().map(|&p| (p.0.is_finite() && p.1.is_finite(), p)))
             }
-            Kind::Bars { tops, width } => Fault::first(
-                tops.iter().map(|&(x, y)| ([x, y, *width].iter().all(|v| v.is_finite()), (x, y))),
+            Kind::Bars { tops: points, width } | Kind::LevelBars { ends: points, width } => Fault::first(
+                points.iter().map(|&(x, y)| ([x, y, *width].iter().all(|v| v.is_finite()), (x, y))),
             ),
-            Kind::Band(triples) => {
+            Kind::Band(triples) | Kind::ErrorBars(triples) => {
                 Fault::first(triples.iter().map(|&t| ([t.0, t.1, t.2].iter().all(|v| v.is_finite()), t)))
             }
             Kind::Arrows(arrows) => {
@@ -159,8 +201,8 @@ impl Kind {
     pub(super) fn len(&self) -> usize {
         match self {
             Kind::Line(points) | Kind::Dashed(points) | Kind::Points { centers: points, .. } => points.len(),
-            Kind::Bars { tops, .. } => tops.len(),
-            Kind::Band(triples) => triples.len(),
+            Kind::Bars { tops: points, .. } | Kind::LevelBars { ends: points, .. } => points.len(),
+            Kind::Band(triples) | Kind::ErrorBars(triples) => triples.len(),
             Kind::Arrows(arrows) => arrows.len(),
             Kind::Vertical(_) | Kind::Horizontal(_) => 1,
         }
@@ -176,7 +218,11 @@ impl Kind {
                 tops.iter().flat_map(|top| [top.0 - width / 2.0, top.0 + width / 2.0]).collect(),
                 tops.iter().map(|top| top.1).chain((!log_y).then_some(0.0)).collect(),
             ),
-            Kind::Band(triples) => {
+            Kind::LevelBars { ends, width } => (
+                ends.iter().flat_map(|end| [0.0, end.0]).collect(),
+                ends.iter().flat_map(|end| [end.1 - width / 2.0, end.1 + width / 2.0]).collect(),
+            ),
+            Kind::Band(triples) | Kind::ErrorBars(triples) => {
                 (triples.iter().map(|t| t.0).collect(), triples.iter().flat_map(|t| [t.1, t.2]).collect())
             }
             Kind::Arrows(arrows) => arrows.iter().flatten().copied().unzip(),

@@ -190,7 +190,7 @@ impl DrawingBackend for Svg<'_> {
         let color = paint("fill", style.color());
         self.element(&format!(
             "<text {place} font-size=\"{em:.1}\"{anchor} {color}>{}</text>\n",
-            escape(text)
+            with_subscripts(text, em)
         ));
         Ok(())
     }
@@ -222,6 +222,26 @@ fn outline(corners: impl IntoIterator<Item = BackendCoord>) -> String {
         let _ = write!(data, "{space}{x} {y}");
     }
     data
+}
+
+/// A text with its subscripts lowered: a span of less size, and one that goes back to the line.
+fn with_subscripts(text: &str, em: f64) -> String {
+    let (size, depth) = (em * font::SUBSCRIPT.0, em * font::SUBSCRIPT.1);
+    let (mut written, mut down) = (String::new(), false);
+    for run in font::runs(text) {
+        let text = escape(&run.text);
+        match (run.is_subscript, down) {
+            (true, _) => {
+                let _ = write!(written, "<tspan dy=\"{depth:.1}\" font-size=\"{size:.1}\">{text}</tspan>");
+            }
+            (false, true) => {
+                let _ = write!(written, "<tspan dy=\"-{depth:.1}\">{text}</tspan>");
+            }
+            (false, false) => written.push_str(&text),
+        }
+        down = run.is_subscript;
+    }
+    written
 }
 
 fn escape(text: &str) -> String {

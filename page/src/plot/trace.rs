@@ -21,7 +21,15 @@ pub(super) fn trace(kind: &Kind, x: &Axis, y: &Axis) -> Vec<Point> {
             let sides = |&(at, top): &Point| [-0.5, 0.0, 0.5].map(|part| (at + part * width, top));
             tops.iter().flat_map(sides).flat_map(|(at, top)| pillar(at, 0.0, top)).collect()
         }
-        Kind::Band(triples) => triples.iter().flat_map(|&(at, low, high)| pillar(at, low, high)).collect(),
+        Kind::LevelBars { ends, width } => {
+            let sides = |&(end, at): &Point| [-0.5, 0.0, 0.5].map(|part| (end, at + part * width));
+            let foot = if x.is_log() { 0.0 } else { x.share(0.0).clamp(0.0, 1.0) };
+            let beam = |end: Point| between((foot, share(&end).1), share(&end));
+            ends.iter().flat_map(sides).flat_map(beam).collect()
+        }
+        Kind::Band(triples) | Kind::ErrorBars(triples) => {
+            triples.iter().flat_map(|&(at, low, high)| pillar(at, low, high)).collect()
+        }
         Kind::Arrows(arrows) => {
             arrows.iter().flat_map(|[tail, tip]| between(share(tail), share(tip))).collect()
         }

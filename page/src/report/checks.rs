@@ -9,7 +9,7 @@ use ddpm::metrics::{Moments, StandardError, mean};
 use ndarray::{Array2, ArrayView1};
 use std::fmt;
 
-/// Predictions and measurements side by side: *quantity, predicted, measured, error, tolerance, ok*.
+/// Predictions, or limits, and measurements side by side: *quantity, predicted, measured, error, tolerance, ok*.
 ///
 /// ```
 /// use ddpm_page::report::Checks;
@@ -41,6 +41,8 @@ struct Row {
     statistical: bool,
     /// Whether it has a verdict at all.
     judged: bool,
+    /// Whether its first cell holds a limit instead of a prediction.
+    is_limit: bool,
 }
 
 const HEADER: [&str; 6] = ["quantity", "predicted", "measured", "error", "tolerance", "ok"];
@@ -58,15 +60,20 @@ impl Checks {
         Self { title: title.into(), rows: Vec::new(), notes: Vec::new() }
     }
 
-    fn row(mut self, quantity: impl Into<String>, cells: [String; 4], ok: bool) -> Self {
-        self.rows.push(Row { quantity: quantity.into(), cells, ok, statistical: false, judged: true });
+    fn row(self, quantity: impl Into<String>, cells: [String; 4], ok: bool) -> Self {
+        self.add(quantity.into(), cells, ok, false)
+    }
+
+    fn add(mut self, quantity: String, cells: [String; 4], ok: bool, statistical: bool) -> Self {
+        let is_limit = cells[0].starts_with(['≤', '≥']);
+        self.rows.push(Row { quantity, cells, ok, statistical, judged: true, is_limit });
         self
     }
 
     /// Adds a statistical row: `off` is how far the measured value lies on the wrong side, and `sign` stands before the
     /// predicted one.
     fn statistical(
-        mut self,
+        self,
         quantity: String,
         (sign, predicted): (&str, f64),
         measured: f64,
@@ -94,8 +101,7 @@ impl Checks {
         };
         let ok = known && off <= standard_error.tolerance();
         let statistical = known && off.is_finite();
-        self.rows.push(Row { quantity, cells, ok, statistical, judged: true });
-        self
+        self.add(quantity, cells, ok, statistical)
     }
 
     /// Adds a statistical row that is ok if |predicted − measured| is at most [`StandardError::LIMIT`] standard errors.
@@ -313,6 +319,16 @@ impl Checks {
         self
     }
 
+    /// What the column before the measurements holds: predictions, limits (≤ or ≥), or both.
+    fn expected(&self) -> &'static str {
+        let limits = self.rows.iter().filter(|row| row.is_limit).count();
+        match limits {
+            0 => HEADER[1],
+            _ if limits == self.rows.len() => "limit",
+            _ => "predicted or limit",
+        }
+    }
+
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.rows.len()
@@ -349,9 +365,11 @@ fn in_tenths(deviation: f64) -> String {
 
 impl fmt::Display for Checks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = vec![HEADER.map(str::to_owned).to_vec()];
+        let mut header = HEADER;
+        header[1] = self.expected();
+        let mut lines = vec![header.map(str::to_owned).to_vec()];
         let widest = |i: usize| self.rows.iter().map(|row| width(&row.cells[i])).max().unwrap_or(0);
-        let taken: usize = (0..4).map(|i| widest(i).max(HEADER[i + 1].len())).sum();
+        let taken: usize = (0..4).map(|i| widest(i).max(header[i + 1].len())).sum();
         let space = WIDTH.saturating_sub(taken + 5 * 2 + "✗ NO".chars().count()).max(20);
         for row in &self.rows {
             let mut quantity = wrap(&row.quantity, space - INDENT.len()).into_iter();

@@ -8,6 +8,51 @@ pub(super) fn significant(value: f64, digits: i32) -> String {
     digits_like(value, value, digits)
 }
 
+/// How the numbers of a table's column, or row, are written: all in one form.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Form {
+    /// Counts, without decimals.
+    Whole,
+    /// Decimals.
+    Plain,
+    /// With a power of ten.
+    Scientific,
+}
+
+impl Form {
+    /// The form that fits all of these: powers of ten only where a number would be too long without.
+    pub fn of(values: &[f64], digits: i32) -> Self {
+        let known = values.iter().filter(|value| **value != 0.0 && value.is_finite());
+        let exponents = || known.clone().map(|&value| exponent(value, digits));
+        let (least, most) = exponents().fold((0, 0), |(least, most), e| (e.min(least), e.max(most)));
+        // a fifth zero is read more easily than a power of ten beside numbers near 1
+        let is_plain = least >= -4 || least == -5 && exponents().any(|exponent| exponent >= -2);
+        if values.iter().all(|value| value.fract() == 0.0 && value.abs() < 1e7) {
+            Form::Whole
+        } else if is_plain && most < DIGITS {
+            Form::Plain
+        } else {
+            Form::Scientific
+        }
+    }
+
+    /// A number in this form, with so many significant digits.
+    pub fn write(self, value: f64, digits: i32) -> String {
+        let exponent = exponent(value, digits);
+        match self {
+            _ if value == 0.0 => "0".into(),
+            _ if !value.is_finite() => value.to_string(),
+            Form::Whole => value.to_string(),
+            Form::Scientific => format!("{value:.*e}", (digits - 1).max(0) as usize),
+            Form::Plain if exponent >= digits => {
+                let unit = 10_f64.powi(exponent + 1 - digits);
+                format!("{:.0}", (value / unit).round() * unit)
+            }
+            Form::Plain => format!("{value:.*}", (digits - 1 - exponent).max(0) as usize),
+        }
+    }
+}
+
 /// Two numbers that are to be compared, with as many decimals one as the other: the larger has seven digits.
 pub(super) fn alike(a: f64, b: f64) -> (String, String) {
     let (small, large) = (a.abs().min(b.abs()), a.abs().max(b.abs()));

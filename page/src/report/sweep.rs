@@ -1,6 +1,9 @@
 //! One pass over a knob's values: a table and curves of the same numbers.
 
-use super::{Cell, Progress, Table, number::short};
+use super::{
+    Progress, Table,
+    number::{known_to, short, significant},
+};
 use crate::plot::Panel;
 use ddpm::{metrics::Spread, sampler::Sampler};
 use std::convert::Infallible;
@@ -169,16 +172,36 @@ impl<const N: usize> Sweep<N> {
         (means, table.note("mean of the seeds, and in brackets the least and the most"))
     }
 
-    /// All numbers as a table: a row for each value of the knob, a column for each quantity. A column of whole numbers alone
-    /// is one of counts, and shows no decimals.
+    /// All numbers as a table: a row for each value of the knob, a column for each quantity.
     pub fn table(&self, title: impl Into<String>) -> Table {
-        let is_count = |value: f64| value.fract() == 0.0 && value.abs() < 1e7;
-        let counts: [bool; N] =
-            std::array::from_fn(|i| self.rows.iter().all(|(_, _, values)| is_count(values[i])));
-        let cell = |values: &[f64; N], i: usize| {
-            if counts[i] { Cell::Text(values[i].to_string()) } else { Cell::Number(values[i]) }
+        Table::new(title, &self.knob, self.names.clone()).rows(self.rows())
+    }
+
+    /// All numbers as a table, each with its standard error, which stands at the same place of another sweep, and with the digits that it leaves.
+    ///
+    /// ```
+    /// use ddpm_page::report::Sweep;
+    ///
+    /// let [means, errors] = Sweep::together("calls", [10, 20], ["distance"], |calls: usize| -> ddpm_page::Result<_> {
+    ///     Ok([[1.0 + 1.0 / calls as f64], [0.0123]])
+    /// })?;
+    /// assert!(means.table_with_errors("", &errors).to_string().ends_with("20     1.050 ± 0.012"));
+    /// # Ok::<(), ddpm_page::Error>(())
+    /// ```
+    pub fn table_with_errors(&self, title: impl Into<String>, errors: &Self) -> Table {
+        let cell = |value: f64, error: f64| {
+            if !(error > 0.0 && error.is_finite()) {
+                return significant(value, 3);
+            }
+            let [value, error] = known_to([value, error], error);
+            format!("{value} ± {error}")
         };
-        let rows = self.rows.iter().map(|(label, _, values)| (label, (0..N).map(|i| cell(values, i))));
+        let rows = self.rows().zip(errors.rows()).map(|((label, values), (_, errors))| {
+            (
+                label,
+                values.into_iter().zip(errors).map(|(value, error)| cell(value, error)).collect::<Vec<_>>(),
+            )
+        });
         Table::new(title, &self.knob, self.names.clone()).rows(rows)
     }
 

@@ -1,12 +1,13 @@
 //! A plain table of numbers: shown, not judged.
 
 use super::{
-    number::significant,
+    number::{Form, significant},
     text::{Lean, WIDTH, columns, width, wrap},
 };
 use std::fmt;
 
-/// A table of numbers with a header row and a label column.
+/// A table of numbers with a header row and a label column. The numbers of a column have one form: whole ones show no decimals, and a power
+/// of ten stands beside all of them or beside none.
 ///
 /// ```
 /// use ddpm_page::report::Table;
@@ -22,6 +23,7 @@ pub struct Table {
     header: Vec<String>,
     rows: Vec<Vec<Cell>>,
     digits: i32,
+    by_row: bool,
     notes: Vec<String>,
 }
 
@@ -83,7 +85,7 @@ impl Table {
         header: impl IntoIterator<Item = H>,
     ) -> Self {
         let header = std::iter::once(corner.into()).chain(header.into_iter().map(Into::into)).collect();
-        Self { title: title.into(), header, rows: Vec::new(), digits: 3, notes: Vec::new() }
+        Self { title: title.into(), header, rows: Vec::new(), digits: 3, by_row: false, notes: Vec::new() }
     }
 
     /// Adds a row.
@@ -128,6 +130,13 @@ impl Table {
         self
     }
 
+    /// For rows that are quantities of their own: a row of counts shows no decimals, and any other number the form that fits it alone.
+    #[must_use]
+    pub fn by_row(mut self) -> Self {
+        self.by_row = true;
+        self
+    }
+
     /// Adds a line below the table.
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
@@ -137,11 +146,22 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |cell: &Cell| match cell {
-            Cell::Number(value) => significant(*value, self.digits),
-            Cell::Text(text) => text.clone(),
+        let form = |cells: &mut dyn Iterator<Item = &Cell>| {
+            let number = |cell: &Cell| if let Cell::Number(value) = cell { Some(*value) } else { None };
+            Form::of(&cells.filter_map(number).collect::<Vec<_>>(), self.digits)
         };
-        let rows = self.rows.iter().map(|row| row.iter().map(text).collect());
+        let of_columns: Vec<Form> =
+            (0..self.header.len()).map(|i| form(&mut self.rows.iter().map(|row| &row[i]))).collect();
+        let rows = self.rows.iter().map(|row| {
+            let counts = form(&mut row.iter()) == Form::Whole;
+            let text = |(cell, of_column): (&Cell, &Form)| match cell {
+                Cell::Number(value) if self.by_row && counts => Form::Whole.write(*value, self.digits),
+                Cell::Number(value) if self.by_row => significant(*value, self.digits),
+                Cell::Number(value) => of_column.write(*value, self.digits),
+                Cell::Text(text) => text.clone(),
+            };
+            row.iter().zip(&of_columns).map(text).collect()
+        });
         let lines: Vec<Vec<String>> = std::iter::once(self.header.clone()).chain(rows).collect();
         let mut leans = vec![Lean::Right; self.header.len()];
         leans[0] = Lean::Left;

@@ -6,7 +6,7 @@ use crate::{
     continuous::{ode::Tolerances, score::Score},
     data::GaussianMixture,
     gaussian::DiagonalGaussian,
-    metrics::{Evaluator, largest_difference, mean},
+    metrics::{Estimate, Evaluator, largest_difference, mean},
 };
 use ndarray::{Array1, Array2, ArrayView1, Axis, concatenate};
 use ndarray_rand::rand::Rng;
@@ -19,15 +19,16 @@ pub struct Quality {
     /// How many steps of a draw were thrown away, at most.
     pub rejected: usize,
     /// The mean [`Evaluator::distance`], over the floor.
-    pub distance: f64,
+    pub distance: Estimate,
     /// The mean [`Evaluator::excess`] in nats.
-    pub excess: f64,
+    pub excess: Estimate,
 }
 
-impl From<Quality> for [f64; 4] {
-    /// In the order of the fields.
-    fn from(quality: Quality) -> Self {
-        [quality.calls as f64, quality.rejected as f64, quality.distance, quality.excess]
+impl From<Quality> for [f64; 6] {
+    /// In the order of the fields, each estimate with its standard error.
+    fn from(Quality { calls, rejected, distance, excess }: Quality) -> Self {
+        let [[distance, of_distance], [excess, of_excess]] = [distance, excess].map(Estimate::pair);
+        [calls as f64, rejected as f64, distance, of_distance, excess, of_excess]
     }
 }
 
@@ -41,7 +42,7 @@ impl From<Quality> for [f64; 4] {
 /// let (dataset, mut rng) = (Dataset::named(DatasetName::Gaussians8, "")?, StdRng::seed_from_u64(0));
 /// let (evaluator, data) = (Evaluator::new(&dataset, 100, 5, &mut rng), dataset.mixture().unwrap());
 /// let [few, many] = [10, 100].map(|calls| quality(Solver::Heun, &Sde::VP, data, calls, &evaluator, 1, &mut rng).unwrap());
-/// assert!(few.calls == 10 && few.excess > many.excess.abs());
+/// assert!(few.calls == 10 && few.excess.mean > many.excess.mean.abs());
 /// # Ok::<(), ddpm::Error>(())
 /// ```
 ///
@@ -63,10 +64,11 @@ pub fn quality<R: Rng>(
         (calls, rejected) = (drawn.calls.max(calls), drawn.rejected.max(rejected));
         Ok(drawn.x)
     })?;
-    Ok(Quality { calls, rejected, distance: distance.mean, excess: excess.mean })
+    Ok(Quality { calls, rejected, distance, excess })
 }
 
-/// The distances and the excesses of several solvers, one after the other on the same budget: see [`quality`].
+/// The distances of several solvers and their standard errors, the excesses and theirs, one solver after the other on the same budget: see
+/// [`quality`].
 ///
 /// # Errors
 /// As [`Solver::draw`].
@@ -78,11 +80,14 @@ pub fn qualities<const N: usize>(
     evaluator: &Evaluator,
     draws: usize,
     rng: &mut impl Rng,
-) -> Result<[[f64; N]; 2]> {
-    let mut all = [[0.0; N]; 2];
+) -> Result<[[f64; N]; 4]> {
+    let mut all = [[0.0; N]; 4];
     for (i, solver) in solvers.into_iter().enumerate() {
-        let quality = quality(solver, sde, score, budget, evaluator, draws, rng)?;
-        (all[0][i], all[1][i]) = (quality.distance, quality.excess);
+        let [_, _, numbers @ ..]: [f64; 6] =
+            quality(solver, sde, score, budget, evaluator, draws, rng)?.into();
+        for (of_all, number) in all.iter_mut().zip(numbers) {
+            of_all[i] = number;
+        }
     }
     Ok(all)
 }

@@ -24,8 +24,9 @@ pub struct Found {
 }
 
 /// The IDX files of images in a folder, plain or gzipped: those to train on have “train” in their name, those held out “t10k” or
-/// “test”. A file that is alone is the one to train on, whatever its name. Where a folder has none itself, its folder `raw` is
-/// looked into, and that of each folder in it, where torchvision keeps them. `None` if there are none.
+/// “test”. A file that is alone is the one to train on, whatever its name. A file may lie in a folder of its own name, as programs
+/// unpack it. Where a folder has none itself, its folder `raw` is looked into, and that of each folder in it, where torchvision
+/// keeps them. `None` if there are none.
 ///
 /// # Errors
 /// [`Error::File`] if the folder cannot be listed, [`Error::Content`] if it holds several sets, or only images held out.
@@ -54,8 +55,13 @@ pub fn is_transposed(path: &Path) -> bool {
 }
 
 fn in_folder(folder: &Path) -> Result<Option<Found>> {
-    let files: Vec<PathBuf> = entries(folder)?.into_iter().filter(|path| path.is_file()).collect();
-    let mut images: Vec<PathBuf> = files.iter().filter(|path| name(path).contains("idx3")).cloned().collect();
+    let of_images = |path: &PathBuf| name(path).contains("idx3") && !is_hidden(path);
+    let (files, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        entries(folder)?.into_iter().partition(|path| path.is_file());
+    let mut images: Vec<PathBuf> = files.iter().filter(|path| of_images(path)).cloned().collect();
+    for unpacked in others.iter().filter(|path| of_images(path) && path.is_dir()) {
+        images.extend(entries(unpacked)?.into_iter().filter(|path| of_images(path) && path.is_file()));
+    }
     if images.is_empty() {
         let unsaid = files.into_iter().filter(|path| may_be_idx(path)).take(MOST_OPENED);
         images.extend(
@@ -63,12 +69,7 @@ fn in_folder(folder: &Path) -> Result<Option<Found>> {
                 .filter(|path| matches!(FileKind::of(path), Ok(FileKind::Idx(3) | FileKind::GzippedIdx(3)))),
         );
     }
-    // a file beside its own gzipped form is one set, not two, and so is a file that was fetched twice
-    images.dedup_by(|gzipped, plain| gzipped.with_extension("") == *plain);
-    let all = images.clone();
-    images.retain(|path| {
-        !original(path).is_some_and(|first| all.contains(&first) && same_length(path, &first))
-    });
+    let images = without_copies(images);
     if let [alone] = images.as_slice() {
         if !is_held_out(alone) {
             return Ok(Some(Found { train: alone.clone(), test: None }));
@@ -102,20 +103,45 @@ fn is_held_out(path: &Path) -> bool {
     ["t10k", "test"].iter().any(|word| name(path).contains(word)) && !name(path).contains("train")
 }
 
+/// Files of this format without those that another one is a copy of: a file beside its own gzipped form, one that was fetched
+/// twice, one under both spellings of its name, with a point and with a hyphen.
+pub fn without_copies(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
+    // of two names the shorter is that of the original
+    files.sort_by_key(|path| (name(path).len(), path.clone()));
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for file in files {
+        if !kept.iter().any(|first| is_copy(&file, first)) {
+            kept.push(file);
+        }
+    }
+    kept
+}
+
+fn is_copy(a: &Path, b: &Path) -> bool {
+    let gzipped = |path: &Path| name(path).ends_with(".gz");
+    plain_name(a) == plain_name(b) && (gzipped(a) != gzipped(b) || same_length(a, b))
+}
+
+/// The name without what packing, spelling and the numbers of browsers (`a (1).gz` for `a.gz`) change in it.
+fn plain_name(path: &Path) -> String {
+    let name = name(path).replace(".gz", "").replace(".idx", "-idx");
+    let number = name.split_once(" (").and_then(|(before, behind)| Some((before, behind.split_once(')')?)));
+    match number {
+        Some((before, (number, behind))) if number.parse::<u32>().is_ok() => [before, behind].concat(),
+        _ => name,
+    }
+}
+
+/// Whether a file is hidden: also those that macOS lays beside each file where it copies to another system, `._a` for `a`.
+fn is_hidden(path: &Path) -> bool {
+    name(path).starts_with('.')
+}
+
 /// Whether a file could be of this format by its name: pictures, tables and texts have names of their own.
 fn may_be_idx(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    !name(path).starts_with('.')
+    !is_hidden(path)
         && extension.is_none_or(|extension| ["gz", "idx", "ubyte", "bin"].contains(&extension.as_str()))
-}
-
-/// The file that this one is a second download of, by the name that browsers give it: `a (1).gz` for `a.gz`.
-fn original(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.to_str()?;
-    let (before, behind) = name.split_once(" (")?;
-    let (number, behind) = behind.split_once(')')?;
-    number.parse::<u32>().ok()?;
-    Some(path.with_file_name(format!("{before}{behind}")))
 }
 
 fn same_length(a: &Path, b: &Path) -> bool {

@@ -24,7 +24,7 @@ use crate::{
     files::{FileKind, Input},
 };
 
-pub use find::{Found, find, is_transposed};
+pub use find::{Found, find, is_transposed, without_copies};
 
 const IMAGES: u32 = 0x0000_0803;
 const LABELS: u32 = 0x0000_0801;

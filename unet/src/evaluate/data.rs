@@ -6,7 +6,7 @@ use crate::{
     images::{Collection, ImageSource, PictureOptions, Split, fingerprint, mnist_labels},
 };
 use ddpm::{
-    data::idx::{find, read_labels},
+    data::idx::{find, read_labels, without_copies},
     error::Place,
 };
 use md5::{Digest, Md5};
@@ -157,7 +157,7 @@ fn labels_beside(data: &Path, notes: &mut Vec<String>) -> Result<Option<[PathBuf
         return Ok(None);
     }
     let of_images = find(data)?.and_then(|found| found.train.parent().map(Path::to_owned));
-    if let Some(folder) = of_images.filter(|folder| folder != data) {
+    if let Some(folder) = of_images {
         let mut files = Vec::new();
         collect(&folder, 1, &mut files, notes)?;
         if let Some(labels) = pair(&folder, &files)? {
@@ -172,11 +172,10 @@ fn labels_beside(data: &Path, notes: &mut Vec<String>) -> Result<Option<[PathBuf
 /// The two files of labels among these, which lie in `folder`.
 fn pair(folder: &Path, files: &[PathBuf]) -> Result<Option<[PathBuf; 2]>> {
     let one = |words: &[&str]| {
-        let mut found: Vec<&PathBuf> = files.iter().filter(|path| is_labels(path, words)).collect();
-        found.dedup_by(|packed, plain| packed.with_extension("") == **plain); // a file beside its own packed form
-        match found.as_slice() {
+        let found = files.iter().filter(|path| is_labels(path, words)).cloned().collect();
+        match without_copies(found).as_slice() {
             [] => Ok(None),
-            [path] => Ok(Some((*path).clone())),
+            [path] => Ok(Some(path.clone())),
             [first, second, ..] => Err(fault(
                 folder,
                 format!("both {} and {}", first.display(), second.display()),
@@ -219,7 +218,7 @@ fn collect(folder: &Path, levels: usize, files: &mut Vec<PathBuf>, notes: &mut V
 fn is_labels(path: &Path, words: &[&str]) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let is_idx = ["idx1-ubyte", "idx1.ubyte"].iter().any(|kind| name.contains(kind));
-    is_idx && name.contains("label") && words.iter().any(|word| name.contains(word))
+    is_idx && !name.starts_with('.') && name.contains("label") && words.iter().any(|word| name.contains(word))
 }
 
 fn fault(path: &Path, found: String, expected: String, remedy: &str) -> Error {

@@ -1,7 +1,7 @@
 //! Images scored by a classifier: how far their features lie from those of data, beside the floor.
 
 use super::{
-    Predictions,
+    ClassTest, Predictions,
     classifier::Classifier,
     frechet::{Gaussian, feature_distance, frechet_distance, gaussian_of},
     neighbours::precision_recall,
@@ -12,6 +12,7 @@ use crate::{
 };
 use candle_core::{Device, Tensor};
 use ddpm::metrics::{Estimate, mean};
+use ddpm_page::report::Checks;
 use ndarray::{Axis, s};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng, seq::index};
 
@@ -124,6 +125,52 @@ impl Evaluator {
             Ok(self.score(&Predictions::on_source(&self.classifier, source, &some, &self.device)?))
         };
         draws.into_iter().map(draw).collect()
+    }
+
+    /// How far the classes of images of a source are from those of the data, so many images chosen by chance: once for each item of `draws`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// # Panics
+    /// If the source has not so many.
+    pub fn class_floor(
+        &self,
+        source: &dyn ImageSource,
+        count: usize,
+        draws: impl IntoIterator,
+        rng: &mut impl Rng,
+    ) -> Result<Vec<ClassTest>> {
+        let draw = |_| {
+            let some = some_of(source, count, rng);
+            let read = Predictions::on_source(&self.classifier, source, &some, &self.device)?;
+            Ok(self.class_test(&read))
+        };
+        draws.into_iter().map(draw).collect()
+    }
+
+    /// How far the classes of images are from those of the data, as the classifier reads both.
+    ///
+    /// # Panics
+    /// If there are no images.
+    #[track_caller]
+    pub fn class_test(&self, predictions: &Predictions) -> ClassTest {
+        ClassTest::of(&predictions.histogram(), &self.data.histogram())
+    }
+
+    /// What the distance and the classes of samples must obey, as rows with a verdict.
+    pub fn obeyed(&self, floor: &Floor, drawn: &Predictions) -> Checks {
+        let of_themselves = frechet_distance(&self.gaussian, &self.gaussian);
+        let classes = self.classifier.classes();
+        let counted = if classes == 10 { "ten".into() } else { classes.to_string() };
+        let least = 1e-6 * self.gaussian.covariance.diag().sum();
+        let name = format!("samples in all {counted} classes together");
+        Checks::new("What the numbers must obey")
+            .close("FID of the test images from themselves", 0.0, of_themselves, least)
+            .at_least("FID of one half of them from the other, above 0", least, self.distance_of_halves())
+            .at_least("floor, above 0", least, floor.distance.mean)
+            .exactly(name, drawn.features.nrows(), drawn.histogram().iter().sum())
+            .note("the FID of two sets of one distribution is not 0, and falls as they grow: quote it with its floor")
     }
 
     /// The Fréchet distance of one half of the data from the other.

@@ -1,5 +1,6 @@
 //! How good are images: likelihood, distance from data on a classifier's features, and whether they are copies.
 
+mod classes;
 pub mod classifier;
 pub mod code;
 mod data;
@@ -10,6 +11,7 @@ pub mod neighbours;
 mod predictions;
 pub mod progressive;
 
+pub use classes::{ClassTest, chi_square_tail};
 pub use data::{EvaluationData, Labels};
 pub use evaluator::{Evaluator, Floor, Scores};
 pub use predictions::Predictions;

@@ -27,7 +27,7 @@ use candle_core::{Device, Tensor};
 use ddpm::{
     data::idx::{find, is_transposed},
     error::Place,
-    files::{FileKind, Input},
+    files::{FileKind, Input, visible},
 };
 use ddpm_page::report::Progress;
 use ndarray_rand::rand::{Rng, seq::index};
@@ -233,7 +233,7 @@ impl Collection {
     fn new<S: ImageSource + 'static>(name: &str, train: S, test: Option<S>) -> Self {
         let (h, w, c) = train.shape();
         Self {
-            name: format!("{name}, {} images of {h} × {w} × {c}", train.len()),
+            name: format!("{}, {} images of {h} × {w} × {c}", visible(name), train.len()),
             train: Box::new(train),
             test: test.map(|test| Box::new(test) as Box<dyn ImageSource>),
             unreadable: Vec::new(),

@@ -31,5 +31,5 @@ pub use compute::{Compute, Phase};
 pub use fused::{Deferred, Fused};
 pub use gradient_check::{GradientCheck, Slope, slopes};
 pub use probe::{Cut, PassTime, Probe};
-pub use receptive_field::{only_level, reach, sensitivity, share_beyond, ways};
+pub use receptive_field::{Sights, only_level, reach, sensitivity, share_beyond, ways};
 pub use unet::UNet;

@@ -8,7 +8,11 @@ use super::{
 };
 use crate::Result;
 use candle_core::{DType, Tensor, Var};
-use ndarray::Array2;
+use ddpm::metrics::largest;
+use ddpm_page::plot::{Figure, Heatmap, Panel};
+use ndarray::{Array1, Array2, s};
+use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+use std::ops::Range;
 
 /// |∂ε_{i,j}/∂x_{k,l}| for one pixel (i, j) of the output: how strongly it depends on each pixel (k, l) of the image.
 ///
@@ -36,6 +40,71 @@ pub fn sensitivity(
     };
     let numbers = map.flatten_all()?.to_vec1()?;
     Ok(Array2::from_shape_vec((height, width), numbers).expect("as many numbers as pixels"))
+}
+
+/// [`sensitivity`] of several networks of one architecture, each with random weights of its own.
+#[derive(Debug, Clone)]
+pub struct Sights {
+    maps: Vec<Array2<f64>>,
+    pixel: (usize, usize),
+}
+
+impl Sights {
+    /// The networks of these seeds, all parameters of which are random, at t = 500. Shape: `x_t` (B, H, W, C).
+    ///
+    /// # Errors
+    /// As [`sensitivity`], or if there is no network of this architecture.
+    pub fn of(
+        config: &UNetConfig,
+        seeds: Range<u64>,
+        x_t: &Tensor,
+        pixel: (usize, usize),
+        cuts: &[Cut],
+    ) -> Result<Self> {
+        let map = |seed| {
+            let rng = &mut StdRng::seed_from_u64(seed);
+            let network = UNet::fully_initialised(config.clone(), rng, x_t.device())?; // nothing is silent
+            sensitivity(&network, x_t, &vec![500.0; x_t.dim(0)?], pixel, cuts)
+        };
+        Ok(Sights { maps: seeds.map(map).collect::<Result<_>>()?, pixel })
+    }
+
+    /// The mean map: (H, W).
+    ///
+    /// # Panics
+    /// If there is no network.
+    #[track_caller]
+    pub fn mean_map(&self) -> Array2<f64> {
+        let sum = self.maps.iter().skip(1).fold(self.maps[0].clone(), |sum, map| sum + map);
+        sum / self.maps.len() as f64
+    }
+
+    /// A picture of several under their names: log₁₀ of each mean map over its largest entry, row 0 at the top.
+    ///
+    /// # Panics
+    /// If one has no network.
+    #[track_caller]
+    pub fn figure(all: &[(String, Self)]) -> Figure {
+        let panels = all.iter().map(|(name, sights)| {
+            let map = sights.mean_map();
+            let (size, strongest) = (map.nrows(), largest(map.iter().copied()));
+            let shown = map.slice(s![..;-1, ..]).mapv(|entry| (entry / strongest).max(1e-4).log10());
+            let ends = (0.0, size as f64);
+            let heatmap = Heatmap::new(shown, ends, ends).range(-4.0, 0.0);
+            let heatmap = heatmap.label("log₁₀ of |∂ε/∂x| over its largest");
+            let rows = (0..size).step_by(8).map(|row| ((size - row) as f64, row.to_string()));
+            let columns = (0..size).step_by(8).map(|column| (column as f64, column.to_string()));
+            Panel::new(name).axes("column", "row").heatmap(heatmap).equal().x_ticks(columns).y_ticks(rows)
+        });
+        Figure::new("").panels(panels).panel_size(230, 235).one_color_bar()
+    }
+
+    /// A number of each map and its pixel, such as [`reach`]: the mean over the networks, and the standard deviation from network to
+    /// network.
+    pub fn spread(&self, number: impl Fn(&Array2<f64>, (usize, usize)) -> f64) -> [f64; 2] {
+        let numbers: Array1<f64> = self.maps.iter().map(|map| number(map, self.pixel)).collect();
+        [numbers.sum() / numbers.len() as f64, numbers.std(1.0)]
+    }
 }
 
 /// The root mean square distance from a pixel, weighted by a map, in pixels.

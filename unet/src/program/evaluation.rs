@@ -3,8 +3,10 @@
 use super::{DrawingNetwork, NetworkArguments, within};
 use crate::{
     evaluate::{
-        EvaluationData,
-        classifier::Classifier,
+        ClassTest, EvaluationData, Evaluator, Labels, Predictions,
+        classifier::{Classifier, load_or_train},
+        code::simple_codes,
+        likelihood::Terms,
         neighbours::{Neighbour, distances, nearest_images},
     },
     images::{PictureOptions, batch, some_of},
@@ -12,12 +14,14 @@ use crate::{
 };
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
+use ddpm::metrics::{Estimate, quantile};
 use ddpm_page::{
     bounds::{COUNT, whole},
-    report::Common,
+    plot::{BLACK, Panel, Series},
+    report::{Cell, Common, Progress, Table, thousands},
 };
 use ndarray_rand::rand::Rng;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The flags of a program that evaluates the images of a network.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -79,7 +83,109 @@ pub struct Nearest {
     pub itself: Vec<f64>,
 }
 
+impl Nearest {
+    /// The quantiles of the distances, of kept-back images and of samples.
+    pub fn table(&self, title: impl Into<String>) -> Table {
+        let quantiles = |all: &[f64]| [0.0, 0.05, 0.5, 0.95].map(|q| quantile(all, q));
+        let table = Table::new(title, "", ["smallest", "5 %", "median", "95 %"]);
+        let table =
+            if self.test.is_empty() { table } else { table.row("test images", quantiles(&self.test)) };
+        table.row("samples", quantiles(&distances(&self.samples)))
+    }
+
+    /// Their histograms.
+    pub fn panel(&self) -> Panel {
+        let own = distances(&self.samples);
+        let edge = own.iter().chain(&self.test).copied().fold(1.0, f64::max).ceil();
+        let panel = Panel::new("").axes("distance to the nearest training image", "density");
+        let test = (!self.test.is_empty()).then_some(("test images", self.test.clone()));
+        let sets = test.into_iter().chain([("samples", own)]);
+        sets.fold(panel, |panel, (name, set)| panel.histogram(name, set, 40, (0.0, edge)))
+    }
+}
+
+/// Into which classes samples fall, beside the data and beside what chance alone makes of data.
+#[derive(Debug, Clone)]
+pub struct ClassesDrawn {
+    /// The samples against the data.
+    pub test: ClassTest,
+    /// χ² of training images against the data, over some draws of as many as there are samples.
+    pub floor: Estimate,
+    counts: [usize; 2],
+    shares: [Vec<f64>; 2],
+}
+
+impl ClassesDrawn {
+    /// What the floor's mean should be, and the standard error of so many draws: see [`ClassTest::of_own_draws`].
+    pub fn expected(&self) -> [f64; 2] {
+        let [mean, deviation] = self.test.of_own_draws(self.counts[0], self.counts[1]);
+        [mean, deviation / (self.floor.draws as f64).sqrt()]
+    }
+
+    /// χ² with its degrees of freedom, and how often chance makes as much.
+    pub fn table(&self) -> Table {
+        let [count, all] = self.counts.map(thousands);
+        let title =
+            format!("{count} images in the classes that the classifier reads, against {all} test images");
+        let degrees = || Cell::from(self.test.degrees);
+        Table::new(title, "", ["χ²", "degrees of freedom", "chance of as much"])
+            .row("training images (floor)", [self.floor.mean.into(), degrees(), Cell::from("")])
+            .row("samples", [self.test.statistic.into(), degrees(), self.test.chance().into()])
+            .note(format!(
+                "floor: mean of {} draws of as many training images; its standard error is {:.2}",
+                self.floor.draws,
+                self.expected()[1]
+            ))
+    }
+
+    /// The shares of the classes, with two standard deviations of chance around those of the data.
+    pub fn panel(&self) -> Panel {
+        let [data, drawn] = &self.shares;
+        let bars = |shares: &[f64], shift: f64| {
+            let places = shares.iter().enumerate();
+            places.map(|(class, &share)| (class as f64 + shift, share)).collect::<Vec<_>>()
+        };
+        let error = |share: f64| 2.0 * (share * (1.0 - share) / self.counts[0] as f64).sqrt();
+        let bounds = |sign: f64| data.iter().map(move |&share| share + sign * error(share));
+        let panel = Panel::new("")
+            .axes("class, as the classifier reads it", "share")
+            .bars("test images", bars(data, -0.2), 0.38)
+            .bars("samples", bars(drawn, 0.2), 0.38);
+        let whiskers = bounds(-1.0).zip(bounds(1.0)).enumerate();
+        let panel = whiskers.fold(panel, |panel, (class, (low, high))| {
+            let label = if class == 0 { "where 95 in 100 samples of chance would lie" } else { "" };
+            let at = class as f64 + 0.2;
+            panel.series(Series::line(label, [(at, low.max(0.0)), (at, high)]).color(BLACK))
+        });
+        match data.len() {
+            classes @ ..=20 => panel.x_ticks((0..classes).map(|class| (class as f64, class.to_string()))),
+            _ => panel,
+        }
+    }
+}
+
 impl Evaluation {
+    /// Compares the classes of samples with those of the data, and those of as many training images, once for each item of `draws`.
+    ///
+    /// # Errors
+    /// As [`Evaluator::class_floor`].
+    pub fn classes(
+        &self,
+        evaluator: &Evaluator,
+        drawn: &Predictions,
+        draws: impl IntoIterator,
+        rng: &mut impl Rng,
+    ) -> Result<ClassesDrawn> {
+        let counts = [drawn, evaluator.data()].map(|set| set.features.nrows());
+        let floor = evaluator.class_floor(self.data.train(), counts[0], draws, rng)?;
+        Ok(ClassesDrawn {
+            test: evaluator.class_test(drawn),
+            floor: Estimate::of(floor.iter().map(|test| test.statistic)),
+            counts,
+            shares: [evaluator.data().shares(), drawn.shares()],
+        })
+    }
+
     /// Looks for the nearest training image of each of `drawn`, of kept-back images, and of some training images. Shape: (N, H, W, C).
     ///
     /// # Errors
@@ -92,6 +198,53 @@ impl Evaluation {
         let test = if self.data.test().is_some() { distances(&of_test) } else { Vec::new() };
         Ok(Nearest { samples, test, itself: distances(&of_itself) })
     }
+}
+
+impl Evaluation {
+    /// The classifier that judges: that of `file`, or of one in the folder, trained if there is none; and a note if nothing vouches for it.
+    ///
+    /// # Errors
+    /// As [`load_or_train`].
+    pub fn classifier(
+        &self,
+        labels: &Labels,
+        file: Option<PathBuf>,
+        folder: &Path,
+        quick: bool,
+    ) -> Result<(Classifier, Option<String>)> {
+        let own = || Ok(folder.join(self.data.classifier_file(quick)?));
+        let file = file.map_or_else(own, anyhow::Ok)?;
+        let config = self.data.classifier_training(if quick { 1 } else { 2 });
+        let mut bar = Progress::new("training the classifier", config.steps(labels.train.len()));
+        let (train, device) = (self.data.train(), &self.network.device);
+        let classifier = load_or_train(&file, train, &labels.train, config, device, |_| bar.advance(1))?;
+        Ok((classifier, ddpm::digest::missing(&file)?))
+    }
+
+    /// What a test image costs by simple codes, and by the best of the network's bounds.
+    ///
+    /// # Errors
+    /// As [`simple_codes`].
+    pub fn codes_table(&self, bounds: &[Terms]) -> Result<Table> {
+        let test = self.data.images.unseen();
+        let best = bounds.iter().map(Terms::total_bits).min_by(|a, b| a.mean.total_cmp(&b.mean));
+        let best = best.map(|bits| ("this network (bound)", bits));
+        let codes = simple_codes(self.data.train(), test)?.into_iter().chain(best);
+        let rows = codes.map(|(name, bits)| (name, [bits.mean, bits.error]));
+        let table = Table::new("What a test image costs", "code", ["bits/dim", "±"]).digits(4).rows(rows);
+        Ok(table.note(format!(
+            "the histograms come from the training images; gzip packs all {} images as one file, and errs by nothing",
+            thousands(test.len())
+        )))
+    }
+}
+
+/// Progressive decoding after each tenth of the reverse steps: see [`Terms::in_tenths`].
+pub fn tenths_table(title: &str, terms: &Terms) -> Table {
+    let rows = terms.in_tenths().into_iter();
+    let rows =
+        rows.map(|(step, [t, bits, error])| (step, [Cell::from(t as usize), bits.into(), error.into()]));
+    Table::new(title, "reverse step", ["t", "bits/dim", "RMSE in levels"]).rows(rows).digits(4)
 }
 
 impl EvaluationArguments {

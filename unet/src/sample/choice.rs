@@ -3,7 +3,7 @@
 use crate::Result;
 use ddpm::{
     reverse::FixedVariance,
-    sampler::{Spacing, Step, ddim, respaced_ancestral, time_grid},
+    sampler::{Spacing, Step, ddim, rederived_ddim, respaced_ancestral, time_grid},
     schedule::Schedule,
 };
 #[cfg(feature = "cli")]
@@ -17,6 +17,8 @@ pub enum Sampler {
     Ddpm(FixedVariance),
     /// DDIM, with this η: 0 is deterministic, 1 draws as much noise as Algorithm 2 with σ² = β̃.
     Ddim(f64),
+    /// The same with ε computed anew where x̂_0 is clipped: see [`ddpm::sampler::rederived_ddim_step`].
+    RederivedDdim(f64),
 }
 
 impl Default for Sampler {
@@ -32,6 +34,7 @@ impl fmt::Display for Sampler {
             Sampler::Ddpm(FixedVariance::Beta) => f.pad("Algorithm 2, σ² = β"),
             Sampler::Ddpm(FixedVariance::Posterior) => f.pad("Algorithm 2, σ² = β̃"),
             Sampler::Ddim(eta) => f.pad(&format!("DDIM, η = {eta}")),
+            Sampler::RederivedDdim(eta) => f.pad(&format!("DDIM, η = {eta}, ε anew")),
         }
     }
 }
@@ -62,7 +65,10 @@ impl Sampler {
         match self {
             Sampler::Ddpm(variance) => Ok(respaced_ancestral(schedule, grid, variance, clip)?),
             Sampler::Ddim(eta) if (0.0..=1.0).contains(&eta) => Ok(ddim(schedule, grid, eta, clip)),
-            Sampler::Ddim(eta) => Err(ddpm::Error::Parameter {
+            Sampler::RederivedDdim(eta) if (0.0..=1.0).contains(&eta) => {
+                Ok(rederived_ddim(schedule, grid, eta, clip))
+            }
+            Sampler::Ddim(eta) | Sampler::RederivedDdim(eta) => Err(ddpm::Error::Parameter {
                 name: "--eta",
                 value: eta.to_string(),
                 bound: "lie in [0, 1]",
@@ -118,7 +124,8 @@ impl SamplingPlan {
     /// All samplers at its cost, with its own: the plans that differ from it in the sampler alone, each under its sampler's name.
     pub fn at_this_cost(&self) -> Vec<(String, Self)> {
         let [beta, posterior] = [FixedVariance::Beta, FixedVariance::Posterior].map(Sampler::Ddpm);
-        let mut samplers = vec![Sampler::Ddim(0.0), Sampler::Ddim(1.0), beta, posterior];
+        let ddim = [Sampler::Ddim(0.0), Sampler::RederivedDdim(0.0), Sampler::Ddim(1.0)];
+        let mut samplers = [&ddim[..], &[beta, posterior]].concat();
         if !samplers.contains(&self.sampler) {
             samplers.push(self.sampler);
         }

@@ -81,6 +81,31 @@ pub fn mean_squared_error(images: &Tensor, truth: &Tensor) -> Result<f64> {
     Ok(ddpm::metrics::mean(ndarray::aview1(&errors)))
 }
 
+/// How much draws from one x_t differ: the variance of each pixel over the `draws` of a group, averaged over the pixels, for each group.
+///
+/// With exact draws from p(x_0 | x_t) its mean is the mean squared error of E\[x_0 | x_t\]: both are the variance of x_0 that x_t leaves.
+///
+/// Shapes: (B · `draws`, H, W, C), those of one x_t one after the other, to (B).
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use ddpm_unet::sample::variances_of_draws;
+///
+/// let drawn = Tensor::from_slice(&[0f32, 2.0, 5.0, 5.0], (4, 1, 1, 1), &Device::Cpu)?;
+/// assert_eq!(variances_of_draws(&drawn, 2)?, [2.0, 0.0]); // (1 + 1)/(2 − 1)
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
+///
+/// # Errors
+/// If the images are no multiple of `draws`.
+pub fn variances_of_draws(images: &Tensor, draws: usize) -> Result<Vec<f64>> {
+    let (count, height, width, channels) = images.dims4()?;
+    let groups = images.reshape((count / draws, draws, height * width * channels))?;
+    let variances = groups.var(1)?.mean(D::Minus1)?.to_vec1::<f32>()?; // (B, D), (B)
+    Ok(variances.into_iter().map(f64::from).collect())
+}
+
 // ANCHOR: psnr
 /// The peak signal-to-noise ratio of a mean squared error, in decibels; pixels span [−1, 1].
 ///

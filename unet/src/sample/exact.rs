@@ -34,6 +34,9 @@ impl fmt::Display for NormalPixels {
 const SIDE: usize = 8;
 
 impl NormalPixels {
+    /// How many there are in an image of [`variance_measured`](Self::variance_measured).
+    pub const PER_IMAGE: usize = SIDE * SIDE;
+
     /// The variance that a sampler draws with the exact denoiser, in so many steps that count down from T, without clipping:
     /// computed by [`moments_drawn`], without a random number.
     ///

@@ -1,8 +1,10 @@
 //! Noises that images are drawn from: ways between two, and the noises that images become.
 
+use super::forward::diffuse;
 use crate::{Result, images::grid::strip};
 use candle_core::{D, DType, Tensor};
 use ddpm::schedule::Schedule;
+use ddpm_page::report::Table;
 
 // ANCHOR: slerp
 /// Walks from image a to image b along a great circle: `share` = 0 is a, 1 is b. Each image of the batch goes its own way.
@@ -58,6 +60,56 @@ pub fn straight(a: &Tensor, b: &Tensor, share: f64) -> Result<Tensor> {
     Ok(((a * (1.0 - share))? + (b * share)?)?)
 }
 
+/// Stays at image a, whatever the `share`: one noise for both ends of a [`mix_noised`].
+///
+/// # Errors
+/// None.
+pub fn shared(a: &Tensor, _: &Tensor, _: f64) -> Result<Tensor> {
+    Ok(a.clone())
+}
+
+// ANCHOR: mix_noised
+/// A mixture of two images in x_t: images mixed on a straight line, their noises in a way of their own, and both put together at t.
+///
+/// Source: Ho et al. 2020, section 4.4 and Figures 8 and 9, where `way` is [`straight`]: the straight line from one x_t to the other.
+///
+/// With [`slerp`] or [`shared`] for `way` the mixture has as much noise as an x_t; on the straight line it has only
+/// (1 − λ)² + λ² of its variance. Shapes: all (B, H, W, C).
+///
+/// # Formula
+/// x̄_t = √ᾱ_t ((1 − λ) a + λ b) + √(1 − ᾱ_t) ε, where ε = `way`(ε_a, ε_b, λ) and λ is `share`
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use ddpm::schedule::Schedule;
+/// use ddpm_unet::sample::{mix_noised, straight};
+///
+/// let images = |value: f32| Tensor::full(value, (1, 2, 2, 1), &Device::Cpu);
+/// let (ends, noises) = ([&images(1.0)?, &images(-1.0)?], [&images(2.0)?, &images(0.0)?]);
+/// let x_t = mix_noised(&Schedule::linear(2, 0.36, 0.4375)?, 2, ends, noises, straight, 0.5)?; // ᾱ_2 = 0.36
+/// assert!((x_t.mean_all()?.to_scalar::<f32>()? - 0.8).abs() < 1e-6); // 0.6 · 0 + 0.8 · 1
+/// # Ok::<(), ddpm_unet::Error>(())
+/// ```
+///
+/// # Errors
+/// If the shapes differ.
+///
+/// # Panics
+/// If t lies outside of 0…T.
+#[track_caller]
+pub fn mix_noised(
+    schedule: &Schedule,
+    t: usize,
+    [a, b]: [&Tensor; 2],
+    [eps_a, eps_b]: [&Tensor; 2],
+    way: impl Fn(&Tensor, &Tensor, f64) -> Result<Tensor>,
+    share: f64,
+) -> Result<Tensor> {
+    diffuse(schedule, t, &straight(a, b, share)?, &way(eps_a, eps_b, share)?)
+}
+// ANCHOR_END: mix_noised
+
 /// The stations of a walk from a to b as a [`strip`]: `count` of them at even shares, both ends included, a row for each image of
 /// the batch. `way` is [`slerp`] or [`straight`]. Shapes: both (B, H, W, C) to (B · count, H, W, C).
 ///
@@ -112,6 +164,15 @@ impl LatentMoments {
     /// The row of a table.
     pub fn row(&self) -> [f64; 3] {
         [self.on_ink, self.off_ink, self.neighbours]
+    }
+
+    /// The table of several, each under its number of steps; none if a number is not finite, for the images have no ink, or nothing off it.
+    pub fn table(all: Vec<(String, Self)>) -> Option<Table> {
+        let finite = |moments: &Self| moments.row().iter().all(|x| x.is_finite());
+        let note = "ink: pixels of the image above 0; off ink: its black pixels, −1; neighbours: beside or below one another";
+        let table = Table::new("Are the encodings noise?", "steps", Self::COLUMNS).note(note);
+        let are_finite = all.iter().all(|(_, moments)| finite(moments));
+        are_finite.then(|| table.rows(all.into_iter().map(|(steps, moments)| (steps, moments.row()))))
     }
 
     /// The moments of latents of some images. NaN where there is no ink, or nothing off it.

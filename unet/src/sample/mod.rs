@@ -13,11 +13,13 @@ mod open;
 #[cfg(feature = "cli")]
 pub use choice::SamplingArguments;
 pub use choice::{Compared, Sampler, SamplingPlan};
-pub use distance::{PixelStats, mean_squared_error, mean_squared_errors, psnr, psnrs, seam_roughness};
+pub use distance::{
+    PixelStats, mean_squared_error, mean_squared_errors, psnr, psnrs, seam_roughness, variances_of_draws,
+};
 pub use exact::{NormalPixels, PixelPair};
 pub use film::Film;
 pub use inpaint::{Inpainting, Known, inpaint, replace_known};
-pub use latent::{LEAST_ALPHA_BAR, LatentMoments, encoding_end, slerp, straight, walk};
+pub use latent::{LEAST_ALPHA_BAR, LatentMoments, encoding_end, mix_noised, shared, slerp, straight, walk};
 pub use network_choice::NetworkChoice;
 pub use open::{Opened, open, shipped_checkpoint};
 

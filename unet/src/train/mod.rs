@@ -37,7 +37,7 @@ pub use options::RunOptions;
 pub use run::{Event, Outcome, run, seconds_per_step};
 #[cfg(feature = "cli")]
 pub use signal::Signal;
-pub use statistics::{BatchStatistics, LossAt, losses_along_t};
+pub use statistics::{BatchStatistics, LossAt, losses_along_t, panel_along_t};
 #[cfg(feature = "cli")]
 pub use terminal::run_at_terminal;
 pub use trainer::Trainer;

@@ -1,6 +1,7 @@
 //! What a run is fed, and where along the chain its loss is left.
 
 use super::batch::Batch;
+use ddpm_page::plot::{BLUE, ORANGE, Panel, Series};
 use std::ops::RangeInclusive;
 
 /// What batches hold, all together.
@@ -72,6 +73,38 @@ impl BatchStatistics {
         (mean, ((latest as f64).powi(2) / 12.0 / drawn).sqrt())
     }
 
+    /// The density of a flat histogram over 1…`latest` in so many bins, and the standard deviation of a bin of as many t as were drawn.
+    ///
+    /// # Formula
+    /// 1/T, and √(p (1 − p)/n) B/T, with p = 1/B
+    ///
+    /// where T is `latest`, B the number of `bins`, p the share of one, and n the number of t.
+    ///
+    /// # Example
+    /// ```
+    /// use ddpm_unet::train::BatchStatistics;
+    ///
+    /// let mut seen = BatchStatistics::default();
+    /// seen.t = vec![1; 100];
+    /// assert_eq!(seen.flat_density(10, 2), (0.1, 0.01)); // half of 100 in each bin, ± 5, of width 5
+    /// ```
+    pub fn flat_density(&self, latest: usize, bins: usize) -> (f64, f64) {
+        let (share, width) = (1.0 / bins as f64, latest as f64 / bins as f64);
+        (1.0 / latest as f64, (share * (1.0 - share) / self.t.len() as f64).sqrt() / width)
+    }
+
+    /// The histogram of all t, with two standard deviations of chance around the flat one.
+    pub fn panel(&self, latest: usize) -> Panel {
+        let (bins, ends) = (latest.min(40), (0.5, latest as f64 + 0.5));
+        let (density, error) = self.flat_density(latest, bins);
+        let band = [ends.0, ends.1].map(|at| (at, density - 2.0 * error, density + 2.0 * error));
+        Panel::new("")
+            .axes("t", "density")
+            .histogram("", self.t.iter().map(|&t| t as f64), bins, ends)
+            .series(Series::band("flat, ± 2 standard deviations of chance", band).color(ORANGE))
+            .series(Series::horizontal("", density).color(ORANGE))
+    }
+
     /// The earliest and the latest t, 0…0 of none.
     pub fn range_of_t(&self) -> RangeInclusive<usize> {
         let ends = (self.t.iter().min(), self.t.iter().max());
@@ -93,6 +126,19 @@ impl LossAt {
     pub fn middle(&self) -> usize {
         (self.t.start() + self.t.end()) / 2
     }
+}
+
+/// The losses of stretches against t, each at its middle, on a logarithmic scale.
+pub fn panel_along_t(along: &[LossAt]) -> Panel {
+    let curve: Vec<(f64, f64)> = along.iter().map(|at| (at.middle() as f64, at.loss)).collect();
+    let ticks =
+        [1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0].map(|loss: f64| (loss, loss.to_string()));
+    Panel::new("")
+        .axes("t", "E‖ε − ε_θ‖²/D")
+        .log_y()
+        .y_ticks(ticks)
+        .line("", curve.clone())
+        .series(Series::points("average, in tenths of the images", curve).color(BLUE).size(6.0))
 }
 
 /// The mean losses along the chain, in `stretches` of as many images, of a batch whose t rise, as those of
