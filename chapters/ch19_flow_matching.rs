@@ -35,7 +35,7 @@ struct Arguments {
     #[arg(long, default_value_t = 2000, value_parser = whole(50..=COUNT).because("quality needs 50 points"))]
     count: usize,
     /// The number of training steps of each network
-    #[arg(long, default_value_t = 1000, value_parser = whole(1..=TRAINING_STEPS))]
+    #[arg(long, default_value_t = 3000, value_parser = whole(1..=TRAINING_STEPS))]
     training_steps: usize,
 }
 
@@ -242,8 +242,8 @@ fn calls_and_quality(chapter: &mut Chapter, (data, evaluator, networks, _): &Set
     let checks =
         Checks::new(title).close("exact velocity, one call: largest distance from E x_0", 0.0, off, 1e-9);
     chapter.checks(checks.within("network: L_CFM − L_FM − E Var(u | x_t)", 0.0, open.mean, open));
-    let panels = [("exact velocity", exact.log_log("")), ("networks", trained.log_log(""))];
-    let panels = panels.map(|(label, panel)| panel.axes("calls", label).y_range(0.5, 100.0));
+    let panels = [("floors, exact velocity", exact.log_log("")), ("floors, networks", trained.log_log(""))];
+    let panels = panels.map(|(y, panel)| panel.axes("calls", y).x_range(1.0, 100.0).y_range(0.5, 100.0));
     Ok(chapter.figure(&Figure::new("Distance over floor").panels(panels).panel_size(420, 340), "calls")?)
 }
 
@@ -274,7 +274,7 @@ fn reflow(chapter: &mut Chapter, (data, evaluator, networks, judged): &Setting) 
     let (few, x_1) = (eps.slice_move(s![..60, ..]), standard_normal(2000, 2, &mut rng));
     let panels = kinds.into_iter().flat_map(|(name, of)| {
         let velocity = velocity_of(of(&networks[0]));
-        let cloud = |calls| (format!("{name}: {calls}"), draw(&velocity, &x_1, 1.0, calls, false));
+        let cloud = |calls| (format!("{name}, calls: {calls}"), draw(&velocity, &x_1, 1.0, calls, false));
         let clouds = [1, 2, 4].map(cloud).map(|(title, drawn)| points_panel(&title, &drawn, 2.6));
         std::iter::once(ways_panel(name, 2.6, &ways(&velocity, &few, 100))).chain(clouds)
     });

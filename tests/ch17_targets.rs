@@ -12,11 +12,12 @@ use ddpm::{
     data::GaussianMixture,
     denoiser::{Denoiser, ExactDenoiser, GaussianData, PosteriorMean, Prediction},
     edm::{
-        P_MEAN, P_STD, chain_denoiser, denoised, draw_sigma, edm_euler, edm_flow, edm_heun, edm_per_log_snr,
-        edm_scalings, grid_errors, least_amplifying, nearest_levels, output_scale, rho_grid, time_of_sigma,
+        P_MEAN, P_STD, chain_denoiser, ddim_and_euler, denoised, draw_sigma, draws_in_calls, edm_euler,
+        edm_flow, edm_heun, edm_per_log_snr, edm_scalings, grid_errors, least_amplifying, nearest_levels,
+        output_scale, reading_error, rho_grid, time_of_sigma,
     },
     forward::{TransitionKernel, standard_normal},
-    losses::{Loss, least_errors, quantile_of, spent},
+    losses::{Loss, least_errors, quantile_of, spent, unit_weights},
     metrics::{StandardError, largest_difference, mean, standard_error},
     path::Path,
     posterior::posterior_variance,
@@ -24,8 +25,8 @@ use ddpm::{
     sampler::{Spacing, ddim, flow_moments, moments_drawn, sample, time_grid},
     schedule::{Schedule, ScheduleName, alpha_bars, noise_to_signal, zero_terminal_snr},
     target::{
-        Target, angle, conversion, conversion_error, convert, error_factor, follow_v, jump_by_v, rotation,
-        squared_error_excess,
+        Target, angle, circle_arrow, conversion, conversion_error, convert, error_factor, follow_v,
+        jump_by_v, rotation, squared_error_excess,
     },
     terminal_snr::Brightness,
     train::recipe::{Levels, Output, Recipe, Weights, bound_weight, edm_level, error_from_exact},
@@ -33,6 +34,7 @@ use ddpm::{
 };
 use ndarray::{Array1, Array2, ArrayView2, array};
 use ndarray_rand::rand::{Rng, rngs::StdRng};
+use std::cell::Cell;
 
 /// Kernels of all kinds: that keep the variance, that shrink nothing, on a straight line.
 fn kernels() -> Vec<TransitionKernel> {
@@ -825,5 +827,91 @@ fn an_error_of_noise_counts_more_as_one_of_v_at_the_noisy_end() {
     for t in [1, 500, 1000] {
         let error = error_from_exact(&schedule, &Off(&exact, 0.01), &exact, t, &x_0, &mut rng(15));
         assert_relative(&format!("t = {t}"), error, 0.01 / schedule.alpha_bar(t).sqrt(), 1e-9);
+    }
+}
+
+// a chain, read as EDM's
+
+/// Predicts 0, then 1, then 2, whatever x_t is.
+#[derive(Default)]
+struct Counting(Cell<f64>);
+
+impl Denoiser for Counting {
+    fn predict(&self, x_t: ArrayView2<f64>, _: f64) -> Prediction {
+        let calls = self.0.replace(self.0.get() + 1.0);
+        Prediction { eps: Array2::from_elem(x_t.dim(), calls), variance: None }
+    }
+}
+
+#[test]
+fn reading_error_is_what_two_predictions_differ_by() {
+    let schedule = ScheduleName::Linear.schedule(1000).unwrap();
+    let (data, x_t) = (mixture(), array![[0.5, -2.0], [1.0, 0.25]]);
+    for t in [1, 500, 1000] {
+        let sigma = noise_to_signal(schedule.alpha_bar(t));
+        let error = reading_error(&schedule, &Counting::default(), t, &x_t);
+        let expected = sigma / (2.0 / schedule.alpha_bar(t).sqrt()); // ε̂ of 0 and of 1, over the largest |x|
+        assert_relative(&format!("t = {t}: an error of 1 in ε̂"), error, expected, 1e-9);
+        let of_exact = reading_error(&schedule, &ExactDenoiser::new(&schedule, &data), t, &x_t);
+        assert!(of_exact < 1e-9, "t = {t}: one denoiser, read twice: {of_exact:e}");
+    }
+}
+
+#[test]
+fn draws_in_calls_take_as_many_calls_and_end_where_the_flow_does() {
+    let schedule = ScheduleName::Linear.schedule(1000).unwrap();
+    let z = standard_normal(20, 2, &mut rng(41));
+    let counting = Counting::default();
+    draws_in_calls(&schedule, &counting, 9, &z, &mut rng(42)).unwrap();
+    assert_eq!(counting.0.get(), 36.0, "four samplers of 9 calls");
+    let data = GaussianData { mean: array![0.5, -0.25], variance: 0.3 };
+    let exact = ExactDenoiser::new(&schedule, &data);
+    let expected = &data.mean + 0.3_f64.sqrt() * &z; // the flow of a Gaussian, from so much noise that no mean is left
+    let errors = |calls| {
+        let drawn = draws_in_calls(&schedule, &exact, calls, &z, &mut rng(43)).unwrap();
+        drawn.map(|drawn| largest_difference(&drawn, &expected))
+    };
+    let ([by_ddim, euler, heun, of_levels], many) = (errors(19), errors(159));
+    let few = [by_ddim, euler, heun, of_levels];
+    assert!(few.iter().all(|error| *error < 0.4), "19 calls: {few:?}");
+    assert!(heun < euler, "Heun's method ends {heun} away, Euler's {euler}");
+    assert!(many.iter().all(|error| *error < 0.05), "159 calls: {many:?}");
+    let times = time_grid(1000, 20, Spacing::Trailing).unwrap();
+    let [by_ddim, by_euler] = ddim_and_euler(&schedule, &exact, &times, &z, &mut rng(44));
+    let own = sample(&ddim(&schedule, &times, 0.0, None), &exact, z, &mut rng(44), |_, _| ());
+    assert_eq!(by_ddim, own);
+    let apart = largest_difference(&by_ddim, &by_euler);
+    assert!(apart < 1e-8, "DDIM and Euler's method in σ are {apart:e} apart");
+}
+
+#[test]
+fn unit_weights_are_a_loss_of_1() {
+    let errors: Vec<_> =
+        (0..=40).map(|i| -4.0 + 0.2 * f64::from(i)).map(|l| (l, 1.0 / (1.0 + l.exp()))).collect();
+    let weights = unit_weights(Loss::Bound, &errors);
+    for (pair, (log_snr, _)) in weights.windows(2).zip(&errors) {
+        assert_eq!(pair[0].0, *log_snr);
+        assert_relative(
+            &format!("the bound's weight is ½ e^λ, at λ = {log_snr}"),
+            pair[1].1 / pair[0].1,
+            0.2_f64.exp(),
+            1e-9,
+        );
+    }
+    let losses: Vec<f64> =
+        weights.iter().zip(&errors).map(|((_, weight), (_, error))| weight * error).collect();
+    let loss: f64 = losses.windows(2).map(|pair| 0.1 * (pair[0] + pair[1])).sum();
+    assert_close("the loss of a perfect network", loss, 1.0, 1e-9);
+}
+
+#[test]
+fn arrows_of_v_lie_across_the_circle() {
+    for share in [0.0, 0.25, 0.5, 1.0] {
+        let [tail, head] = circle_arrow(share, 0.3);
+        let phi = share * std::f64::consts::FRAC_PI_2;
+        assert_close(&format!("α at {share}"), tail.0, phi.cos(), 1e-12);
+        assert_close(&format!("σ at {share}"), tail.1, phi.sin(), 1e-12);
+        assert_close(&format!("the arrow's α at {share}"), head.0 - tail.0, -0.3 * phi.sin(), 1e-12);
+        assert_close(&format!("the arrow's σ at {share}"), head.1 - tail.1, 0.3 * phi.cos(), 1e-12);
     }
 }

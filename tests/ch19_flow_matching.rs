@@ -6,7 +6,7 @@ use common::{assert_all_close, assert_close, assert_relative, rng};
 use ddpm::{
     baselines::modes::two_humps,
     continuous::{sde, sde::Sde},
-    data::GaussianMixture,
+    data::{Dataset, DatasetName, GaussianMixture},
     denoiser::{Denoiser, ExactDenoiser, GaussianData},
     flow::{
         Convention, Coupling, End, Times, conditional_velocity,
@@ -14,7 +14,7 @@ use ddpm::{
         continuity_terms,
         convention::convert_field,
         convert_time, convert_velocity, euler, euler_step, flow_losses,
-        known::{euler_beside_ddim, heun_ends},
+        known::{self, euler_beside_ddim, heun_ends},
         likelihood_error, logit_normal_density, logit_normal_time,
         loss::measured_losses,
         loss_constant, marginal_divergence, marginal_velocity, path_velocity, reflow_pairs, schedule_time,
@@ -24,7 +24,7 @@ use ddpm::{
     },
     forward::{TransitionKernel, standard_normal},
     gaussian::log_density,
-    metrics::{largest_difference, mean, median_row_distance, standard_error},
+    metrics::{Evaluator, largest_difference, mean, median_row_distance, standard_error},
     network::{Mlp, MlpConfig},
     objective::Objective,
     path::Path,
@@ -653,4 +653,145 @@ fn a_swirl_moves_points_and_no_density() {
     assert!(error < 1e-5, "∂p/∂t + ∇·(p u) is {error:.1e} of ∂p/∂t");
     let apart = largest_difference(&swirled(0.6, &x), &marginal_velocity(&data, Path::Straight, 0.6, &x));
     assert!(apart > 0.5, "another velocity: {apart:.2e}");
+}
+
+// what flows and networks make of known data
+
+#[test]
+fn continuity_errors_are_of_four_velocities() {
+    let data = three();
+    let x = data.through(Path::Straight.kernel(0.5)).sample(40, &mut rng(23));
+    let [own, swirled, opposite, of_cosine] = known::continuity_errors(&data, 0.5, &x, 1e-3);
+    assert!(own > 0.0 && own < 1e-4 && swirled > 0.0 && swirled < 1e-4, "{own:e} and {swirled:e}");
+    assert!(own != swirled, "the swirl has differences of its own");
+    assert_close("the opposite velocity", opposite, 2.0, 1e-3);
+    assert!((0.1..1.9).contains(&of_cosine), "the velocity of another path: {of_cosine}");
+}
+
+#[test]
+fn weights_per_log_snr_are_the_closed_forms() {
+    for lambda in [-6.0, -1.0, 0.0, 2.5_f64] {
+        let [uniform, logit_normal, v, simple] = known::weights(lambda);
+        let half = (0.5 * lambda).exp();
+        let t = 1.0 / (1.0 + half);
+        let density = (-lambda * lambda / 8.0).exp() / (2.0 * PI).sqrt() / (t * (1.0 - t));
+        let vp = Path::Sde(Sde::VP);
+        let time = vp.time_at(lambda);
+        let fall = (vp.log_snr(time - 1e-5) - vp.log_snr(time + 1e-5)) / 2e-5;
+        for (name, got, expected) in [
+            ("uniform t", uniform, 0.5 * half),
+            ("logit-normal t", logit_normal, 0.5 * half * density),
+            ("v on the cosine path", v, half / PI),
+            ("L_simple on the VP path", simple, lambda.exp() / fall),
+        ] {
+            assert_relative(&format!("λ = {lambda}: {name}"), got, expected, 1e-6);
+        }
+        let off = known::affine_error(lambda);
+        assert!((0.0..1e-12).contains(&off), "λ = {lambda}: {off:e}");
+    }
+}
+
+#[test]
+fn likelihood_and_end_know_where_a_path_ends() {
+    let (mean, variance) = (array![[0.6, -0.3]], 0.4);
+    let data = GaussianMixture::new(array![1.0], mean, array![[variance, variance]]);
+    let x = data.sample(5, &mut rng(24));
+    for path in [Path::Straight, Path::Sde(Sde::VP)] {
+        let [calls, error, divergence] = known::likelihood_and_end(&data, path, &x, 1e-8).unwrap();
+        assert!(calls > 20.0 && calls.fract() == 0.0, "{}: {calls} calls", path.name());
+        assert!(error > 0.0 && error < 1e-5, "{}: off by {error:e} nats", path.name());
+        let at = path.kernel(1.0);
+        let (m, s) = (at.signal * at.signal * (0.36 + 0.09), at.signal * at.signal * variance + at.variance);
+        let expected = 0.5 * (2.0 * s + m - 2.0 - 2.0 * s.ln()); // KL of N(m, s) in two dimensions
+        assert_close(&format!("{}: KL(p_1 ‖ N(0, I))", path.name()), divergence, expected, 1e-7);
+    }
+}
+
+/// Eight Gaussians, and a judge of 1000 points of them.
+fn judged(judge: impl FnOnce(&GaussianMixture, &Evaluator)) {
+    let dataset = Dataset::named(DatasetName::Gaussians8, "").unwrap();
+    judge(dataset.mixture().unwrap(), &Evaluator::new(&dataset, 1000, 10, &mut rng(25)));
+}
+
+#[test]
+fn misread_velocities_draw_far_from_the_data() {
+    judged(|data, evaluator| {
+        let [ours, theirs, turned, late] = Convention::ALL
+            .map(|convention| known::misread_distance(data, convention, evaluator, &mut rng(26)));
+        assert!((0.2..2.5).contains(&ours), "read as it is: {ours}");
+        for (name, distance) in [("sign and time", theirs), ("sign", turned), ("time", late)] {
+            assert!(distance > ours + 0.5, "{name}: {distance}, and {ours} without a mistake");
+        }
+        assert!(turned > 5.0 && theirs > 5.0, "{turned} and {theirs}");
+    });
+}
+
+#[test]
+fn exact_distances_fall_with_the_calls_and_are_means_of_their_draws() {
+    judged(|data, evaluator| {
+        let schedule = Schedule::linear_scaled(1000).unwrap();
+        let of = |calls, draws, seed| {
+            known::exact_distances(data, &schedule, calls, evaluator, draws, &mut rng(seed)).unwrap()
+        };
+        let (few, many) = (of(2, 1, 27), of(32, 7, 28));
+        for way in 0..5 {
+            assert!(few[way] > 1.5 && many[way] > 0.2, "way {way}: {few:?} and {many:?}");
+            assert!(many[way] < 2.0 && many[way] < few[way], "way {way}: {few:?} and {many:?}");
+        }
+        let [_, of_ddim, ..] = few;
+        assert!(few.iter().all(|distance| *distance <= of_ddim), "DDIM in two calls is farthest: {few:?}");
+        assert!(
+            few[3] < few[4],
+            "one step of Heun’s method on the straight path, and two of Euler’s: {few:?}"
+        );
+    });
+}
+
+#[test]
+fn networks_of_a_seed_are_four_and_each_is_trained() {
+    judged(|data, evaluator| {
+        let config = TrainConfig { steps: 300, batch: 128, ema_decay: 0.95, ..TrainConfig::default() };
+        let mut steps = 0;
+        let networks = known::Networks::of_seeds(data, &config, 200, [rng(29)], || steps += 1).unwrap();
+        assert_eq!((networks.len(), steps), (1, known::Networks::COUNT * 300));
+        let own = &networks[0];
+        assert_eq!(own.schedule, Schedule::linear_scaled(1000).unwrap());
+        assert_ne!(own.uniform.parameters(), own.logit_normal.parameters());
+        assert_ne!(own.uniform.parameters(), own.reflowed.parameters());
+        let fresh = Mlp::<f32>::new(own.uniform.config().clone(), &mut rng(30)).unwrap();
+        let far = known::euler_distance(&fresh, 8, evaluator, &mut rng(31));
+        let near = known::euler_distance(&own.uniform, 8, evaluator, &mut rng(31));
+        assert!(far > 2.0 && near < 0.8 * far, "a trained velocity draws at {near}, a fresh one at {far}");
+        let [free, clipped, euler, heun] = own.distances(8, evaluator, &mut rng(32));
+        assert!(clipped > 0.0 && clipped < free, "ε: {free}, clipped {clipped}");
+        assert!(euler < far && heun < far, "velocity: {euler} and {heun}, and a fresh network {far}");
+        assert_relative("the same network, other noise", euler, near, 0.4);
+
+        let [cfm, fm, open] = known::losses(&own.uniform, data, 100, &mut rng(33));
+        let [.., of_fresh, _] = [0, 1, 2].map(|i| known::losses(&fresh, data, 100, &mut rng(33))[i].mean);
+        assert!(fm.mean > 0.0 && fm.mean < 0.5 * of_fresh, "L_FM {} and {of_fresh} before", fm.mean);
+        assert!(cfm.mean > fm.mean + 1.0, "the constant is large: {} and {}", cfm.mean, fm.mean);
+        assert_eq!(cfm.draws, 2000, "20 times 100 points");
+        assert_close("what is left of the constant", open.mean, 0.0, 5.0 * open.standard_error);
+    });
+}
+
+#[test]
+fn pairs_go_straight_on_the_straight_path_and_the_flow_turns() {
+    let data = three();
+    let (x_0, eps) = (data.sample(50, &mut rng(34)), standard_normal(50, 2, &mut rng(35)));
+    let [curvature, detour, of_flow, flow_detour] = known::pairs_and_flow(&data, Path::Straight, &x_0, &eps);
+    assert!(curvature < 1e-12 && of_flow > 0.1, "curvature: {curvature:e}, of the flow {of_flow}");
+    assert_close("detour of the pairs", detour, 1.0, 1e-9);
+    assert!(flow_detour > 1.001, "detour of the flow {flow_detour}");
+    let of_cosine = known::pairs_and_flow(&data, Path::Cosine, &x_0, &eps);
+    assert!(of_cosine[0] > 0.1 && of_cosine[1] > 1.05, "a quarter of an ellipse: {of_cosine:?}");
+}
+
+#[test]
+fn ends_and_paths_have_their_names() {
+    assert_eq!(format!("{}, {:>6}", End::Data, End::Noise), "data,  noise");
+    let names = Path::ALL.map(|path| path.name());
+    assert_eq!(names[3..], ["cosine", "straight"]);
+    assert_eq!(names[0], Sde::VP.name());
 }

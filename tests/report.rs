@@ -561,6 +561,18 @@ fn measured_bounds_and_tolerances_are_rounded_and_chosen_ones_are_not() {
 }
 
 #[test]
+fn a_count_beside_a_bound_has_no_decimals() {
+    let checks = Checks::new("")
+        .at_most("parameters", 99_074.0, 97_742.0)
+        .at_least("latest t", 1.0, 1000.0)
+        .at_most("a measurement", 3.0, 2.5)
+        .to_string();
+    for shown in [" 97742 ", " 1000 ", " 2.500000 "] {
+        assert!(checks.contains(shown), "{shown} is not in\n{checks}");
+    }
+}
+
+#[test]
 fn a_sweep_keeps_several_respects_apart() {
     let mut runs = 0;
     let [first, second] = Sweep::together("n", [1, 2, 4], ["a", "b"], |n: usize| -> ddpm_page::Result<_> {

@@ -28,6 +28,8 @@ use crate::{
 };
 use ndarray::Array2;
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
+use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
 /// How far four velocities are from carrying the density of the straight path, by [`continuity_error`]: its own velocity, that with a
 /// [swirl](swirled_velocity), its opposite, and the velocity of the cosine path.
@@ -226,20 +228,21 @@ impl Networks {
         Ok(Networks { uniform, logit_normal, reflowed, eps, schedule: schedule.clone() })
     }
 
-    /// Trains the networks of several seeds, one generator each, with a linear schedule of 1000 steps: see [`train`](Self::train).
+    /// Trains the networks of several seeds at once, one generator each, with a linear schedule of 1000 steps: see [`train`](Self::train).
     ///
     /// # Errors
     /// As [`train`](Self::train).
-    pub fn of_seeds<R: Rng>(
+    pub fn of_seeds<R: Rng + Send>(
         data: &GaussianMixture,
         config: &TrainConfig,
         pairs: usize,
         seeds: impl IntoIterator<Item = R>,
-        mut on_step: impl FnMut(),
+        on_step: impl FnMut() + Send,
     ) -> Result<Vec<Self>> {
-        let schedule = Schedule::linear_scaled(1000)?;
-        let train = |mut rng| Self::train(data, &schedule, config, pairs, &mut rng, &mut on_step);
-        seeds.into_iter().map(train).collect()
+        let (schedule, on_step) = (Schedule::linear_scaled(1000)?, Mutex::new(on_step));
+        let on_step = || on_step.lock().unwrap_or_else(PoisonError::into_inner)();
+        let train = |mut rng| Self::train(data, &schedule, config, pairs, &mut rng, on_step);
+        seeds.into_iter().collect::<Vec<_>>().into_par_iter().map(train).collect()
     }
 
     /// Distances over floor in so many calls, an even number: ε by DDIM with η = 0, as it is and with x̂_0 clipped to the reach of 20,000 points

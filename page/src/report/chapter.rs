@@ -11,7 +11,10 @@ use crate::{
     plot::{Figure, Panel, save_gif},
 };
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use ddpm::{files::write_whole, metrics::StandardError};
+use ddpm::{
+    files::{visible, write_whole},
+    metrics::StandardError,
+};
 use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 use std::{
     ffi::OsString,
@@ -346,7 +349,7 @@ fn legend() -> String {
 
 /// The command that was given, with its seed in any case and without its folder, on which no number depends.
 fn command(name: &str, common: &Common, arguments: impl Iterator<Item = OsString>) -> String {
-    let mut arguments = arguments.map(|word| word.to_string_lossy().into_owned());
+    let mut arguments = arguments.map(|word| visible(&word.to_string_lossy()));
     let mut words = vec![name.to_owned(), "--seed".into(), common.seed.to_string()];
     while let Some(word) = arguments.next() {
         match word.as_str() {

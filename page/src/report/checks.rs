@@ -1,7 +1,7 @@
 //! The list of checks that a section of a chapter ends in.
 
 use super::{
-    number::{alike, known_to, short, significant},
+    number::{Form, alike, known_to, short, significant},
     text::{Lean, WIDTH, columns, width, wrap},
 };
 use crate::{Error, Result};
@@ -199,14 +199,14 @@ impl Checks {
     /// Adds a row that is ok if measured ≤ bound.
     pub fn at_most(self, quantity: impl Into<String>, bound: f64, measured: f64) -> Self {
         let cells =
-            [format!("≤ {}", short(bound, 7)), significant(measured, 7), String::new(), String::new()];
+            [format!("≤ {}", short(bound, 7)), against(bound, measured), String::new(), String::new()];
         self.row(quantity, cells, measured <= bound)
     }
 
     /// Adds a row that is ok if measured ≥ bound.
     pub fn at_least(self, quantity: impl Into<String>, bound: f64, measured: f64) -> Self {
         let cells =
-            [format!("≥ {}", short(bound, 7)), significant(measured, 7), String::new(), String::new()];
+            [format!("≥ {}", short(bound, 7)), against(bound, measured), String::new(), String::new()];
         self.row(quantity, cells, measured >= bound)
     }
 
@@ -393,5 +393,13 @@ impl fmt::Display for Checks {
         lines
             .extend(self.notes.iter().map(String::as_str).chain(unjudged).flat_map(|note| wrap(note, WIDTH)));
         f.write_str(&lines.join("\n"))
+    }
+}
+
+/// A measurement beside its bound: a count beside a count has no decimals.
+fn against(bound: f64, measured: f64) -> String {
+    match Form::of(&[bound, measured], 7) {
+        Form::Whole => Form::Whole.write(measured, 7),
+        _ => significant(measured, 7),
     }
 }
