@@ -132,7 +132,9 @@ fn bound_and_likelihood(chapter: &mut Chapter, variance: FixedVariance) -> Resul
     chapter.checks(
         checks.note("the KL is taken forwards along the chain, from the model turned round by Bayes’ rule"),
     );
-    let panel = Panel::new("").axes("T", "nats").log_x().line(names[0], bounds.curve(names[0]));
+    let ticks = [1, 2, 5, 10, 20, 50, 100, 200].map(|steps| (steps.into(), steps.to_string()));
+    let panel = Panel::new("").axes("T", "nats").log_x().x_ticks(ticks);
+    let panel = panel.line(names[0], bounds.curve(names[0]));
     let panel = panel.dashed(names[1], bounds.curve(names[1]));
     Ok(chapter.figure(&Figure::new("The bound and the likelihood at x₀ = 1").panel(panel), "bound")?)
 }

@@ -16,7 +16,7 @@ use ddpm::{
 };
 use ddpm_page::{
     bounds::{self, real},
-    plot::{Figure, Panel, curve},
+    plot::{Figure, Panel, Series, curve},
     report::{Chapter, Checks, Common, Sweep, Table, catalogue},
 };
 use ndarray::{Axis, array};
@@ -199,7 +199,7 @@ fn beta_and_beta_tilde(chapter: &mut Chapter) -> Result<()> {
     let mut checks = Checks::new("β̃_t/β_t; predicted: by adding precisions");
     let header = ["β̃/β at t = 2", "at t = 10", "first t where they differ by less than 5 %"];
     let mut table = Table::new("Where β̃ and β differ", "T", header);
-    for steps in [50, 200, 1000] {
+    for (color, steps) in [50, 200, 1000].into_iter().enumerate() {
         let schedule = ScheduleName::Linear.schedule(steps)?;
         let ratio = |t: usize| posterior_variance(&schedule, t) / schedule.beta(t);
         // 1/β̃ = α/β + 1/(1 − ᾱ_{t−1})
@@ -209,7 +209,10 @@ fn beta_and_beta_tilde(chapter: &mut Chapter) -> Result<()> {
         });
         let close = (2..=steps).find(|&t| ratio(t) > 0.95).unwrap_or(steps);
         table = table.row(steps.to_string(), [ratio(2), ratio(10), close as f64]);
-        panel = panel.line(format!("T = {steps}"), (1..=steps).map(|t| (t as f64 / steps as f64, ratio(t))));
+        let curve = (1..=steps).map(|t| (t as f64 / steps as f64, ratio(t)));
+        let (first, rest) = (curve.clone().take(10), curve.skip(9)); // few points show as discs
+        panel = panel.series(Series::line(format!("T = {steps}"), first).color(color));
+        panel = panel.series(Series::line("", rest).color(color));
     }
     chapter.checks(checks);
     chapter.table(table.note("the choice of σ² matters at small t: ch06 measures how much"));

@@ -142,7 +142,7 @@ fn far_modes(chapter: &mut Chapter) -> Result<()> {
         .within("share by annealed Langevin: the weight", 0.8, right, error(0.16 * count as f64, 0.03));
     chapter.checks(checks.note(format!("{crossings} walkers crossed to the other mode without annealing")));
     let panel = Panel::new("").axes("distance of the modes", "share of the heavy mode").y_range(0.4, 1.0);
-    chapter.plot("Far modes do not hear of each other", shares.lines(panel), "far_modes")?;
+    chapter.plot("Far modes do not mix", shares.lines(panel), "far_modes")?;
     let clouds = clouds.iter().map(|(name, points)| points_panel(name, points, 10.0));
     Ok(chapter.figure(&Figure::new("Modes 14 apart").panels(clouds).panel_size(240, 240), "walkers")?)
 }

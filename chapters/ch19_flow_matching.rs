@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use ddpm::data::{Dataset, DatasetName, GaussianMixture};
 use ddpm::flow::known::{self, Networks, flow_straightness};
-use ddpm::flow::straightness::{in_one_step, pair_ways, ways};
+use ddpm::flow::straightness::{in_one_step, pair_trajectories, trajectories};
 use ddpm::flow::{self, Convention, draw, velocity::field, velocity_of};
 use ddpm::metrics::{Evaluator, largest_difference, median_row_distance};
 use ddpm::sampler::{Spacing, Step, ddim, time_grid};
@@ -12,7 +12,7 @@ use ddpm::train::{NetworkDenoiser, TrainConfig};
 use ddpm::{baselines::modes::two_humps, continuous::sde::Sde, forward::standard_normal};
 use ddpm::{network::Mlp, objective::Objective, path::Path};
 use ddpm_page::bounds::{self, COUNT, TRAINING_STEPS, whole};
-use ddpm_page::plot::{Figure, ORANGE, Panel, Paths, points_panel, ways_panel};
+use ddpm_page::plot::{Figure, ORANGE, Panel, Paths, points_panel, trajectories_panel};
 use ddpm_page::report::{Chapter, Checks, Common, Progress, Sweep, Table, catalogue};
 use ndarray::{Array2, arr2, array, s};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2};
@@ -72,12 +72,12 @@ fn lines_and_flows(chapter: &mut Chapter) -> Result<()> {
     chapter.section("Lines cross, flows do not");
     let (data, eps) = (two_humps(), Array2::from_shape_fn((25, 1), |(i, _)| 0.18 * (i as f64 - 12.0)));
     let joined = flow::reflow_pairs(field(&data, Path::Straight), &eps, 200)?.x_0;
-    let lines = |x_0: &Array2<f64>| Paths::backwards(&pair_ways(Path::Straight, x_0, &eps, 100));
+    let lines = |x_0: &Array2<f64>| Paths::backwards(&pair_trajectories(Path::Straight, x_0, &eps, 100));
     let apart = lines(&data.sample(25, &mut chapter.stream(2)));
-    let along = Paths::backwards(&ways(field(&data, Path::Straight), &eps, 100));
+    let along = Paths::backwards(&trajectories(field(&data, Path::Straight), &eps, 100));
     let all = [("pairs drawn apart", apart), ("the flow", along), ("pairs of the flow", lines(&joined))];
     let crossings = all.each_ref().map(|(_, paths)| paths.crossings());
-    let checks = Checks::new("25 ways on a line: how often, at 101 times, one is beyond its neighbour")
+    let checks = Checks::new("25 trajectories: how often, at 101 times, one is beyond its neighbour")
         .at_least("lines between pairs that are drawn apart", 1.0, crossings[0] as f64)
         .exactly("the flow along their mean velocity", 0, crossings[1]);
     chapter.checks(checks.exactly("lines between the pairs of the flow", 0, crossings[2]));
@@ -203,10 +203,10 @@ fn how_straight(chapter: &mut Chapter, data: &GaussianMixture) -> Result<()> {
     let (x_0, eps) = (data.sample(count, &mut rng), standard_normal(count, 2, &mut rng));
     let names = ["pairs: curvature", "pairs: detour", "flow: curvature", "flow: detour"];
     let found = Sweep::of("path", PATHS, names, |(_, path)| known::pairs_and_flow(data, path, &x_0, &eps));
-    let note = format!("{count} ways; curvature 0: straight at constant speed; detour 1: straight");
-    chapter.table(found.table("How straight are the ways?").note(note));
+    let note = format!("{count} trajectories; curvature 0: straight at constant speed; detour 1: straight");
+    chapter.table(found.table("How straight are the trajectories?").note(note));
     let normal = GaussianMixture::new(array![1.0], array![[0.0, 0.0]], array![[1.0, 1.0]]);
-    let there_and_back = ways(field(&normal, Path::Straight), &eps, 100);
+    let there_and_back = trajectories(field(&normal, Path::Straight), &eps, 100);
     let off = |i: usize, size: f64| largest_difference(&there_and_back[i], &(size * &eps));
     let checks = Checks::new("Straight pairs, and a flow that is not")
         .close("straight pairs: curvature", 0.0, found.value("straight", names[0]), 1e-12)
@@ -214,9 +214,9 @@ fn how_straight(chapter: &mut Chapter, data: &GaussianMixture) -> Result<()> {
         .close("data N(0, I): largest |x − ε/√2| at t = ½", 0.0, off(50, FRAC_1_SQRT_2), 2e-3);
     chapter.checks(checks.close("data N(0, I): largest |x − ε| at t = 0", 0.0, off(100, 1.0), 2e-3));
     let few = eps.slice_move(s![..60, ..]);
-    let panel = |(name, path)| ways_panel(name, 2.6, &ways(field(data, path), &few, 100));
-    let figure = Figure::new("Ways of the flow, from noise (grey) to data (black)").panels(PATHS.map(panel));
-    Ok(chapter.figure(&figure.panel_size(300, 300), "ways")?)
+    let panel = |(name, path)| trajectories_panel(name, 2.6, &trajectories(field(data, path), &few, 100));
+    let figure = Figure::new("The flow, from noise (grey) to data (black)").panels(PATHS.map(panel));
+    Ok(chapter.figure(&figure.panel_size(300, 300), "trajectories")?)
 }
 
 fn calls_and_quality(chapter: &mut Chapter, (data, evaluator, networks, _): &Setting) -> Result<()> {
@@ -276,9 +276,9 @@ fn reflow(chapter: &mut Chapter, (data, evaluator, networks, judged): &Setting) 
         let velocity = velocity_of(of(&networks[0]));
         let cloud = |calls| (format!("{name}, calls: {calls}"), draw(&velocity, &x_1, 1.0, calls, false));
         let clouds = [1, 2, 4].map(cloud).map(|(title, drawn)| points_panel(&title, &drawn, 2.6));
-        std::iter::once(ways_panel(name, 2.6, &ways(&velocity, &few, 100))).chain(clouds)
+        std::iter::once(trajectories_panel(name, 2.6, &trajectories(&velocity, &few, 100))).chain(clouds)
     });
-    let figure = Figure::new("Ways of one network, and what it draws in 1, 2 and 4 calls").panels(panels);
+    let figure = Figure::new("One network’s flow, and what it draws in 1, 2 and 4 calls").panels(panels);
     Ok(chapter.figure(&figure.columns(4).panel_size(230, 230), "reflow")?)
 }
 

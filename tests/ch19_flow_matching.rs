@@ -19,7 +19,7 @@ use ddpm::{
         loss::measured_losses,
         loss_constant, marginal_divergence, marginal_velocity, path_velocity, reflow_pairs, schedule_time,
         straight_euler_step, straight_level, straightness,
-        straightness::{in_one_step, ways},
+        straightness::{in_one_step, trajectories},
         train_velocity, velocity_of, velocity_per_log_snr, velocity_variance,
     },
     forward::{TransitionKernel, standard_normal},
@@ -510,7 +510,7 @@ fn straightness_of_known_ways() {
     let of_hasty = straightness(&hasty);
     assert_close("straight, in haste: curvature ⅓", of_hasty.curvature, 1.0 / 3.0, 1e-6);
     assert_close("straight, in haste: detour", of_hasty.detour, 1.0, 1e-12);
-    // two ways of unlike length, of which only the long one is curved: squares weigh, not points
+    // two trajectories of unlike length, of which only the long one is curved: squares weigh, not points
     let both: Vec<_> = (0..=n)
         .map(|i| f64::from(i) / f64::from(n))
         .map(|t| array![[2.0 * (PI * t).cos(), 2.0 * (PI * t).sin()], [t, 0.0]])
@@ -533,7 +533,7 @@ fn straightness_of_the_flow_of_a_gaussian() {
     let data =
         GaussianMixture::new(array![1.0], m.clone().insert_axis(Axis(0)), Array2::from_elem((1, 2), v));
     let x_1 = standard_normal(2000, 2, &mut rng(15));
-    let places = ways(|t, x| marginal_velocity(&data, Path::Straight, t, x), &x_1, 200);
+    let places = trajectories(|t, x| marginal_velocity(&data, Path::Straight, t, x), &x_1, 200);
     let (cells, root) = (10_000, v.sqrt());
     let slope = |t: f64| (t - (1.0 - t) * v) / ((1.0 - t).powi(2) * v + t * t).sqrt();
     let energy: f64 =
@@ -553,7 +553,7 @@ fn straightness_is_the_energy_that_the_chord_does_not_need() {
     let data = three();
     let x_1 = standard_normal(300, 2, &mut rng(16));
     for path in [Path::Straight, Path::Cosine] {
-        let places = ways(|t, x| marginal_velocity(&data, path, t, x), &x_1, 100);
+        let places = trajectories(|t, x| marginal_velocity(&data, path, t, x), &x_1, 100);
         let squared = |d: &Array2<f64>| d.mapv(|d| d * d).sum();
         let energy: f64 = places.windows(2).map(|pair| 100.0 * squared(&(&pair[1] - &pair[0]))).sum();
         let chord = squared(&(&places[100] - &places[0]));
@@ -583,7 +583,7 @@ fn reflow_pairs_of_a_gaussian_are_its_own_map() {
 
 #[test]
 fn reflow_pairs_on_a_line_keep_the_order() {
-    // ways of a flow never cross; so the lines between its pairs do not, and the next velocity is theirs alone
+    // trajectories of a flow never cross; so the lines between its pairs do not, and the next velocity is theirs alone
     let data = two_humps();
     let eps = Array2::from_shape_fn((101, 1), |(i, _)| -2.5 + 0.05 * i as f64);
     let pairs = reflow_pairs(|t, x| marginal_velocity(&data, Path::Straight, t, x), &eps, 200).unwrap();

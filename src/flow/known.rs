@@ -6,7 +6,7 @@ use super::{
     family::{draw, euler, onto_path, path_velocity},
     loss::measured_losses,
     reflow::{Coupling, reflow_pairs, train_velocity, velocity_of},
-    straightness::{Straightness, pair_ways, straightness, ways},
+    straightness::{Straightness, pair_trajectories, straightness, trajectories},
     times::{Times, velocity_per_log_snr},
     velocity::{field, likelihood_error, marginal_velocity},
 };
@@ -287,17 +287,17 @@ pub fn losses(
     [cfm.to_owned(), fm.to_owned(), &cfm - &fm - open].map(Estimate::of)
 }
 
-/// How straight the ways of a velocity from `x` at t = 1 are, in 100 steps of Heun's method.
+/// How straight the trajectories of a velocity from `x` at t = 1 are, in 100 steps of Heun's method.
 pub fn flow_straightness(
     velocity: impl FnMut(f64, &Array2<f64>) -> Array2<f64>,
     x: &Array2<f64>,
 ) -> Straightness {
-    straightness(&ways(velocity, x, 100))
+    straightness(&trajectories(velocity, x, 100))
 }
 
-/// Curvature and detour of the ways of pairs on a path, and of its flow from the same noise.
+/// Curvature and detour of the trajectories of pairs on a path, and of its flow from the same noise.
 pub fn pairs_and_flow(data: &GaussianMixture, path: Path, x_0: &Array2<f64>, eps: &Array2<f64>) -> [f64; 4] {
-    let pairs = straightness(&pair_ways(path, x_0, eps, 100));
+    let pairs = straightness(&pair_trajectories(path, x_0, eps, 100));
     let flow = flow_straightness(field(data, path), eps);
     [pairs.curvature, pairs.detour, flow.curvature, flow.detour]
 }

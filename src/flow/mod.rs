@@ -13,7 +13,7 @@
 //! | [`convention`] | where time begins, and where the velocity points to |
 //! | [`family`] | one network along any path; Euler's step of the straight path as a step of DDIM |
 //! | [`times`] | which t to train on: uniform, logit-normal; what they weigh |
-//! | [`mod@straightness`] | how straight the ways are, from noise to data |
+//! | [`mod@straightness`] | how straight the trajectories are, from noise to data |
 //! | [`reflow`] | networks that learn a velocity; pairs of noise and what it is carried to |
 //! | [`known`] | measurements on mixtures and with networks |
 //!

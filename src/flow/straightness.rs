@@ -1,4 +1,4 @@
-//! How straight the ways are along which a flow carries noise to data.
+//! How straight the trajectories are along which a flow carries noise to data.
 
 use super::family::euler_step;
 use crate::{continuous::ode::heun_along, path::Path};
@@ -8,13 +8,13 @@ use ndarray::{Array2, Axis};
 ///
 /// # Example
 /// ```
-/// use ddpm::flow::straightness::ways;
+/// use ddpm::flow::straightness::trajectories;
 /// use ndarray::array;
 ///
-/// let places = ways(|_, x| x.clone(), &array![[1.0]], 100); // dx/dt = x
+/// let places = trajectories(|_, x| x.clone(), &array![[1.0]], 100); // dx/dt = x
 /// assert!(places.len() == 101 && (places[100][(0, 0)] - (-1f64).exp()).abs() < 1e-5);
 /// ```
-pub fn ways(
+pub fn trajectories(
     velocity: impl FnMut(f64, &Array2<f64>) -> Array2<f64>,
     x: &Array2<f64>,
     steps: usize,
@@ -29,27 +29,27 @@ pub fn ways(
 ///
 /// # Example
 /// ```
-/// use ddpm::{flow::straightness::pair_ways, path::Path};
+/// use ddpm::{flow::straightness::pair_trajectories, path::Path};
 /// use ndarray::array;
 ///
-/// let places = pair_ways(Path::Straight, &array![[0.0]], &array![[4.0]], 2);
+/// let places = pair_trajectories(Path::Straight, &array![[0.0]], &array![[4.0]], 2);
 /// assert_eq!(places, [array![[4.0]], array![[2.0]], array![[0.0]]]);
 /// ```
-pub fn pair_ways(path: Path, x_0: &Array2<f64>, eps: &Array2<f64>, steps: usize) -> Vec<Array2<f64>> {
+pub fn pair_trajectories(path: Path, x_0: &Array2<f64>, eps: &Array2<f64>, steps: usize) -> Vec<Array2<f64>> {
     (0..=steps).map(|i| path.diffuse(x_0, eps, 1.0 - i as f64 / steps as f64)).collect()
 }
 
-/// How straight some ways are.
+/// How straight some trajectories are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Straightness {
-    /// How far the velocity strays from its mean, in units of the mean: 0 for straight ways at constant speed. See [`straightness`].
+    /// How far the velocity strays from its mean, in units of the mean: 0 for straight trajectories at constant speed. See [`straightness`].
     pub curvature: f64,
-    /// The ways' length over the distance of their ends: 1 for straight ways at any speed.
+    /// The ways' length over the distance of their ends: 1 for straight trajectories at any speed.
     pub detour: f64,
 }
 
 // ANCHOR: straightness
-/// How straight ways are that are given by their places at equally spaced times, all of shape (N, D): how far the velocity strays from the
+/// How straight trajectories are that are given by their places at equally spaced times, all of shape (N, D): how far the velocity strays from the
 /// straight way from end to end.
 ///
 /// Source: Liu et al. 2023, Eq. (6), here over the mean squared distance of the ends.

@@ -38,13 +38,13 @@ pub fn points_over(title: &str, points: &Array2<f64>, cloud: &Array2<f64>, limit
         .square(limit)
 }
 
-/// A panel with the ways of points on the plane, from `places`, each of shape (N, 2): from grey points to black ones.
+/// A panel with the trajectories of points on the plane, from `places`, each of shape (N, 2): from grey points to black ones.
 ///
 /// ```
 /// use ndarray::array;
 ///
 /// let places = [array![[1.0, 0.0]], array![[0.5, 0.5]], array![[0.0, 2.0]]];
-/// let panel = ddpm_page::plot::ways_panel("a way", 2.5, &places);
+/// let panel = ddpm_page::plot::trajectories_panel("a trajectory", 2.5, &places);
 /// # let _ = ddpm_page::plot::Figure::new("").panel(panel).to_svg()?;
 /// # Ok::<(), ddpm_page::Error>(())
 /// ```
@@ -52,7 +52,7 @@ pub fn points_over(title: &str, points: &Array2<f64>, cloud: &Array2<f64>, limit
 /// # Panics
 /// If there are no places, or their shapes differ.
 #[track_caller]
-pub fn ways_panel(title: &str, limit: f64, places: &[Array2<f64>]) -> Panel {
+pub fn trajectories_panel(title: &str, limit: f64, places: &[Array2<f64>]) -> Panel {
     let dots = |x: &Array2<f64>, color| Series::points("", pairs(x.view())).size(1.6).color(color);
     let way = |n: usize| places.iter().map(move |x| (x[(n, 0)], x[(n, 1)]));
     let lines = (0..places[0].nrows()).map(|n| Series::path("", way(n)).color(ORANGE));

@@ -40,7 +40,7 @@ mod svg;
 mod trace;
 
 pub use animation::save_gif;
-pub use cloud::{film_frame, film_strip, points_over, points_panel, ways_panel};
+pub use cloud::{film_frame, film_strip, points_over, points_panel, trajectories_panel};
 pub use figure::Figure;
 pub use font::{legible, paint_text};
 pub use heatmap::Heatmap;

@@ -70,7 +70,7 @@ pub fn straight_euler_step(schedule: &Schedule, t: usize, previous: usize) -> St
     )
 }
 
-/// How straight ways are that are given by their places at equally spaced times, all of shape (N, D): how far the velocity strays from the
+/// How straight trajectories are that are given by their places at equally spaced times, all of shape (N, D): how far the velocity strays from the
 /// straight way from end to end.
 ///
 /// Source: Liu et al. 2023, Eq. (6), here over the mean squared distance of the ends.
