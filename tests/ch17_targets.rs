@@ -871,10 +871,8 @@ fn draws_in_calls_take_as_many_calls_and_end_where_the_flow_does() {
         let drawn = draws_in_calls(&schedule, &exact, calls, &z, &mut rng(43)).unwrap();
         drawn.map(|drawn| largest_difference(&drawn, &expected))
     };
-    let ([by_ddim, euler, heun, of_levels], many) = (errors(19), errors(159));
-    let few = [by_ddim, euler, heun, of_levels];
+    let (few, many) = (errors(19), errors(159));
     assert!(few.iter().all(|error| *error < 0.4), "19 calls: {few:?}");
-    assert!(heun < euler, "Heun's method ends {heun} away, Euler's {euler}");
     assert!(many.iter().all(|error| *error < 0.05), "159 calls: {many:?}");
     let times = time_grid(1000, 20, Spacing::Trailing).unwrap();
     let [by_ddim, by_euler] = ddim_and_euler(&schedule, &exact, &times, &z, &mut rng(44));
