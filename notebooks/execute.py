@@ -264,13 +264,30 @@ def chosen(names):
     return list(sources.values())
 
 
+def place_of_cells(build):
+    """A folder for the crate that the kernel makes of the cells, below the workspace's profile.
+
+    The kernel would optimise the cells, which run once, as much as the libraries in which the time goes, and compile everything that
+    the libraries need anew for that.
+    """
+    manifest = (REPOSITORY / "Cargo.toml").read_text(encoding="utf-8")
+    profile = re.findall(r"^\[profile\.dev\b.*?(?=^\[|\Z)", manifest, re.M | re.S)
+    if not profile:
+        raise Trouble("Cargo.toml has no [profile.dev]")
+    (Path(build) / ".cargo").mkdir()
+    (Path(build) / ".cargo/config.toml").write_text("".join(profile), encoding="utf-8")
+    place = Path(build) / "cells"
+    place.mkdir()
+    return str(place)
+
+
 def run_all(command, sources):
     """Runs the notebooks one after the other; returns how many failed."""
     failures = 0
     # One place for all notebooks: the library is compiled once, not once for each of them. It must lie outside of the
     # repository, where cargo would take it for a part of the workspace.
     with tempfile.TemporaryDirectory(prefix="ddpm-notebooks-") as build:
-        os.environ["EVCXR_TMPDIR"] = build
+        os.environ["EVCXR_TMPDIR"] = place_of_cells(build)
         # The kernel keeps what it compiled for other notebooks, too. Of two builds of one crate it may take the wrong one.
         os.environ["XDG_CACHE_HOME"] = f"{build}/cache"
         # A kernel has threads of its own, so the library leaves the number of the tensor library's threads as it is.

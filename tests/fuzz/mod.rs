@@ -80,7 +80,7 @@ pub fn fuzz<T, E: Display>(reader: &Reader, read: impl Fn(&Path) -> Result<T, E>
     let attempt = |bytes: Vec<u8>| {
         place.write(&bytes).expect("the input can be written");
         let read = || read(&place.folder).map(drop).map_err(|error| error.to_string());
-        let watched = || watch::watch(&place.file, by_hand.is_some(), &read);
+        let watched = || watch::watch(&place.file, by_hand.is_some(), read);
         let mut outcome = watched();
         // Other work on the machine can hold up any reading once.
         for _ in 0..2 {
