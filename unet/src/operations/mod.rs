@@ -10,7 +10,8 @@
 //! |---|---|
 //! | [`mod@reference`] | the reference forms |
 //! | `convolve`, `normalise`, `norm_convolve`, `linear`, `attend` | the fast forms |
-//! | `matrix`, `strip`, `elementwise` | products, padded images and loops over numbers, of which the fast forms are made |
+//! | `same`, `strip`, `winograd` | a convolution of stride 1 by either way |
+//! | `matrix`, `elementwise` | products and loops over numbers, of which the fast forms are made |
 //! | `custom_op` | how a fast form becomes an operation that the tensor library differentiates |
 //! | [`check`] | both forms on the same numbers: how far apart they are, and how long each takes |
 //! | [`profile`] | how long each operation ran |
@@ -30,10 +31,13 @@ mod norm_convolve;
 mod normalise;
 pub mod profile;
 pub mod reference;
+mod same;
 mod strip;
 #[allow(unsafe_code)]
 pub mod threads;
+mod winograd;
 
+pub use same::Method;
 pub use strip::StripCost;
 
 use crate::{Error, Result};
