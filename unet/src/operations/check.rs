@@ -215,12 +215,8 @@ impl ByMethod {
         let row = |n: usize, i: usize, to: &mut Vec<f32>| {
             to.extend_from_slice(&x[(n * height + i) * width * inputs..][..width * inputs]);
         };
-        let forward =
-            || convolution.convolve(images, kernel, row, |_, _, pixels| y.extend_from_slice(pixels));
-        let ((), of_y) = stopwatch(forward);
-        let back =
-            || convolution.back(images, kernel, gradient, |_, _, pixels| d_x.extend_from_slice(pixels));
-        let ((), of_x) = stopwatch(back);
+        let ((), of_y) = stopwatch(|| convolution.convolve(images, kernel, row, &mut y, |_, _, _| {}));
+        let ((), of_x) = stopwatch(|| convolution.back(images, kernel, gradient, &mut d_x, |_, _, _| {}));
         let ((), of_kernel) = stopwatch(|| convolution.correlate(images, row, gradient, &mut d_kernel));
         let shaped = |numbers, shape| Array4::from_shape_vec(shape, numbers).expect("as many numbers");
         Some(Self {

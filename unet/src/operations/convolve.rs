@@ -3,7 +3,7 @@
 use super::{
     Geometry,
     custom_op::{Numbers, Operation},
-    elementwise::{add, add_over_pixels},
+    elementwise::{add, add_over_pixels, add_to_pixels},
     matrix::{Accumulate, Matrix, multiply},
     same::SameConvolution,
     strip::{Frame, Taps},
@@ -45,7 +45,7 @@ pub struct Same;
 impl Same {
     fn convolution(x: Numbers, kernel: Numbers) -> SameConvolution {
         let [height, width, inputs] = sizes(x);
-        SameConvolution::new([height, width], kernel.shape[0], [inputs, kernel.channels()])
+        SameConvolution::new(x.shape[0], [height, width], kernel.shape[0], [inputs, kernel.channels()])
     }
 }
 
@@ -57,8 +57,9 @@ impl Operation<3> for Same {
         let mut y = Vec::with_capacity(images * height * width * outputs);
         let biases = bias.len() / outputs; // one, or one for each image
         let row = |n, i, to: &mut Vec<f32>| to.extend_from_slice(x.row(n, i));
-        Self::convolution(x, kernel).convolve(images, &kernel, row, |n, _, pixels| {
-            extend_biased(&mut y, pixels, &bias[n % biases * outputs..][..outputs]);
+        Self::convolution(x, kernel).convolve(images, &kernel, row, &mut y, |n, i, y| {
+            let start = y.len() - i.len() * width * outputs;
+            add_to_pixels(&mut y[start..], &bias[n % biases * outputs..][..outputs]);
         });
         (y, vec![images, height, width, outputs])
     }
@@ -67,7 +68,7 @@ impl Operation<3> for Same {
         let (images, convolution) = (x.shape[0], Self::convolution(x, kernel));
         let d_x = x.wanted.then(|| {
             let mut d_x = Vec::with_capacity(x.len());
-            convolution.back(images, &kernel, gradient, |_, _, pixels| d_x.extend_from_slice(pixels));
+            convolution.back(images, &kernel, gradient, &mut d_x, |_, _, _| {});
             d_x
         });
         let d_kernel = kernel.wanted.then(|| {

@@ -7,7 +7,7 @@ use super::{
     Activation, GroupNormConfig,
     convolve::sizes,
     custom_op::{Numbers, Operation},
-    elementwise::{add, add_over_pixels},
+    elementwise::{add, add_over_pixels, add_to_pixels, add_with_vector},
     normalise::Channels,
     same::SameConvolution,
 };
@@ -60,7 +60,7 @@ impl<'a> Parts<&'a mut [f32]> {
 impl NormConvolve {
     fn convolution(&self, x: Numbers, outputs: usize) -> SameConvolution {
         let [height, width, inputs] = sizes(x);
-        SameConvolution::new([height, width], self.size, [inputs, outputs])
+        SameConvolution::new(x.shape[0], [height, width], self.size, [inputs, outputs])
     }
 
     /// Of each image, what normalisation does to it.
@@ -84,23 +84,20 @@ impl Operation<3> for NormConvolve {
         let Parts { scale, shift, kernel, bias } = Parts::of(&parameters, inputs, outputs);
         let channels = self.channels(x, scale, shift);
         let row = |n: usize, i, to: &mut Vec<f32>| self.activate(&channels[n], x.row(n, i), to);
-        let (width, of_pixels) = (width * outputs, addend.shape.len() == 4);
-        let (mut y, mut biased) = (Vec::with_capacity(images * height * width), bias.repeat(width / outputs));
-        self.convolution(x, outputs).convolve(images, kernel, row, |n, i, pixels| {
-            if of_pixels {
-                let sums = pixels.iter().zip(&biased).zip(addend.row(n, i));
-                return y.extend(sums.map(|((y, bias), addend)| y + bias + addend));
+        let (mut y, mut vector) = (Vec::with_capacity(images * height * width * outputs), bias.to_vec());
+        self.convolution(x, outputs).convolve(images, kernel, row, &mut y, |n, i, y| {
+            let start = y.len() - i.len() * width * outputs;
+            if addend.shape.len() == 4 {
+                let numbers = &addend[(n * height + i.start) * width * outputs..][..y.len() - start];
+                return add_with_vector(&mut y[start..], numbers, bias);
             }
-            if i == 0 {
-                let addend = &addend[n * outputs..][..outputs];
-                for pixel in biased.chunks_exact_mut(outputs) {
-                    pixel.copy_from_slice(bias);
-                    add(pixel, addend);
-                }
+            if i.start == 0 {
+                vector.copy_from_slice(bias);
+                add(&mut vector, &addend[n * outputs..][..outputs]);
             }
-            y.extend(pixels.iter().zip(&biased).map(|(y, bias)| y + bias));
+            add_to_pixels(&mut y[start..], &vector);
         });
-        (y, vec![images, x.shape[1], x.shape[2], outputs])
+        (y, vec![images, height, width, outputs])
     }
 
     fn backward(&self, [x, addend, parameters]: [Numbers; 3], gradient: &[f32]) -> [Option<Vec<f32>>; 3] {
@@ -112,9 +109,8 @@ impl Operation<3> for NormConvolve {
         let row = |n: usize, i, to: &mut Vec<f32>| self.activate(&channels[n], x.row(n, i), to);
         convolution.correlate(images, row, gradient, d.kernel);
         let (mut d_x, mut sums) = (Vec::with_capacity(x.len()), [d.scale, d.shift]);
-        convolution.back(images, kernel, gradient, |n, i, pixels| {
-            d_x.extend_from_slice(pixels);
-            if i + 1 == height {
+        convolution.back(images, kernel, gradient, &mut d_x, |n, i, d_x| {
+            if i.end == height {
                 let image = x.images().nth(n).expect("as many images as there are");
                 let start = d_x.len() - image.len();
                 let sums = sums.each_mut().map(|sums| &mut **sums);

@@ -5,7 +5,7 @@ use super::{
     strip::{Frame, Taps},
     winograd::Winograd,
 };
-use std::cell::RefCell;
+use std::{cell::RefCell, ops::Range};
 
 thread_local! {
     /// Scratch memory for one image at a time, kept from call to call.
@@ -30,9 +30,9 @@ pub struct SameConvolution {
 }
 
 impl SameConvolution {
-    /// Of images of that size, with a K × K kernel from I to O channels, by the faster method.
-    pub fn new(sides: [usize; 2], size: usize, channels: [usize; 2]) -> Self {
-        let filter = Winograd::new(sides, channels).filter(|filter| size == 3 && filter.pays());
+    /// Of so many images of that size, with a K × K kernel from I to O channels, by the faster method.
+    pub fn new(images: usize, sides: [usize; 2], size: usize, channels: [usize; 2]) -> Self {
+        let filter = Winograd::new(sides, channels).filter(|filter| size == 3 && filter.pays(images));
         Self { filter, ..Self::in_strips(sides, size, channels) }
     }
 
@@ -50,23 +50,28 @@ impl SameConvolution {
         Self { frame, taps: Taps { size, inputs, outputs, row: 0, column: 0 }, filter: None }
     }
 
-    /// Convolves so many images: `row` appends row i of image n, `take` gets row i of result n.
+    /// Convolves so many images: `row` appends row i of image n. The results are appended to `y`; whenever some rows of one have been,
+    /// `finish` is called with the image, the rows, and `y`, in which they are the last.
     pub fn convolve(
         &self,
         images: usize,
         kernel: &[f32],
         mut row: impl FnMut(usize, usize, &mut Vec<f32>),
-        mut take: impl FnMut(usize, usize, &[f32]),
+        y: &mut Vec<f32>,
+        mut finish: impl FnMut(usize, Range<usize>, &mut [f32]),
     ) {
         let Self { frame, taps, .. } = *self;
         if let Some(filter) = self.filter {
-            return filter.convolve(images, kernel, row, take);
+            return filter.convolve(images, kernel, row, y, finish);
         }
         SCRATCH.with_borrow_mut(|[strip, product, _]| {
             for n in 0..images {
                 frame.lay(strip, taps.inputs, |i, strip| row(n, i, strip));
                 frame.convolve(strip, kernel, taps, product, Accumulate::Set);
-                frame.rows(product, taps.outputs).enumerate().for_each(|(i, pixels)| take(n, i, pixels));
+                for (i, pixels) in frame.rows(product, taps.outputs).enumerate() {
+                    y.extend_from_slice(pixels);
+                    finish(n, i..i + 1, y);
+                }
             }
         });
     }
@@ -92,7 +97,7 @@ impl SameConvolution {
         });
     }
 
-    /// ∂L/∂x from ∂L/∂(result), (images, H, W, O): `take` gets row i of image n.
+    /// ∂L/∂x from ∂L/∂(result), (images, H, W, O), is appended to `d_x`, and `finish` called as by [`Self::convolve`].
     ///
     /// It is a convolution, too, with the kernel turned by 180° and its channels swapped.
     pub fn back(
@@ -100,7 +105,8 @@ impl SameConvolution {
         images: usize,
         kernel: &[f32],
         gradient: &[f32],
-        take: impl FnMut(usize, usize, &[f32]),
+        d_x: &mut Vec<f32>,
+        finish: impl FnMut(usize, Range<usize>, &mut [f32]),
     ) {
         let Self { frame, taps, .. } = *self;
         let (sides, channels) = ([frame.height, frame.width], [taps.outputs, taps.inputs]);
@@ -110,6 +116,6 @@ impl SameConvolution {
         let row = |n: usize, i: usize, to: &mut Vec<f32>| {
             to.extend_from_slice(&gradient[n * per_image + i * width..][..width]);
         };
-        back.convolve(images, &taps.turn(kernel), row, take);
+        back.convolve(images, &taps.turn(kernel), row, d_x, finish);
     }
 }

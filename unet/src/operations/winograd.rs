@@ -21,16 +21,15 @@ const LANES: usize = 16;
 thread_local! {
     /// Scratch memory, kept from call to call.
     static SCRATCH: RefCell<Scratch> = const {
-        RefCell::new(Scratch { padded: Vec::new(), seen: Vec::new(), products: Vec::new(), rows: Vec::new() })
+        RefCell::new(Scratch { padded: Vec::new(), seen: Vec::new(), products: Vec::new() })
     };
 }
 
-/// One image in its padding; of a group of tiles the planes V and M; two rows of the result.
+/// One image in its padding, and of a group of tiles the planes V and M.
 struct Scratch {
     padded: Vec<f32>,
     seen: Vec<f32>,
     products: Vec<f32>,
-    rows: Vec<f32>,
 }
 
 /// The tiles of 2×2 outputs of an image; where a side is odd, the last ones reach beyond it.
@@ -67,6 +66,12 @@ impl Tiles {
         zeros(padded, rows_below * self.pitch() - 1);
     }
 
+    /// The image of a row of tiles, and the rows of its result.
+    fn place(&self, at: usize) -> (usize, Range<usize>) {
+        let first = 2 * (at % self.down());
+        (at / self.down(), first..self.height.min(first + 2))
+    }
+
     /// Rows of tiles of so many images, numbered through, in groups of `tiles` tiles or a few more.
     fn groups(&self, images: usize, tiles: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let (rows, at_once) = (images * self.down(), tiles.div_ceil(self.across()));
@@ -89,9 +94,23 @@ impl Winograd {
         whole.then_some(Self { tiles: Tiles { height, width }, inputs, outputs })
     }
 
-    /// Whether it is faster than the nine products of each output.
-    pub fn pays(&self) -> bool {
-        self.inputs.min(self.outputs) >= 2 * LANES && self.tiles.height.min(self.tiles.width) >= 4
+    /// Whether it is faster than the nine products of each output, for so many images.
+    ///
+    /// For each pair of channels the tiles save 9 H W multiplications less 16 a tile, and the kernel's transform, forwards and back, costs
+    /// about as much as 900. Timed on images of 4 × 4 to 32 × 32 pixels and 16 to 256 channels: beyond that number it takes 0.5 to 0.95 of the
+    /// strip's time, 1.3 to 2.3 times as long where a single image of 8 × 8 or fewer pixels has to pay for the kernel.
+    pub fn pays(&self, images: usize) -> bool {
+        const KERNEL: usize = 900;
+        let Tiles { height, width } = self.tiles;
+        let saved = (9 * height * width).saturating_sub(16 * self.tiles.down() * self.tiles.across());
+        images * saved >= KERNEL
+    }
+
+    /// Tiles whose planes V and M are computed at once: as many as lie in the processor's second cache, of 1 or 2 MB, but not so few
+    /// that a product does not pay for what it does before it begins.
+    fn at_once(&self) -> usize {
+        const KEPT: usize = 200_000; // numbers
+        (KEPT / (16 * (self.inputs + self.outputs))).max(48)
     }
 
     /// U of a kernel, (16, I, O).
@@ -101,19 +120,20 @@ impl Winograd {
         planes
     }
 
-    /// Convolves so many images: `row` appends row i of image n, `take` gets row i of result n.
+    /// Convolves so many images: `row` appends row i of image n. The results are appended to `y`, and `finish` is called whenever
+    /// some rows of a result have been.
     pub fn convolve(
         &self,
         images: usize,
         kernel: &[f32],
         mut row: impl FnMut(usize, usize, &mut Vec<f32>),
-        mut take: impl FnMut(usize, usize, &[f32]),
+        y: &mut Vec<f32>,
+        mut finish: impl FnMut(usize, Range<usize>, &mut [f32]),
     ) {
         let Self { tiles, inputs, outputs } = *self;
         let (kernel, width) = (self.kernel(kernel), tiles.width * outputs);
-        SCRATCH.with_borrow_mut(|Scratch { padded, seen, products, rows }| {
-            rows.resize(2 * width, 0.0);
-            for group in tiles.groups(images, inputs.max(outputs) / 2) {
+        SCRATCH.with_borrow_mut(|Scratch { padded, seen, products }| {
+            for group in tiles.groups(images, self.at_once()) {
                 let count = group.len() * tiles.across();
                 self.see(group.clone(), padded, seen, &mut row);
                 products.resize(16 * count * outputs, 0.0);
@@ -124,9 +144,11 @@ impl Winograd {
                 }
                 for (place, at) in group.enumerate() {
                     let planes = Planes { tiles, channels: outputs, count, first: place * tiles.across() };
-                    Arch::new().dispatch(Outputs { planes, products, rows });
-                    let (n, i) = (at / tiles.down(), 2 * (at % tiles.down()));
-                    rows.chunks_exact(width).zip(i..tiles.height).for_each(|(pixels, i)| take(n, i, pixels));
+                    let (n, i) = tiles.place(at);
+                    let start = y.len();
+                    y.resize(start + i.len() * width, 0.0);
+                    Arch::new().dispatch(Outputs { planes, products, rows: &mut y[start..] });
+                    finish(n, i, y);
                 }
             }
         });
@@ -143,16 +165,15 @@ impl Winograd {
         let Self { tiles, inputs, outputs } = *self;
         let mut sums = vec![0.0; 16 * inputs * outputs];
         let width = tiles.width * outputs;
-        SCRATCH.with_borrow_mut(|Scratch { padded, seen, products, .. }| {
-            for group in tiles.groups(images, 96) {
+        SCRATCH.with_borrow_mut(|Scratch { padded, seen, products }| {
+            for group in tiles.groups(images, self.at_once()) {
                 let count = group.len() * tiles.across();
                 self.see(group.clone(), padded, seen, &mut row);
                 products.resize(16 * count * outputs, 0.0);
                 for (place, at) in group.enumerate() {
                     let planes = Planes { tiles, channels: outputs, count, first: place * tiles.across() };
-                    let (n, i) = (at / tiles.down(), 2 * (at % tiles.down()));
-                    let rows = 2.min(tiles.height - i);
-                    let rows = &gradient[(n * tiles.height + i) * width..][..rows * width];
+                    let (n, i) = tiles.place(at);
+                    let rows = &gradient[(n * tiles.height + i.start) * width..][..i.len() * width];
                     Arch::new().dispatch(Gradients { planes, rows, products });
                 }
                 let planes = seen.chunks_exact(count * inputs).zip(products.chunks_exact(count * outputs));
@@ -285,7 +306,7 @@ impl WithSimd for Seen<'_> {
     }
 }
 
-/// Y = Aᵀ M A of a row of tiles, as two rows of the image.
+/// Y = Aᵀ M A of a row of tiles, as two rows of the image, or as one, the last.
 struct Outputs<'a> {
     planes: Planes,
     products: &'a [f32],
@@ -303,6 +324,7 @@ impl WithSimd for Outputs<'_> {
         let (pixel, plane) = vectors(planes, products.len() / m.len());
         let width = planes.tiles.width;
         let (above, below) = y.split_at_mut(width * pixel);
+        let two = !below.is_empty();
         for j in 0..planes.tiles.across() {
             let m = &m[(planes.first + j) * pixel..][..15 * plane + pixel];
             for c in 0..pixel {
@@ -316,7 +338,9 @@ impl WithSimd for Outputs<'_> {
                     let column = a_t(s, [m[0][l], m[1][l], m[2][l], m[3][l]]);
                     if 2 * j + l < width {
                         above[(2 * j + l) * pixel + c] = column[0];
-                        below[(2 * j + l) * pixel + c] = column[1];
+                        if two {
+                            below[(2 * j + l) * pixel + c] = column[1];
+                        }
                     }
                 }
             }
