@@ -144,6 +144,20 @@ fn fast_attention_is_the_plain_one_in_any_number_of_heads() {
 }
 
 #[test]
+fn fast_self_attention_is_the_plain_one_in_any_number_of_heads() {
+    for heads in [1, 3, 12] {
+        let matrix: &[usize] = &[12, 12];
+        let case = Case::new(
+            format!("{heads} heads, from one x"),
+            &[&[2, 9, 12], matrix, matrix, matrix, &[12], &[12], &[12]],
+            move |x| operations::self_attend(&x[0], [&x[1], &x[2], &x[3]], [&x[4], &x[5], &x[6]], heads),
+            move |x| reference::self_attend(&x[0], [&x[1], &x[2], &x[3]], [&x[4], &x[5], &x[6]], heads),
+        );
+        assert_same(&case, 7);
+    }
+}
+
+#[test]
 fn silu_is_right_for_numbers_large_and_small() {
     let numbers = [-1e30_f32, -100.0, -87.5, -20.0, -1e-3, -0.0, 1e-30, 0.5, 15.0, 88.0, 1e30];
     let x = Var::from_vec(numbers.to_vec(), numbers.len(), &Device::Cpu).unwrap();

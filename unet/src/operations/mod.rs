@@ -261,6 +261,27 @@ pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor
     }
 }
 
+/// [`attend`] of queries, keys and values that are three linear layers of one x: `weights` and `biases` are those of the three.
+///
+/// Shapes: x (B, N, C), weights (C, C), biases (C) to (B, N, C).
+///
+/// # Errors
+/// As [`convolve`].
+pub fn self_attend(x: &Tensor, weights: [&Tensor; 3], biases: [&Tensor; 3], heads: usize) -> Result<Tensor> {
+    let [_, _, channels] = dims(x)?;
+    for (weight, bias) in weights.into_iter().zip(biases) {
+        let fits = weight.dims() == [channels, channels] && bias.dims() == [channels];
+        check("self_attend", fits && heads > 0 && channels % heads == 0, [x, weight])?;
+    }
+    if x.device().is_cpu() {
+        // one product reads x once, and its gradient by x needs no sum of three
+        let joint = linear(x, &Tensor::cat(&weights, 0)?, &Tensor::cat(&biases, 0)?)?; // (B, N, 3 C)
+        apply_1(attend::SelfAttend { heads }, &joint)
+    } else {
+        reference::self_attend(x, weights, biases, heads)
+    }
+}
+
 /// The sizes of a tensor's N dimensions.
 fn dims<const N: usize>(tensor: &Tensor) -> Result<[usize; N]> {
     let shape = tensor.shape();
