@@ -58,7 +58,7 @@ pub fn convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor, geometry: Geometry) 
         |side: usize| geometry.stride > 0 && side + geometry.before + geometry.after >= size && side > 0;
     check("convolve", size > 0 && fits(h) && fits(w), [x, kernel])?;
     check("convolve", bias.dims() == [outputs] || bias.dims() == [x.dims()[0], outputs], [kernel, bias])?;
-    if !on_cpu(x) {
+    if !on_cpu(x.device()) {
         on_device::convolve(x, kernel, bias, geometry)
     } else if geometry == Geometry::same(1) && bias.rank() == 1 && size == 1 {
         apply_3(linear::Linear { transposed: false }, x, kernel, bias)
@@ -104,7 +104,7 @@ pub fn upsample_convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Result<T
     let ([_, _, _, inputs], [size, columns, of, outputs]) = (dims(x)?, dims(kernel)?);
     check("upsample_convolve", size == columns && size % 2 == 1 && of == inputs, [x, kernel])?;
     check("upsample_convolve", bias.dims() == [outputs], [kernel, bias])?;
-    if on_cpu(x) && size == 3 {
+    if on_cpu(x.device()) && size == 3 {
         apply_3(convolve::UpsampleConvolve, x, kernel, bias)
     } else {
         on_device::upsample_convolve(x, kernel, bias)
@@ -133,7 +133,7 @@ pub fn group_norm(
     let fits = scale.dims() == [channels] && shift.dims() == [channels];
     check("group_norm", fits, [x, scale])?;
     check("group_norm", norm.groups > 0 && channels % norm.groups == 0, [x, scale])?;
-    if on_cpu(x) {
+    if on_cpu(x.device()) {
         apply_3(normalise::GroupNorm { norm, activation }, x, scale, shift)
     } else {
         reference::group_norm(x, scale, shift, norm, activation)
@@ -181,7 +181,7 @@ pub fn norm_convolve(
     check(op, norm.groups > 0 && inputs % norm.groups == 0, [x, scale])?;
     check(op, bias.dims() == [outputs], [kernel, bias])?;
     check(op, addend.dims() == [b, outputs] || addend.dims() == [b, h, w, outputs], [kernel, addend])?;
-    if on_cpu(x) {
+    if on_cpu(x.device()) {
         // an operation remembers three tensors, so all parameters become one
         let parameters = Tensor::cat(&[scale, shift, &kernel.flatten_all()?, bias], 0)?;
         apply_3(norm_convolve::NormConvolve { norm, activation, size }, x, addend, &parameters)
@@ -197,7 +197,7 @@ pub fn norm_convolve(
 /// # Errors
 /// As [`convolve`].
 pub fn silu(x: &Tensor) -> Result<Tensor> {
-    if on_cpu(x) { apply_1(normalise::Silu, x) } else { reference::silu(x) }
+    if on_cpu(x.device()) { apply_1(normalise::Silu, x) } else { reference::silu(x) }
 }
 
 /// A linear layer: y = x Wᵀ + b. Shapes: x (…, I), weight (O, I), bias (O) to (…, O).
@@ -208,7 +208,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let [outputs, inputs] = dims(weight)?;
     check("linear", x.dims().last() == Some(&inputs), [x, weight])?;
     check("linear", bias.dims() == [outputs], [weight, bias])?;
-    if on_cpu(x) {
+    if on_cpu(x.device()) {
         apply_3(linear::Linear { transposed: true }, x, weight, bias)
     } else {
         reference::linear(x, weight, bias)
@@ -224,7 +224,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
 pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
     let ([images, _, _, channels], [vectors, entries]) = (dims(x)?, dims(vector)?);
     check("add_to_pixels", images == vectors && channels == entries, [x, vector])?;
-    if on_cpu(x) {
+    if on_cpu(x.device()) {
         apply_2(linear::AddToPixels, x, vector)
     } else {
         reference::add_to_pixels(x, vector)
@@ -240,7 +240,7 @@ pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
 pub fn concat(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
     let ([b, h, w, _], [images, rows, columns, _]) = (dims(x)?, dims(skip)?);
     check("join", [b, h, w] == [images, rows, columns], [x, skip])?;
-    if on_cpu(x) { apply_2(linear::Concat, x, skip) } else { reference::concat(x, skip) }
+    if on_cpu(x.device()) { apply_2(linear::Concat, x, skip) } else { reference::concat(x, skip) }
 }
 
 /// Self-attention in `heads` heads: softmax(Q Kᵀ/√(C/heads)) V, each head on its own share of the channels.
@@ -255,7 +255,7 @@ pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor
     let [_, _, channels] = dims(q)?;
     check("attend", k.dims() == q.dims() && heads > 0 && channels % heads == 0, [q, k])?;
     check("attend", v.dims() == q.dims(), [q, v])?;
-    if on_cpu(q) {
+    if on_cpu(q.device()) {
         apply_3(attend::Attend { heads }, q, k, v)
     } else {
         reference::attend(q, k, v, heads)

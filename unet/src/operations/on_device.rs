@@ -7,7 +7,7 @@
 use super::{Geometry, reference};
 use crate::Result;
 use candle_core::{
-    CpuStorage, CudaStorage, CustomOp3, Layout, Result as CandleResult, Shape, Storage, Tensor,
+    CpuStorage, CudaStorage, CustomOp3, Device, Layout, Result as CandleResult, Shape, Storage, Tensor,
     backend::BackendStorage,
 };
 use std::{cell::Cell, sync::Mutex};
@@ -16,7 +16,7 @@ thread_local! {
     static AS_ON_A_GPU: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` with the operations of this thread computed as a GPU computes them, wherever their tensors are: for tests.
+/// Runs `work` with what this thread computes computed as on a GPU, wherever the tensors are: so the CPU tests a GPU's path.
 pub fn as_on_a_gpu<T>(work: impl FnOnce() -> T) -> T {
     let before = AS_ON_A_GPU.replace(true);
     let result = work();
@@ -24,9 +24,9 @@ pub fn as_on_a_gpu<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Whether the operations of [`super`] take their CPU bodies for this tensor.
-pub(super) fn on_cpu(x: &Tensor) -> bool {
-    x.device().is_cpu() && !AS_ON_A_GPU.get()
+/// Whether work for this device is done as the CPU does it.
+pub(crate) fn on_cpu(device: &Device) -> bool {
+    device.is_cpu() && !AS_ON_A_GPU.get()
 }
 
 /// See [`super::convolve`].
