@@ -156,7 +156,8 @@ impl CustomOp3 for Convolution {
         _: &Layout,
     ) -> CandleResult<(CpuStorage, Shape)> {
         let value = self.take();
-        match &*value.storage_and_layout().0 {
+        let (storage, _) = value.storage_and_layout();
+        match &*storage {
             Storage::Cpu(storage) => Ok((storage.clone(), value.shape().clone())),
             _ => unreachable!("the value is where its operands are"),
         }
@@ -172,11 +173,10 @@ impl CustomOp3 for Convolution {
         _: &Layout,
     ) -> CandleResult<(CudaStorage, Shape)> {
         let value = self.take();
-        match value.storage_and_layout() {
-            (storage, layout) => match &*storage {
-                Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, value.shape().clone())),
-                _ => unreachable!("the value is where its operands are"),
-            },
+        let (storage, layout) = value.storage_and_layout();
+        match &*storage {
+            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, value.shape().clone())),
+            _ => unreachable!("the value is where its operands are"),
         }
     }
 
