@@ -24,7 +24,9 @@ use ddpm_unet::{
         threads::one_thread_per_operation,
     },
     sample::{SamplingPlan, forward::standard_normal, sample},
-    train::{BatchStream, RunConfig, TrainConfig, Trainer, network_named, seconds_per_step, validation_batch},
+    train::{
+        BatchStream, RunConfig, TrainConfig, Trainer, network_named, seconds_per_step, validation_batch,
+    },
 };
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{env, error::Error, path::Path, time::Instant};
@@ -88,7 +90,7 @@ impl ImageSource for Noise {
 }
 
 fn trainer(network: &str, batch: usize, device: &candle_core::Device) -> Outcome<(Trainer, Collection)> {
-    let (size, channels) = if network.parse() == Ok(Preset::Cifar10) { (32, 3) } else { (28, 1) };
+    let (size, channels) = if matches!(network.parse(), Ok(Preset::Cifar10)) { (32, 3) } else { (28, 1) };
     let images = Collection {
         name: "noise".into(),
         train: Box::new(Noise((size, size, channels))),
@@ -158,7 +160,11 @@ fn train(seconds: f64, count: usize, device: &candle_core::Device) -> Outcome<()
     let (mut trainer, start) = (Trainer::new(config.clone(), device)?, Instant::now());
     let losses = take(&mut trainer, &images, config.training.steps as u64)?;
     row("training steps", losses.len() as f64 * 10.0, None);
-    row("seconds a step, batches included", start.elapsed().as_secs_f64() / config.training.steps as f64, None);
+    row(
+        "seconds a step, batches included",
+        start.elapsed().as_secs_f64() / config.training.steps as f64,
+        None,
+    );
     row("the last mean loss", losses.last().copied().unwrap_or(f64::NAN), Some(1.0));
     let validation = validation_batch(images.unseen(), trainer.schedule(), 0, 256)?;
     // predicting 0 costs 1
@@ -170,7 +176,11 @@ fn train(seconds: f64, count: usize, device: &candle_core::Device) -> Outcome<()
     let chain = SamplingPlan::default().steps(trainer.schedule())?;
     let samples = sample(&chain, &denoiser, noise, &mut rng, |_, _| Ok(()))?;
     let largest = samples.abs()?.flatten_all()?.max(D::Minus1)?.to_scalar::<f32>()?;
-    row(&format!("seconds for {count} samples in {} calls", chain.len()), start.elapsed().as_secs_f64(), None);
+    row(
+        &format!("seconds for {count} samples in {} calls", chain.len()),
+        start.elapsed().as_secs_f64(),
+        None,
+    );
     row("their largest number", f64::from(largest), Some(1.0 + 1e-6));
     let sheet: Tensor = samples.narrow(0, 0, count.min(64))?;
     Ok(save_grid(&sheet, 8, Path::new("out/gpu_check/samples.png"))?)

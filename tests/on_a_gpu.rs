@@ -131,18 +131,20 @@ fn small() -> UNetConfig {
 #[test]
 fn a_network_on_a_gpu_is_that_on_the_cpu() {
     for config in [small(), UNetConfig { downsample_padding: 0, ..small() }] {
-        let network =
-            UNet::fully_initialised(config, &mut StdRng::seed_from_u64(4), &Device::Cpu).unwrap();
-        let x = Var::from_vec(uniform(3 * 64, &mut StdRng::seed_from_u64(5)), (3, 8, 8, 1), &Device::Cpu).unwrap();
+        let network = UNet::fully_initialised(config, &mut StdRng::seed_from_u64(4), &Device::Cpu).unwrap();
+        let x = Var::from_vec(uniform(3 * 64, &mut StdRng::seed_from_u64(5)), (3, 8, 8, 1), &Device::Cpu)
+            .unwrap();
         let pass = || network.forward(&x, &[1.0, 7.0, 500.0], Phase::Train { seed: 1 }).unwrap();
         let (here, there) = (pass(), as_on_a_gpu(pass));
         // rounding adds up over some twenty layers
         assert!(relative_difference(&there, &here).unwrap() < 1e-5);
         let gradients = [here, there].map(|y| y.sqr().unwrap().sum_all().unwrap().backward().unwrap());
         for (name, variable) in network.parameters().names().iter().zip(network.parameters().variables()) {
-            let [here, there] = gradients.each_ref().map(|gradients| gradients.get(variable).expect("a gradient"));
+            let [here, there] =
+                gradients.each_ref().map(|gradients| gradients.get(variable).expect("a gradient"));
             // the key's bias shifts all scores of a row alike: its gradient is rounding and nothing else
-            let apart = if name.ends_with("to_k.bias") { 0.0 } else { relative_difference(there, here).unwrap() };
+            let apart =
+                if name.ends_with("to_k.bias") { 0.0 } else { relative_difference(there, here).unwrap() };
             assert!(apart < 1e-4, "gradients by {name} differ by {apart:e}");
         }
     }
