@@ -113,7 +113,7 @@ fn take(trainer: &mut Trainer, images: &Collection, count: u64) -> Outcome<Vec<f
 
 /// A median of five times ten steps on one batch. A GPU is waited for after every tenth step.
 fn time(network: &str, batch: usize, device: &candle_core::Device) -> Outcome<()> {
-    let (mut trainer, images) = trainer(network, batch, device)?;
+    let (mut trainer, images) = as_on_a_gpu(|| trainer(network, batch, device))?;
     let (training, schedule) = (trainer.config().training.clone(), trainer.schedule().clone());
     let batch = BatchStream::of(&training, images.train.as_ref(), &schedule).batch(0)?;
     let mut ten_steps = || {
