@@ -18,6 +18,7 @@ use ddpm_unet::{
         self, central_differences, convolve_by_definition, im2col, inner_product, uniform,
     },
     lesson::mlp::{self, to_array, to_tensor},
+    lesson::winograd,
     network::config::{Preset, UNetConfig},
     network::{Phase, UNet},
     operations::check::{Case, cases},
@@ -49,6 +50,7 @@ fn main() -> Result<()> {
     windows(&mut chapter);
     products(&mut chapter);
     strips(&mut chapter);
+    fewer_multiplications(&mut chapter, rounds);
     fast_operations(&mut chapter)?;
     how_fast(&mut chapter, rounds)?;
     where_the_time_goes(&mut chapter)?;
@@ -166,6 +168,33 @@ fn strips(chapter: &mut Chapter) {
     ).rows(rows).note(
         "a strip: rows of pixels, one pixel of zeros between them, a row of zeros above and below. Its windows overlap in memory",
     ));
+}
+
+fn fewer_multiplications(chapter: &mut Chapter, rounds: usize) {
+    chapter.section("Fewer multiplications");
+    let rng = &mut chapter.stream(1);
+    let [of_rows, of_images] = winograd::errors_on_whole_numbers(rng);
+    chapter.checks(
+        Checks::new("Whole numbers within ±99: largest difference from the definition")
+            .at_most("F(2, 3), 1000 filters", 0.0, of_rows)
+            .at_most("7 × 5 pixels in tiles, 3 → 4 channels", 0.0, of_images)
+            .note("in f64: the transforms add, subtract and halve, and of whole numbers nothing is lost"),
+    );
+    let mut checks =
+        Checks::new("f32 against f64: largest difference over largest number, values and gradients");
+    let columns = ["multiplications", "strip, ms", "tiles, ms", "ratio", "y", "∂L/∂x", "∂L/∂kernel"];
+    let mut table = Table::new("A 3×3 convolution of 16 images, one thread, medians", "image", columns);
+    let sizes = vec![(28, 16), (28, 32), (14, 64), (7, 128), (32, 128), (4, 256)];
+    for (side, channels) in Progress::over("timing", sizes) {
+        let name = format!("{side} × {side} × {channels}");
+        let [strip, tiles] = winograd::compare_methods([16, side, side, channels], rounds, rng);
+        checks = checks.at_most(format!("{name}, strip"), 1e-5, strip.error);
+        checks = checks.at_most(format!("{name}, tiles"), 1e-5, tiles.error);
+        table = table.row(name, tiles.beside(&strip, winograd::multiplications(side, side)));
+    }
+    chapter.checks(checks);
+    let note = "all but the milliseconds: tiles over strip. y, ∂L/∂x, ∂L/∂kernel: the time of each by itself";
+    chapter.table(table.digits(3).note(note));
 }
 
 fn fast_operations(chapter: &mut Chapter) -> Result<()> {

@@ -12,20 +12,26 @@ use ddpm_unet::{
             im2col, inner_product, turned, turned_backward, uniform,
         },
         mlp::{features, mlp_forward, parameters_of, to_array, to_tensor},
+        winograd::{
+            convolve_in_tiles, data_transform, errors_on_whole_numbers, filter_by_definition,
+            filter_gradient, filter_transform, minimal_filter, minimal_filter_2d, multiplications,
+            output_transform,
+        },
     },
     network::{
         Compute, Phase, UNet,
         config::{Preset, UNetConfig},
     },
     operations::{
-        self, Activation, Geometry, GroupNormConfig, StripCost,
-        check::{Case, Difference, cases},
+        self, Activation, Geometry, GroupNormConfig, Method, StripCost,
+        check::{ByMethod, Case, Difference, cases},
         reference,
         threads::in_order,
     },
 };
 use ndarray::{Array, Array1, Array2, Array3, Array4, Dimension, ShapeBuilder, array, s};
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
+use std::array::from_fn;
 
 fn random(shape: &[usize], rng: &mut StdRng) -> Var {
     let count = shape.iter().product();
@@ -134,6 +140,21 @@ fn fast_attention_is_the_plain_one_in_any_number_of_heads() {
             move |x| reference::attend(&x[0], &x[1], &x[2], heads),
         );
         assert_same(&case, 6);
+    }
+}
+
+#[test]
+fn fast_self_attention_is_the_plain_one_in_any_number_of_heads() {
+    for heads in [1, 3, 12] {
+        let matrix: &[usize] = &[12, 12];
+        // keys and queries share a bias, for the gradient by that of the keys alone is 0: softmax does not see it
+        let case = Case::new(
+            format!("{heads} heads, from one x"),
+            &[&[2, 9, 12], matrix, matrix, matrix, &[12], &[12]],
+            move |x| operations::self_attend(&x[0], [&x[1], &x[2], &x[3]], [&x[4], &x[4], &x[5]], heads),
+            move |x| reference::self_attend(&x[0], [&x[1], &x[2], &x[3]], [&x[4], &x[4], &x[5]], heads),
+        );
+        assert_same(&case, 7);
     }
 }
 
@@ -489,5 +510,249 @@ fn the_network_in_fused_operations_is_the_network_layer_by_layer() {
         // the key's bias shifts all scores of a row alike, which softmax does not see: its gradient is rounding and nothing else
         let error = if name.ends_with("to_k.bias") { 0.0 } else { difference(fused, layered) };
         assert!(error < 1e-3, "gradients by {name} differ by {error:e}");
+    }
+}
+
+/// One at a place, 0 elsewhere.
+fn unit<const N: usize>(place: usize) -> [f64; N] {
+    from_fn(|k| f64::from(u8::from(k == place)))
+}
+
+/// The same on a square.
+fn unit_2d<const N: usize>((i, j): (usize, usize)) -> [[f64; N]; N] {
+    from_fn(|k| unit::<N>(j).map(|number| if k == i { number } else { 0.0 }))
+}
+
+fn places(size: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..size).flat_map(move |i| (0..size).map(move |j| (i, j)))
+}
+
+fn whole<const N: usize>(rng: &mut StdRng) -> [f64; N] {
+    from_fn(|_| f64::from(rng.random_range(-1000..=1000)))
+}
+
+#[test]
+fn filter_transform_is_the_filter_as_a_polynomial_at_0_1_minus_1_and_infinity() {
+    let mut rng = StdRng::seed_from_u64(20);
+    for _ in 0..100 {
+        let g: [f64; 3] = whole(&mut rng);
+        let at = |x: f64| g[0] + g[1] * x + g[2] * x * x;
+        let expected = [at(0.0), at(1.0) / 2.0, at(-1.0) / 2.0, g[2]]; // at infinity the leading coefficient is left
+        let found = filter_transform(g);
+        assert_eq!(found, expected, "the filter {g:?}: got {found:?}, expected {expected:?}");
+    }
+}
+
+#[test]
+fn minimal_filter_is_the_filter_of_three_taps_for_every_pair_of_units() {
+    // Bilinear in d and g, so the pairs of units decide for all numbers: y_i = 1 where d is at i + k, and 0 elsewhere.
+    for (l, k) in (0..4).flat_map(|l| (0..3).map(move |k| (l, k))) {
+        let expected: [f64; 2] = from_fn(|i| f64::from(u8::from(l == i + k)));
+        let found = minimal_filter(unit(l), unit(k));
+        assert_eq!(found, expected, "d is 1 at {l}, g at {k}: got {found:?}, expected {expected:?}");
+    }
+}
+
+#[test]
+fn the_transforms_make_the_filter_for_every_pair_of_units() {
+    for (l, k) in (0..4).flat_map(|l| (0..3).map(move |k| (l, k))) {
+        let (v, u) = (data_transform::<f64>(unit(l)), filter_transform::<f64>(unit(k)));
+        let expected: [f64; 2] = from_fn(|i| f64::from(u8::from(l == i + k)));
+        assert_eq!(
+            output_transform(from_fn(|product| v[product] * u[product])),
+            expected,
+            "d at {l}, g at {k}"
+        );
+    }
+}
+
+#[test]
+fn minimal_filter_is_exact_on_whole_numbers() {
+    let mut rng = StdRng::seed_from_u64(21);
+    for _ in 0..1000 {
+        let (d, g) = (whole(&mut rng), whole(&mut rng));
+        let expected = [0, 1].map(|i| d[i] * g[0] + d[i + 1] * g[1] + d[i + 2] * g[2]);
+        let found = minimal_filter(d, g);
+        assert_eq!(found, expected, "{d:?} under {g:?}: got {found:?}, expected {expected:?}");
+        assert_eq!(filter_by_definition(d, g), expected);
+    }
+    assert_eq!(errors_on_whole_numbers(&mut rng), [0.0, 0.0]);
+}
+
+#[test]
+fn a_tile_is_the_filter_of_nine_taps_for_every_pair_of_units() {
+    for (at, tap) in places(4).flat_map(|at| places(3).map(move |tap| (at, tap))) {
+        let sees = |i: usize, j: usize| at == (i + tap.0, j + tap.1);
+        let expected: [[f64; 2]; 2] = from_fn(|i| from_fn(|j| f64::from(u8::from(sees(i, j)))));
+        let found = minimal_filter_2d(unit_2d(at), unit_2d(tap));
+        assert_eq!(found, expected, "d is 1 at {at:?}, g at {tap:?}: got {found:?}, expected {expected:?}");
+    }
+}
+
+#[test]
+fn filter_gradient_is_the_transpose_of_the_filter() {
+    // The tile is linear in g, so ∂L/∂g at a place is L of the unit there, L = ⟨Y, G⟩. On whole numbers that is exact.
+    let mut rng = StdRng::seed_from_u64(22);
+    for _ in 0..100 {
+        let (d, gradient): ([[f64; 4]; 4], [[f64; 2]; 2]) =
+            (from_fn(|_| whole(&mut rng)), from_fn(|_| whole(&mut rng)));
+        let found = filter_gradient(d, gradient);
+        for (k, l) in places(3) {
+            let y = |i: usize, j: usize| d[i + k][j + l]; // of a filter that is 1 at (k, l)
+            let expected: f64 = places(2).map(|(i, j)| gradient[i][j] * y(i, j)).sum();
+            assert_eq!(found[k][l], expected, "∂L/∂g at ({k}, {l})");
+        }
+    }
+}
+
+#[test]
+fn convolve_in_tiles_is_the_convolution_at_any_size() {
+    let mut rng = StdRng::seed_from_u64(23);
+    for (h, w, inputs, outputs) in
+        [(1, 1, 1, 1), (2, 1, 2, 3), (3, 2, 1, 2), (4, 4, 3, 2), (5, 7, 2, 2), (6, 3, 1, 3)]
+    {
+        let (x, kernel) = (normal((h, w, inputs), &mut rng), normal((3, 3, inputs, outputs), &mut rng));
+        let bias: Array1<f64> = normal(outputs, &mut rng);
+        let expected = convolve_by_definition(x.view(), kernel.view(), bias.view(), Geometry::same(3));
+        let found = convolve_in_tiles(x.view(), kernel.view(), bias.view());
+        assert_near(&format!("{h}×{w}, {inputs} → {outputs} channels"), &found, &expected, 1e-13);
+    }
+    assert_eq!(multiplications(28, 14), [9 * 28 * 14, 16 * 14 * 7]);
+    assert_eq!(multiplications(7, 5), [9 * 35, 16 * 12]);
+}
+
+/// Images, a kernel and ∂L/∂y, in `f32`.
+fn draw_f32([images, h, w, inputs]: [usize; 4], outputs: usize, rng: &mut StdRng) -> [Array4<f32>; 3] {
+    let shapes = [(images, h, w, inputs), (3, 3, inputs, outputs), (images, h, w, outputs)];
+    shapes.map(|shape| normal(shape, rng).mapv(|number| number as f32))
+}
+
+/// The largest difference of numbers, over the largest of the second. Both methods sum at most some ten thousand products of f32:
+/// off by √n 2⁻²⁴ or so of the largest, and the transforms add numbers that are a few times larger: 2e-6 of it at most.
+#[track_caller]
+fn assert_near_f32(what: &str, found: &Array4<f32>, expected: &Array4<f64>) {
+    assert_eq!(found.shape(), expected.shape(), "{what}: shapes");
+    let differences =
+        found.iter().zip(expected).map(|(&found, &expected)| (f64::from(found) - expected).abs());
+    let error = largest(differences) / largest(expected.iter().map(|number| number.abs()));
+    assert!(error < 2e-6, "{what}: off by {error:.1e} of the largest number");
+}
+
+#[test]
+fn both_methods_give_the_convolution_and_its_gradients_at_any_size() {
+    let mut rng = StdRng::seed_from_u64(24);
+    let sides = [(1, 1), (1, 2), (2, 1), (2, 3), (3, 2), (3, 3), (4, 5), (5, 4), (7, 7), (28, 28)];
+    for ((h, w), [inputs, outputs]) in
+        sides.into_iter().zip([[16, 16], [16, 48], [48, 32], [32, 80]].into_iter().cycle())
+    {
+        let images = 1 + (h + 1) % 4; // of 28 × 28 pixels two, so that the tiles come in several groups
+        let [x, kernel, gradient] = draw_f32([images, h, w, inputs], outputs, &mut rng);
+        let (kernel_64, zeros) = (kernel.mapv(f64::from), Array1::zeros(outputs));
+        let mut y = Array4::zeros((images, h, w, outputs));
+        let (mut d_x, mut d_kernel) =
+            (Array4::zeros((images, h, w, inputs)), Array4::zeros((3, 3, inputs, outputs)));
+        for n in 0..images {
+            let of_image = |array: &Array4<f32>| array.index_axis(ndarray::Axis(0), n).mapv(f64::from);
+            let (x, gradient) = (of_image(&x), of_image(&gradient));
+            let result = convolve(x.view(), kernel_64.view(), zeros.view(), Geometry::same(3));
+            y.index_axis_mut(ndarray::Axis(0), n).assign(&result);
+            let of = convolve_backward(x.view(), kernel_64.view(), Geometry::same(3), gradient.view());
+            d_x.index_axis_mut(ndarray::Axis(0), n).assign(&of.x);
+            d_kernel += &of.kernel;
+        }
+        for method in [Method::Strip, Method::Winograd] {
+            let found = ByMethod::of(method, x.view(), kernel.view(), gradient.view()).unwrap();
+            let what = format!("{method:?}, {images} images of {h}×{w}, {inputs} → {outputs} channels");
+            assert_near_f32(&format!("y, {what}"), &found.y, &y);
+            assert_near_f32(&format!("∂L/∂x, {what}"), &found.x, &d_x);
+            assert_near_f32(&format!("∂L/∂kernel, {what}"), &found.kernel, &d_kernel);
+        }
+    }
+}
+
+#[test]
+fn gradients_of_minimal_filtering_are_what_finite_differences_say() {
+    // L = ⟨y, G⟩ is linear in x and in the kernel: a central difference is exact up to rounding, which is that of y
+    const STEP: f32 = 1.0;
+    let mut rng = StdRng::seed_from_u64(25);
+    let [x, kernel, gradient] = draw_f32([2, 5, 6, 16], 32, &mut rng);
+    let compute = |x: &Array4<f32>, kernel: &Array4<f32>| {
+        ByMethod::of(Method::Winograd, x.view(), kernel.view(), gradient.view()).unwrap()
+    };
+    let loss = |x: &Array4<f32>, kernel: &Array4<f32>| -> f64 {
+        compute(x, kernel).y.iter().zip(&gradient).map(|(&y, &g)| f64::from(y) * f64::from(g)).sum()
+    };
+    let found = compute(&x, &kernel);
+    for place in (0..40).map(|n| 23 * n) {
+        let moved = |array: &Array4<f32>, by: f32| {
+            let mut moved = array.clone();
+            *moved.iter_mut().nth(place).unwrap() += by;
+            moved
+        };
+        let slope = |up: f64, down: f64| (up - down) / f64::from(2.0 * STEP);
+        let by_x = slope(loss(&moved(&x, STEP), &kernel), loss(&moved(&x, -STEP), &kernel));
+        let by_kernel = slope(loss(&x, &moved(&kernel, STEP)), loss(&x, &moved(&kernel, -STEP)));
+        for (name, found, expected) in [("x", &found.x, by_x), ("kernel", &found.kernel, by_kernel)] {
+            let found = f64::from(*found.iter().nth(place).unwrap());
+            let error = (found - expected).abs();
+            // L sums 1,920 numbers, of a y whose rounding is 1e-6 of 10
+            assert!(
+                error < 1e-3,
+                "∂L/∂{name} at {place}: got {found:e}, expected {expected:e}; off by {error:.1e}"
+            );
+        }
+    }
+}
+
+#[test]
+fn minimal_filtering_takes_whole_vectors_of_channels() {
+    let mut rng = StdRng::seed_from_u64(26);
+    let [x, kernel, gradient] = draw_f32([1, 4, 4, 16], 24, &mut rng);
+    assert!(ByMethod::of(Method::Winograd, x.view(), kernel.view(), gradient.view()).is_none());
+    assert!(ByMethod::of(Method::Strip, x.view(), kernel.view(), gradient.view()).is_some());
+}
+
+#[test]
+fn an_image_is_convolved_alike_to_the_bit_in_any_batch() {
+    let mut rng = StdRng::seed_from_u64(27);
+    for (side, channels) in [(4, 32), (7, 128), (14, 64), (28, 32)] {
+        let [x, kernel, gradient] = draw_f32([5, side, side, channels], channels, &mut rng);
+        let of = |images: std::ops::Range<usize>| {
+            let part = |array: &Array4<f32>| array.slice(s![images.clone(), .., .., ..]).to_owned();
+            ByMethod::of(Method::Winograd, part(&x).view(), kernel.view(), part(&gradient).view()).unwrap()
+        };
+        let together = of(0..5);
+        for n in 0..5 {
+            let alone = of(n..n + 1);
+            assert_eq!(alone.y, together.y.slice(s![n..=n, .., .., ..]), "y of image {n}, {side}×{side}");
+            assert_eq!(alone.x, together.x.slice(s![n..=n, .., .., ..]), "∂L/∂x of image {n}, {side}×{side}");
+        }
+    }
+}
+
+#[test]
+fn the_networks_operations_take_the_method_that_is_said_to_win() {
+    let mut rng = StdRng::seed_from_u64(28);
+    for ([images, side, inputs, outputs], method) in [
+        ([1, 28, 32, 32], Method::Winograd),
+        ([1, 14, 96, 64], Method::Winograd),
+        ([5, 7, 32, 128], Method::Winograd), // 5 · (9 · 49 − 16 · 16) = 925 multiplications less for each pair of channels
+        ([4, 7, 32, 128], Method::Strip),    // 740
+        ([2, 28, 24, 32], Method::Strip),
+        ([2, 2, 64, 64], Method::Strip),
+    ] {
+        let [x, kernel, gradient] = draw_f32([images, side, side, inputs], outputs, &mut rng);
+        let of = |array: &Array4<f32>| {
+            Tensor::from_vec(array.iter().copied().collect::<Vec<f32>>(), array.shape(), &Device::Cpu)
+                .unwrap()
+        };
+        let zeros = Tensor::zeros(outputs, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let y = operations::convolve(&of(&x), &of(&kernel), &zeros, Geometry::same(3)).unwrap();
+        let expected = ByMethod::of(method, x.view(), kernel.view(), gradient.view()).unwrap().y;
+        let found = y.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert!(
+            found.iter().eq(expected.iter()),
+            "{images} of {side}×{side}, {inputs} → {outputs}: not {method:?}"
+        );
     }
 }

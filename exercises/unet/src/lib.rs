@@ -21,6 +21,12 @@ pub mod lesson {
         pub use crate::answers::ch12_convolution::{col2im, convolve, convolve_backward, im2col, turned};
         pub use solution::lesson::convolution::*;
     }
+
+    pub mod winograd {
+        #[cfg(feature = "ch12")]
+        pub use crate::answers::ch12_convolution::{filter_gradient, filter_transform, minimal_filter};
+        pub use solution::lesson::winograd::*;
+    }
 }
 
 pub mod network {

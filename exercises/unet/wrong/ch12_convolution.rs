@@ -3,7 +3,8 @@
 use super::slip;
 use crate::{lesson::convolution::Gradients, operations::Geometry};
 use ndarray::{Array2, Array3, Array4, ArrayView1, ArrayView2, ArrayView3, ArrayView4, Axis, NdFloat, s};
-use solution::lesson::convolution;
+use solution::lesson::{convolution, winograd};
+use std::array::from_fn;
 
 pub fn im2col<F: NdFloat>(x: ArrayView3<F>, kernel: usize, geometry: Geometry) -> Array2<F> {
     let right = convolution::im2col(x, kernel, geometry);
@@ -117,5 +118,45 @@ pub fn turned<F: NdFloat>(kernel: ArrayView4<F>) -> Array4<F> {
         "rows_only" => swapped(kernel.slice(s![..;-1, .., .., ..])),
         "transposed" => swapped(kernel.permuted_axes([1, 0, 2, 3])),
         _ => convolution::turned(kernel),
+    }
+}
+
+pub fn filter_transform<F: NdFloat>(g: [F; 3]) -> [F; 4] {
+    let two = F::one() + F::one();
+    let [first, sum, difference, last] = winograd::filter_transform(g);
+    match slip("filter_transform") {
+        "not_halved" => [first, sum * two, difference * two, last],
+        "plus_for_minus" => [first, sum, sum, last],
+        "minus_both" => [first, sum, (g[0] - g[1] - g[2]) / two, last],
+        "ends_swapped" => [last, sum, difference, first],
+        _ => [first, sum, difference, last],
+    }
+}
+
+pub fn minimal_filter<F: NdFloat>(d: [F; 4], g: [F; 3]) -> [F; 2] {
+    let right = winograd::minimal_filter(d, g);
+    match slip("minimal_filter") {
+        "filter_turned" => winograd::minimal_filter(d, [g[2], g[1], g[0]]),
+        "outputs_swapped" => [right[1], right[0]],
+        "sums_multiplied" => {
+            let (v, u) = (winograd::data_transform(d), winograd::filter_transform(g));
+            winograd::output_transform(from_fn(|k| v[k] + u[k]))
+        }
+        "filter_not_transformed" => {
+            let v = winograd::data_transform(d);
+            winograd::output_transform(from_fn(|k| if k < 3 { v[k] * g[k] } else { F::zero() }))
+        }
+        _ => right,
+    }
+}
+
+pub fn filter_gradient<F: NdFloat>(d: [[F; 4]; 4], gradient: [[F; 2]; 2]) -> [[F; 3]; 3] {
+    let right = winograd::filter_gradient(d, gradient);
+    match slip("filter_gradient") {
+        "transposed" => from_fn(|k| from_fn(|l| right[l][k])),
+        "turned" => from_fn(|k| from_fn(|l| right[2 - k][2 - l])),
+        "last_sign_lost" => winograd::filter_gradient(d, gradient.map(|[left, right]| [left, -right])),
+        "one_output" => winograd::filter_gradient(d, [[gradient[0][0], F::zero()], [F::zero(); 2]]),
+        _ => right,
     }
 }

@@ -9,8 +9,10 @@ use crate::{
     operations::{self, Activation, Geometry, GroupNormConfig},
 };
 use candle_core::Tensor;
+use std::sync::{Arc, OnceLock};
 
-/// Computes as [`Compute`] does, but half a residual block in one operation, [`operations::norm_convolve`].
+/// Computes as [`Compute`] does, but half a residual block in one operation, [`operations::norm_convolve`], and attention with the
+/// layers before it in another, [`operations::self_attend`].
 #[derive(Debug, Clone)]
 pub struct Fused<'a>(pub Compute<'a>);
 
@@ -25,6 +27,16 @@ pub enum Deferred {
     Normed(Normed),
     /// The convolution of one, with kernel and bias.
     Convolved(Normed, (Tensor, Tensor)),
+    /// A linear layer.
+    Projected(Arc<Projected>),
+}
+
+/// A deferred linear layer, computed at most once.
+#[derive(Debug)]
+pub struct Projected {
+    x: Tensor,
+    parameters: (Tensor, Tensor),
+    found: OnceLock<Tensor>,
 }
 
 /// A deferred normalisation with SiLU.
@@ -55,6 +67,13 @@ impl Deferred {
             Self::Convolved(normed, (kernel, bias)) => {
                 let x = Self::Normed(normed.clone()).ready()?;
                 operations::convolve(&x, kernel, bias, Geometry::same(kernel.dim(0)?))
+            }
+            Self::Projected(layer) => {
+                if let Some(found) = layer.found.get() {
+                    return Ok(found.clone());
+                }
+                let found = operations::linear(&layer.x, &layer.parameters.0, &layer.parameters.1)?;
+                Ok(layer.found.get_or_init(|| found).clone())
             }
         }
     }
@@ -101,8 +120,9 @@ impl Interpreter for Fused<'_> {
         }
     }
 
-    fn linear(&mut self, name: &str, x: &Deferred, outputs: usize, scale: f64) -> Result<Deferred> {
-        Ok(Deferred::Ready(self.0.linear(name, &x.ready()?, outputs, scale)?))
+    fn linear(&mut self, name: &str, x: &Deferred, _outputs: usize, _scale: f64) -> Result<Deferred> {
+        let (x, parameters, found) = (x.ready()?, self.0.pair(name), OnceLock::new());
+        Ok(Deferred::Projected(Arc::new(Projected { x, parameters, found })))
     }
 
     fn silu(&mut self, x: &Deferred) -> Result<Deferred> {
@@ -117,6 +137,18 @@ impl Interpreter for Fused<'_> {
         v: &Deferred,
         head: usize,
     ) -> Result<Deferred> {
+        if let (Deferred::Projected(q), Deferred::Projected(k), Deferred::Projected(v)) = (q, k, v)
+            && q.x.id() == k.x.id()
+            && q.x.id() == v.x.id()
+        {
+            let layers = [q, k, v];
+            let (batch, height, width, channels) = q.x.dims4()?;
+            let x = q.x.reshape((batch, height * width, channels))?;
+            let (weights, biases) =
+                (layers.map(|layer| &layer.parameters.0), layers.map(|layer| &layer.parameters.1));
+            let found = operations::self_attend(&x, weights, biases, channels / head)?;
+            return Ok(Deferred::Ready(found.reshape((batch, height, width, channels))?));
+        }
         Ok(Deferred::Ready(self.0.attend(name, &q.ready()?, &k.ready()?, &v.ready()?, head)?))
     }
 

@@ -1,8 +1,11 @@
 //! Each operation in both of its bodies, on the same numbers: how far apart they are, and how long each takes.
 
-use super::{Activation, Geometry, GroupNormConfig, reference};
+use super::{
+    Activation, Geometry, GroupNormConfig, Method, profile::stopwatch, reference, same::SameConvolution,
+};
 use crate::Result;
 use candle_core::{DType, Device, Tensor, Var};
+use ndarray::{Array4, ArrayView4};
 use ndarray_rand::rand::Rng;
 use std::time::Instant;
 
@@ -162,6 +165,67 @@ fn apart(a: &Tensor, b: &Tensor, least: f32) -> Result<f64> {
     let gap = |(a, b): (&f32, &f32)| if (a - b).is_nan() { f32::INFINITY } else { (a - b).abs() };
     let largest = a.iter().zip(&b).map(gap).fold(0.0, f32::max);
     Ok(f64::from(largest / b.iter().fold(least.max(f32::MIN_POSITIVE), |largest, b| largest.max(b.abs()))))
+}
+
+/// A 3×3 convolution of stride 1 by a [`Method`] of your choice, with its gradients, on the calling thread.
+///
+/// Shapes: x (B, H, W, I), kernel (3, 3, I, O), G = ∂L/∂y and y (B, H, W, O).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ByMethod {
+    /// y, without a bias.
+    pub y: Array4<f32>,
+    /// ∂L/∂x.
+    pub x: Array4<f32>,
+    /// ∂L/∂kernel.
+    pub kernel: Array4<f32>,
+    /// Seconds of y, of ∂L/∂x and of ∂L/∂kernel.
+    pub seconds: [f64; 3],
+}
+
+impl ByMethod {
+    /// Computes all three; `None` if the method does not take so many channels: [`Method::Winograd`] takes multiples of 16.
+    ///
+    /// ```
+    /// use ddpm_unet::operations::{Method, check::ByMethod};
+    /// use ndarray::Array4;
+    ///
+    /// let (x, kernel) = (Array4::ones((1, 3, 3, 16)), Array4::ones((3, 3, 16, 16)));
+    /// let found = ByMethod::of(Method::Winograd, x.view(), kernel.view(), x.view()).expect("multiples of 16");
+    /// assert_eq!((found.y[[0, 1, 1, 0]], found.y[[0, 0, 0, 0]]), (9.0 * 16.0, 4.0 * 16.0));
+    /// ```
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    #[track_caller]
+    pub fn of(
+        method: Method,
+        x: ArrayView4<f32>,
+        kernel: ArrayView4<f32>,
+        gradient: ArrayView4<f32>,
+    ) -> Option<Self> {
+        let ((images, height, width, inputs), (rows, columns, of, outputs)) = (x.dim(), kernel.dim());
+        assert_eq!((rows, columns, of), (3, 3, inputs), "a 3×3 kernel of as many channels as the image");
+        assert_eq!(gradient.dim(), (images, height, width, outputs), "a gradient as large as the result");
+        let convolution = SameConvolution::by(method, [height, width], [inputs, outputs])?;
+        let [x, kernel, gradient] =
+            [x, kernel, gradient].map(|array| array.as_standard_layout().into_owned());
+        let [x, kernel, gradient] = [&x, &kernel, &gradient].map(|array| array.as_slice().expect("dense"));
+        let (mut y, mut d_x) = (Vec::with_capacity(gradient.len()), Vec::with_capacity(x.len()));
+        let mut d_kernel = vec![0.0; kernel.len()];
+        let row = |n: usize, i: usize, to: &mut Vec<f32>| {
+            to.extend_from_slice(&x[(n * height + i) * width * inputs..][..width * inputs]);
+        };
+        let ((), of_y) = stopwatch(|| convolution.convolve(images, kernel, row, &mut y, |_, _, _| {}));
+        let ((), of_x) = stopwatch(|| convolution.back(images, kernel, gradient, &mut d_x, |_, _, _| {}));
+        let ((), of_kernel) = stopwatch(|| convolution.correlate(images, row, gradient, &mut d_kernel));
+        let shaped = |numbers, shape| Array4::from_shape_vec(shape, numbers).expect("as many numbers");
+        Some(Self {
+            y: shaped(y, (images, height, width, outputs)),
+            x: shaped(d_x, (images, height, width, inputs)),
+            kernel: shaped(d_kernel, (3, 3, inputs, outputs)),
+            seconds: [of_y, of_x, of_kernel].map(|taken| taken.as_secs_f64()),
+        })
+    }
 }
 
 /// Every operation, on B images of the sizes that the `laptop` network has.

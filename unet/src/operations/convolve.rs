@@ -3,15 +3,16 @@
 use super::{
     Geometry,
     custom_op::{Numbers, Operation},
-    elementwise::{add, add_over_pixels},
+    elementwise::{add, add_over_pixels, add_to_pixels},
     matrix::{Accumulate, Matrix, multiply},
+    same::SameConvolution,
     strip::{Frame, Taps},
 };
 use std::cell::RefCell;
 
 thread_local! {
     /// Scratch memory for one image at a time, kept from call to call.
-    pub(super) static SCRATCH: RefCell<[Vec<f32>; 3]> = const { RefCell::new([const { Vec::new() }; 3]) };
+    static SCRATCH: RefCell<[Vec<f32>; 3]> = const { RefCell::new([const { Vec::new() }; 3]) };
 }
 
 /// Image height, width and channels.
@@ -38,14 +39,13 @@ fn extend_biased(y: &mut Vec<f32>, pixels: &[f32], bias: &[f32]) {
     }
 }
 
-/// A convolution with stride 1 whose result is as large as its image, on a [`strip`](super::strip).
+/// A convolution with stride 1 whose result is as large as its image.
 pub struct Same;
 
 impl Same {
-    fn frame(x: Numbers, kernel: Numbers) -> (Frame, Taps) {
-        let ([height, width, inputs], size) = (sizes(x), kernel.shape[0]);
-        let frame = Frame { height, width, pad: size / 2 };
-        (frame, Taps { size, inputs, outputs: kernel.channels(), row: 0, column: 0 })
+    fn convolution(x: Numbers, kernel: Numbers) -> SameConvolution {
+        let [height, width, inputs] = sizes(x);
+        SameConvolution::new(x.shape[0], [height, width], kernel.shape[0], [inputs, kernel.channels()])
     }
 }
 
@@ -53,37 +53,29 @@ impl Operation<3> for Same {
     const NAME: &'static str = "convolve";
 
     fn forward(&self, [x, kernel, bias]: [Numbers; 3]) -> (Vec<f32>, Vec<usize>) {
-        let (frame, taps) = Self::frame(x, kernel);
-        let mut y = Vec::with_capacity(x.len() / taps.inputs * taps.outputs);
-        SCRATCH.with_borrow_mut(|[strip, product, _]| {
-            for (image, bias) in x.images().zip(bias.chunks_exact(taps.outputs).cycle()) {
-                frame.lay_image(strip, image, taps.inputs);
-                frame.convolve(strip, &kernel, taps, product, Accumulate::Set);
-                frame.rows(product, taps.outputs).for_each(|row| extend_biased(&mut y, row, bias));
-            }
+        let (images, [height, width, _], outputs) = (x.shape[0], sizes(x), kernel.channels());
+        let mut y = Vec::with_capacity(images * height * width * outputs);
+        let biases = bias.len() / outputs; // one, or one for each image
+        let row = |n, i, to: &mut Vec<f32>| to.extend_from_slice(x.row(n, i));
+        Self::convolution(x, kernel).convolve(images, &kernel, row, &mut y, |n, i, y| {
+            let start = y.len() - i.len() * width * outputs;
+            add_to_pixels(&mut y[start..], &bias[n % biases * outputs..][..outputs]);
         });
-        (y, vec![x.shape[0], frame.height, frame.width, taps.outputs])
+        (y, vec![images, height, width, outputs])
     }
 
     fn backward(&self, [x, kernel, bias]: [Numbers; 3], gradient: &[f32]) -> [Option<Vec<f32>>; 3] {
-        let (frame, taps) = Self::frame(x, kernel);
-        let back = Taps { inputs: taps.outputs, outputs: taps.inputs, ..taps };
-        let mut d_x = x.wanted.then(|| Vec::with_capacity(x.len()));
-        let mut d_kernel = kernel.wanted.then(|| vec![0.0; kernel.len()]);
-        let turned = x.wanted.then(|| taps.turn(&kernel));
-        SCRATCH.with_borrow_mut(|[strip, product, d_strip]| {
-            let per_image = gradient.len() / x.shape[0];
-            for (image, gradient) in x.images().zip(gradient.chunks_exact(per_image)) {
-                frame.lay_image(d_strip, gradient, taps.outputs);
-                if let Some(d_kernel) = &mut d_kernel {
-                    frame.lay_image(strip, image, taps.inputs);
-                    frame.correlate(strip, d_strip, taps, d_kernel);
-                }
-                if let (Some(d_x), Some(turned)) = (&mut d_x, &turned) {
-                    frame.convolve(d_strip, turned, back, product, Accumulate::Set);
-                    frame.rows(product, taps.inputs).for_each(|row| d_x.extend_from_slice(row));
-                }
-            }
+        let (images, convolution) = (x.shape[0], Self::convolution(x, kernel));
+        let d_x = x.wanted.then(|| {
+            let mut d_x = Vec::with_capacity(x.len());
+            convolution.back(images, &kernel, gradient, &mut d_x, |_, _, _| {});
+            d_x
+        });
+        let d_kernel = kernel.wanted.then(|| {
+            let mut d_kernel = vec![0.0; kernel.len()];
+            let row = |n, i, to: &mut Vec<f32>| to.extend_from_slice(x.row(n, i));
+            convolution.correlate(images, row, gradient, &mut d_kernel);
+            d_kernel
         });
         [d_x, d_kernel, bias_gradient(bias, gradient)]
     }

@@ -37,6 +37,12 @@ impl<'a> Numbers<'a> {
         *self.shape.last().expect("no operation takes a scalar")
     }
 
+    /// Row i of image n, (W, C).
+    pub fn row(&self, n: usize, i: usize) -> &'a [f32] {
+        let width = self.shape[2] * self.channels();
+        &self.values[(n * self.shape[1] + i) * width..][..width]
+    }
+
     /// The numbers of each image: the first dimension's entries.
     pub fn images(&self) -> std::slice::ChunksExact<'a, f32> {
         self.values.chunks_exact(self.values.len() / self.shape[0])

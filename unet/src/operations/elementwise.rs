@@ -110,3 +110,31 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 pub fn add(sums: &mut [f32], numbers: &[f32]) {
     sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
 }
+
+/// Adds a vector to every pixel.
+pub fn add_to_pixels(pixels: &mut [f32], vector: &[f32]) {
+    simd(
+        #[inline(always)]
+        || pixels.chunks_exact_mut(vector.len()).for_each(|pixel| add_inlined(pixel, vector)),
+    );
+}
+
+/// Adds numbers, and a vector to every pixel.
+pub fn add_with_vector(pixels: &mut [f32], numbers: &[f32], vector: &[f32]) {
+    simd(
+        #[inline(always)]
+        || {
+            for (pixel, numbers) in
+                pixels.chunks_exact_mut(vector.len()).zip(numbers.chunks_exact(vector.len()))
+            {
+                let sums = pixel.iter_mut().zip(vector).zip(numbers);
+                sums.for_each(|((sum, vector), number)| *sum = *sum + vector + number);
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn add_inlined(sums: &mut [f32], numbers: &[f32]) {
+    sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+}

@@ -10,7 +10,8 @@
 //! |---|---|
 //! | [`mod@reference`] | the reference forms |
 //! | `convolve`, `normalise`, `norm_convolve`, `linear`, `attend` | the fast forms |
-//! | `matrix`, `strip`, `elementwise` | products, padded images and loops over numbers, of which the fast forms are made |
+//! | `same`, `strip`, `winograd` | a convolution of stride 1 by either way |
+//! | `matrix`, `elementwise` | products and loops over numbers, of which the fast forms are made |
 //! | `custom_op` | how a fast form becomes an operation that the tensor library differentiates |
 //! | [`check`] | both forms on the same numbers: how far apart they are, and how long each takes |
 //! | [`profile`] | how long each operation ran |
@@ -30,10 +31,13 @@ mod norm_convolve;
 mod normalise;
 pub mod profile;
 pub mod reference;
+mod same;
 mod strip;
 #[allow(unsafe_code)]
 pub mod threads;
+mod winograd;
 
+pub use same::Method;
 pub use strip::StripCost;
 
 use crate::{Error, Result};
@@ -254,6 +258,27 @@ pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor
         apply_3(attend::Attend { heads }, q, k, v)
     } else {
         reference::attend(q, k, v, heads)
+    }
+}
+
+/// [`attend`] of queries, keys and values that are three linear layers of one x: `weights` and `biases` are those of the three.
+///
+/// Shapes: x (B, N, C), weights (C, C), biases (C) to (B, N, C).
+///
+/// # Errors
+/// As [`convolve`].
+pub fn self_attend(x: &Tensor, weights: [&Tensor; 3], biases: [&Tensor; 3], heads: usize) -> Result<Tensor> {
+    let [_, _, channels] = dims(x)?;
+    for (weight, bias) in weights.into_iter().zip(biases) {
+        let fits = weight.dims() == [channels, channels] && bias.dims() == [channels];
+        check("self_attend", fits && heads > 0 && channels % heads == 0, [x, weight])?;
+    }
+    if x.device().is_cpu() {
+        // one product reads x once, and its gradient by x needs no sum of three
+        let joint = linear(x, &Tensor::cat(&weights, 0)?, &Tensor::cat(&biases, 0)?)?; // (B, N, 3 C)
+        apply_1(attend::SelfAttend { heads }, &joint)
+    } else {
+        reference::self_attend(x, weights, biases, heads)
     }
 }
 

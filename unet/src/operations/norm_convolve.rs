@@ -5,12 +5,11 @@
 
 use super::{
     Activation, GroupNormConfig,
-    convolve::{SCRATCH, sizes},
+    convolve::sizes,
     custom_op::{Numbers, Operation},
-    elementwise::{add, add_over_pixels},
-    matrix::Accumulate,
+    elementwise::{add, add_over_pixels, add_to_pixels, add_with_vector},
     normalise::Channels,
-    strip::{Frame, Taps},
+    same::SameConvolution,
 };
 
 /// See [`super::norm_convolve`]. Of x, of what is added, and of all parameters one after the other: scale, shift, kernel, bias.
@@ -59,20 +58,21 @@ impl<'a> Parts<&'a mut [f32]> {
 }
 
 impl NormConvolve {
-    fn frame(&self, x: Numbers, addend: Numbers) -> (Frame, Taps) {
+    fn convolution(&self, x: Numbers, outputs: usize) -> SameConvolution {
         let [height, width, inputs] = sizes(x);
-        let frame = Frame { height, width, pad: self.size / 2 };
-        (frame, Taps { size: self.size, inputs, outputs: addend.channels(), row: 0, column: 0 })
+        SameConvolution::new(x.shape[0], [height, width], self.size, [inputs, outputs])
     }
 
-    /// Lays out the strip of the activations of an image.
-    fn lay(&self, frame: Frame, channels: &Channels, image: &[f32], strip: &mut Vec<f32>) {
-        let width = image.len() / frame.height;
-        frame.lay(strip, width / frame.width, |i, strip| {
-            let start = strip.len();
-            strip.resize(start + width, 0.0);
-            channels.forward(self.activation, &image[i * width..][..width], &mut strip[start..]);
-        });
+    /// Of each image, what normalisation does to it.
+    fn channels(&self, x: Numbers, scale: &[f32], shift: &[f32]) -> Vec<Channels> {
+        x.images().map(|image| Channels::of(image, scale, shift, self.norm)).collect()
+    }
+
+    /// Appends the activations of a row.
+    fn activate(&self, channels: &Channels, row: &[f32], to: &mut Vec<f32>) {
+        let start = to.len();
+        to.resize(start + row.len(), 0.0);
+        channels.forward(self.activation, row, &mut to[start..]);
     }
 }
 
@@ -80,56 +80,45 @@ impl Operation<3> for NormConvolve {
     const NAME: &'static str = "norm_convolve";
 
     fn forward(&self, [x, addend, parameters]: [Numbers; 3]) -> (Vec<f32>, Vec<usize>) {
-        let (frame, taps) = self.frame(x, addend);
-        let outputs = taps.outputs;
-        let Parts { scale, shift, kernel, bias } = Parts::of(&parameters, taps.inputs, outputs);
-        let mut y = Vec::with_capacity(x.len() / taps.inputs * outputs);
-        SCRATCH.with_borrow_mut(|[strip, product, biased]| {
-            for (image, addend) in x.images().zip(addend.images()) {
-                self.lay(frame, &Channels::of(image, scale, shift, self.norm), image, strip);
-                frame.convolve(strip, kernel, taps, product, Accumulate::Set);
-                let width = frame.width * outputs;
-                biased.clear();
-                biased.extend(bias.iter().cycle().take(width));
-                if addend.len() == outputs {
-                    biased.chunks_exact_mut(outputs).for_each(|pixel| add(pixel, addend));
-                    for row in frame.rows(product, outputs) {
-                        y.extend(row.iter().zip(&*biased).map(|(y, bias)| y + bias));
-                    }
-                } else {
-                    for (row, addend) in frame.rows(product, outputs).zip(addend.chunks_exact(width)) {
-                        let sums = row.iter().zip(&*biased).zip(addend);
-                        y.extend(sums.map(|((y, bias), addend)| y + bias + addend));
-                    }
-                }
+        let (images, [height, width, inputs], outputs) = (x.shape[0], sizes(x), addend.channels());
+        let Parts { scale, shift, kernel, bias } = Parts::of(&parameters, inputs, outputs);
+        let channels = self.channels(x, scale, shift);
+        let row = |n: usize, i, to: &mut Vec<f32>| self.activate(&channels[n], x.row(n, i), to);
+        let (mut y, mut vector) = (Vec::with_capacity(images * height * width * outputs), bias.to_vec());
+        self.convolution(x, outputs).convolve(images, kernel, row, &mut y, |n, i, y| {
+            let start = y.len() - i.len() * width * outputs;
+            if addend.shape.len() == 4 {
+                let numbers = &addend[(n * height + i.start) * width * outputs..][..y.len() - start];
+                return add_with_vector(&mut y[start..], numbers, bias);
             }
+            if i.start == 0 {
+                vector.copy_from_slice(bias);
+                add(&mut vector, &addend[n * outputs..][..outputs]);
+            }
+            add_to_pixels(&mut y[start..], &vector);
         });
-        (y, vec![x.shape[0], frame.height, frame.width, outputs])
+        (y, vec![images, height, width, outputs])
     }
 
     fn backward(&self, [x, addend, parameters]: [Numbers; 3], gradient: &[f32]) -> [Option<Vec<f32>>; 3] {
-        let (frame, taps) = self.frame(x, addend);
-        let (inputs, outputs) = (taps.inputs, taps.outputs);
+        let (images, [height, _, inputs], outputs) = (x.shape[0], sizes(x), addend.channels());
         let Parts { scale, shift, kernel, .. } = Parts::of(&parameters, inputs, outputs);
-        let (turned, back) = (taps.turn(kernel), Taps { inputs: outputs, outputs: inputs, ..taps });
+        let (convolution, channels) = (self.convolution(x, outputs), self.channels(x, scale, shift));
         let mut d_parameters = vec![0.0; parameters.len()];
         let d = Parts::of_mut(&mut d_parameters, inputs, outputs);
-        let mut d_x = Vec::with_capacity(x.len());
-        let per_image = gradient.len() / x.shape[0];
-        SCRATCH.with_borrow_mut(|[strip, product, d_strip]| {
-            for (image, gradient) in x.images().zip(gradient.chunks_exact(per_image)) {
-                let channels = Channels::of(image, scale, shift, self.norm);
-                self.lay(frame, &channels, image, strip);
-                frame.lay_image(d_strip, gradient, outputs);
-                frame.correlate(strip, d_strip, taps, d.kernel);
-                frame.convolve(d_strip, &turned, back, product, Accumulate::Set);
-                let start = d_x.len();
-                frame.rows(product, inputs).for_each(|row| d_x.extend_from_slice(row));
-                let (d_image, sums) = (&mut d_x[start..], [&mut *d.scale, &mut *d.shift]);
-                channels.backward(self.activation, scale, image, d_image, sums);
+        let row = |n: usize, i, to: &mut Vec<f32>| self.activate(&channels[n], x.row(n, i), to);
+        convolution.correlate(images, row, gradient, d.kernel);
+        let (mut d_x, mut sums) = (Vec::with_capacity(x.len()), [d.scale, d.shift]);
+        convolution.back(images, kernel, gradient, &mut d_x, |n, i, d_x| {
+            if i.end == height {
+                let image = x.images().nth(n).expect("as many images as there are");
+                let start = d_x.len() - image.len();
+                let sums = sums.each_mut().map(|sums| &mut **sums);
+                channels[n].backward(self.activation, scale, image, &mut d_x[start..], sums);
             }
         });
-        let mut vectors = vec![0.0; x.shape[0] * outputs];
+        let mut vectors = vec![0.0; images * outputs];
+        let per_image = gradient.len() / images;
         for (sums, gradient) in vectors.chunks_exact_mut(outputs).zip(gradient.chunks_exact(per_image)) {
             add_over_pixels(sums, gradient);
             add(d.bias, sums);

@@ -126,3 +126,12 @@ pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor
     let weights = scores.broadcast_div(&scores.sum_keepdim(D::Minus1)?)?;
     Ok(weights.matmul(&v)?.transpose(1, 2)?.contiguous()?.reshape((b, n, c))?)
 }
+
+/// See [`super::self_attend`].
+///
+/// # Errors
+/// As there.
+pub fn self_attend(x: &Tensor, weights: [&Tensor; 3], biases: [&Tensor; 3], heads: usize) -> Result<Tensor> {
+    let project = |which: usize| linear(x, weights[which], biases[which]);
+    attend(&project(0)?, &project(1)?, &project(2)?, heads)
+}

@@ -4,12 +4,16 @@
 #![allow(unused_imports, reason = "some are for your answers")]
 
 use crate::{
-    lesson::convolution::{Gradients, as_matrix, padded},
+    lesson::{
+        convolution::{Gradients, as_matrix, padded},
+        winograd::{data_transform, nested, output_transform},
+    },
     operations::Geometry,
 };
 use ndarray::{
     Array1, Array2, Array3, Array4, ArrayView1, ArrayView2, ArrayView3, ArrayView4, Axis, NdFloat, s,
 };
+use std::array::from_fn;
 
 /// The windows of an image, one in a row: what each output sees, copied side by side.
 ///
@@ -81,5 +85,33 @@ pub fn turned<F: NdFloat>(kernel: ArrayView4<F>) -> Array4<F> {
     let _ = kernel;
     todo!(
         "∂L/∂x at (i, j) collects kernel_(k,l) from the output at (i − k + p, j − l + p), p zeros in front: a convolution that meets the kernel from its other end, and from outputs to inputs"
+    )
+}
+
+/// G g: what the three numbers of a filter become, once for all data.
+///
+/// Source: Lavin & Gray 2016, §4.1.
+pub fn filter_transform<F: NdFloat>(g: [F; 3]) -> [F; 4] {
+    let _ = g;
+    todo!(
+        "the filter as a polynomial g(x) = g_0 + g_1 x + g_2 x²: its values at 0, 1 and −1, of the last two the half, and what is left at infinity, the leading coefficient"
+    )
+}
+
+/// Two outputs of a filter of three numbers, with four multiplications: F(2, 3).
+///
+/// Source: Winograd 1980, ch. V; Lavin & Gray 2016, §4.1.
+pub fn minimal_filter<F: NdFloat>(d: [F; 4], g: [F; 3]) -> [F; 2] {
+    let _ = (d, g);
+    todo!(
+        "y = Aᵀ [(G g) ⊙ (Bᵀ d)]: transform both (`data_transform`), multiply entry by entry, and `output_transform`"
+    )
+}
+
+/// ∂L/∂g of a tile, from G = ∂L/∂Y: the transposed transforms, in the other order.
+pub fn filter_gradient<F: NdFloat>(d: [[F; 4]; 4], gradient: [[F; 2]; 2]) -> [[F; 3]; 3] {
+    let _ = (d, gradient);
+    todo!(
+        "∂L/∂g = Gᵀ [(A ∂L/∂Y Aᵀ) ⊙ (Bᵀ d B)] G: A has the rows of Aᵀ as columns, Gᵀ those of G; `nested` takes a transform along rows and columns"
     )
 }
