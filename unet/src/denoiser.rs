@@ -3,7 +3,7 @@
 use crate::{
     Result,
     network::{Phase, UNet},
-    operations::threads::in_order,
+    operations::{on_device::on_cpu, threads::in_order},
 };
 use candle_core::{Device, Tensor};
 use ddpm::schedule::Schedule;
@@ -120,7 +120,7 @@ impl NetworkDenoiser {
             let chunk = x_t.narrow(0, start, images)?.contiguous()?;
             self.network.forward(&chunk, &t[start..start + images], Phase::Evaluate)
         };
-        let eps = match x_t.device().is_cpu() {
+        let eps = match on_cpu(x_t.device()) {
             true => in_order(starts, pass).into_iter().collect::<Result<Vec<_>>>()?,
             false => starts.into_iter().map(pass).collect::<Result<Vec<_>>>()?,
         };

@@ -1,7 +1,9 @@
-//! Each operation in both of its bodies, on the same numbers: how far apart they are, and how long each takes.
+//! Each operation in both of its bodies, and on a GPU beside the CPU, on the same numbers: how far apart they are, and how long each
+//! takes.
 
 use super::{
-    Activation, Geometry, GroupNormConfig, Method, profile::stopwatch, reference, same::SameConvolution,
+    Activation, Geometry, GroupNormConfig, Method, on_device::as_on_a_gpu, profile::stopwatch, reference,
+    same::SameConvolution,
 };
 use crate::Result;
 use candle_core::{DType, Device, Tensor, Var};
@@ -65,24 +67,20 @@ impl Case {
     /// If the device runs out of memory.
     pub fn difference(&self, rng: &mut impl Rng) -> Result<Difference> {
         let inputs = self.draw(rng)?;
-        let [y, expected] = [(self.fast)(&inputs)?, (self.reference)(&inputs)?];
-        let weights = uniform(expected.dims(), rng)?; // a scalar whose gradient by y has no symmetry
-        let [by_fast, by_reference] =
-            [&y, &expected].map(|y| (y * &weights).and_then(|product| product.sum_all()?.backward()));
-        let (by_fast, by_reference) = (by_fast?, by_reference?);
-        let mut difference = Difference { values: apart(&y, &expected, 0.0)?, gradients: 0.0 };
-        // the size of Σ w with random signs: the gradient of a bias that is one number, which may be near 0 by chance
-        let sum = weights.sqr()?.sum_all()?.to_scalar::<f32>()?.sqrt();
-        for input in &inputs {
-            let [fast, reference] = [&by_fast, &by_reference].map(|gradients| gradients.get(input));
-            let (fast, reference) = fast.zip(reference).expect("both bodies have a gradient by every input");
-            // not `max`, which drops a NaN
-            let here = apart(fast, reference, if input.elem_count() == 1 { sum } else { 0.0 })?;
-            if !(here <= difference.gradients) {
-                difference.gradients = here;
-            }
-        }
-        Ok(difference)
+        difference([(&*self.fast, &inputs), (&*self.reference, &inputs)], rng)
+    }
+
+    /// Runs the operation on a GPU and on the CPU on the same numbers, forwards and backwards. Where `device` is the CPU, it runs what a
+    /// GPU would.
+    ///
+    /// # Errors
+    /// If the device fails or runs out of memory.
+    pub fn difference_on(&self, device: &Device, rng: &mut impl Rng) -> Result<Difference> {
+        let inputs = self.draw(rng)?;
+        let there = |x: &Tensor| Ok(Var::from_tensor(&x.detach().to_device(device)?)?.into_inner());
+        let inputs_there = inputs.iter().map(there).collect::<Result<Vec<_>>>()?;
+        let on_a_gpu = |x: &[Tensor]| as_on_a_gpu(|| (self.fast)(x));
+        difference([(&on_a_gpu, &inputs_there), (&*self.fast, &inputs)], rng)
     }
 
     /// Seconds of a pass forwards and backwards, [fast, reference]: medians of so many rounds, in turn.
@@ -115,6 +113,36 @@ impl Case {
         let draw = |shape: &Vec<usize>| Ok(Var::from_tensor(&uniform(shape, rng)?)?.into_inner());
         self.shapes.iter().map(draw).collect()
     }
+}
+
+/// How far the first body with its inputs is from the second with its own, which are the same numbers.
+fn difference(
+    sides: [(&dyn Fn(&[Tensor]) -> Result<Tensor>, &[Tensor]); 2],
+    rng: &mut impl Rng,
+) -> Result<Difference> {
+    let [y, expected] = sides.map(|(body, inputs)| body(inputs));
+    let (y, expected) = (y?, expected?);
+    let weights = uniform(expected.dims(), rng)?; // a scalar whose gradient by y has no symmetry
+    let [by_fast, by_reference] = [&y, &expected].map(|y| {
+        let weights = weights.to_device(y.device())?;
+        (y * &weights).and_then(|product| product.sum_all()?.backward())
+    });
+    let (by_fast, by_reference) = (by_fast?, by_reference?);
+    let mut difference = Difference { values: apart(&y, &expected, 0.0)?, gradients: 0.0 };
+    // the size of Σ w with random signs: the gradient of a bias that is one number, which may be near 0 by chance
+    let sum = weights.sqr()?.sum_all()?.to_scalar::<f32>()?.sqrt();
+    for (input, expected) in sides[0].1.iter().zip(sides[1].1) {
+        let (fast, reference) = by_fast
+            .get(input)
+            .zip(by_reference.get(expected))
+            .expect("both bodies have a gradient by every input");
+        // not `max`, which drops a NaN
+        let here = apart(fast, reference, if input.elem_count() == 1 { sum } else { 0.0 })?;
+        if !(here <= difference.gradients) {
+            difference.gradients = here;
+        }
+    }
+    Ok(difference)
 }
 
 fn uniform(shape: &[usize], rng: &mut impl Rng) -> Result<Tensor> {

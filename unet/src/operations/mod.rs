@@ -1,9 +1,9 @@
 //! What a U-Net is made of: convolution, normalisation, attention, as operations on channels-last tensors.
 //!
 //! Each operation has two bodies that give the same numbers and gradients. [`mod@reference`] defines it in the tensor
-//! library's own words; that is what a GPU runs, and what the tests compare with. On the CPU those words are slow in their
-//! gradients, so there another body of the same meaning takes their place: each is one operation with its gradients written
-//! out, on one thread. Many images go through as chunks, each chunk's whole network on a thread of its own
+//! library's own words; that is what a GPU runs but for convolutions ([`on_device`]), and what the tests compare with. On the CPU
+//! those words are slow in their gradients, so there another body of the same meaning takes their place: each is one operation
+//! with its gradients written out, on one thread. Many images go through as chunks, each chunk's whole network on a thread of its own
 //! ([`threads::in_order`]).
 //!
 //! | module | what it holds |
@@ -12,6 +12,7 @@
 //! | `convolve`, `normalise`, `norm_convolve`, `linear`, `attend` | the fast forms |
 //! | `same`, `strip`, `winograd` | a convolution of stride 1 by either way |
 //! | `matrix`, `elementwise` | products and loops over numbers, of which the fast forms are made |
+//! | [`on_device`] | convolutions on a GPU, with gradients of our own |
 //! | `custom_op` | how a fast form becomes an operation that the tensor library differentiates |
 //! | [`check`] | both forms on the same numbers: how far apart they are, and how long each takes |
 //! | [`profile`] | how long each operation ran |
@@ -29,6 +30,7 @@ mod linear;
 mod matrix;
 mod norm_convolve;
 mod normalise;
+pub mod on_device;
 pub mod profile;
 pub mod reference;
 mod same;
@@ -43,6 +45,7 @@ pub use strip::StripCost;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use custom_op::{apply_1, apply_2, apply_3};
+use on_device::on_cpu;
 
 /// A convolution with a square kernel and the zero padding of `geometry`, plus a bias.
 ///
@@ -59,8 +62,8 @@ pub fn convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor, geometry: Geometry) 
         |side: usize| geometry.stride > 0 && side + geometry.before + geometry.after >= size && side > 0;
     check("convolve", size > 0 && fits(h) && fits(w), [x, kernel])?;
     check("convolve", bias.dims() == [outputs] || bias.dims() == [x.dims()[0], outputs], [kernel, bias])?;
-    if !x.device().is_cpu() {
-        reference::convolve(x, kernel, bias, geometry)
+    if !on_cpu(x.device()) {
+        on_device::convolve(x, kernel, bias, geometry)
     } else if geometry == Geometry::same(1) && bias.rank() == 1 && size == 1 {
         apply_3(linear::Linear { transposed: false }, x, kernel, bias)
     } else if geometry == Geometry::same(size) && size % 2 == 1 {
@@ -105,10 +108,10 @@ pub fn upsample_convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Result<T
     let ([_, _, _, inputs], [size, columns, of, outputs]) = (dims(x)?, dims(kernel)?);
     check("upsample_convolve", size == columns && size % 2 == 1 && of == inputs, [x, kernel])?;
     check("upsample_convolve", bias.dims() == [outputs], [kernel, bias])?;
-    if x.device().is_cpu() && size == 3 {
+    if on_cpu(x.device()) && size == 3 {
         apply_3(convolve::UpsampleConvolve, x, kernel, bias)
     } else {
-        reference::upsample_convolve(x, kernel, bias)
+        on_device::upsample_convolve(x, kernel, bias)
     }
 }
 
@@ -134,7 +137,7 @@ pub fn group_norm(
     let fits = scale.dims() == [channels] && shift.dims() == [channels];
     check("group_norm", fits, [x, scale])?;
     check("group_norm", norm.groups > 0 && channels % norm.groups == 0, [x, scale])?;
-    if x.device().is_cpu() {
+    if on_cpu(x.device()) {
         apply_3(normalise::GroupNorm { norm, activation }, x, scale, shift)
     } else {
         reference::group_norm(x, scale, shift, norm, activation)
@@ -182,12 +185,14 @@ pub fn norm_convolve(
     check(op, norm.groups > 0 && inputs % norm.groups == 0, [x, scale])?;
     check(op, bias.dims() == [outputs], [kernel, bias])?;
     check(op, addend.dims() == [b, outputs] || addend.dims() == [b, h, w, outputs], [kernel, addend])?;
-    if x.device().is_cpu() {
+    if on_cpu(x.device()) {
         // an operation remembers three tensors, so all parameters become one
         let parameters = Tensor::cat(&[scale, shift, &kernel.flatten_all()?, bias], 0)?;
         apply_3(norm_convolve::NormConvolve { norm, activation, size }, x, addend, &parameters)
     } else {
-        reference::norm_convolve(x, [scale, shift], (norm, activation), [kernel, bias], addend)
+        let x = reference::group_norm(x, scale, shift, norm, activation)?;
+        let y = on_device::convolve(&x, kernel, bias, Geometry::same(size))?;
+        if addend.rank() == 2 { reference::add_to_pixels(&y, addend) } else { Ok((y + addend)?) }
     }
 }
 
@@ -196,7 +201,7 @@ pub fn norm_convolve(
 /// # Errors
 /// As [`convolve`].
 pub fn silu(x: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() { apply_1(normalise::Silu, x) } else { reference::silu(x) }
+    if on_cpu(x.device()) { apply_1(normalise::Silu, x) } else { reference::silu(x) }
 }
 
 /// A linear layer: y = x Wᵀ + b. Shapes: x (…, I), weight (O, I), bias (O) to (…, O).
@@ -207,7 +212,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let [outputs, inputs] = dims(weight)?;
     check("linear", x.dims().last() == Some(&inputs), [x, weight])?;
     check("linear", bias.dims() == [outputs], [weight, bias])?;
-    if x.device().is_cpu() {
+    if on_cpu(x.device()) {
         apply_3(linear::Linear { transposed: true }, x, weight, bias)
     } else {
         reference::linear(x, weight, bias)
@@ -223,7 +228,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
 pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
     let ([images, _, _, channels], [vectors, entries]) = (dims(x)?, dims(vector)?);
     check("add_to_pixels", images == vectors && channels == entries, [x, vector])?;
-    if x.device().is_cpu() {
+    if on_cpu(x.device()) {
         apply_2(linear::AddToPixels, x, vector)
     } else {
         reference::add_to_pixels(x, vector)
@@ -239,7 +244,7 @@ pub fn add_to_pixels(x: &Tensor, vector: &Tensor) -> Result<Tensor> {
 pub fn concat(x: &Tensor, skip: &Tensor) -> Result<Tensor> {
     let ([b, h, w, _], [images, rows, columns, _]) = (dims(x)?, dims(skip)?);
     check("join", [b, h, w] == [images, rows, columns], [x, skip])?;
-    if x.device().is_cpu() { apply_2(linear::Concat, x, skip) } else { reference::concat(x, skip) }
+    if on_cpu(x.device()) { apply_2(linear::Concat, x, skip) } else { reference::concat(x, skip) }
 }
 
 /// Self-attention in `heads` heads: softmax(Q Kᵀ/√(C/heads)) V, each head on its own share of the channels.
@@ -254,7 +259,7 @@ pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor
     let [_, _, channels] = dims(q)?;
     check("attend", k.dims() == q.dims() && heads > 0 && channels % heads == 0, [q, k])?;
     check("attend", v.dims() == q.dims(), [q, v])?;
-    if q.device().is_cpu() {
+    if on_cpu(q.device()) {
         apply_3(attend::Attend { heads }, q, k, v)
     } else {
         reference::attend(q, k, v, heads)

@@ -1,4 +1,4 @@
-//! The operations in the tensor library's own words: what a GPU runs, and what the tests compare with.
+//! The operations in the tensor library's own words: what a GPU runs but for convolutions, and what the tests compare with.
 //!
 //! Meanings, shapes and errors are those of the functions of the same names in [`super`].
 
@@ -29,10 +29,17 @@ pub fn convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor, geometry: Geometry) 
 /// # Errors
 /// As there.
 pub fn upsample_convolve(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    convolve(&double(x)?, kernel, bias, Geometry::same(kernel.dim(0)?))
+}
+
+/// Every pixel of an image as four: (B, H, W, C) to (B, 2 H, 2 W, C).
+///
+/// # Errors
+/// If x is no batch of images.
+pub fn double(x: &Tensor) -> Result<Tensor> {
     let (b, h, w, c) = x.dims4()?;
     let doubled = x.reshape((b, h, 1, w, 1, c))?.broadcast_as((b, h, 2, w, 2, c))?;
-    let doubled = doubled.contiguous()?.reshape((b, 2 * h, 2 * w, c))?;
-    convolve(&doubled, kernel, bias, Geometry::same(kernel.dim(0)?))
+    Ok(doubled.contiguous()?.reshape((b, 2 * h, 2 * w, c))?)
 }
 
 /// See [`super::group_norm`].

@@ -4,7 +4,7 @@
 //! the row is a slice, and the functions of [`ddpm::network::optimizer`] move it; on a GPU it is a tensor, which never
 //! leaves the device.
 
-use crate::{Result, network::parameters::Parameters};
+use crate::{Result, network::parameters::Parameters, operations::on_device::on_cpu};
 use candle_core::{Device, Tensor, Var};
 use ddpm::network::{
     AdamWConfig, clip_gradient_norm, cosine_learning_rate,
@@ -129,7 +129,7 @@ impl Optimizer {
         }
         let variables = parameters.variables().to_vec();
         let device = variables.first().map_or(Device::Cpu, |variable| variable.device().clone());
-        let memory = if device.is_cpu() { Memory::Host(rows) } else { Memory::on(&device, rows)? };
+        let memory = if on_cpu(&device) { Memory::Host(rows) } else { Memory::on(&device, rows)? };
         let optimizer = Optimizer { variables, memory, numbers, updates };
         optimizer.write_weights()?;
         Ok(optimizer)

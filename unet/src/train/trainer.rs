@@ -13,6 +13,7 @@ use crate::{
     Result,
     denoiser::NetworkDenoiser,
     network::{UNet, parameters::Parameters},
+    operations::on_device::on_cpu,
 };
 use candle_core::{Device, Tensor};
 use ddpm::schedule::Schedule;
@@ -85,7 +86,7 @@ impl Trainer {
         let training = &self.config.training;
         let rate =
             learning_rate(self.step as usize, training.steps, training.warm_up, training.learning_rate);
-        let report = if self.device.is_cpu() {
+        let report = if on_cpu(&self.device) {
             let (loss, gradient) = on_host(&self.network, batch, training.seed)?;
             self.check_finite(loss)?;
             let GradientNorm::Host(gradient_norm) = self.optimizer.step(gradient, rate)? else {
