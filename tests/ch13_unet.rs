@@ -911,12 +911,15 @@ fn dropout_is_drawn_from_its_seed_and_only_while_training() {
 }
 
 #[test]
-fn a_probe_computes_the_same_and_takes_its_time() {
+fn a_probe_computes_the_same_to_rounding_and_takes_its_time() {
     let network = small();
     let x = noise(&[2, 8, 8, 2], 1);
     let mut probe = Probe::new(network.parameters(), Phase::Evaluate);
     let found = network.read(&x, &[1.0, 2.0], &mut probe).unwrap();
-    assert_eq!(numbers(&found), numbers(&network.forward(&x, &[1.0, 2.0], Phase::Evaluate).unwrap()));
+    let joined = numbers(&network.forward(&x, &[1.0, 2.0], Phase::Evaluate).unwrap());
+    for (found, joined) in numbers(&found).into_iter().zip(joined) {
+        assert!((found - joined).abs() < 2e-6, "layer by layer {found}, joined {joined}");
+    }
     for kind in Kind::ALL {
         assert!(probe.seconds(kind) > 0.0, "{kind}");
     }

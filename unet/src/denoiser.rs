@@ -38,7 +38,7 @@ impl<D: ImageDenoiser + ?Sized> ImageDenoiser for &D {
 /// A trained network, and the schedule that it was trained with.
 ///
 /// Batches of any size are cut into chunks. On the CPU the chunks are shared out among all threads, each with a whole
-/// network's pass on its own chunk; every image is computed by itself, so the number of threads changes no bit.
+/// network's pass on its own chunk. The chunks do not depend on the number of threads, so neither does any bit.
 #[derive(Debug, Clone)]
 pub struct NetworkDenoiser {
     network: UNet,

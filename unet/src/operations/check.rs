@@ -115,11 +115,11 @@ impl Case {
     }
 }
 
+/// A body, and the inputs that it takes.
+type Side<'a> = (&'a dyn Fn(&[Tensor]) -> Result<Tensor>, &'a [Tensor]);
+
 /// How far the first body with its inputs is from the second with its own, which are the same numbers.
-fn difference(
-    sides: [(&dyn Fn(&[Tensor]) -> Result<Tensor>, &[Tensor]); 2],
-    rng: &mut impl Rng,
-) -> Result<Difference> {
+fn difference(sides: [Side; 2], rng: &mut impl Rng) -> Result<Difference> {
     let [y, expected] = sides.map(|(body, inputs)| body(inputs));
     let (y, expected) = (y?, expected?);
     let weights = uniform(expected.dims(), rng)?; // a scalar whose gradient by y has no symmetry
