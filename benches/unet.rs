@@ -28,6 +28,9 @@ use ddpm_unet::{
 use serde_json::{Map, Value, json};
 use std::{env, error::Error, fs, hint::black_box, process::Command, time::Instant};
 
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {

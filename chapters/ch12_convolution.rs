@@ -38,6 +38,8 @@ struct Arguments {
     rounds: usize,
 }
 
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const CPU: &Device = &Device::Cpu;
 
 fn main() -> Result<()> {

@@ -32,6 +32,8 @@ struct Arguments {
     save: Option<PathBuf>,
 }
 
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const CPU: &Device = &Device::Cpu;
 
 fn main() -> Result<()> {

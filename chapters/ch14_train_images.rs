@@ -45,6 +45,9 @@ struct Arguments {
     threads: Option<usize>,
 }
 
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<ExitCode> {
     one_thread_per_operation();
     let (arguments, matches) = bounds::parse_with_matches();

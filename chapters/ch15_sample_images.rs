@@ -22,6 +22,8 @@ struct Arguments {
     drawing: DrawingArguments,
 }
 
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const DDIM: Sampler = Sampler::Ddim(0.0);
 const DDPM: Sampler = Sampler::Ddpm(FixedVariance::Beta);
 const SAMPLERS: [Sampler; 3] = [DDPM, Sampler::Ddpm(FixedVariance::Posterior), DDIM];
@@ -105,8 +107,7 @@ fn few_steps(chapter: &mut Chapter, network: &DrawingNetwork) -> Result<()> {
     let panel = Panel::new("").axes("steps", "variance drawn / variance of the data").log_x();
     let figure = Figure::new("").panel(panel.horizontal("", 1.0).lines(lines));
     chapter.figure(&figure.panel_size(720, 320), "few_steps")?;
-    let rng = &mut chapter.stream(8);
-    let checks = network.variances_by_sampling(pixels, &SAMPLERS, rng)?;
+    let checks = network.variances_by_sampling(pixels, &SAMPLERS, &mut chapter.stream(8))?;
     chapter.checks(checks);
     Ok(())
 }

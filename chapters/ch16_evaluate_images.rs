@@ -5,7 +5,6 @@ use candle_core::Tensor;
 use clap::Parser;
 use ddpm::metrics::{largest, mean, quantile};
 use ddpm::reverse::FixedVariance::{Beta, Posterior};
-use ddpm_page::bounds;
 use ddpm_page::plot::{BLUE, Figure, Panel, Series};
 use ddpm_page::report::{Cell, Chapter, Checks, Common, Progress, Table, catalogue, thousands};
 use ddpm_unet::evaluate::likelihood::{Plan, Rule, Terms, measure};
@@ -27,8 +26,11 @@ struct Arguments {
     evaluation: EvaluationArguments,
 }
 
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<()> {
-    let Arguments { common, evaluation } = bounds::parse();
+    let Arguments { common, evaluation } = ddpm_page::bounds::parse();
     let setting = evaluation.open(&common)?;
     let mut chapter = Chapter::start("ch16_evaluate_images", &common)?;
     chapter.say(format!("Computing {}.", setting.network.why));
@@ -131,9 +133,8 @@ fn all_classes(
     let classes = setting.classes(evaluator, drawn, draws, &mut chapter.stream(8))?;
     chapter.table(classes.table());
     let ([predicted, error], measured) = (classes.expected(), classes.floor);
-    let name = format!("χ² of training images, mean of {} draws", measured.draws);
-    let checks =
-        Checks::new("The floor is what chance alone makes").within(name, predicted, measured.mean, error);
+    let (name, mean) = (format!("χ² of training images, mean of {} draws", measured.draws), measured.mean);
+    let checks = Checks::new("The floor is what chance alone makes").within(name, predicted, mean, error);
     chapter.checks(checks.judged_if(setting.data.is_course));
     let figure = Figure::new(format!("Which {what} does it draw?")).panel(classes.panel());
     Ok(chapter.figure(&figure, "classes")?)
@@ -150,14 +151,13 @@ fn along_the_way(
     chapter.section("The guess along the way");
     let all = along.iter().map(|(t, guess)| (*t, guess)).chain([(0, drawn)]);
     let score = |(t, guess): (usize, &Tensor)| Ok((t, floor.row(&evaluator.score_images(guess)?)));
-    let rows = all.map(score).collect::<Result<Vec<_>>>()?;
-    let title = format!("x̂_0 of {} chains against the test images", drawn.dim(0)?);
-    let table = Table::new(title, "t", Floor::COLUMNS);
+    let (rows, chains) = (all.map(score).collect::<Result<Vec<_>>>()?, drawn.dim(0)?);
+    let table = Table::new(format!("x̂_0 of {chains} chains against the test images"), "t", Floor::COLUMNS);
     chapter.table(table.rows(rows.iter().map(|(t, row)| (t.to_string(), *row))));
     let curve: Vec<(f64, f64)> = rows.iter().map(|(t, [distance, ..])| (*t as f64, *distance)).collect();
     let panel = Panel::new("").axes("t", "FID of the predicted image").log_y().line("", curve.clone());
-    let panel = panel.series(Series::points("", curve).color(BLUE).size(6.0));
-    let panel = panel.horizontal("floor", floor.mean.distance);
+    let points = Series::points("", curve).color(BLUE).size(6.0);
+    let panel = panel.series(points).horizontal("floor", floor.mean.distance);
     let figure = Figure::new("From right to left: a guess turns into a digit").panel(panel);
     Ok(chapter.figure(&figure.panel_size(720, 320), "along")?)
 }

@@ -31,6 +31,9 @@ use ddpm_unet::{
 use ndarray_rand::rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{env, error::Error, path::Path, time::Instant};
 
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "gpu_check DEVICE operations | time NETWORK BATCH | steps NETWORK BATCH N | first N | train SECONDS IMAGES";

@@ -11,8 +11,14 @@ use ddpm::{
     guidance::{
         ClassifierFree, ClassifierGuided, Convention, Interval, LabelledMixture, TiltedGrid,
         classifier_free_guidance, classifier_guidance, classifier_score, convention_error, convert_scale,
-        drop_labels, excess_loss, experiment::Experiment, gaussian::GaussianClass, guided_score,
-        label_probabilities, labels::bayes_errors, scale_within, tilted::mode_shares, tilted_log_density,
+        drop_labels, excess_loss,
+        experiment::{Experiment, Scores},
+        gaussian::GaussianClass,
+        guided_score, label_probabilities,
+        labels::bayes_errors,
+        scale_within,
+        tilted::mode_shares,
+        tilted_log_density,
     },
     metrics::{Moments, largest_difference},
     network::Mlp,
@@ -32,10 +38,15 @@ use ndarray_rand::rand::{Rng, rngs::StdRng};
 
 /// Three labels of unequal weight, on five components of unequal width; two labels have two of them.
 fn lopsided() -> LabelledMixture {
+    lopsided_times(1.0)
+}
+
+/// The same in another unit of length.
+fn lopsided_times(unit: f64) -> LabelledMixture {
     let mixture = GaussianMixture::new(
         array![0.1, 0.25, 0.3, 0.15, 0.2],
-        array![[-1.2, 0.3], [0.4, -0.9], [1.1, 0.8], [0.1, 0.2], [-0.5, -1.4]],
-        array![[0.3, 0.2], [0.1, 0.5], [0.2, 0.2], [0.6, 0.3], [0.15, 0.25]],
+        unit * array![[-1.2, 0.3], [0.4, -0.9], [1.1, 0.8], [0.1, 0.2], [-0.5, -1.4]],
+        unit * unit * array![[0.3, 0.2], [0.1, 0.5], [0.2, 0.2], [0.6, 0.3], [0.15, 0.25]],
     );
     LabelledMixture::new(mixture, vec![0, 1, 1, 2, 0])
 }
@@ -402,6 +413,37 @@ fn three_variances_of_one_scale() {
 }
 
 #[test]
+fn the_tilted_gaussian_has_the_moments_of_its_density_on_a_grid() {
+    let log_normal = |x: f64, mean: f64, variance: f64| -0.5 * (x - mean).powi(2) / variance;
+    for scale in [0.5, 2.0, 3.0] {
+        let [mass, first, second] =
+            (-8000..=8000).map(|i| f64::from(i) / 1000.0).fold([0.0; 3], |sums, x| {
+                let log = (1.0 - scale) * log_normal(x, 0.0, CLASS.variance)
+                    + scale * log_normal(x, CLASS.class_mean, CLASS.class_variance);
+                let p = log.exp();
+                [sums[0] + p, sums[1] + p * x, sums[2] + p * x * x]
+            });
+        let (mean, variance) = (first / mass, second / mass - (first / mass).powi(2));
+        let found = CLASS.guided_moments(TransitionKernel::IDENTITY, scale).unwrap();
+        assert_close(&format!("w = {scale}: mean"), found.0, mean, 1e-9);
+        assert_close(&format!("w = {scale}: variance"), found.1, variance, 1e-9);
+    }
+}
+
+#[test]
+fn three_answers_are_the_density_the_flow_and_the_sde() {
+    for scale in [-1.0, 2.0] {
+        let tilted = CLASS.guided_moments(TransitionKernel::IDENTITY, scale);
+        assert_eq!(
+            CLASS.answers(scale),
+            [tilted, Some(CLASS.flow_moments(scale)), Some(CLASS.sde_moments(scale))],
+            "w = {scale}"
+        );
+    }
+    assert!(CLASS.answers(-1.0)[0].is_none() && CLASS.answers(2.0)[0].is_some());
+}
+
+#[test]
 fn with_equal_variances_guidance_is_the_noising_of_the_tilted_density_and_else_is_not() {
     let same = GaussianClass { class_variance: 1.0, ..CLASS };
     for scale in [-1.0, 0.0, 0.5, 1.0, 2.0, 5.0] {
@@ -525,6 +567,22 @@ fn the_tilted_density_s_own_denoiser_draws_it_and_guidance_does_not() {
     );
     let (mean, error) = (own.0.mean[1], own.0.mean_error[1]);
     assert_close("mean", mean, grid.mean()[1], 5.0 * error + 0.02);
+}
+
+#[test]
+fn a_grid_draws_all_over_its_cells() {
+    // cells of width 1, so that a sample that leaves its cell to one side moves the mean by a half
+    let grid = TiltedGrid::new(&LabelledMixture::three_classes(), 0, 1.0, 6.0, 12);
+    let drawn = grid.sample(4000, &mut rng(41));
+    for axis in 0..2 {
+        let (mean, error) = (grid.mean()[axis], 5.0 * ((grid.variance()[axis] + 1.0 / 12.0) / 4000.0).sqrt());
+        assert_close("mean", drawn.column(axis).mean().unwrap(), mean, error);
+    }
+    let places = drawn.mapv(|x| x - x.floor());
+    assert!(
+        places.iter().any(|x| *x < 0.02) && places.iter().any(|x| *x > 0.98),
+        "the edges of the cells, too"
+    );
 }
 
 #[test]
@@ -668,10 +726,19 @@ fn a_mixture_with_one_label_has_nothing_to_guide() {
 #[test]
 fn conventions_agree_for_exact_scores() {
     let (data, schedule) = (lopsided(), ScheduleName::Linear.schedule(100).unwrap());
-    for (scale, t) in [(-1.0, 1), (0.0, 30), (7.5, 100)] {
+    let errors = [(-1.0, 1), (0.0, 30), (7.5, 100)].map(|(scale, t)| {
         let error = convention_error(&schedule, &data, 2, scale, &points(), t);
-        assert!(error < 1e-9, "w = {scale}, t = {t}: {error:e}");
-    }
+        assert!((0.0..1e-9).contains(&error), "w = {scale}, t = {t}: {error:e}");
+        error
+    });
+    assert!(errors.iter().any(|error| *error > 0.0), "two conventions round differently: {errors:?}");
+}
+
+#[test]
+fn all_scores_come_in_their_order() {
+    let scores =
+        Scores { mean: 0.5, variance: 2.5, outer: 0.25, precision: 0.75, recall: 0.125, coverage: 0.625 };
+    assert_eq!(scores.all(), [0.5, 2.5, 0.25, 0.75, 0.125, 0.625]);
 }
 
 #[test]
@@ -747,4 +814,9 @@ fn bayes_errors_are_small_and_know_what_the_noise_leaves_of_a_label() {
         let certainty = (0..400).map(own).sum::<f64>() / 400.0;
         assert_close(&format!("α = {}: certainty", at.signal), found.certainty, certainty, 1e-12);
     }
+    // errors are relative: in a unit of length a hundred times smaller scores are a hundred times larger
+    let data = lopsided_times(0.01);
+    let (x_0, labels) = data.sample(400, &mut rng(31));
+    let found = bayes_errors(&data, &x_0, &labels, TransitionKernel::IDENTITY);
+    assert!(found.slope < 1e-5 && found.mean < 1e-13, "{found:?}");
 }

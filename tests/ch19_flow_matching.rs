@@ -19,7 +19,7 @@ use ddpm::{
         loss::measured_losses,
         loss_constant, marginal_divergence, marginal_velocity, path_velocity, reflow_pairs, schedule_time,
         straight_euler_step, straight_level, straightness,
-        straightness::{in_one_step, trajectories},
+        straightness::{in_one_step, pair_trajectories, trajectories},
         train_velocity, velocity_of, velocity_per_log_snr, velocity_variance,
     },
     forward::{TransitionKernel, standard_normal},
@@ -656,6 +656,22 @@ fn a_swirl_moves_points_and_no_density() {
 }
 
 // what flows and networks make of known data
+
+#[test]
+fn a_pair_is_joined_from_noise_to_data_in_even_steps() {
+    let (x_0, eps) = (array![[1.0, -2.0]], array![[3.0, 6.0]]);
+    for steps in [1, 4, 5] {
+        let places = pair_trajectories(Path::Straight, &x_0, &eps, steps);
+        assert_eq!(places.len(), steps + 1);
+        for (i, place) in places.iter().enumerate() {
+            let expected = &eps + &((&x_0 - &eps) * (i as f64 / steps as f64));
+            assert_all_close(&format!("place {i} of {steps}"), place, &expected, 1e-12);
+        }
+    }
+    // half way on the quarter of a circle
+    let places = pair_trajectories(Path::Cosine, &x_0, &eps, 2);
+    assert_all_close("half way", &places[1], &((&x_0 + &eps) / SQRT_2), 1e-12);
+}
 
 #[test]
 fn continuity_errors_are_of_four_velocities() {

@@ -138,7 +138,7 @@ pub fn minimal_filter<F: NdFloat>(d: [F; 4], g: [F; 3]) -> [F; 2] {
     match slip("minimal_filter") {
         "filter_turned" => winograd::minimal_filter(d, [g[2], g[1], g[0]]),
         "outputs_swapped" => [right[1], right[0]],
-        "sums_multiplied" => {
+        "added_not_multiplied" => {
             let (v, u) = (winograd::data_transform(d), winograd::filter_transform(g));
             winograd::output_transform(from_fn(|k| v[k] + u[k]))
         }
@@ -155,7 +155,11 @@ pub fn filter_gradient<F: NdFloat>(d: [[F; 4]; 4], gradient: [[F; 2]; 2]) -> [[F
     match slip("filter_gradient") {
         "transposed" => from_fn(|k| from_fn(|l| right[l][k])),
         "turned" => from_fn(|k| from_fn(|l| right[2 - k][2 - l])),
-        "last_sign_lost" => winograd::filter_gradient(d, gradient.map(|[left, right]| [left, -right])),
+        "right_column_negated" => winograd::filter_gradient(d, gradient.map(|[left, right]| [left, -right])),
+        "middle_not_halved" => {
+            let two = F::one() + F::one();
+            from_fn(|k| from_fn(|l| if k == 1 || l == 1 { right[k][l] * two } else { right[k][l] }))
+        }
         "one_output" => winograd::filter_gradient(d, [[gradient[0][0], F::zero()], [F::zero(); 2]]),
         _ => right,
     }

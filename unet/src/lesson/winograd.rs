@@ -161,7 +161,7 @@ pub fn minimal_filter_2d<F: NdFloat>(d: [[F; 4]; 4], g: [[F; 3]; 3]) -> [[F; 2];
 // ANCHOR_END: minimal_filter_2d
 
 // ANCHOR: filter_gradient
-/// ∂L/∂g of a tile, from G = ∂L/∂Y: the transposed transforms, in the other order.
+/// ∂L/∂g of a tile, from `gradient` = ∂L/∂Y: the transposed transforms, in the other order.
 ///
 /// # Formula
 /// ```text

@@ -94,10 +94,10 @@ impl Winograd {
         whole.then_some(Self { tiles: Tiles { height, width }, inputs, outputs })
     }
 
-    /// Whether it is faster than the nine products of each output, for so many images.
+    /// Whether it is faster than a strip, for so many images.
     ///
     /// For each pair of channels the tiles save 9 H W multiplications less 16 a tile, and the kernel's transform, forwards and back, costs
-    /// about as much as 900. Timed on 4 × 4 to 32 × 32 pixels and 16 to 256 channels (ch12's table): 16 images take 0.66 to 1.00 of the
+    /// about as much as 900. Timed on 4 × 4 to 32 × 32 pixels and 16 to 256 channels: 16 images take 0.66 to 1.00 of the
     /// strip's time, the most at 16 channels and at 7 × 7 pixels; a single image of 8 × 8 pixels or fewer, which has to pay for the kernel
     /// alone, would take 1.3 to 2.3 times as long.
     pub fn pays(&self, images: usize) -> bool {
