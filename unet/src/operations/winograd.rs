@@ -97,7 +97,7 @@ impl Winograd {
     /// Whether it is faster than a strip, for so many images.
     ///
     /// For each pair of channels the tiles save 9 H W multiplications less 16 a tile, and the kernel's transform, forwards and back, costs
-    /// about as much as 900. Timed on 4 × 4 to 32 × 32 pixels and 16 to 256 channels: 16 images take 0.66 to 1.00 of the
+    /// about as much as 900. Timed on 4 × 4 to 32 × 32 pixels and 16 to 256 channels: 16 images take 0.62 to 0.81 of the
     /// strip's time, the most at 16 channels and at 7 × 7 pixels; a single image of 8 × 8 pixels or fewer, which has to pay for the kernel
     /// alone, would take 1.3 to 2.3 times as long.
     pub fn pays(&self, images: usize) -> bool {
