@@ -27,6 +27,7 @@ pub fn one_thread_per_operation() -> bool {
 }
 
 /// mimalloc's option `purge_delay`, for which its Rust crate has no name.
+#[cfg(feature = "cli")]
 const MILLISECONDS_UNTIL_GIVEN_BACK: libmimalloc_sys::mi_option_t = 15;
 
 /// Sets what belongs to the whole process. Only [`one_thread_per_operation`] calls it, and only where no other thread runs.
@@ -39,8 +40,11 @@ fn set_up_process() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
     }
-    // SAFETY: it only sets a number of mimalloc, which a program may use or not.
-    unsafe { libmimalloc_sys::mi_option_set(MILLISECONDS_UNTIL_GIVEN_BACK, -1) }; // never
+    #[cfg(feature = "cli")]
+    // SAFETY: it only sets a number of mimalloc, which a program may use or not: never.
+    unsafe {
+        libmimalloc_sys::mi_option_set(MILLISECONDS_UNTIL_GIVEN_BACK, -1);
+    }
     const VARIABLE: &str = "CANDLE_NUM_THREADS";
     if env::var_os(VARIABLE).is_none() {
         // SAFETY: no other thread reads or writes the environment meanwhile, for there is none, or on Windows may do so.
@@ -83,6 +87,7 @@ pub fn in_order<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync + 
 mod tests {
     use super::*;
 
+    #[cfg(feature = "cli")]
     #[test]
     fn memory_is_given_back_after_10_milliseconds_unless_it_is_set() {
         // SAFETY: it only reads a number.

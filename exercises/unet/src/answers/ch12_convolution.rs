@@ -108,7 +108,7 @@ pub fn minimal_filter<F: NdFloat>(d: [F; 4], g: [F; 3]) -> [F; 2] {
     )
 }
 
-/// ∂L/∂g of a tile, from G = ∂L/∂Y: the transposed transforms, in the other order.
+/// ∂L/∂g of a tile, from `gradient` = ∂L/∂Y: the transposed transforms, in the other order.
 pub fn filter_gradient<F: NdFloat>(d: [[F; 4]; 4], gradient: [[F; 2]; 2]) -> [[F; 3]; 3] {
     let _ = (d, gradient);
     todo!(
