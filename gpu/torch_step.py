@@ -58,7 +58,7 @@ class UNet(nn.Module):
         time = 4 * channels[0]
         self.time = nn.Sequential(nn.Linear(channels[0], time), nn.SiLU(), nn.Linear(time, time))
         self.first = nn.Conv2d(n["images"], channels[0], 3, padding=1)
-        self.down, self.halve, self.up, self.double = nn.ModuleList(), nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        self.down, self.halve, self.up, self.enlarge = nn.ModuleList(), nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         skips, now = [channels[0]], channels[0]
 
         def pair(inputs, outputs, level):
@@ -80,7 +80,7 @@ class UNet(nn.Module):
                 now = channels[level]
             self.up.append(nn.ModuleList(blocks))
             if level > 0:
-                self.double.append(nn.Conv2d(now, now, 3, padding=1))
+                self.enlarge.append(nn.Conv2d(now, now, 3, padding=1))
         self.norm = nn.GroupNorm(n["groups"], now, n["eps"])
         self.last = nn.Conv2d(now, n["images"], 3, padding=1)
 
@@ -101,8 +101,8 @@ class UNet(nn.Module):
         for level, blocks in enumerate(self.up):
             for residual, attention in blocks:
                 x = attention(residual(torch.cat([x, skips.pop()], dim=1), time))
-            if level < len(self.double):
-                x = self.double[level](F.interpolate(x, scale_factor=2.0))
+            if level < len(self.enlarge):
+                x = self.enlarge[level](F.interpolate(x, scale_factor=2.0))
         return self.last(F.silu(self.norm(x)))
 
 
