@@ -7,7 +7,7 @@ use ddpm_unet::{
     images::{Collection, ImageSource},
     network::{Phase, UNet, config::UNetConfig},
     operations::{
-        Geometry,
+        self, Geometry,
         check::{Case, Difference, cases, relative_difference},
         on_device::{self, as_on_a_gpu},
         reference,
@@ -199,4 +199,24 @@ fn training_steps_of_a_gpu_are_those_of_the_cpu() {
     let moved = apart(&rows.weights, &rows.average);
     let difference = apart(&rows.weights, &rows_there.weights);
     assert!(difference < 0.2 * moved, "weights differ by {difference:e}; weights and average by {moved:e}");
+}
+
+#[test]
+fn attention_with_its_layers_is_the_tensor_library_s_own_on_a_gpu() {
+    let mut rng = StdRng::seed_from_u64(9);
+    let mut draw = |shape: &[usize]| {
+        let numbers: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
+        Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap()
+    };
+    let x = draw(&[2, 49, 64]);
+    let (weights, biases) = ([(); 3].map(|()| draw(&[64, 64])), [(); 3].map(|()| draw(&[64])));
+    let (weights, biases) = (weights.each_ref(), biases.each_ref());
+    let bits = |y: Result<Tensor>| -> Vec<u32> {
+        let numbers = y.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        numbers.into_iter().map(f32::to_bits).collect()
+    };
+    let on_a_gpu = bits(as_on_a_gpu(|| operations::self_attend(&x, weights, biases, 8)));
+    assert_eq!(on_a_gpu, bits(reference::self_attend(&x, weights, biases, 8)));
+    let on_the_cpu = bits(operations::self_attend(&x, weights, biases, 8));
+    assert_ne!(on_a_gpu, on_the_cpu, "the CPU's one product adds in another order");
 }

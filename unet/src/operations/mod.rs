@@ -278,7 +278,7 @@ pub fn self_attend(x: &Tensor, weights: [&Tensor; 3], biases: [&Tensor; 3], head
         let fits = weight.dims() == [channels, channels] && bias.dims() == [channels];
         check("self_attend", fits && heads > 0 && channels % heads == 0, [x, weight])?;
     }
-    if x.device().is_cpu() {
+    if on_cpu(x.device()) {
         // one product reads x once, and its gradient by x needs no sum of three
         let joint = linear(x, &Tensor::cat(&weights, 0)?, &Tensor::cat(&biases, 0)?)?; // (B, N, 3 C)
         apply_1(attend::SelfAttend { heads }, &joint)

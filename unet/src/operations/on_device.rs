@@ -1,6 +1,6 @@
 //! Convolution as a GPU runs it: the tensor library's own forward pass, and its gradients as products of matrices.
 //!
-//! The library's gradients of a convolution are right on a GPU, but by the kernel they come from one generic loop over operands
+//! The library's gradients of a convolution fail for some images that are not square, and by the kernel they come from one loop over operands
 //! that are scattered in memory. Here they are made of what it does well: copies of slices, products of dense matrices, and
 //! its forward pass. Nothing here names a device, so the tests run these very lines on the CPU, and no number leaves the device.
 
@@ -137,7 +137,7 @@ impl Convolution {
     /// The value's numbers, which the library keeps from here on.
     fn take(&self) -> Tensor {
         let value = self.value.lock().expect("no thread panics while it holds the value").take();
-        value.expect("`convolve` computes the value, and the library asks for it once")
+        value.expect("`convolve` computes the value, and the library calls this once")
     }
 }
 

@@ -41,7 +41,7 @@ fn set_up_process() {
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
     }
     #[cfg(feature = "cli")]
-    // SAFETY: it only sets a number of mimalloc, which a program may use or not: never.
+    // SAFETY: it only sets a number of mimalloc, which a program may use or not; −1 is never.
     unsafe {
         libmimalloc_sys::mi_option_set(MILLISECONDS_UNTIL_GIVEN_BACK, -1);
     }
